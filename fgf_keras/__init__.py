@@ -1,0 +1,44 @@
+"""Feature gradient flow: how much of what an image classifier does can be put in words a human chose."""
+
+import importlib
+import logging
+from importlib.metadata import PackageNotFoundError, version
+
+from fgf_keras._backend import require_tensorflow_backend
+
+require_tensorflow_backend()
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+try:
+    __version__ = version("fgf-keras")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"
+
+# Loaded on first use, so that reading a config or printing help does not wait for TensorFlow.
+_HOME = {
+    "AlignmentCallback": "fgf_keras.training.alignment_callback",
+    "AlignmentModel": "fgf_keras.models.alignment_model",
+    "AutodiffFeature": "fgf_keras.features.autodiff",
+    "Brightness": "fgf_keras.features.brightness",
+    "Explanation": "fgf_keras.evaluation.explanation",
+    "Extent": "fgf_keras.features.extent",
+    "Feature": "fgf_keras.features.base",
+    "FlowStatus": "fgf_keras.geometry.flow",
+    "LinearNoise": "fgf_keras.features.linear_noise",
+    "LogAspectRatio": "fgf_keras.features.log_aspect_ratio",
+    "explain": "fgf_keras.evaluation.explain",
+    "export_saved_model": "fgf_keras.serving.export",
+    "paper_cnn": "fgf_keras.models.paper_cnn",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,366 @@
+"""The configuration: what every key means, its type, its range and its default.
+
+A YAML file names only what differs from the defaults here; `key.sub=value` overrides come last. Anything that
+is not a known key of the right type and range stops at once with the key's path.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import omegaconf
+import pydantic
+from omegaconf import OmegaConf
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from fgf_keras.errors import ConfigError
+
+BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
+Support = Literal["mask", "image"]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _no_duplicates(what, names):
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
+
+
+def _choices(given, allowed):
+    text = f"{given!r} is not known; allowed: {', '.join(map(str, allowed))}"
+    near = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)
+    return f"{text} (did you mean {near[0]!r}?)" if near else text
+
+
+def _path_safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("must be letters, digits, '.', '_' or '-', because it names a folder")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_path_safe)]
+
+
+class Section(BaseModel):
+    """Base of all sections: strict types, no unknown keys, no mutation."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+class PhantomConfig(Section):
+    """The synthetic cohort, and the law that its labels follow."""
+
+    patients: Annotated[int, Field(ge=8)] = 400
+    prevalence: Fraction = 0.13
+    brightness: float = 1.5
+    extent: float = 1.5
+    log_aspect_ratio: float = 0.0
+    texture: float = 0.0
+
+
+class SplitConfig(Section):
+    """Stratified splits: fractions of the cohort when below 1, numbers of patients otherwise."""
+
+    test: Annotated[float, Field(gt=0)] = 0.3
+    validation: Annotated[float, Field(gt=0)] = 0.15
+
+
+class AugmentConfig(Section):
+    """Random changes to training slices, the same for image and mask."""
+
+    flips: bool = True
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
+
+
+class DataConfig(Section):
+    """Where slices come from."""
+
+    source: Literal["phantom", "png"] = "phantom"
+    root: str | None = None
+    labels_file: str = "canada.csv"
+    image_folder: str = "pre-processed/canada_c"
+    separator: str = ";"
+    id_column: str = "id"
+    label_column: str = "Distant"
+    size: Annotated[int, Field(ge=16, le=4096)] = 192
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] = [-50.0, 300.0]
+    spacing: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [1.0, 1.0]
+    allow_missing: bool = False
+    splits: SplitConfig = SplitConfig()
+    augment: AugmentConfig = AugmentConfig()
+    phantom: PhantomConfig = PhantomConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.window[0] >= self.window[1]:
+            raise ValueError(f"window: the lower end must be below the upper end, got {self.window}")
+        if self.source == "png" and not self.root:
+            raise ValueError("root: source 'png' reads a folder, so data.root must name it")
+        return self
+
+
+class ModelConfig(Section):
+    """The paper's network and the choices in it."""
+
+    filters: Annotated[list[Positive], Field(min_length=1)] = [32, 64, 128]
+    kernel_sizes: Annotated[list[Positive], Field(min_length=1)] = [5, 3, 3]
+    activation: Literal["elu", "relu", "gelu", "silu", "softplus", "tanh"] = "elu"
+    pooling: Literal["average", "max"] = "average"
+    pool_size: Positive = 4
+    dense: list[Positive] = [256, 128]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if len(self.filters) != len(self.kernel_sizes):
+            raise ValueError(
+                f"kernel_sizes: one size for each of the {len(self.filters)} convolutions in filters, "
+                f"got {len(self.kernel_sizes)}"
+            )
+        return self
+
+
+class FeatureConfig(Section):
+    """A feature by its name; `function: module:name` makes one of a TensorFlow function of (image, mask)."""
+
+    name: Name
+    function: str | None = None
+    seed: int | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.function is None and self.name not in BUILT_IN_FEATURES:
+            raise ValueError(_choices(self.name, BUILT_IN_FEATURES) + ", or give function: 'module:name'")
+        if self.function is not None and ":" not in self.function:
+            raise ValueError(f"function: must be 'module:name', got {self.function!r}")
+        if self.seed is not None and self.name != "noise":
+            raise ValueError("seed: only the feature 'noise' takes one")
+        return self
+
+
+def _feature(value):
+    return {"name": value} if isinstance(value, str) else value
+
+
+class RewardConfig(Section):
+    """The alignment reward: loss = task - sum_i weight_i S_i, or task - weight S_joint."""
+
+    kind: Literal["none", "sum", "joint"] = "sum"
+    weight: float | dict[str, float] = 0.1
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    support: Support = "mask"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        weights = self.weight.values() if isinstance(self.weight, dict) else [self.weight]
+        if any(not 0 <= w < float("inf") for w in weights):
+            raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
+        if self.kind == "joint" and isinstance(self.weight, dict):
+            raise ValueError("weight: the joint reward takes one number, not one a feature")
+        return self
+
+
+class TrainConfig(Section):
+    """Optimisation."""
+
+    epochs: Positive = 60
+    batch_size: Positive = 16
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    imbalance: Literal["class_weights", "balanced_batches", "none"] = "class_weights"
+    monitor: str = "val_auc"
+    early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    flow_every: Positive = 5
+    flow_patients: Positive = 16
+
+
+class FlowConfig(Section):
+    """The path to the decision boundary."""
+
+    steps: Annotated[int, Field(ge=2, multiple_of=2)] = 4
+    max_steps: Annotated[int, Field(ge=2)] = 64
+    tolerance: Annotated[float, Field(gt=0)] = 1e-3
+    weight: Literal["arc", "score"] = "arc"
+
+
+class EvaluateConfig(Section):
+    """What is measured on the finished model."""
+
+    support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
+    nulls: list[Literal["white"]] = ["white"]
+    noise_draws: Annotated[int, Field(ge=0)] = 4
+    flow: FlowConfig = FlowConfig()
+    bootstrap: Annotated[int, Field(ge=100)] = 1000
+    confidence: Fraction = 0.95
+    batch_size: Positive = 16
+    pictures: Annotated[int, Field(ge=0)] = 8
+
+
+class ArmConfig(Section):
+    """One arm of a comparison: the same data and splits, another reward."""
+
+    name: Name
+    reward: RewardConfig
+
+
+class ProtocolConfig(Section):
+    """Which arms are trained and compared; none means one run with the section `reward`."""
+
+    arms: list[ArmConfig] = []
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        _no_duplicates("arms", [arm.name for arm in self.arms])
+        return self
+
+
+class ComputeConfig(Section):
+    """Precision, compilation, threads."""
+
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit_compile: bool | Literal["auto"] = "auto"
+    threads: Positive | None = None
+    deterministic: bool = True
+
+
+class OutputConfig(Section):
+    """Where the run folder goes: `dir`, or `runs/<name>` where `dir` is not given."""
+
+    name: Name = "run"
+    dir: str | None = None
+
+
+class Config(Section):
+    """Everything `train.py` and `evaluate.py` read."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    features: Annotated[
+        list[Annotated[FeatureConfig, BeforeValidator(_feature)]], Field(min_length=1, validate_default=True)
+    ] = ["brightness", "extent", "log_aspect_ratio"]
+    reward: RewardConfig = RewardConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    protocol: ProtocolConfig = ProtocolConfig()
+    compute: ComputeConfig = ComputeConfig()
+    run: OutputConfig = OutputConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        names = [feature.name for feature in self.features]
+        _no_duplicates("features", names)
+        if "noise" in names and self.evaluate.noise_draws:
+            raise ValueError(
+                "evaluate.noise_draws: must be 0 when 'noise' is one of the features, because both report "
+                f"under the name 'noise'; got {self.evaluate.noise_draws}"
+            )
+        measured = [f"val_{kind}_{name}" for kind in "SF" for name in [*names, "joint"]]
+        monitors = ["val_loss", "val_task_loss", "val_auc", "val_accuracy", *measured]
+        if self.train.monitor not in monitors:
+            raise ValueError(f"train.monitor: {_choices(self.train.monitor, monitors)}")
+        rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.protocol.arms]
+        for where, reward in rewards:
+            if reward.warmup_epochs >= self.train.epochs:
+                raise ValueError(
+                    f"{where}: warmup_epochs must be below train.epochs ({self.train.epochs}), because no "
+                    f"epoch with the full weight would be left to choose from; got {reward.warmup_epochs}"
+                )
+            for name in reward.weight if isinstance(reward.weight, dict) else ():
+                if name not in names:
+                    raise ValueError(f"{where}: weight for {_choices(name, names)}")
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder that run folders go into."""
+        return Path(self.run.dir) if self.run.dir else Path("runs") / self.run.name
+
+
+def load_config(file, overrides=()) -> Config:
+    """Read a YAML file, apply `key.sub=value` overrides, and check everything.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key is unknown, of the wrong type or out of range;
+            the message lists every fault with the key's path, what was given and what is allowed.
+    """
+    path = Path(file)
+    if not path.is_file():
+        known = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        hint = f" Found there: {', '.join(known)}." if known else ""
+        raise ConfigError(f"Config file {str(file)!r} does not exist.{hint} Give --config a YAML file.")
+    try:
+        tree = OmegaConf.load(path)
+    except Exception as error:
+        raise ConfigError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(tree, omegaconf.DictConfig):
+        raise ConfigError(f"{file} must hold sections (key: value). Received: {type(tree).__name__}.")
+    try:
+        for override in overrides:
+            key, equals, _ = override.partition("=")
+            if not equals or not key:
+                raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
+            tree = OmegaConf.merge(tree, OmegaConf.from_dotlist([override]))
+        plain = OmegaConf.to_container(tree, resolve=True)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{file} with overrides {list(overrides)} cannot be read: {error}") from error
+    return parse_config(plain, source=str(file))
+
+
+def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
+    """Check a plain dictionary. Raises `ConfigError` as `load_config` does."""
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        faults = [_fault(e) for e in error.errors()]
+        raise ConfigError(
+            f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {f}" for f in faults)
+        ) from None
+
+
+def _fault(error):
+    # Discriminators of unions (names in the middle of a location) are not keys of the file.
+    path = ".".join(str(part) for part in error["loc"])
+    given = error["input"]
+    if error["type"] == "extra_forbidden":
+        allowed = list(_section_at(error["loc"][:-1]).model_fields)
+        return f"{path}: unknown key {_choices(error['loc'][-1], allowed)}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    message = message[0].lower() + message[1:]
+    if error["type"] == "literal_error":
+        near = difflib.get_close_matches(str(given), re.findall(r"'([^']*)'", message), n=1)
+        message += f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{path}: {message}. Received: {given!r} (of type {type(given).__name__})"
+
+
+def _section_at(location):
+    section = Config
+    for part in location:
+        if isinstance(part, str) and part in section.model_fields:
+            annotation = section.model_fields[part].annotation
+            section = _section_in(annotation) or section
+    return section
+
+
+def _section_in(annotation):
+    """The section class inside an annotation, for lists of sections too."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _section_in(argument):
+            return found
+    return None
+
+
+def dump_yaml(config: Config) -> str:
+    """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
+    return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))

@@ -1,0 +1,158 @@
+"""A cohort: one slice, one tumour mask and one label a patient."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fgf_keras.data.slices import check_slices, listing
+from fgf_keras.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Slices of N patients on one canvas, checked when made.
+
+    Attributes:
+        patient_id: (N,) unicode, each once.
+        images: (N, H, W, 1) float32, the intensity window mapped to [0, 1].
+        masks: (N, H, W, 1) uint8, 1 inside the tumour and 0 outside, none of them empty.
+        labels: (N,) int64, 0..K-1.
+        spacing: (N, 2) float32, mm between rows and between columns.
+        provenance: where the cohort comes from, as JSON can hold it: source, parameters, counts, dropped ids.
+            `classes`, where given, is K although not every class need be there; a selection adds it, and
+            `selected`, its positions in the whole cohort.
+
+    Raises:
+        DataError: arrays of other shapes or kinds, ids given twice, pixels that are not finite or outside
+            [0, 1], masks with other values than 0 and 1 or without a single 1, classes with gaps.
+    """
+
+    patient_id: np.ndarray
+    images: np.ndarray
+    masks: np.ndarray
+    labels: np.ndarray
+    spacing: np.ndarray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self._check_patients()
+        self._check_shapes()
+        self._check_images()
+        self._check_labels()
+        self._check_spacing()
+        try:
+            json.dumps(self.provenance, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"provenance must be a dictionary that JSON can hold: {error}.") from None
+
+    def __len__(self):
+        return len(self.patient_id)
+
+    @property
+    def class_count(self) -> int:
+        """K, the number of classes; a selection keeps that of the whole cohort."""
+        return int(self.provenance.get("classes", self.labels.max() + 1))
+
+    def select(self, indices) -> "Cohort":
+        """The patients at `indices` (positions, or a boolean (N,) array), in that order."""
+        positions = np.arange(len(self))[np.asarray(indices)]
+        whole = self.provenance.get("selected", range(len(self)))
+        return Cohort(
+            patient_id=self.patient_id[positions],
+            images=self.images[positions],
+            masks=self.masks[positions],
+            labels=self.labels[positions],
+            spacing=self.spacing[positions],
+            provenance=self.provenance
+            | {"classes": self.class_count, "selected": [int(whole[i]) for i in positions]},
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, labels, spacing and the bytes of images and masks, 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        # The shape and the quotation marks of JSON keep neighbouring fields from running into each other.
+        digest.update(json.dumps([list(self.images.shape), self.patient_id.tolist()]).encode())
+        for array in (self.labels, self.spacing, self.images, self.masks):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+    def _set(self, name, array, dtype):
+        object.__setattr__(self, name, array.astype(dtype, copy=False))
+
+    def _check_patients(self):
+        ids = np.asarray(self.patient_id)
+        if ids.ndim != 1 or not all(isinstance(name, str) for name in ids.tolist()):
+            raise DataError(
+                "patient_id must be a list of texts, one a patient. "
+                f"Received: an array of shape {ids.shape} of type {ids.dtype}."
+            )
+        if not len(ids):
+            raise DataError("A cohort needs at least one patient. Received: none.")
+        ids = ids.astype(str)
+        names, counts = np.unique(ids, return_counts=True)
+        if (counts > 1).any():
+            raise DataError(
+                f"patient_id must name each patient once. More than once: {listing(names[counts > 1])}. "
+                "Keep one slice a patient."
+            )
+        object.__setattr__(self, "patient_id", ids)
+
+    def _check_shapes(self):
+        n = len(self)
+        for name in ("images", "masks", "labels", "spacing"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        for name, shape in {"labels": (n,), "spacing": (n, 2)}.items():
+            if getattr(self, name).shape != shape:
+                raise DataError(
+                    f"{name} must have shape {shape} for {n} patients. "
+                    f"Received: shape {getattr(self, name).shape}."
+                )
+
+    def _check_images(self):
+        check_slices(self.patient_id, self.images, self.masks)
+        if self.images.shape[3] != 1:
+            raise DataError(f"images must have one channel. Received: shape {self.images.shape}.")
+        if self.images.dtype.kind != "f":
+            raise DataError(
+                f"images must be floating point, windowed to [0, 1]. Received: {self.images.dtype}. "
+                "Map the intensity window to [0, 1] first."
+            )
+        outside = (self.images.min(axis=(1, 2, 3)) < 0) | (self.images.max(axis=(1, 2, 3)) > 1)
+        if outside.any():
+            raise DataError(
+                f"images must lie in [0, 1]. Outside: {listing(self.patient_id[outside])}. "
+                "Clip to the intensity window and map it to [0, 1]."
+            )
+        self._set("images", self.images, np.float32)
+        self._set("masks", self.masks, np.uint8)
+
+    def _check_labels(self):
+        if self.labels.dtype.kind not in "iu":
+            raise DataError(f"labels must be integers 0, 1, …. Received: type {self.labels.dtype}.")
+        self._set("labels", self.labels, np.int64)
+        classes = self.provenance.get("classes")
+        found = np.unique(self.labels)
+        if classes is None:
+            classes = len(found)
+            if not np.array_equal(found, np.arange(classes)):
+                raise DataError(
+                    f"labels must be 0..K-1 with no class left out. Received: {listing(found)} "
+                    f"(first patient with each: {self._first_of(found)}). Number the classes from 0."
+                )
+        elif found[0] < 0 or found[-1] >= classes:
+            raise DataError(f"labels must be 0..{classes - 1}. Received: {listing(found)}.")
+
+    def _first_of(self, classes):
+        return listing(self.patient_id[np.flatnonzero(self.labels == k)[0]] for k in classes)
+
+    def _check_spacing(self):
+        wrong = ~(np.isfinite(self.spacing) & (self.spacing > 0)).all(axis=1)
+        if wrong.any():
+            raise DataError(
+                f"spacing must be positive mm (row, column). Not so for: {listing(self.patient_id[wrong])}. "
+                "Read the pixel spacing again, or give it in data.spacing."
+            )
+        self._set("spacing", self.spacing, np.float32)

@@ -1,0 +1,230 @@
+"""A folder of masked 8-bit slices with a table of labels, as MaastrichtU-CDS/hn_cnn publishes its cohort.
+
+`root/labels_file` has one row a patient; `root/image_folder/<id>.png` is the tumour on black, the intensity
+window mapped to 0..255. What the window maps to 0 inside the tumour (air, say) is a hole: filled to get the
+mask.
+"""
+
+import csv
+import difflib
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import binary_fill_holes
+
+from fgf_keras.config import DataConfig
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.slices import listing
+from fgf_keras.errors import DataError
+
+LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+
+
+def png_cohort(config: DataConfig) -> Cohort:
+    """Read the cohort that `config` points to, in the order of the table.
+
+    Slices are padded with 0 to `config.size` on all sides alike and never cropped. Values are divided by 255;
+    `config.window` is not applied, because the files hold windowed values. All slices have the spacing
+    `config.spacing`.
+
+    Raises:
+        DataError: a file, folder or column that is missing; ids that are given twice, are no file names, or
+            have no image (images no row) unless `config.allow_missing` is true; labels other than 0 and 1;
+            images that are not readable 8-bit grayscale, differ in shape, exceed `config.size` or are black.
+    """
+    root = Path(config.root)
+    if not root.is_dir():
+        raise DataError(
+            f"The folder {str(root)!r} does not exist. Let data.root name the folder of the cohort."
+        )
+    rows = _read_labels(root / config.labels_file, config)
+    folder = root / config.image_folder
+    files = _find_images(folder)
+    without_image = [name for name in rows if name not in files]
+    without_row = sorted(name for name in files if name not in rows)
+    if (without_image or without_row) and not config.allow_missing:
+        raise DataError(_mismatch(root / config.labels_file, folder, without_image, without_row))
+    ids = [name for name in rows if name in files]
+    if not ids:
+        raise DataError(
+            f"No id in {root / config.labels_file} has an image in {folder}. Rows: {listing(rows)}. Images: "
+            f"{listing(sorted(files))}. Check data.id_column and data.image_folder."
+        )
+    slices = _read_images([files[name] for name in ids], config.size)
+    height, width = slices[0].shape
+    images = np.zeros((len(ids), config.size, config.size, 1), np.float32)
+    masks = np.zeros(images.shape, np.uint8)
+    top, left = (config.size - height) // 2, (config.size - width) // 2
+    for i, pixels in enumerate(slices):
+        images[i, top : top + height, left : left + width, 0] = pixels / np.float32(255)
+        masks[i, top : top + height, left : left + width, 0] = binary_fill_holes(pixels > 0)
+    labels = np.array([rows[name] for name in ids], np.int64)
+    return Cohort(
+        patient_id=np.array(ids),
+        images=images,
+        masks=masks,
+        labels=labels,
+        spacing=np.tile(np.float32(config.spacing), (len(ids), 1)),
+        provenance={
+            "source": "png",
+            "parameters": {
+                "root": str(config.root),
+                "labels_file": config.labels_file,
+                "image_folder": config.image_folder,
+                "id_column": config.id_column,
+                "label_column": config.label_column,
+                "size": config.size,
+                "spacing": list(config.spacing),
+            },
+            "counts": {
+                "rows": len(rows),
+                "images": len(files),
+                "patients": len(ids),
+                "positive": int(labels.sum()),
+                "rows_without_image": len(without_image),
+                "images_without_row": len(without_row),
+            },
+            "dropped": {"rows_without_image": without_image, "images_without_row": without_row},
+            # A table with one outcome only is a cohort still; its second class is merely not seen.
+            "classes": 2,
+        },
+    )
+
+
+def _read_labels(path, config):
+    """The label of each id, in the order of the table."""
+    if not path.is_file():
+        raise DataError(
+            f"The table of labels {str(path)!r} does not exist. Let data.labels_file name it, relative to "
+            "data.root."
+        )
+    if len(config.separator) != 1:
+        raise DataError(f"data.separator must be one character. Received: {config.separator!r}.")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream, delimiter=config.separator, strict=True)
+            columns = [column.strip() for column in table.fieldnames or []]
+            table.fieldnames = columns
+            for key in ("id_column", "label_column"):
+                _check_column(path, key, getattr(config, key), columns, config.separator)
+            return _collect(path, [(table.line_num, row) for row in table], config)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} is not a table of text: {error}. Save it as CSV in UTF-8 with the separator "
+            f"{config.separator!r}."
+        ) from error
+
+
+def _check_column(path, key, name, columns, separator):
+    if columns.count(name) == 1:
+        return
+    if name in columns:
+        raise DataError(f"{path} has several columns {name!r}. Rename all but the one that is meant.")
+    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
+    near = near or [column for column in columns if column.lower() == name.lower()]
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    single = f" There is one column only: is {separator!r} the separator?" if len(columns) == 1 else ""
+    raise DataError(
+        f"{path} has no column {name!r}{hint}. Columns: {', '.join(map(repr, columns)) or 'none'}.{single} "
+        f"Set data.{key}{' or data.separator' if single else ''}."
+    )
+
+
+def _collect(path, rows, config):
+    ids, labels = [], []
+    ragged, unsafe, unlabelled = [], [], []
+    for line, row in rows:
+        name = (row[config.id_column] or "").strip()
+        label = (row[config.label_column] or "").strip()
+        if any(extra.strip() for extra in row.get(None, [])):
+            ragged.append(line)
+        # The id becomes a file name: it must not lead out of the folder.
+        if not re.fullmatch(r"\w[\w .-]*", name):
+            unsafe.append(f"{name!r} (line {line})")
+        elif label not in LABELS:
+            unlabelled.append(f"{name}: {label!r}" if label else f"{name}: blank")
+        ids.append(name)
+        labels.append(LABELS.get(label))
+    if not ids:
+        raise DataError(f"{path} has a header but no row. It must hold one row a patient.")
+    if ragged:
+        raise DataError(
+            f"{path} has more fields than columns in lines {listing(ragged)}. Quote fields that hold the "
+            f"separator {config.separator!r}, or set data.separator."
+        )
+    if unsafe:
+        raise DataError(
+            f"{path}, column {config.id_column!r}: an id names a file, so it must be letters, digits, '_', "
+            f"'-', '.' or blanks and start with a letter or digit. Received: {listing(unsafe)}. Rename these."
+        )
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{path}, column {config.id_column!r}: each id once, but more than once: {listing(twice)}. "
+            "Keep one row a patient."
+        )
+    if unlabelled:
+        raise DataError(
+            f"{path}, column {config.label_column!r}: a label must be 0 or 1. Received: "
+            f"{listing(unlabelled)}. Remove these rows, or set data.label_column."
+        )
+    return dict(zip(ids, labels))
+
+
+def _find_images(folder):
+    if not folder.is_dir():
+        raise DataError(
+            f"The folder of images {str(folder)!r} does not exist. Let data.image_folder name it, relative "
+            "to data.root."
+        )
+    # Names that start with a dot are the file system's own, not patients.
+    paths = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return {path.stem: path for path in paths if path.suffix.lower() == ".png"}
+
+
+def _mismatch(table, folder, without_image, without_row):
+    parts = []
+    if without_image:
+        parts.append(f"{len(without_image)} ids of {table} have no image: {listing(without_image)}.")
+    if without_row:
+        parts.append(f"{len(without_row)} images in {folder} have no row: {listing(without_row)}.")
+    return " ".join(parts) + " Complete them, or set data.allow_missing=true to drop them."
+
+
+def _read_images(paths, size):
+    slices = [_read_image(path, size) for path in paths]
+    shape, count = Counter(pixels.shape for pixels in slices).most_common(1)[0]
+    odd = [f"{p.name} ({s.shape[0]}x{s.shape[1]})" for p, s in zip(paths, slices) if s.shape != shape]
+    if odd:
+        raise DataError(
+            f"All images of a cohort must have one shape. {count} in {paths[0].parent} have "
+            f"{shape[0]}x{shape[1]} pixels, but not {listing(odd)}. Resample or pad these."
+        )
+    black = [path.name for path, pixels in zip(paths, slices) if not pixels.any()]
+    if black:
+        raise DataError(
+            f"Images without a single pixel above 0 in {paths[0].parent}: {listing(black)}. They show no "
+            "tumour: export them again, or remove image and row."
+        )
+    return slices
+
+
+def _read_image(path, size):
+    try:
+        with Image.open(path) as image:
+            mode, (width, height) = image.mode, image.size
+            # Before decoding, so that a huge file costs nothing.
+            pixels = np.asarray(image) if mode == "L" and max(width, height) <= size else None
+    except Exception as error:  # decoders raise whatever they meet: OSError, SyntaxError, struct.error, …
+        raise DataError(f"{path} cannot be read as an image: {error}. Export it again as PNG.") from error
+    if mode != "L":
+        raise DataError(f"{path} must be 8-bit grayscale (mode 'L'). Received: mode {mode!r}. Convert it.")
+    if pixels is None:
+        raise DataError(
+            f"{path} has {height}x{width} pixels, more than data.size={size}. Images are never cropped: "
+            f"set data.size={max(height, width)} or more."
+        )
+    return pixels

@@ -1,0 +1,166 @@
+"""Which patients train, validate and test."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from fgf_keras.config import SplitConfig
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.slices import listing
+from fgf_keras.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+COLUMNS = ["patient_id", "split", "label"]
+
+
+def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict[str, np.ndarray]:
+    """Split the patients so that each part holds the classes in the proportions of the cohort.
+
+    Sizes are fractions of the whole cohort below 1 and numbers of patients otherwise. The test part depends
+    on `seed` and `config.test` alone, so that changing the validation part never moves a patient into it.
+
+    Returns:
+        "train", "validation" and "test": sorted positions in the cohort, disjoint, together all of them.
+
+    Raises:
+        DataError: a part would be empty or lack a class.
+    """
+    n, labels = len(cohort), cohort.labels
+    test = _size("test", config.test, n)
+    validation = _size("validation", config.validation, n)
+    counts = np.bincount(labels, minlength=cohort.class_count)
+    asked = f"{n - test - validation} train, {validation} validation and {test} test"
+    found = f"{n} patients with {_by_class(counts)}"
+    if min(test, validation, n - test - validation) < 1:
+        raise DataError(
+            f"{found} cannot be split into {asked}: no part may be empty. Change data.splits.test and "
+            "data.splits.validation."
+        )
+    try:
+        rest, test_part = train_test_split(np.arange(n), test_size=test, stratify=labels, random_state=seed)
+        train_part, validation_part = train_test_split(
+            rest, test_size=validation, stratify=labels[rest], random_state=seed
+        )
+    except ValueError as error:  # a class with a single patient, or a part smaller than the number of classes
+        raise DataError(f"{found} cannot be split into {asked}: {error} {_REMEDY}") from error
+    splits = {
+        "train": np.sort(train_part),
+        "validation": np.sort(validation_part),
+        "test": np.sort(test_part),
+    }
+    for name, part in splits.items():
+        held = np.bincount(labels[part], minlength=cohort.class_count)
+        if (held == 0).any():
+            raise DataError(
+                f"{found} split into {asked}: {name} would hold {_by_class(held)}, and it needs every class. "
+                f"{_REMEDY}"
+            )
+    return splits
+
+
+_REMEDY = "Enlarge that part in data.splits, or add patients of the rarer class."
+
+
+def _by_class(counts):
+    return ", ".join(f"{count} of class {k}" for k, count in enumerate(counts))
+
+
+def _size(name, value, n):
+    if value < 1:
+        return round(value * n)
+    if value != int(value):
+        raise DataError(
+            f"data.splits.{name} must be a fraction below 1 or a whole number of patients. "
+            f"Received: {value:g}."
+        )
+    return int(value)
+
+
+def save_splits(path, cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
+    """Write patient_id, split and label as CSV, in the order of the cohort.
+
+    The file is complete or absent: it is written beside `path` and moved there. A missing folder is made.
+
+    Raises:
+        DataError: `splits` leaves out a patient or has one twice.
+    """
+    path = Path(path)
+    split_of = {}
+    for name in SPLITS:
+        split_of.update({int(i): name for i in splits[name]})
+    if sum(len(splits[name]) for name in SPLITS) != len(cohort) or set(split_of) != set(range(len(cohort))):
+        raise DataError(
+            f"splits must hold each of the {len(cohort)} patients once. "
+            f"Received: {', '.join(f'{len(splits[name])} {name}' for name in SPLITS)}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for i, (name, label) in enumerate(zip(cohort.patient_id, cohort.labels)):
+                writer.writerow([name, split_of[i], label])
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
+    """Read what `save_splits` wrote, as positions in `cohort`, whatever the order of its patients.
+
+    Raises:
+        DataError: the file is missing or of another form, or holds other patients or labels than the cohort.
+    """
+    path = Path(path)
+    rows = _read_rows(path)
+    ids = [row["patient_id"] for row in rows]
+    position = {str(name): i for i, name in enumerate(cohort.patient_id)}
+    twice = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
+    if twice:
+        raise DataError(f"{path} must hold each patient once. More than once: {listing(twice)}.")
+    unknown = [name for name in ids if name not in position]
+    absent = sorted(set(position) - set(ids))
+    if unknown or absent:
+        parts = [f"{len(unknown)} only in the file: {listing(unknown)}."] if unknown else []
+        parts += [f"{len(absent)} only in the cohort: {listing(absent)}."] if absent else []
+        raise DataError(
+            f"{path} belongs to another cohort than the {len(cohort)} patients given. {' '.join(parts)} "
+            "Use the data that the run was trained on, or make the splits again."
+        )
+    odd = [f"{row['patient_id']} ({row['split']!r})" for row in rows if row["split"] not in SPLITS]
+    if odd:
+        raise DataError(f"{path}, column 'split': must be {', '.join(SPLITS)}. Received: {listing(odd)}.")
+    moved = [
+        f"{row['patient_id']} ({row['label']} in the file, {cohort.labels[position[row['patient_id']]]} now)"
+        for row in rows
+        if row["label"] != str(cohort.labels[position[row["patient_id"]]])
+    ]
+    if moved:
+        raise DataError(
+            f"{path} was made for other labels: {listing(moved)}. Check data.label_column, or make the "
+            "splits again."
+        )
+    return {
+        name: np.array(sorted(position[row["patient_id"]] for row in rows if row["split"] == name), np.int64)
+        for name in SPLITS
+    }
+
+
+def _read_rows(path):
+    if not path.is_file():
+        raise DataError(f"The file of splits {str(path)!r} does not exist.")
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            table = csv.DictReader(stream, restval="")
+            columns, rows = table.fieldnames or [], list(table)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a table of splits: {error}.") from error
+    if not set(COLUMNS) <= set(columns):
+        raise DataError(
+            f"{path} must have the columns {', '.join(COLUMNS)}. Received: {', '.join(columns) or 'none'}."
+        )
+    return rows

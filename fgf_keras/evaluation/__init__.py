@@ -1,0 +1,1 @@
+"""Finished models measured: classification, alignment, tables, pictures."""

@@ -1,0 +1,79 @@
+"""Alignment of a cohort: means with intervals, and what is left out of them."""
+
+import numpy as np
+
+from fgf_keras.geometry.flow import FlowStatus
+
+
+def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
+    """Mean, bootstrap interval and median of S and F over patients.
+
+    S is averaged over the patients whose gradient does not vanish, F over those whose path ended on the
+    boundary; the others are counted, never averaged in.
+
+    Args:
+        explanation: an `Explanation`.
+        rows: which of its patients, all by default.
+        bootstrap: number of resamples of patients.
+        confidence: of the interval.
+        seed: of the resamples.
+
+    Returns:
+        {"n", "status": {name: count}, "undefined": {"S", "F"}, "S" and "F": {feature: {"mean", "ci",
+        "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white": {feature: {"expected",
+        "below_0.05"}}}.
+    """
+    frame = explanation.to_frame()
+    rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
+    frame, status = frame.iloc[rows], explanation.status[rows]
+    names = explanation.feature_names
+    ended = np.isin(status, [FlowStatus.REACHED, FlowStatus.ON_BOUNDARY])
+    defined = {"S": frame["S_joint"].notna().to_numpy(), "F": ended & frame["F_joint"].notna().to_numpy()}
+    rng = np.random.default_rng(seed)
+    table = {
+        "n": len(frame),
+        "status": {s.name.lower(): int(np.sum(status == s)) for s in FlowStatus},
+        "undefined": {kind: int(np.sum(~defined[kind])) for kind in "SF"},
+    }
+    for kind in "SF":
+        used = frame[defined[kind]]
+
+        def summary(column, used=used):
+            return _summary(used[column].to_numpy(np.float64), bootstrap, confidence, rng)
+
+        table[kind] = {name: summary(f"{kind}_{name}") for name in names}
+        table[kind]["joint"] = {
+            "squared": summary(f"{kind}_joint"),
+            "magnitude": summary(f"{kind}_joint_magnitude"),
+        }
+        if f"{kind}_noise" in frame:
+            table[kind]["noise"] = summary(f"{kind}_noise")
+    table["white"] = _white(explanation, frame[defined["S"]], rows[defined["S"]])
+    return table
+
+
+def _summary(values, bootstrap, confidence, rng):
+    if not len(values):
+        return {"mean": None, "ci": [None, None], "median": None}
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(bootstrap)]
+    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
+    return {
+        "mean": float(values.mean()),
+        "ci": np.percentile(means, tails).tolist(),
+        "median": float(np.median(values)),
+    }
+
+
+def _white(explanation, frame, rows):
+    """The mean of S that white noise would have, and the share of patients whose p-value is below 0.05."""
+    dimension = explanation.values["dimension"][rows]
+    ranks = dict.fromkeys(explanation.feature_names, explanation.classes - 1)
+    if explanation.classes == 2:
+        ranks["joint"] = explanation.values["rank"][rows]
+    return {
+        name: {
+            "expected": float(np.mean(np.minimum(rank / dimension, 1))) if len(rows) else None,
+            "below_0.05": float((frame[f"p_white_{name}"] < 0.05).mean()) if len(rows) else None,
+        }
+        for name, rank in ranks.items()
+    }

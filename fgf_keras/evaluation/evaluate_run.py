@@ -1,0 +1,74 @@
+"""Evaluate the model of a finished run, on its own cohort or on one that it never saw."""
+
+import keras
+import numpy as np
+
+from fgf_keras.config import Config
+from fgf_keras.data.load import load_cohort
+from fgf_keras.data.splits import load_splits
+from fgf_keras.errors import DataError, RunError
+from fgf_keras.evaluation.evaluate import Evaluation, evaluate
+from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.run_folder import RunFolder, read_json
+
+
+def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=None) -> Evaluation:
+    """Measure the model of a run again.
+
+    Args:
+        folder: a finished run without arms.
+        external: configuration of another cohort (its sections `data` and `seed` are used); all of its
+            patients become the split "external", and the threshold is the one the run has chosen. How
+            things are measured comes from the run. By default, the run's own cohort and splits.
+        title: sentence for the progress bars.
+
+    Raises:
+        RunError: files of the run are missing, or the data has changed since.
+        DataError: the external cohort is windowed or spaced otherwise, or is the run's own.
+    """
+    config = folder.load_config()
+    trained_on = read_json(folder.path / "environment.json")["data"]["fingerprint"]
+    threshold = read_json(folder.metrics_file)["threshold"]
+    if external is not None:
+        _check_comparable(config.data, external.data)
+        cohort = load_cohort(external)
+        if cohort.fingerprint() == trained_on:
+            raise DataError(
+                "The external cohort is the one that the model was trained on, patient by patient. "
+                "Leave --config away to evaluate the run's own splits."
+            )
+        splits = {"external": np.arange(len(cohort))}
+    else:
+        cohort = load_cohort(config)
+        if cohort.fingerprint() != trained_on:
+            raise RunError(
+                f"The data under {config.data.root or config.data.source} is not what the run was trained "
+                "on: its fingerprint has changed. Restore it, or evaluate it as another cohort with --config."
+            )
+        splits = load_splits(folder.splits_file, cohort)
+    model = load_model(folder)
+    return evaluate(
+        model, cohort, splits, config.evaluate, seed=config.seed, threshold=threshold, title=title
+    )
+
+
+def load_model(folder: RunFolder) -> AlignmentModel:
+    """The trained model of a run.
+
+    Raises:
+        RunError: the file is missing or cannot be read.
+    """
+    try:
+        return keras.models.load_model(folder.model_file)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder.model_file} cannot be loaded: {error}. Train again.") from error
+
+
+def _check_comparable(own, other):
+    for key, unit in (("window", "HU"), ("spacing", "mm"), ("size", "px")):
+        if getattr(own, key) != getattr(other, key):
+            raise DataError(
+                f"The model was trained with data.{key}={getattr(own, key)} {unit}, the external cohort has "
+                f"{getattr(other, key)} {unit}: its scores would mean nothing. "
+                f"Prepare the cohort alike and set data.{key}."
+            )

@@ -1,0 +1,159 @@
+"""Measure any Keras classifier: S, F, shares and p-values a sample."""
+
+import contextlib
+
+import numpy as np
+import rich.progress
+import tensorflow as tf
+
+from fgf_keras.data.slices import check_slices
+from fgf_keras.errors import DataError, FeatureError, ModelError
+from fgf_keras.evaluation.explanation import Explanation
+from fgf_keras.features.base import unique_names
+from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.input_gradient import refuse_probabilities
+from fgf_keras.models.measure import AlignmentMeasure
+
+WEIGHTS = ("arc", "score")
+
+
+def explain(
+    model,
+    images,
+    masks,
+    *,
+    features=None,
+    spacing=None,
+    patient_id=None,
+    support="mask",
+    weight="arc",
+    steps=4,
+    max_steps=64,
+    tolerance=1e-3,
+    noise_draws=1,
+    batch_size=8,
+    progress=None,
+) -> Explanation:
+    """How much of what a classifier reacts to is a set of features, sample by sample.
+
+    Args:
+        model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns logits (it
+            sees the images as they are given here).
+        images: (N, H, W, C), as the classifier was trained on.
+        masks: (N, H, W, 1) in {0, 1}.
+        features: list of `Feature`; those of the model by default.
+        spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
+        patient_id: (N,) names of the samples; their numbers by default.
+        support: "mask": all gradients inside the mask; "image": the classifier's over the whole canvas.
+        weight: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
+            for which F_joint is the part of that change which moves along the features.
+        steps, max_steps, tolerance: see `geometry.flow.gradient_flow`.
+        noise_draws: number of linear noise features measured beside the features (columns S_noise, F_noise).
+        batch_size: samples in memory at once.
+        progress: a sentence for a progress bar; none by default.
+
+    Returns:
+        An `Explanation`.
+
+    Raises:
+        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
+        ModelError: the classifier returns probabilities, or has no gradient.
+        FeatureError: no features, or two of one name.
+    """
+    mask_input = isinstance(model, AlignmentModel)
+    classifier = model.classifier if mask_input else model
+    features = list(features) if features is not None else list(getattr(model, "features", []))
+    names = unique_names(features)
+    if noise_draws and "noise" in names:
+        raise FeatureError(
+            "A feature is named 'noise', which is the name of the noise draws measured beside the features. "
+            "Give the feature another name, or set noise_draws=0."
+        )
+    if weight not in WEIGHTS:
+        raise ModelError(f"weight must be one of {', '.join(WEIGHTS)}. Received: weight={weight!r}.")
+    if batch_size < 1:
+        raise DataError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
+    images, masks = np.asarray(images), np.asarray(masks)
+    ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
+    check_slices(ids, images, masks)
+    _check_shape(classifier, images)
+    spacing = _per_sample(spacing, len(images))
+    measure = AlignmentMeasure(
+        classifier,
+        features,
+        images.shape[1:],
+        support=support,
+        mask_input=mask_input,
+        noise_draws=noise_draws,
+        steps=steps,
+        max_steps=max_steps,
+        tolerance=tolerance,
+    )
+
+    def batch(rows):
+        arrays = (images[rows], masks[rows], spacing[rows])
+        return [tf.convert_to_tensor(array.astype(measure.dtype.as_numpy_dtype)) for array in arrays]
+
+    seen = batch(slice(0, 4))
+    refuse_probabilities(classifier, seen[0] * seen[1] if mask_input else seen[0])
+    parts = []
+    with _bar(progress, len(images)) as advance:
+        for start in range(0, len(images), batch_size):
+            tensors = batch(slice(start, start + batch_size))
+            part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
+            parts.append({key: value.numpy() for key, value in part.items()})
+            advance(len(tensors[0]))
+    values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    settings = {
+        "support": support,
+        "weight": weight,
+        "steps": steps,
+        "max_steps": max_steps,
+        "tolerance": tolerance,
+        "noise_draws": noise_draws,
+    }
+
+    def pictures(rows):
+        tensors = batch(rows)
+        return {
+            "image": tensors[0].numpy(),
+            "mask": tensors[1].numpy(),
+            **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
+        }
+
+    return Explanation(ids, names, settings, values, max(2, values["logits"].shape[1]), pictures)
+
+
+def _check_shape(classifier, images):
+    expected = getattr(classifier, "input_shape", None)
+    if not isinstance(expected, tuple):
+        return
+    if len(expected) != 4 or any(e not in (None, got) for e, got in zip(expected[1:], images.shape[1:])):
+        raise DataError(
+            f"The classifier takes images of shape {expected}. Received: images of shape {images.shape}. "
+            "Pad or resample them to the size that the classifier was trained on."
+        )
+
+
+def _per_sample(spacing, count):
+    spacing = np.asarray([1.0, 1.0] if spacing is None else spacing, np.float64)
+    if spacing.shape not in ((2,), (count, 2)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
+        raise DataError(
+            f"spacing must be positive, of shape (2,) or ({count}, 2): (row, column) in mm. "
+            f"Received: shape {spacing.shape}."
+        )
+    return np.broadcast_to(spacing, (count, 2))
+
+
+@contextlib.contextmanager
+def _bar(sentence, total):
+    if sentence is None:
+        yield lambda count: None
+        return
+    with rich.progress.Progress(
+        *rich.progress.Progress.get_default_columns(),
+        rich.progress.MofNCompleteColumn(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(sentence, total=total)
+        yield lambda count: bar.advance(task, count)

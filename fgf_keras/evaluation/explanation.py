@@ -1,0 +1,126 @@
+"""What `explain` returns: a row a sample."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.nulls import white_p_value
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Alignment of N samples with m features.
+
+    Attributes:
+        patient_id: (N,) names of the samples.
+        feature_names: m names.
+        settings: support, weight, flow settings, number of noise draws.
+        values: arrays with a leading axis of N, as `AlignmentMeasure.at_sample` and `.along_flow` name them.
+        classes: number of classes, 2 for a single logit.
+    """
+
+    patient_id: np.ndarray
+    feature_names: list
+    settings: dict
+    values: dict
+    classes: int
+    _pictures: object = field(default=None, repr=False)
+
+    def __len__(self):
+        return len(self.patient_id)
+
+    @property
+    def status(self) -> np.ndarray:
+        """(N,) of `FlowStatus`; STATIONARY where S or F is undefined."""
+        return self.values["status"]
+
+    def to_frame(self, *, per_class=False) -> pd.DataFrame:
+        """A row a sample, indexed by patient_id.
+
+        Columns: logit (K > 2: the margin of the decision), class, S_<feature>, S_joint, S_joint_magnitude
+        (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S along the path), S_noise, F_noise,
+        unique_<feature>, shapley_<feature>, p_white_<feature>, flow_residual, flow_length, status.
+
+        Args:
+            per_class: K > 2: one row a sample and class instead, with the centred logit of that class and
+                the S of its own gradient.
+        """
+        if per_class:
+            return self._class_frame()
+        v, weight, names = self.values, self.settings["weight"], self.feature_names
+        columns = {"logit": v["logit"], "class": v["class"]}
+        columns |= {f"S_{name}": v["S"][:, i] for i, name in enumerate(names)}
+        columns |= {"S_joint": v["S_joint"], "S_joint_magnitude": np.sqrt(v["S_joint"])}
+        columns |= {f"F_{name}": v[f"F_{weight}"][:, i] for i, name in enumerate(names)}
+        columns["F_joint"] = v[f"F_joint_{weight}"]
+        columns["F_joint_magnitude"] = v[f"F_joint_magnitude_{weight}"]
+        if "S_noise" in v:
+            columns |= {"S_noise": v["S_noise"], "F_noise": v[f"F_noise_{weight}"]}
+        for key in ("unique", "shapley"):
+            if key in v:
+                columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
+        columns |= self._white_p_values()
+        columns |= {"flow_residual": v["residual"], "flow_length": v["length"]}
+        columns["status"] = [FlowStatus(s).name.lower() for s in self.status]
+        return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
+
+    def to_json(self, path=None) -> str:
+        """Settings, the sentence of each status, and a record a sample; undefined numbers are null.
+
+        Args:
+            path: file to write it to as well.
+        """
+        records = json.loads(self.to_frame().reset_index().to_json(orient="records", double_precision=10))
+        text = json.dumps(
+            {
+                "settings": self.settings,
+                "features": list(self.feature_names),
+                "statuses": {status.name.lower(): status.sentence for status in FlowStatus},
+                "samples": records,
+            },
+            indent=1,
+        )
+        if path is not None:
+            Path(path).write_text(text)
+        return text
+
+    def plot(self, patients=None, *, path=None):
+        """A page of samples: slice, gradients, the image at the boundary.
+
+        Args:
+            patients: ids to show, in this order; the first eight by default.
+            path: file to write the page to as well.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from fgf_keras.evaluation.pictures import patient_page
+
+        return patient_page(self, self._pictures, patients, path=path)
+
+    def _white_p_values(self):
+        v, columns = self.values, {}
+        section_rank = self.classes - 1
+        for i, name in enumerate(self.feature_names):
+            columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], section_rank)
+        if section_rank == 1:
+            columns["p_white_joint"] = white_p_value(v["S_joint"], v["dimension"], np.maximum(v["rank"], 1))
+        return columns
+
+    def _class_frame(self):
+        if self.classes < 3:
+            raise ValueError(f"per_class needs a classifier of three classes or more. Got {self.classes}.")
+        v = self.values
+        centred = v["logits"] - v["logits"].mean(axis=1, keepdims=True)
+        index = pd.MultiIndex.from_product(
+            [self.patient_id, range(self.classes)], names=["patient_id", "class"]
+        )
+        columns = {"centred_logit": centred.ravel()}
+        for i, name in enumerate(self.feature_names):
+            columns[f"S_{name}"] = v["S_class"][:, :, i].ravel()
+        columns["S_joint"] = v["S_class_joint"].ravel()
+        return pd.DataFrame(columns, index=index)

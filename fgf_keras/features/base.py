@@ -1,0 +1,105 @@
+"""The feature: a number a human can name, as a function of image and mask."""
+
+import re
+
+import tensorflow as tf
+
+from fgf_keras.errors import FeatureError
+
+
+class Feature:
+    """A differentiable number g(image, mask).
+
+    Subclasses implement `value`; they override `gradient` where a closed form is known. Register them with
+    `keras.saving.register_keras_serializable` so that models that hold them can be loaded.
+
+    Args:
+        name: used in logs and files; defaults to the class's own name.
+    """
+
+    default_name = None
+    unit = ""
+
+    def __init__(self, *, name: str | None = None):
+        self.name = name or self.default_name
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
+            raise FeatureError(
+                "A feature's name must be letters, digits, '_', '.' or '-', because it becomes a key of logs "
+                f"and tables. Received: name={self.name!r}."
+            )
+
+    def value(self, image, mask, spacing=None):
+        """The feature itself.
+
+        Args:
+            image: (B, H, W, C).
+            mask: (B, H, W, 1) in {0, 1}.
+            spacing: (B, 2) or (2,), (row, column) distance of pixels in mm; 1 mm by default.
+
+        Returns:
+            (B,).
+        """
+        raise NotImplementedError
+
+    def gradient(self, image, mask, spacing=None):
+        """∇g with respect to the image, (B, H, W, C); by automatic differentiation unless overridden.
+
+        Raises:
+            FeatureError: the value does not depend on the image differentiably.
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(image)
+            value = self.value(image, mask, spacing)
+        gradient = tape.gradient(value, image)
+        if gradient is None:
+            raise FeatureError(
+                f"Feature {self.name!r} has no gradient with respect to the image: it does not use the "
+                "image, or only through operations without one (rounding, comparison, argmax, NumPy). "
+                "Write it with differentiable tf operations."
+            )
+        return gradient
+
+    def get_config(self):
+        """Keras serialisation."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        """Keras serialisation."""
+        return cls(**config)
+
+    def __repr__(self):
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def stack_gradients(features, image, mask, spacing=None):
+    """∇g of each feature, (B, m, H, W, C)."""
+    return tf.stack([feature.gradient(image, mask, spacing) for feature in features], axis=1)
+
+
+def unique_names(features):
+    """The names of features in order.
+
+    Raises:
+        FeatureError: none are given, something is not a feature, or two share a name.
+    """
+    if not features:
+        raise FeatureError(
+            "At least one feature is needed, e.g. features=[fgf_keras.Brightness()]. Got none."
+        )
+    for feature in features:
+        if not isinstance(feature, Feature):
+            raise FeatureError(
+                f"Expected instances of fgf_keras.Feature. Received: {feature!r} (of type "
+                f"{type(feature).__name__}). Wrap a function of (image, mask) in fgf_keras.AutodiffFeature."
+            )
+    names = [feature.name for feature in features]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FeatureError(f"Features need names of their own. Received twice: {', '.join(twice)}.")
+    if "joint" in names:
+        raise FeatureError(
+            "The name 'joint' is taken by the joint share of all features. Rename the feature."
+        )
+    return names

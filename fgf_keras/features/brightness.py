@@ -1,0 +1,35 @@
+"""Mean intensity inside the mask."""
+
+import keras
+import tensorflow as tf
+
+from fgf_keras.features.base import Feature
+from fgf_keras.features.moments import as_field, weights
+
+
+@keras.saving.register_keras_serializable(package="fgf_keras")
+class Brightness(Feature):
+    """Mean intensity of the tumour, g = Σw / Σm, in units of the image.
+
+    ∂g/∂x_j = m_j / Σm. Source: Jin, Garneau, Fletcher (ISBI 2022).
+
+    Example:
+        >>> Brightness().value(image, mask)   # (B, H, W, 1), (B, H, W, 1) -> (B,)
+    """
+
+    default_name = "brightness"
+
+    def value(self, image, mask, spacing=None):
+        """See `Feature.value`; 0 for an empty mask."""
+        del spacing
+        return tf.math.divide_no_nan(tf.reduce_sum(weights(image, mask), [1, 2]), _pixels(image, mask))
+
+    def gradient(self, image, mask, spacing=None):
+        """See `Feature.gradient`; closed form."""
+        del spacing
+        share = tf.math.divide_no_nan(tf.ones([], image.dtype), _pixels(image, mask))
+        return as_field(share[:, tf.newaxis, tf.newaxis] * tf.cast(mask[..., 0], image.dtype), image, mask)
+
+
+def _pixels(image, mask):
+    return tf.reduce_sum(tf.cast(mask, image.dtype), [1, 2, 3])

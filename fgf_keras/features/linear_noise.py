@@ -1,0 +1,38 @@
+"""The paper's baseline: a linear feature with random coefficients."""
+
+import keras
+import tensorflow as tf
+
+from fgf_keras.features.base import Feature
+from fgf_keras.geometry.nulls import white_field
+
+
+@keras.saving.register_keras_serializable(package="fgf_keras")
+class LinearNoise(Feature):
+    """A fixed random projection, g = ⟨v, x⟩ with v standard normal, ∇g = v.
+
+    Args:
+        seed: the same seed gives the same v on every machine.
+        name: defaults to "noise".
+
+    Source: the noise baseline of Jin, Garneau, Fletcher (ISBI 2022).
+    """
+
+    default_name = "noise"
+
+    def __init__(self, seed: int = 0, *, name: str | None = None):
+        super().__init__(name=name)
+        self.seed = seed
+
+    def value(self, image, mask, spacing=None):
+        """See `Feature.value`."""
+        return tf.reduce_sum(image * self.gradient(image, mask, spacing), axis=[1, 2, 3])
+
+    def gradient(self, image, mask, spacing=None):
+        """See `Feature.gradient`: v over the whole canvas; a support restricts it like any other field."""
+        del mask, spacing
+        return tf.broadcast_to(white_field(tf.shape(image)[1:], self.seed, image.dtype), tf.shape(image))
+
+    def get_config(self):
+        """Keras serialisation."""
+        return {**super().get_config(), "seed": self.seed}

@@ -1,0 +1,176 @@
+"""Alignment of a section of the classifier with features, from inner products alone.
+
+The section is the span of R gradients: the gradient of the logit for two classes (R = 1), the gradients of
+K-1 contrasts of the logits for K classes (see `sections`). Everything here is for any R.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fgf_keras.geometry.products import inner_products, weighted_sum
+
+# Directions of a normalised Gram matrix count when their eigenvalue exceeds this part of the largest one.
+# Two features are one below a squared sine of their angle of about four times that.
+RANK_TOLERANCE = {tf.float32: 1e-5, tf.float64: 1e-10}
+
+
+class Products(NamedTuple):
+    """Inner products of R section gradients and m feature gradients, on one support.
+
+    Attributes:
+        section: (B, R, R), ⟨∇z_k, ∇z_l⟩.
+        cross: (B, R, m), ⟨∇z_k, ∇g_i⟩.
+        features: (B, m, m), ⟨∇g_i, ∇g_j⟩.
+    """
+
+    section: tf.Tensor
+    cross: tf.Tensor
+    features: tf.Tensor
+
+
+def alignment_products(section_gradients, feature_gradients) -> Products:
+    """All inner products that alignment needs.
+
+    Args:
+        section_gradients: (B, R, H, W, C), already restricted to the support.
+        feature_gradients: (B, m, H, W, C), already restricted to the support.
+    """
+    return Products(
+        inner_products(section_gradients, section_gradients),
+        inner_products(section_gradients, feature_gradients),
+        inner_products(feature_gradients, feature_gradients),
+    )
+
+
+def pointwise_alignment(products: Products):
+    """S_i = ‖P_section ∇g_i‖² / ‖∇g_i‖² in [0, 1], (B, m); the squared cosine when R = 1.
+
+    NaN where the section has no direction (∇z vanishes). 0 where the feature has none: it explains nothing.
+    Source: Jin, Garneau, Fletcher (ISBI 2022), section 2, for R = 1.
+    """
+    section, cross = _normalised(products)
+    inverse, _ = pseudo_inverse(section)
+    return _in_range(tf.einsum("bki,bkl,bli->bi", cross, inverse, cross), products)
+
+
+def joint_alignment(products: Products):
+    """S = ‖Q_sectionᵀ Q_features‖² / rank(section) in [0, 1], (B,): R² without intercept when R = 1.
+
+    The mean squared cosine of the principal angles between the section and the span of the features.
+    Collinear features count once (`RANK_TOLERANCE`). NaN where ∇z vanishes.
+    """
+    return explained_share(products, normalised_features(products)[:, tf.newaxis])[:, 0]
+
+
+def explained_share(products: Products, grams):
+    """The joint share for each of n normalised Gram matrices of the features, (B, n, m, m) to (B, n).
+
+    Rows and columns of zeros leave a feature out.
+    """
+    section, cross = _normalised(products)
+    section_inverse, rank = pseudo_inverse(section)
+    feature_inverse, _ = pseudo_inverse(grams)
+    pairs = tf.einsum("bki,bkl,blj->bij", cross, section_inverse, cross)
+    share = tf.einsum("bij,bnij->bn", pairs, feature_inverse)
+    return _in_range(share / tf.maximum(rank, 1)[:, tf.newaxis], products)
+
+
+def normalised_features(products: Products):
+    """The Gram matrix of unit feature gradients, (B, m, m); rows of vanishing gradients are zero."""
+    return _unit_diagonal(products.features)
+
+
+def class_alignment(products: Products, contrasts):
+    """S_i of each class's own centred logit: (B, K, m) and the joint share (B, K).
+
+    Args:
+        products: of the K-1 contrasts.
+        contrasts: (K-1, K) orthonormal, from `sections.contrasts`.
+    """
+    back = tf.cast(contrasts, products.cross.dtype)
+    gram = tf.einsum("rk,brs,sk->bk", back, products.section, back)
+    cross = tf.einsum("rk,bri->bki", back, products.cross)
+    by_class = [
+        Products(gram[:, k, None, None], cross[:, k, None], products.features) for k in range(back.shape[1])
+    ]
+    return (
+        tf.stack([pointwise_alignment(p) for p in by_class], axis=1),
+        tf.stack([joint_alignment(p) for p in by_class], axis=1),
+    )
+
+
+def differentiable_alignment(products: Products, epsilon: float):
+    """S_i (B, m) and the joint share (B,), smooth in the section's gradients, for training.
+
+    S_i = c_iᵀ (G + ε)⁻¹ c_i, with G the Gram matrix of the section and c_i = ⟨∇z, ∇g_i⟩/‖∇g_i‖. The inner
+    products of the features are constants. With ε in the denominator a vanishing ∇z gives 0 and a gradient
+    of 0, so a mean over defined samples must leave such samples out.
+    """
+    norm = tf.sqrt(tf.linalg.diag_part(products.features))
+    cross = tf.math.divide_no_nan(products.cross, norm[:, tf.newaxis])
+    rank = products.section.shape[-1]
+    ridge = tf.eye(rank, dtype=cross.dtype) * tf.cast(epsilon, cross.dtype)
+    # One row is by far the common case, and a division is cheaper than a factorisation.
+    solved = (
+        cross / (products.section + ridge) if rank == 1 else tf.linalg.solve(products.section + ridge, cross)
+    )
+    inverse, _ = pseudo_inverse(_unit_diagonal(products.features))
+    pairs = tf.matmul(cross, solved, transpose_a=True)
+    joint = tf.reduce_sum(pairs * tf.stop_gradient(inverse), axis=[1, 2]) / rank
+    return tf.linalg.diag_part(pairs), joint
+
+
+def projection(fields, onto):
+    """P v: the part of each field that lies in the span of others.
+
+    Args:
+        fields: (B, k, H, W, C).
+        onto: (B, m, H, W, C).
+
+    Returns:
+        (B, k, H, W, C). Collinear fields in `onto` count once.
+    """
+    gram = inner_products(onto, onto)
+    scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
+    inverse, _ = pseudo_inverse(_unit_diagonal(gram))
+    inverse = inverse * scale[:, :, tf.newaxis] * scale[:, tf.newaxis]
+    return weighted_sum(tf.matmul(inner_products(fields, onto), inverse), onto)
+
+
+def pseudo_inverse(gram):
+    """Pseudo-inverse of positive semidefinite matrices (..., m, m) and their rank (...), by eigenvalues.
+
+    Eigenvalues below `RANK_TOLERANCE` of the largest count as zero. A matrix with entries that are not
+    finite has rank 0, so that one bad sample does not fail its batch.
+    """
+    finite = tf.reduce_all(tf.math.is_finite(gram), axis=[-2, -1])
+    values, vectors = tf.linalg.eigh(tf.where(finite[..., None, None], gram, tf.zeros_like(gram)))
+    tolerance = tf.cast(RANK_TOLERANCE[gram.dtype], gram.dtype)
+    keep = (values > tolerance * values[..., -1:]) & (values > 0)
+    inverse = tf.where(keep, 1 / tf.where(keep, values, tf.ones_like(values)), tf.zeros_like(values))
+    rank = tf.reduce_sum(tf.cast(keep, gram.dtype), axis=-1)
+    return tf.matmul(vectors * inverse[..., tf.newaxis, :], vectors, transpose_b=True), rank
+
+
+def _unit_diagonal(gram):
+    norm = tf.sqrt(tf.linalg.diag_part(gram))
+    return tf.math.divide_no_nan(gram, norm[..., :, tf.newaxis] * norm[..., tf.newaxis, :])
+
+
+def _normalised(products):
+    """Section and cross products of unit vectors; rows of vanishing gradients are zero."""
+    section_norm = tf.sqrt(tf.linalg.diag_part(products.section))
+    feature_norm = tf.sqrt(tf.linalg.diag_part(products.features))
+    cross = tf.math.divide_no_nan(
+        products.cross, section_norm[:, :, tf.newaxis] * feature_norm[:, tf.newaxis, :]
+    )
+    return _unit_diagonal(products.section), cross
+
+
+def _in_range(share, products):
+    """Clip rounding errors; NaN where the section has no direction."""
+    size = tf.linalg.trace(products.section)
+    defined = tf.reshape((size > 0) & tf.math.is_finite(size), [-1] + [1] * (len(share.shape) - 1))
+    nan = tf.constant(float("nan"), share.dtype)
+    return tf.where(defined, tf.clip_by_value(share, 0, 1), nan)

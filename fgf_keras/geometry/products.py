@@ -1,0 +1,51 @@
+"""Inner products over the pixels of a support: the only reductions over pixels in alignment."""
+
+import tensorflow as tf
+
+
+def on_support(field, mask):
+    """Restrict fields to a support.
+
+    Args:
+        field: (B, H, W, C), or a stack of fields (B, k, H, W, C).
+        mask: (B, H, W, 1) in {0, 1}, or None for the whole canvas.
+
+    Returns:
+        The field, zero outside of the mask.
+    """
+    if mask is None:
+        return field
+    mask = tf.cast(mask, field.dtype)
+    return field * (mask[:, tf.newaxis] if len(field.shape) == 5 else mask)
+
+
+def inner(a, b):
+    """⟨a, b⟩ a sample: two fields (B, ...) to (B,). Half precision is summed in float32."""
+    a, b = _at_least_float32(a), _at_least_float32(b)
+    return tf.reduce_sum(a * b, axis=range(1, len(a.shape)))
+
+
+def inner_products(a, b):
+    """⟨a_i, b_j⟩ of two stacks of fields: (B, k, ...) and (B, m, ...) to (B, k, m).
+
+    Half precision is summed in float32.
+    """
+    a, b = _flat(_at_least_float32(a)), _flat(_at_least_float32(b))
+    return tf.matmul(a, b, transpose_b=True)
+
+
+def weighted_sum(weights, fields):
+    """Σ_i weights_i fields_i: (B, k, m) and (B, m, H, W, C) to (B, k, H, W, C)."""
+    flat = tf.matmul(weights, _flat(fields))
+    shape = tf.concat([tf.shape(weights)[:2], tf.shape(fields)[2:]], axis=0)
+    return tf.reshape(flat, shape)
+
+
+def _flat(stack):
+    shape = tf.shape(stack)
+    return tf.reshape(stack, [shape[0], stack.shape[1] or shape[1], tf.reduce_prod(shape[2:])])
+
+
+def _at_least_float32(tensor):
+    tensor = tf.convert_to_tensor(tensor)
+    return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor

@@ -1,0 +1,238 @@
+"""A Keras model that is rewarded for reacting to what a human can name."""
+
+import warnings
+
+import keras
+import tensorflow as tf
+
+from fgf_keras.errors import FeatureError, ModelError
+from fgf_keras.features.base import stack_gradients, unique_names
+from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
+from fgf_keras.geometry.products import on_support
+from fgf_keras.models.input_gradient import section_gradients
+from fgf_keras.models.measure import SUPPORTS
+
+REWARDS = ("none", "sum", "joint")
+
+
+@keras.saving.register_keras_serializable(package="fgf_keras")
+class AlignmentModel(keras.Model):
+    """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
+
+    S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
+    keys; the classifier sees image·mask. `train_step` nests two `GradientTape`s: the inner one for the input
+    gradient, the outer one for the weights. Logs carry `task_loss`, `reward`, `S_<feature>` and `S_joint`
+    beside the compiled metrics; samples whose ∇z vanishes are left out of the means of S.
+
+    Args:
+        classifier: any Keras model from images (B, H, W, C) to logits (B, 1) or (B, K).
+        features: list of `Feature`.
+        reward: "sum" (the paper), "joint", or "none" to measure S while training without it.
+        reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
+        support: "mask" or "image", see `AlignmentMeasure`.
+        epsilon: added to ‖∇z‖² in S.
+        name: of the model.
+
+    Raises:
+        FeatureError, ModelError: names, kinds or weights that cannot be.
+
+    Example:
+        >>> model = AlignmentModel(paper_cnn((192, 192, 1)), [Brightness(), Extent()], reward_weight=0.1)
+        >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
+        >>> model.fit({"image": images, "mask": masks}, labels)
+
+    Source: Jin, Garneau, Fletcher, "Feature Gradient Flow for Interpreting Deep Neural Networks in Head and
+    Neck Cancer Prediction" (ISBI 2022, arXiv 2307.13061).
+    """
+
+    def __init__(
+        self,
+        classifier,
+        features,
+        *,
+        reward="sum",
+        reward_weight=0.1,
+        support="mask",
+        epsilon=1e-12,
+        name=None,
+    ):
+        super().__init__(name=name)
+        if reward not in REWARDS:
+            raise ModelError(f"reward must be one of {', '.join(REWARDS)}. Received: reward={reward!r}.")
+        if support not in SUPPORTS:
+            raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
+        self.feature_names = unique_names(list(features))
+        self.classifier = classifier
+        self.features = list(features)
+        self.reward = reward
+        self.reward_weight = reward_weight
+        self.support = support
+        self.epsilon = epsilon
+        self._weights_by_feature = _weights(reward, reward_weight, self.feature_names)
+        self._is_rewarded = any(self._weights_by_feature)
+        # A factor on λ, 1 unless a warm-up changes it; a variable, so that changing it does not retrace.
+        self.reward_scale = self.add_weight(
+            shape=(), initializer="ones", trainable=False, dtype="float32", name="reward_scale"
+        )
+        self._trackers = {
+            key: keras.metrics.Mean(name=key)
+            for key in ["task_loss", "reward", *(f"S_{n}" for n in self.feature_names), "S_joint"]
+        }
+        if self._is_rewarded:
+            _warn_of_vanishing_curvature(classifier)
+        # Layers of its own it has none: it is as built as its classifier.
+        self.built = classifier.built
+
+    def call(self, inputs, training=None):
+        """Logits (B, 1) or (B, K) of image·mask."""
+        image, mask, _ = unpack_inputs(inputs)
+        return self.classifier(image * tf.cast(mask, image.dtype), training=training)
+
+    def train_step(self, data):
+        """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        image, mask, spacing = _at_least_float32(*unpack_inputs(x))
+        seen = image * mask
+        features = self._feature_gradients(seen, mask, spacing)
+        with tf.GradientTape() as weight_tape:
+            logits, section = section_gradients(
+                self.classifier,
+                seen,
+                training=True,
+                stop_recording=None if self._is_rewarded else weight_tape,
+            )
+            alignment = self._alignment(section, features, mask)
+            task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
+            reward = self._reward(alignment)
+            loss = task_loss
+            if self._is_rewarded:
+                # Keras divides its losses by the number of replicas, whose gradients are then summed.
+                loss -= reward / tf.distribute.get_strategy().num_replicas_in_sync
+            scaled_loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(weight_tape.gradient(scaled_loss, variables), variables))
+        return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
+
+    def test_step(self, data):
+        """As `train_step`, without the reward's gradient and without changing anything."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        image, mask, spacing = _at_least_float32(*unpack_inputs(x))
+        seen = image * mask
+        features = self._feature_gradients(seen, mask, spacing)
+        logits, section = section_gradients(self.classifier, seen, training=False)
+        alignment = self._alignment(section, features, mask)
+        task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
+        return self._record(x, y, logits, sample_weight, task_loss, self._reward(alignment), alignment)
+
+    def get_config(self):
+        """Keras serialisation."""
+        return {
+            "classifier": keras.saving.serialize_keras_object(self.classifier),
+            "features": [keras.saving.serialize_keras_object(f) for f in self.features],
+            "reward": self.reward,
+            "reward_weight": self.reward_weight,
+            "support": self.support,
+            "epsilon": self.epsilon,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Keras serialisation."""
+        config = dict(config)
+        config["classifier"] = keras.saving.deserialize_keras_object(config["classifier"])
+        config["features"] = [keras.saving.deserialize_keras_object(f) for f in config["features"]]
+        return cls(**config)
+
+    def _feature_gradients(self, seen, mask, spacing):
+        region = mask if self.support == "mask" else None
+        return on_support(stack_gradients(self.features, seen, mask, spacing), region)
+
+    def _alignment(self, section, features, mask):
+        """S_i (B, m), S_joint (B,), and whether they are defined (B,)."""
+        section = on_support(section, mask if self.support == "mask" else None)
+        products = alignment_products(section, features)
+        pointwise, joint = differentiable_alignment(products, self.epsilon)
+        return pointwise, joint, tf.linalg.trace(products.section) > 0
+
+    def _reward(self, alignment):
+        pointwise, joint, _ = alignment
+        weights = tf.constant(self._weights_by_feature, pointwise.dtype) * tf.cast(
+            self.reward_scale, pointwise.dtype
+        )
+        if self.reward == "joint":
+            return weights[0] * tf.reduce_mean(joint)
+        return tf.reduce_sum(weights * tf.reduce_mean(pointwise, axis=0))
+
+    def _record(self, x, y, logits, sample_weight, task_loss, reward, alignment):
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        count = tf.shape(logits)[0]
+        task_loss *= replicas
+        loss = task_loss - reward if self._is_rewarded else task_loss
+        next(m for m in self.metrics if m.name == "loss").update_state(loss, sample_weight=count)
+        self._trackers["task_loss"].update_state(task_loss, sample_weight=count)
+        self._trackers["reward"].update_state(reward, sample_weight=count)
+        pointwise, joint, defined = alignment
+        for i, name in enumerate(self.feature_names):
+            self._trackers[f"S_{name}"].update_state(pointwise[:, i], sample_weight=defined)
+        self._trackers["S_joint"].update_state(joint, sample_weight=defined)
+        return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+
+
+def unpack_inputs(inputs):
+    """(image, mask, spacing or None) from a tuple or a dictionary.
+
+    Raises:
+        ModelError: anything else.
+    """
+    if isinstance(inputs, dict) and {"image", "mask"} <= set(inputs):
+        return inputs["image"], inputs["mask"], inputs.get("spacing")
+    if isinstance(inputs, (tuple, list)) and len(inputs) in (2, 3):
+        return (*inputs, None)[:3]
+    what = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+    raise ModelError(
+        "AlignmentModel takes (image, mask), (image, mask, spacing), or a dictionary with the keys 'image', "
+        f"'mask' and perhaps 'spacing'. Received: {what}."
+    )
+
+
+def _at_least_float32(image, mask, spacing):
+    dtype = image.dtype if image.dtype in (tf.float32, tf.float64) else tf.float32
+    return tf.cast(image, dtype), tf.cast(mask, dtype), spacing
+
+
+def _weights(reward, weight, names):
+    if isinstance(weight, dict):
+        unknown = sorted(set(weight) - set(names))
+        if unknown:
+            raise FeatureError(
+                f"reward_weight names {', '.join(unknown)}, but the features are {', '.join(names)}."
+            )
+        if reward == "joint":
+            raise ModelError("The joint reward takes one number as reward_weight. Received a dictionary.")
+        values = [float(weight.get(name, 0.0)) for name in names]
+    else:
+        values = [float(weight)] * len(names)
+    if any(not 0 <= value < float("inf") for value in values):
+        raise ModelError(f"reward_weight must be finite and >= 0. Received: reward_weight={weight!r}.")
+    return values if reward != "none" else [0.0] * len(values)
+
+
+def _warn_of_vanishing_curvature(classifier):
+    layers = classifier._flatten_layers()
+    kinds = []
+    if any(
+        isinstance(layer, keras.layers.ReLU)
+        or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
+        for layer in layers
+    ):
+        kinds.append("ReLU")
+    if any("MaxPooling" in type(layer).__name__ for layer in layers):
+        kinds.append("max pooling")
+    if kinds:
+        warnings.warn(
+            f"The classifier uses {' and '.join(kinds)}, whose second derivative vanishes almost everywhere: "
+            "the reward then cannot shape where the network switches, only its weights between switches. "
+            "ELU and average pooling do not have this limit.",
+            stacklevel=3,
+        )

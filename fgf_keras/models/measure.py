@@ -1,0 +1,178 @@
+"""S at samples and F along their flows, for a classifier, features and a support."""
+
+import tensorflow as tf
+
+from fgf_keras.errors import ModelError
+from fgf_keras.features.base import stack_gradients
+from fgf_keras.geometry.alignment import (
+    alignment_products,
+    class_alignment,
+    joint_alignment,
+    normalised_features,
+    pointwise_alignment,
+    projection,
+    pseudo_inverse,
+)
+from fgf_keras.geometry.flow import gradient_flow
+from fgf_keras.geometry.nulls import white_noise_alignment
+from fgf_keras.geometry.products import on_support
+from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
+from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
+from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
+
+SUPPORTS = ("mask", "image")
+
+
+class AlignmentMeasure:
+    """What can be measured on a batch, as three graphs that are traced once for any batch size.
+
+    Args:
+        classifier: Keras model from (B, H, W, C) to logits.
+        features: list of `Feature`.
+        image_shape: (H, W, C).
+        support: "mask" restricts all gradients to the mask; "image" takes the classifier's gradient over the
+            whole canvas, features keep their own support.
+        mask_input: the classifier sees image·mask.
+        noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
+        steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
+    """
+
+    def __init__(
+        self,
+        classifier,
+        features,
+        image_shape,
+        *,
+        support="mask",
+        mask_input=False,
+        noise_draws=0,
+        steps=4,
+        max_steps=64,
+        tolerance=1e-3,
+    ):
+        if support not in SUPPORTS:
+            raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
+        self.classifier = classifier
+        self.features = list(features)
+        self.support = support
+        self.mask_input = mask_input
+        self.noise_draws = noise_draws
+        self._flow = {"steps": steps, "max_steps": max_steps, "tolerance": tolerance}
+        self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
+        height, width, channels = image_shape
+        signature = [
+            tf.TensorSpec([None, height, width, channels], self.dtype, name="image"),
+            tf.TensorSpec([None, height, width, 1], self.dtype, name="mask"),
+            tf.TensorSpec([None, 2], self.dtype, name="spacing"),
+        ]
+        self.at_sample = tf.function(self._at_sample, input_signature=signature, autograph=False)
+        self.along_flow = tf.function(self._along_flow, input_signature=signature, autograph=False)
+        self.fields = tf.function(self._fields, input_signature=signature, autograph=False)
+
+    def _at_sample(self, image, mask, spacing):
+        """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
+
+        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), S (B, m), S_joint (B,),
+        unique (B, m), shapley (B, m) for up to ten features, S_noise (B,), rank (B,) of the features,
+        dimension (B,) of the support, section_rank; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
+        """
+        seen = self._seen(image, mask)
+        logits, section = section_gradients(self.classifier, seen)
+        section = on_support(section, self._region(mask))
+        products = alignment_products(section, self._feature_gradients(seen, mask, spacing))
+        classes = logits.shape[1]
+        rank = pseudo_inverse(normalised_features(products))[1]
+        result = {
+            "logits": logits,
+            "logit": decision_score(logits, decision_pair(logits)),
+            "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
+            "S": pointwise_alignment(products),
+            "S_joint": joint_alignment(products),
+            "unique": unique_shares(products),
+            "rank": tf.cast(rank, tf.int32),
+            "dimension": self._dimension(mask),
+        }
+        if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:
+            result["shapley"] = shapley_shares(products)
+        if self.noise_draws:
+            draws = white_noise_alignment(section, self._region(mask), draws=self.noise_draws)
+            result["S_noise"] = tf.reduce_mean(draws, axis=1)
+        if classes > 2:
+            result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
+        return result
+
+    def _along_flow(self, image, mask, spacing):
+        """F along the path to the decision boundary.
+
+        For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
+        mean of √S_joint) and F_noise_<weight> (B,); residual, length, status, evaluations (B,).
+        """
+        flow = self._follow(self._seen(image, mask), mask, spacing, self._observe)
+        count = len(self.features)
+        result = {}
+        for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
+            result[f"F_{weight}"] = means[:, :count]
+            result[f"F_joint_{weight}"] = means[:, count]
+            result[f"F_joint_magnitude_{weight}"] = means[:, count + 1]
+            if self.noise_draws:
+                result[f"F_noise_{weight}"] = means[:, count + 2]
+        for key in ("residual", "length", "status", "evaluations"):
+            result[key] = getattr(flow, key)
+        return result
+
+    def _fields(self, image, mask, spacing):
+        """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
+
+        gradient of the decision's score, explained (its part along the features), features (B, m, H, W, C),
+        boundary.
+        """
+        seen = self._seen(image, mask)
+        pair = decision_pair(self._logits(seen))
+        _, gradient = self._score(seen, mask, spacing, pair)
+        features = self._feature_gradients(seen, mask, spacing)
+        flow = self._follow(seen, mask, spacing, lambda image, *_: tf.zeros_like(image[:, 0, 0]))
+        return {
+            "gradient": gradient,
+            "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
+            "features": features,
+            "boundary": flow.boundary,
+        }
+
+    def _follow(self, seen, mask, spacing, observe):
+        pair = decision_pair(self._logits(seen))
+        return gradient_flow(self._score, seen, observe=observe, context=(mask, spacing, pair), **self._flow)
+
+    def _score(self, image, mask, spacing, pair):
+        del spacing
+        score, gradient = decision_gradient(self.classifier, image, pair)
+        return score, on_support(gradient, self._region(mask))
+
+    def _observe(self, image, gradient, mask, spacing, pair):
+        del pair
+        section = gradient[:, tf.newaxis]
+        products = alignment_products(section, self._feature_gradients(image, mask, spacing))
+        joint = joint_alignment(products)[:, tf.newaxis]
+        quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
+        if self.noise_draws:
+            draws = white_noise_alignment(section, self._region(mask), draws=self.noise_draws)
+            quantities.append(tf.reduce_mean(draws, axis=1, keepdims=True))
+        return tf.concat(quantities, axis=1)
+
+    def _seen(self, image, mask):
+        return image * mask if self.mask_input else image
+
+    def _region(self, mask):
+        return mask if self.support == "mask" else None
+
+    def _feature_gradients(self, image, mask, spacing):
+        return on_support(stack_gradients(self.features, image, mask, spacing), self._region(mask))
+
+    def _logits(self, image):
+        return as_logits(self.classifier(image, training=False))
+
+    def _dimension(self, mask):
+        channels = self.at_sample.input_signature[0].shape[-1]
+        shape = tf.shape(mask)
+        if self.support == "image":
+            return tf.fill(shape[:1], shape[1] * shape[2] * channels)
+        return tf.cast(tf.reduce_sum(mask, axis=[1, 2, 3]), tf.int32) * channels

@@ -1,0 +1,67 @@
+"""The network of the paper, with its choices open."""
+
+import keras
+
+from fgf_keras.errors import ModelError
+
+
+def paper_cnn(
+    image_shape,
+    *,
+    classes: int = 2,
+    filters=(32, 64, 128),
+    kernel_sizes=(5, 3, 3),
+    activation="elu",
+    pooling="average",
+    pool_size=4,
+    dense=(256, 128),
+    dropout=0.0,
+    name="paper_cnn",
+):
+    """Convolution, activation and pooling for each of `filters`; dense layers; logits.
+
+    Convolutions keep the size ("same" padding); pooling divides it, rounding down.
+
+    Args:
+        image_shape: (H, W, C).
+        classes: 2 gives one logit, K > 2 gives K.
+        filters: output channels of each convolution.
+        kernel_sizes: edge of each convolution's kernel, px.
+        activation: after every layer but the last. The reward differentiates twice: "elu", "gelu", "silu",
+            "softplus" and "tanh" have a second derivative, "relu" has none.
+        pooling: "average" or "max".
+        pool_size: edge and stride of the pooling, px; 1 for none.
+        dense: units of the hidden dense layers.
+        dropout: rate before each dense layer.
+
+    Returns:
+        A `keras.Model` from (B, H, W, C) to logits (B, 1) or (B, K).
+
+    Raises:
+        ModelError: the image is too small for the number of poolings.
+
+    Source: Jin, Garneau, Fletcher (ISBI 2022), section 3, after Diamant et al. (2019).
+    """
+    height, width, _ = image_shape
+    if min(height, width) // pool_size ** len(filters) < 1:
+        raise ModelError(
+            f"{len(filters)} poolings by {pool_size} need images of at least {pool_size ** len(filters)} px. "
+            f"Received: image_shape={tuple(image_shape)}. Use a larger canvas or a smaller pool_size."
+        )
+    pool = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}[pooling]
+    inputs = keras.Input(image_shape, name="image")
+    x = inputs
+    for count, size in zip(filters, kernel_sizes):
+        x = keras.layers.Conv2D(count, size, padding="same", activation=activation)(x)
+        if pool_size > 1:
+            x = pool(pool_size)(x)
+    x = keras.layers.Flatten()(x)
+    for units in dense:
+        if dropout:
+            x = keras.layers.Dropout(dropout)(x)
+        x = keras.layers.Dense(units, activation=activation)(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout)(x)
+    # Under mixed precision the logits themselves stay in float32.
+    logits = keras.layers.Dense(1 if classes == 2 else classes, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name=name)

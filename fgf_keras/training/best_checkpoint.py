@@ -1,0 +1,26 @@
+"""Keep the best epoch, but none in which the reward was still growing."""
+
+import keras
+
+
+class BestCheckpoint(keras.callbacks.ModelCheckpoint):
+    """`ModelCheckpoint` of the best weights that ignores the first epochs.
+
+    A model of an epoch in the reward's warm-up was trained with less than the full λ, and may be the best by
+    the task alone.
+
+    Args:
+        path: file for the weights.
+        monitor: key of `logs`.
+        mode: "min" or "max".
+        start_from_epoch: epochs to ignore.
+    """
+
+    def __init__(self, path, *, monitor, mode, start_from_epoch=0):
+        super().__init__(path, monitor=monitor, mode=mode, save_best_only=True, save_weights_only=True)
+        self.start_from_epoch = start_from_epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save if this is the best of the epochs that count."""
+        if epoch >= self.start_from_epoch:
+            super().on_epoch_end(epoch, logs)

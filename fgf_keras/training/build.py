@@ -1,0 +1,83 @@
+"""Features, classifier and compiled model from a configuration."""
+
+import importlib
+
+import keras
+
+from fgf_keras.config import Config, FeatureConfig
+from fgf_keras.errors import FeatureError
+from fgf_keras.features.autodiff import AutodiffFeature
+from fgf_keras.features.brightness import Brightness
+from fgf_keras.features.extent import Extent
+from fgf_keras.features.linear_noise import LinearNoise
+from fgf_keras.features.log_aspect_ratio import LogAspectRatio
+from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.paper_cnn import paper_cnn
+
+REGISTRY = {
+    "brightness": Brightness,
+    "extent": Extent,
+    "log_aspect_ratio": LogAspectRatio,
+    "noise": LinearNoise,
+}
+_OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+
+
+def build_features(configs: list[FeatureConfig]):
+    """The features that a configuration names, in order.
+
+    Raises:
+        FeatureError: a `function: module:name` that cannot be imported or is not a function.
+    """
+    return [_feature(config) for config in configs]
+
+
+def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
+    """The paper's network with the configured choices in a compiled `AlignmentModel`."""
+    choices = config.model
+    classifier = paper_cnn(image_shape, classes=classes, **choices.model_dump())
+    model = AlignmentModel(
+        classifier,
+        build_features(config.features),
+        reward=config.reward.kind,
+        reward_weight=config.reward.weight,
+        support=config.reward.support,
+    )
+    decay = {"weight_decay": config.train.weight_decay} if config.train.weight_decay else {}
+    model.compile(
+        optimizer=_OPTIMIZERS[config.train.optimizer](config.train.learning_rate, **decay),
+        loss=_loss(classes),
+        metrics=_metrics(classes),
+        jit_compile=config.compute.jit_compile,
+    )
+    return model
+
+
+def _loss(classes):
+    if classes == 2:
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _metrics(classes):
+    if classes == 2:
+        return [
+            keras.metrics.AUC(from_logits=True, name="auc"),
+            keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
+        ]
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def _feature(config):
+    if config.function is None:
+        seed = {"seed": config.seed} if config.seed is not None else {}
+        return REGISTRY[config.name](name=config.name, **seed)
+    module, _, name = config.function.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise FeatureError(
+            f"Feature {config.name!r} is the function {config.function!r}, which cannot be imported: "
+            f"{error}. Give module:name of a function on Python's path."
+        ) from error
+    return AutodiffFeature(function, name=config.name)

@@ -1,0 +1,30 @@
+"""What a run ran on: enough to repeat it, nothing that identifies a person or a machine."""
+
+import platform
+from importlib.metadata import version
+
+import tensorflow as tf
+
+import fgf_keras
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
+
+
+def environment(config, cohort, splits) -> dict:
+    """Versions, devices, seed, and the fingerprint of the data with its counts."""
+    source = {key: value for key, value in cohort.provenance.items() if key in ("source", "counts")}
+    return {
+        "fgf_keras": fgf_keras.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version(name) for name in _PACKAGES},
+        "devices": [device.device_type for device in tf.config.list_physical_devices()],
+        "seed": config.seed,
+        "data": {
+            **source,
+            "fingerprint": cohort.fingerprint(),
+            "patients": len(cohort),
+            "positive": int((cohort.labels == 1).sum()),
+            "splits": {name: len(indices) for name, indices in splits.items()},
+        },
+    }

@@ -1,0 +1,128 @@
+"""Train one model and leave its weights, logs and splits in a run folder."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.config import Config
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.dataset import class_weights, make_dataset
+from fgf_keras.data.splits import save_splits
+from fgf_keras.errors import RunError
+from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.run_folder import RunFolder
+from fgf_keras.training.alignment_callback import AlignmentCallback
+from fgf_keras.training.best_checkpoint import BestCheckpoint
+from fgf_keras.training.build import build_model
+from fgf_keras.training.progress_callback import ProgressCallback
+from fgf_keras.training.reward_warmup import RewardWarmup
+
+
+def fit(
+    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title="Training"
+) -> AlignmentModel:
+    """Train on the split "train", keep the best epoch on "validation", and save the model.
+
+    Leaves splits.csv, logs/, checkpoints/ and model.keras in the folder.
+
+    Returns:
+        The model with the weights of its best epoch.
+
+    Raises:
+        RunError: the loss is not finite.
+    """
+    keras.utils.set_random_seed(config.seed)
+    model = build_model(config, cohort.images.shape[1:], cohort.class_count)
+    save_splits(folder.splits_file, cohort, splits)
+    train = config.train
+    balanced = train.imbalance == "balanced_batches"
+    training = make_dataset(
+        cohort,
+        splits["train"],
+        batch_size=train.batch_size,
+        seed=config.seed,
+        augment=config.data.augment,
+        balanced=balanced,
+        training=True,
+    )
+    validation = make_dataset(cohort, splits["validation"], batch_size=config.evaluate.batch_size)
+    weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
+    steps = math.ceil(len(splits["train"]) / train.batch_size)
+    history = model.fit(
+        training,
+        validation_data=validation,
+        epochs=train.epochs,
+        class_weight=weights,
+        callbacks=_callbacks(config, cohort, splits, folder, steps, title),
+        shuffle=False,  # the dataset shuffles
+        verbose=0,
+    ).history
+    if not np.isfinite(history["loss"]).all():
+        raise RunError(
+            f"The training loss is not finite in epoch {int(np.argmin(np.isfinite(history['loss']))) + 1}. "
+            "Lower train.learning_rate or reward.weight."
+        )
+    if not folder.best_weights.is_file():
+        raise RunError(
+            f"No epoch had a finite {train.monitor}, so there is no best model. Choose another train.monitor."
+        )
+    model.load_weights(folder.best_weights)
+    model.save(folder.model_file)
+    return model
+
+
+def _callbacks(config, cohort, splits, folder, steps, title):
+    train = config.train
+    mode = "min" if train.monitor.endswith("loss") else "max"
+    validation = cohort.select(_classes_in_turn(cohort, splits["validation"]))
+    folder.best_weights.parent.mkdir()
+    callbacks = [
+        AlignmentCallback(
+            (validation.images, validation.masks, validation.spacing),
+            flow_every=train.flow_every,
+            flow_samples=train.flow_patients,
+            support=config.reward.support,
+            batch_size=config.evaluate.batch_size,
+            log_dir=folder.logs / "validation",
+        ),
+        ProgressCallback(title),
+        keras.callbacks.TerminateOnNaN(),
+        BestCheckpoint(
+            folder.best_weights,
+            monitor=train.monitor,
+            mode=mode,
+            start_from_epoch=config.reward.warmup_epochs,
+        ),
+        keras.callbacks.TensorBoard(folder.logs, write_graph=False),
+    ]
+    if train.early_stopping_patience:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                train.monitor,
+                mode=mode,
+                patience=train.early_stopping_patience,
+                start_from_epoch=config.reward.warmup_epochs,
+            )
+        )
+    if config.reward.warmup_epochs:
+        callbacks.insert(0, RewardWarmup(steps * config.reward.warmup_epochs))
+    return callbacks
+
+
+def _classes_in_turn(cohort, indices):
+    """The same patients, one of each class after the other, so that the first few are not of one class."""
+    by_class = [indices[cohort.labels[indices] == label] for label in range(cohort.class_count)]
+    rank = np.concatenate([np.arange(len(group)) for group in by_class])
+    return np.concatenate(by_class)[np.argsort(rank, kind="stable")]
+
+
+def configure_compute(compute):
+    """Threads, precision and determinism, for the whole process; call it before anything is computed."""
+    if compute.threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(compute.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(compute.threads)
+    if compute.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(compute.precision)

@@ -1,0 +1,204 @@
+"""Paths to the decision boundary, against flows known in closed form."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
+from fgf_keras.geometry.flow import FlowStatus, gradient_flow
+
+SHAPE = (4, 5, 1)
+AXES = [1, 2, 3]
+
+
+def autodiff(function):
+    """Score and gradient of a function of images."""
+
+    def score(image, *context):
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            z = function(image, *context)
+        return z, tape.gradient(z, image)
+
+    return score
+
+
+def observe_constant(image, gradient, *context):
+    return tf.ones_like(image[:, 0, 0])
+
+
+@pytest.fixture
+def images(rng):
+    return tf.constant(rng.normal(size=(6, *SHAPE)))
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_linear_score_has_straight_paths_of_known_length(rng, images, graph):
+    a = tf.constant(rng.normal(size=SHAPE))
+    g = tf.constant(rng.normal(size=(1, 2, *SHAPE)))
+    score = autodiff(lambda x: tf.reduce_sum(a * x, AXES) + 0.3)
+
+    def observe(image, gradient):
+        products = alignment_products(gradient[:, None], tf.repeat(g, len(image) if not graph else 6, axis=0))
+        return pointwise_alignment(products)
+
+    run = tf.function(lambda x: gradient_flow(score, x, observe=observe)) if graph else None
+    flow = run(images) if graph else gradient_flow(score, images, observe=observe)
+    norm = float(tf.norm(a))
+    np.testing.assert_allclose(flow.length, np.abs(flow.score) / norm, rtol=1e-12)
+    np.testing.assert_allclose(flow.residual, 0, atol=1e-12)
+    np.testing.assert_allclose(
+        flow.boundary, images - flow.score[:, None, None, None] * a / norm**2, atol=1e-12
+    )
+    cosine = tf.reduce_sum(a * g[0], AXES) / norm / tf.sqrt(tf.reduce_sum(g[0] ** 2, AXES))
+    for mean in (flow.arc_mean, flow.score_mean):
+        np.testing.assert_allclose(mean, np.tile(cosine**2, (6, 1)), rtol=1e-12)
+    np.testing.assert_array_equal(flow.status, FlowStatus.REACHED)
+    np.testing.assert_array_equal(flow.evaluations, 17)
+
+
+def test_a_radial_score_has_radial_paths_to_the_sphere(images):
+    # z = |x|² - 1: paths run along x and end at x/|x|.
+    flow = gradient_flow(
+        autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 1), images, observe=observe_constant, tolerance=1e-6
+    )
+    radius = tf.sqrt(tf.reduce_sum(images**2, AXES, keepdims=True))
+    np.testing.assert_allclose(flow.boundary, images / radius, rtol=1e-4)
+    np.testing.assert_allclose(flow.length, np.abs(radius[:, 0, 0, 0] - 1), rtol=1e-3)
+
+
+def test_a_quadratic_score_follows_the_exponential_of_its_matrix(rng):
+    # z = x₁² + 4x₂² - c: along its gradient x₁ ∝ e^t, x₂ ∝ e^{4t}, so x₂ x₁⁻⁴ is constant.
+    x = tf.constant(rng.uniform(1, 2, size=(5, 1, 2, 1)))
+    c = tf.constant([[[1.0], [4.0]]], tf.float64)
+    score = autodiff(lambda x: tf.reduce_sum(c * x**2, AXES) - 3.0)
+    flow = gradient_flow(score, x, observe=observe_constant, steps=32, tolerance=1e-6)
+    end = flow.boundary.numpy()[:, 0, :, 0]
+    start = x.numpy()[:, 0, :, 0]
+    np.testing.assert_allclose(end[:, 1] / end[:, 0] ** 4, start[:, 1] / start[:, 0] ** 4, rtol=1e-4)
+    np.testing.assert_allclose(end[:, 0] ** 2 + 4 * end[:, 1] ** 2, 3, rtol=1e-6)
+
+
+def test_the_residual_falls_with_the_fourth_power_of_the_steps(images):
+    score = autodiff(lambda x: tf.reduce_sum(tf.exp(0.3 * x), AXES) - 15.0)
+    residual = [
+        np.median(gradient_flow(score, images, observe=observe_constant, steps=s, max_steps=s).residual)
+        for s in (8, 16)
+    ]
+    assert 12 < residual[0] / residual[1] < 20
+
+
+def test_arc_and_score_means_weight_the_path_as_they_say(rng):
+    # z = x² - ¼ in one pixel, from x₀ to ½: the arc mean of x is (x₀ + ½)/2; over the score z = z₀(1-τ) it is
+    # ∫x dz / z₀ = ⅔ (x₀³ - ⅛) / (x₀² - ¼).
+    x0 = rng.uniform(1, 3, size=(7, 1, 1, 1))
+    flow = gradient_flow(
+        autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 0.25),
+        tf.constant(x0),
+        observe=lambda image, gradient: image[:, 0, 0],
+        steps=64,
+    )
+    x0 = x0[:, 0, 0, 0]
+    np.testing.assert_allclose(flow.arc_mean[:, 0], (x0 + 0.5) / 2, rtol=1e-4)
+    np.testing.assert_allclose(flow.score_mean[:, 0], (x0**3 - 1 / 8) / (x0**2 - 1 / 4) * 2 / 3, rtol=1e-4)
+
+
+def test_the_score_weighted_joint_share_adds_up_to_the_change_of_score_along_the_features(rng):
+    """Completeness: F_joint·(z₀ - z(1)) = ∫⟨P∇z, dx⟩, integrated here on its own with many small steps."""
+    mix = tf.constant(rng.normal(size=(20, 20)) / 4)
+    bend = tf.constant(rng.normal(size=(2, 20)))
+
+    def z(x):
+        hidden = tf.nn.elu(tf.reshape(x, [-1, 20]) @ mix)
+        return tf.reduce_sum(hidden**2, axis=1) - 2.0
+
+    def features(x):
+        flat = tf.reshape(x, [-1, 1, 20])
+        return tf.reshape(bend * tf.cos(flat * bend), [-1, 2, *SHAPE])
+
+    score = autodiff(z)
+    x = tf.constant(rng.normal(size=(3, *SHAPE)))
+    flow = gradient_flow(
+        score,
+        x,
+        observe=lambda image, g: joint_alignment(alignment_products(g[:, None], features(image)))[:, None],
+        steps=64,
+    )
+    z0, _ = score(x)
+    along, steps = np.zeros(3), 500
+    for _ in range(steps):
+        middle = x
+        for fraction in (0.5, 1.0):
+            _, g = score(middle)
+            dx = -(z0 / tf.reduce_sum(g**2, AXES) / steps)[:, None, None, None] * g
+            middle = x + fraction * dx
+            if fraction == 0.5:
+                continue
+            span = np.linalg.qr(np.moveaxis(features(x + dx / 2).numpy().reshape(3, 2, 20), 1, 2))[0]
+            flat_g, flat_dx = g.numpy().reshape(3, 20), dx.numpy().reshape(3, 20)
+            along += np.einsum("bi,bif,bjf,bj->b", flat_g, span, span, flat_dx)
+        x = middle
+    np.testing.assert_allclose(flow.score_mean[:, 0] * (0 - z0), along, rtol=2e-3)
+
+
+def test_samples_above_the_tolerance_are_integrated_again_and_the_others_are_not(rng):
+    # Curvature grows with the first pixel: some paths need more steps than others.
+    x = tf.constant(rng.normal(size=(8, *SHAPE)))
+    scale = tf.constant([0.1] * 4 + [1.4] * 4, tf.float64)
+    score = autodiff(lambda x, s: tf.reduce_sum(tf.exp(s[:, None, None, None] * x), AXES) - 21.0)
+    settings = {"observe": observe_constant, "context": (scale,), "steps": 2, "tolerance": 1e-5}
+    once = gradient_flow(score, x, max_steps=2, **settings)
+    again = gradient_flow(score, x, max_steps=256, **settings)
+    late = once.status.numpy() == FlowStatus.NOT_REACHED
+    assert 0 < late.sum() < 8
+    np.testing.assert_array_equal(again.status, FlowStatus.REACHED)
+    assert np.all(again.residual.numpy() <= 1e-5)
+    np.testing.assert_array_equal(again.evaluations.numpy()[~late], 9)
+    assert np.all(again.evaluations.numpy()[late] > 9)
+    np.testing.assert_array_equal(again.boundary.numpy()[~late], once.boundary.numpy()[~late])
+
+
+def test_a_vanishing_gradient_is_stationary_and_its_means_are_undefined(images):
+    zero = tf.reshape(tf.constant([0.0, 1, 1, 1, 1, 1], tf.float64), [6, 1, 1, 1])
+    flow = gradient_flow(
+        autodiff(lambda x, s: tf.reduce_sum(s * x, AXES) + 1.0),
+        images,
+        observe=observe_constant,
+        context=(zero,),
+    )
+    np.testing.assert_array_equal(flow.status, [FlowStatus.STATIONARY] + [FlowStatus.REACHED] * 5)
+    assert np.isnan(flow.arc_mean[0, 0])
+    assert np.isnan(flow.score_mean[0, 0])
+    np.testing.assert_allclose(flow.arc_mean[1:], 1, rtol=1e-12)
+
+
+def test_a_score_without_a_zero_is_not_reached(images):
+    flow = gradient_flow(
+        autodiff(lambda x: tf.reduce_sum(x**2, AXES) + 1), images, observe=observe_constant, max_steps=8
+    )
+    assert np.all(flow.status.numpy() != FlowStatus.REACHED)
+
+
+def test_a_sample_on_the_boundary_stays_there_with_the_alignment_it_has(rng):
+    a = tf.constant(rng.normal(size=SHAPE))
+    flow = gradient_flow(
+        autodiff(lambda x: tf.reduce_sum(a * x, AXES)),
+        tf.zeros([1, *SHAPE], tf.float64),
+        observe=lambda image, gradient: gradient[:, :1, 0, 0],
+    )
+    assert flow.status[0] == FlowStatus.ON_BOUNDARY
+    assert flow.length[0] == 0
+    assert flow.residual[0] == 0
+    np.testing.assert_allclose(flow.arc_mean[0], a[:1, 0, 0], rtol=1e-12)
+
+
+def test_every_status_has_a_sentence():
+    assert len({status.sentence for status in FlowStatus}) == len(FlowStatus)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_an_odd_number_of_steps_is_refused(images, steps):
+    with pytest.raises(ValueError, match="even int >= 2"):
+        gradient_flow(
+            autodiff(lambda x: tf.reduce_sum(x, AXES)), images, observe=observe_constant, steps=steps
+        )
