@@ -103,7 +103,7 @@ class AlignmentModel(keras.Model):
             )
             alignment = self._alignment(section, features, mask)
             task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
-            reward = self._reward(alignment)
+            reward = tf.cast(self._reward(alignment), task_loss.dtype)
             loss = task_loss
             if self._is_rewarded:
                 # Keras divides its losses by the number of replicas, whose gradients are then summed.
@@ -122,7 +122,8 @@ class AlignmentModel(keras.Model):
         logits, section = section_gradients(self.classifier, seen, training=False)
         alignment = self._alignment(section, features, mask)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
-        return self._record(x, y, logits, sample_weight, task_loss, self._reward(alignment), alignment)
+        reward = tf.cast(self._reward(alignment), task_loss.dtype)
+        return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
     def get_config(self):
         """Keras serialisation."""

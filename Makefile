@@ -1,0 +1,41 @@
+# Every target sets up what it needs: `make train` and `make test` work on a fresh clone.
+PYTHON ?= python3
+CONFIG ?= configs/phantom.yaml
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: venv train evaluate test lint bench clean
+
+# The stamps are newer than the requirements they satisfy.
+$(VENV)/.runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else f"fgf_keras needs Python 3.11 or 3.12; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+venv: $(VENV)/.runtime
+
+train: $(VENV)/.runtime
+	$(BIN)/python train.py --config $(CONFIG) $(ARGS)
+
+evaluate: $(VENV)/.runtime
+	$(BIN)/python evaluate.py --run $(RUN) $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/training_step.py $(ARGS)
+	$(BIN)/python benchmarks/flow.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,140 @@
+"""Time of a training step with the alignment reward against Keras's own plain step.
+
+All variants run interleaved in one process; the table gives medians and ratios to Keras's plain step.
+
+    python benchmarks/training_step.py [--size 512] [--batch 8] [--repeats 10]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import fgf_keras
+from fgf_keras.models.input_gradient import section_gradients
+
+REFERENCE = "keras_plain_step"
+
+
+def features():
+    return [fgf_keras.Brightness(), fgf_keras.Extent(), fgf_keras.LogAspectRatio()]
+
+
+def network(size):
+    keras.utils.set_random_seed(0)
+    return fgf_keras.paper_cnn((size, size, 1))
+
+
+def compiled(model):
+    model.compile(
+        keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
+    )
+    return model
+
+
+def reward_as_one_would_write_it(size):
+    """The step from the Keras guide: persistent inner tape, features by autodiff inside the outer tape."""
+    model, optimizer = network(size), keras.optimizers.Adam()
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    named = features()
+
+    @tf.function
+    def step(image, mask, label):
+        with tf.GradientTape() as weight_tape:
+            with tf.GradientTape(persistent=True) as input_tape:
+                seen = image * mask
+                input_tape.watch(seen)
+                score = model(seen, training=True)
+                values = [feature.value(seen, mask) for feature in named]
+            z = tf.reshape(input_tape.gradient(score, seen), [len(image), -1])
+            total = loss(label, score)
+            for value in values:
+                g = tf.reshape(input_tape.gradient(value, seen), [len(image), -1])
+                norms = tf.reduce_sum(z * z, 1) * tf.reduce_sum(g * g, 1)
+                total -= 0.1 * tf.reduce_mean(tf.reduce_sum(z * g, 1) ** 2 / (norms + 1e-12))
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(weight_tape.gradient(total, variables), variables))
+        return total
+
+    return step
+
+
+def variants(size, image, mask, label):
+    """Functions of no arguments, by the names of the JSON line."""
+    plain = network(size)
+    seen = image * mask
+    inputs = {"image": image, "mask": mask}
+    forward = tf.function(lambda: plain(seen, training=False))
+    gradient = tf.function(lambda: section_gradients(plain, seen)[1])
+    keras_step = compiled(network(size))
+    keras_step.make_train_function()
+    data = iter(tf.data.Dataset.from_tensors((seen, label)).repeat())
+    ours = {
+        name: compiled(fgf_keras.AlignmentModel(network(size), features(), **arguments))
+        for name, arguments in {
+            "measured_only_step": {"reward": "none"},
+            "reward_sum_step": {"reward": "sum"},
+            "reward_joint_step": {"reward": "joint"},
+        }.items()
+    }
+    our_data = iter(tf.data.Dataset.from_tensors((inputs, label)).repeat())
+    for model in ours.values():
+        model.make_train_function()
+    written = reward_as_one_would_write_it(size)
+    return {
+        "forward": forward,
+        "input_gradient": gradient,
+        REFERENCE: lambda: keras_step.train_function(data),
+        "reward_as_one_would_write_it": lambda: written(image, mask, label),
+        **{name: (lambda model=model: model.train_function(our_data)) for name, model in ours.items()},
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=512, help="canvas, px")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=10)
+    arguments = parser.parse_args()
+    size, batch = arguments.size, arguments.batch
+    rng = np.random.default_rng(0)
+    image = tf.constant(rng.uniform(size=(batch, size, size, 1)), tf.float32)
+    y, x = np.mgrid[:size, :size] - size // 2
+    tumour = (x**2 / 24**2 + y**2 / 16**2 <= 1).astype(np.float32)
+    mask = tf.constant(np.repeat(tumour[None, ..., None], batch, axis=0))
+    label = tf.constant(np.arange(batch) % 2, tf.float32)
+    runs = variants(size, image, mask, label)
+    times = {name: [] for name in runs}
+    for repeat in range(arguments.repeats + 2):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            tf.nest.map_structure(lambda t: t.numpy() if tf.is_tensor(t) else t, run())
+            if repeat >= 2:  # the first two trace and warm up
+                times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(f"{size}x{size}, batch {batch}, {os.cpu_count()} cores, median of {arguments.repeats}\n")
+    print(f"{'':32}{'ms':>8}{'ratio':>8}")
+    for name, median in medians.items():
+        print(f"{name:32}{1000 * median:8.0f}{median / medians[REFERENCE]:8.2f}")
+    print()
+    print(
+        json.dumps(
+            {
+                name: {"median_s": round(median, 5), "ratio": round(median / medians[REFERENCE], 3)}
+                for name, median in medians.items()
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""One command leaves a whole run, another measures it again, here and on a cohort it never saw."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import TINY, command, commands
+
+ARMS = "protocol.arms=[{name: plain, reward: {kind: none}}, {name: rewarded, reward: {kind: sum, weight: 0.1}}]"
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """An empty folder with tiny.yaml in it."""
+    place = tmp_path_factory.mktemp("cli")
+    (place / "tiny.yaml").write_text(TINY)
+    return place
+
+
+@pytest.fixture(scope="module")
+def run(place):
+    """The folder of a finished run; `run.dir` is left to its default below the working directory."""
+    done = command("train.py", "--config", "tiny.yaml", "run.name=tiny", cwd=place)
+    assert done.code == 0, done.err
+    latest = place / "runs" / "tiny" / "latest"
+    assert f"Run folder: {latest.resolve().relative_to(place)}" in done.out
+    return latest.resolve()
+
+
+@pytest.fixture(scope="module")
+def arms(place):
+    """The folder of a finished comparison of two arms."""
+    overrides = [ARMS, "evaluate.support=[mask]", "run.dir=compared"]
+    done = command("train.py", "--config", "tiny.yaml", *overrides, cwd=place)
+    assert done.code == 0, done.err
+    return (place / "compared" / "latest").resolve()
+
+
+@pytest.fixture(scope="module")
+def evaluations(place, run):
+    """What evaluate.py does with the run, and what it refuses."""
+    shutil.copytree(run, place / "moved", ignore=shutil.ignore_patterns("evaluation"))
+    shutil.copytree(run, place / "changed")
+    config = (run / "config.yaml").read_text()
+    (place / "changed" / "config.yaml").write_text(config.replace("seed: 0\n", "seed: 5\n", 1))
+    shutil.copytree(run, place / "partial", ignore=shutil.ignore_patterns("model.keras"))
+    (place / "stopped").mkdir()
+    (place / "stopped" / "config.yaml").write_text(config)
+    (place / "stopped" / "UNFINISHED").write_text("")
+    external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "run.name=other", "seed=1"]
+    return commands(
+        {
+            "again": ["evaluate.py", "--run", "moved"],
+            "external": [*external, "data.phantom.prevalence=0.3"],
+            "own cohort": [*external, "seed=0"],
+            "window": [*external, "data.window=[-100,300]"],
+            "size": [*external, "data.size=40"],
+            "spacing": [*external, "data.spacing=[2.0,1.0]"],
+            "overrides": ["evaluate.py", "--run", run, "seed=1"],
+            "unfinished": ["evaluate.py", "--run", "stopped"],
+            "no run": ["evaluate.py", "--run", place],
+            "absent": ["evaluate.py", "--run", "nowhere"],
+            "changed data": ["evaluate.py", "--run", "changed"],
+            "no model": ["evaluate.py", "--run", "partial"],
+        },
+        cwd=place,
+    )
+
+
+def test_a_run_leaves_its_whole_folder(run):
+    files = {
+        "config.yaml",
+        "environment.json",
+        "splits.csv",
+        "model.keras",
+        "metrics.json",
+        "saved_model/1/saved_model.pb",
+        "evaluation/metrics.json",
+        "evaluation/patients.csv",
+        "evaluation/patients_mask.png",
+        "evaluation/patients_image.png",
+    }
+    assert {name for name in files if not (run / name).is_file()} == set()
+    assert list((run / "logs").rglob("events.out.tfevents.*"))
+    assert list((run / "checkpoints").iterdir())
+    assert not list(run.rglob("UNFINISHED"))
+    assert not list(run.rglob("*.unfinished"))
+    assert read(run / "evaluation" / "metrics.json") == read(run / "metrics.json")
+
+
+def test_latest_is_the_last_run_and_a_relative_link(run):
+    link = run.parent / "latest"
+    assert link.is_symlink()
+    assert str(link.readlink()) == run.name
+
+
+def test_the_environment_says_what_repeats_the_run(run):
+    found = read(run / "environment.json")
+    assert {"tensorflow", "keras", "numpy"} <= set(found["packages"])
+    assert found["seed"] == 0
+    assert found["data"]["patients"] == 60
+    assert len(found["data"]["fingerprint"]) == 64
+
+
+def test_metrics_hold_every_figure_of_every_split_with_its_interval(run):
+    metrics = read(run / "metrics.json")
+    splits = pd.read_csv(run / "splits.csv")
+    assert set(metrics["splits"]) == {"train", "validation", "test"}
+    assert metrics["threshold"]["chosen_on"] == "validation"
+    for name, split in metrics["splits"].items():
+        of_split = splits[splits.split == name]
+        assert (split["n"], split["n_positive"]) == (len(of_split), of_split.label.sum())
+        for key in ("balanced_accuracy", "auc", "sensitivity", "specificity"):
+            low, high = split[key]["ci"]
+            assert 0 <= low <= split[key]["value"] <= high <= 1
+        assert set(split["alignment"]) == {"mask", "image"}
+        for table in split["alignment"].values():
+            assert set(table["undefined"]) == {"S", "F"}
+            assert sum(table["status"].values()) == table["n"] == split["n"]
+            assert set(table["white"]) == {"brightness", "extent", "joint"}
+            for kind in ("S", "F"):
+                assert set(table[kind]) == {"brightness", "extent", "joint", "noise"}
+                joint = table[kind]["joint"]
+                assert set(joint) == {"squared", "magnitude"}
+                summaries = [table[kind]["brightness"], table[kind]["noise"], *joint.values()]
+                assert all(set(summary) == {"mean", "ci", "median"} for summary in summaries)
+                assert joint["squared"]["mean"] <= joint["magnitude"]["mean"]
+    # The whole canvas has more pixels for the classifier to react to than the tumour.
+    test = metrics["splits"]["test"]["alignment"]
+    assert test["image"]["white"]["joint"]["expected"] < test["mask"]["white"]["joint"]["expected"]
+
+
+def test_the_table_of_patients_holds_everyone_and_agrees_with_the_metrics(run):
+    metrics = read(run / "metrics.json")
+    patients = pd.read_csv(run / "evaluation" / "patients.csv", index_col="patient_id")
+    splits = pd.read_csv(run / "splits.csv", index_col="patient_id")
+    assert patients[["split", "label"]].equals(splits[["split", "label"]].loc[patients.index])
+    threshold = metrics["threshold"]["logit"]
+    assert ((patients.logit > threshold) == patients.decision).all()
+    assert np.allclose(patients.probability, 1 / (1 + np.exp(-patients.logit)))
+    test = patients[patients.split == "test"]
+    sensitivity = test.decision[test.label == 1].mean()
+    assert metrics["splits"]["test"]["sensitivity"]["value"] == pytest.approx(sensitivity)
+    table = metrics["splits"]["test"]["alignment"]["mask"]
+    assert table["S"]["extent"]["mean"] == pytest.approx(test["mask.S_extent"].mean(), rel=1e-5)
+
+
+def test_evaluating_a_run_again_gives_the_same_numbers(place, run, evaluations):
+    assert evaluations["again"].code == 0, evaluations["again"].err
+    assert read(place / "moved" / "evaluation" / "metrics.json") == read(run / "metrics.json")
+
+
+def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
+    of_arms = [(arms / name / "splits.csv").read_text() for name in ("plain", "rewarded")]
+    assert of_arms[0] == of_arms[1] == (arms / "splits.csv").read_text() == (run / "splits.csv").read_text()
+    compared = read(arms / "comparison.json")
+    assert list(compared) == ["plain", "rewarded"]
+    for name, metrics in compared.items():
+        assert metrics == read(arms / name / "metrics.json")
+        assert f"kind: {'none' if name == 'plain' else 'sum'}" in (arms / name / "config.yaml").read_text()
+    assert compared["plain"] != compared["rewarded"]
+    assert "plain | rewarded" in (arms / "comparison.md").read_text()
+    assert not list(arms.rglob("UNFINISHED"))
+
+
+def test_the_same_seed_gives_the_same_numbers_in_another_process(run, arms):
+    once, again = read(run / "metrics.json"), read(arms / "rewarded" / "metrics.json")
+    for split in once["splits"].values():
+        del split["alignment"]["image"]
+    assert once == again
+
+
+def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
+    assert evaluations["external"].code == 0, evaluations["external"].err
+    metrics = read(run / "evaluation-other" / "metrics.json")
+    assert metrics["threshold"] == read(run / "metrics.json")["threshold"]
+    assert list(metrics["splits"]) == ["external"]
+    assert metrics["splits"]["external"]["n"] == 60
+    patients = pd.read_csv(run / "evaluation-other" / "patients.csv")
+    assert (patients.split == "external").all()
+    assert ((patients.logit > metrics["threshold"]["logit"]) == patients.decision).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("own cohort", ["DataError", "trained on", "--config"]),
+        ("window", ["DataError", "data.window", "[-50.0, 300.0]", "[-100.0, 300.0]"]),
+        ("size", ["DataError", "data.size", "32", "40"]),
+        ("spacing", ["DataError", "data.spacing", "[2.0, 1.0]"]),
+        ("overrides", ["ConfigError", "seed=1", "--config"]),
+        ("unfinished", ["RunError", "stopped", "not finished"]),
+        ("no run", ["RunError", "not a run folder"]),
+        ("absent", ["RunError", "nowhere", "does not exist"]),
+        ("changed data", ["RunError", "fingerprint"]),
+        ("no model", ["RunError", "model.keras"]),
+    ],
+)
+def test_what_would_mean_nothing_is_refused(evaluations, name, words):
+    code, _, message = evaluations[name]
+    assert code == 1
+    assert "Traceback" not in message
+    for word in words:
+        assert word in message

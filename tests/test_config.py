@@ -1,0 +1,234 @@
+"""A configuration is what it says, or the message names the key, what was given and what is allowed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from fgf_keras.config import (
+    BUILT_IN_FEATURES,
+    Config,
+    FeatureConfig,
+    Section,
+    dump_yaml,
+    load_config,
+    parse_config,
+)
+from fgf_keras.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+PHANTOM = ROOT / "configs" / "phantom.yaml"
+
+
+def keys_of(section, prefix=""):
+    """Dotted names of all keys that a section of the model has, lists taken whole."""
+    for name, field in section.model_fields.items():
+        path = f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from keys_of(field.annotation, f"{path}.")
+        else:
+            yield path
+
+
+def keys_in(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from keys_in(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def refused(tree, *words):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(tree)
+    for word in words:
+        assert word in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_file_in_configs_is_a_configuration(file):
+    config = load_config(file)
+    assert config.run.name == file.stem
+
+
+def test_the_phantom_file_names_every_key_there_is():
+    named = OmegaConf.to_container(OmegaConf.load(PHANTOM))
+    assert sorted(keys_in(named)) == sorted(keys_of(Config))
+
+
+def test_every_choice_is_listed_where_the_phantom_file_explains_its_key():
+    text = PHANTOM.read_text()
+    for section, key, choices in (
+        ("model", "activation", ("elu", "relu", "gelu", "silu", "softplus", "tanh")),
+        ("reward", "kind", ("none", "sum", "joint")),
+        ("train", "imbalance", ("class_weights", "balanced_batches", "none")),
+        ("compute", "precision", ("float32", "mixed_float16", "mixed_bfloat16")),
+    ):
+        line = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
+        for choice in choices:
+            assert choice in line.partition("#")[2]
+            assert parse_config({section: {key: choice}})
+
+
+def test_a_dumped_configuration_is_read_back_as_it_was(tmp_path):
+    given = {
+        "seed": 3,
+        "features": ["extent", {"name": "mine", "function": "module:function"}],
+        "reward": {"kind": "sum", "weight": {"extent": 0.5, "mine": 0.0}},
+        "evaluate": {"noise_draws": 0, "support": ["image"]},
+        "protocol": {"arms": [{"name": "plain", "reward": {"kind": "none"}}]},
+        "compute": {"jit_compile": True, "threads": 2},
+    }
+    config = parse_config(given)
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_yaml(config))
+    assert load_config(file) == config
+    assert config.features[0] == FeatureConfig(name="extent")
+    assert config.reward.weight == {"extent": 0.5, "mine": 0.0}
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    (tmp_path / "empty.yaml").write_text("")
+    assert load_config(tmp_path / "empty.yaml") == Config()
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"train": {"epoch": 3}}, ["train.epoch", "did you mean 'epochs'?"]),
+        ({"data": {"phantom": {"patient": 9}}}, ["data.phantom.patient", "did you mean 'patients'?"]),
+        ({"modle": {}}, ["modle", "did you mean 'model'?"]),
+        ({"protocol": {"arms": [{"name": "a", "rewrd": {}}]}}, ["rewrd", "did you mean 'reward'?"]),
+        ({"features": [{"name": "noise", "sed": 1}]}, ["sed", "did you mean 'seed'?"]),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_path_and_a_near_miss(tree, words):
+    refused(tree, "unknown key", *words)
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"train": {"epochs": "many"}}, ["train.epochs", "'many'", "str"]),
+        ({"train": {"epochs": 2.5}}, ["train.epochs", "2.5", "float"]),
+        ({"data": {"allow_missing": "yes"}}, ["data.allow_missing", "'yes'"]),
+        ({"model": {"filters": 32}}, ["model.filters", "32", "int"]),
+        ({"data": 7}, ["data", "7"]),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named_with_its_path(tree, words):
+    refused(tree, *words)
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"train": {"epochs": 0}}, ["train.epochs", "greater than or equal to 1", "0"]),
+        ({"data": {"phantom": {"prevalence": 1.0}}}, ["data.phantom.prevalence", "less than 1", "1.0"]),
+        ({"data": {"size": 8}}, ["data.size", "16", "8"]),
+        ({"data": {"window": [300.0, -50.0]}}, ["data", "window", "[300.0, -50.0]"]),
+        ({"data": {"source": "png"}}, ["data", "root"]),
+        ({"evaluate": {"flow": {"steps": 5}}}, ["evaluate.flow.steps", "multiple of 2", "5"]),
+        ({"model": {"filters": [4], "kernel_sizes": [3, 3]}}, ["model", "kernel_sizes", "got 2"]),
+        ({"reward": {"weight": -0.1}}, ["reward", "weight", "-0.1"]),
+        ({"reward": {"weight": float("nan")}}, ["reward", "weight", "nan"]),
+        ({"run": {"name": "../elsewhere"}}, ["run.name", "names a folder"]),
+        ({"data": {"source": "pngs"}}, ["data.source", "'pngs'", "did you mean 'png'?"]),
+        ({"features": []}, ["features", "at least 1"]),
+        ({"features": ["brightnes"]}, ["features.0", "'brightnes'", "did you mean 'brightness'?"]),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(tree, words):
+    refused(tree, *words)
+
+
+def test_all_faults_are_listed_at_once():
+    message = refused(
+        {"train": {"epoch": 3, "batch_size": 0}, "modle": {}, "data": {"size": "big"}},
+        "4 fault(s)",
+    )
+    for key in ("train.epoch", "train.batch_size", "modle", "data.size"):
+        assert key in message
+
+
+def test_keys_that_contradict_each_other_are_refused():
+    refused({"features": ["extent", "extent"]}, "features", "extent")
+    refused({"features": ["noise"], "evaluate": {"noise_draws": 2}}, "evaluate.noise_draws", "got 2")
+    assert parse_config({"features": ["noise"], "evaluate": {"noise_draws": 0}})
+    refused({"train": {"epochs": 5}, "reward": {"warmup_epochs": 5}}, "warmup_epochs", "(5)", "got 5")
+    assert parse_config({"train": {"epochs": 5}, "reward": {"warmup_epochs": 4}})
+    refused({"train": {"monitor": "val_ouc"}}, "train.monitor", "'val_ouc'", "did you mean 'val_auc'?")
+    refused(
+        {"features": ["extent"], "train": {"monitor": "val_S_brightness"}}, "train.monitor", "val_S_extent"
+    )
+    refused({"reward": {"weight": {"extend": 1.0}}}, "reward", "'extend'", "did you mean 'extent'?")
+    refused({"reward": {"kind": "joint", "weight": {"extent": 1.0}}}, "reward", "joint")
+    arm = {"name": "a", "reward": {"warmup_epochs": 9}}
+    refused({"train": {"epochs": 5}, "protocol": {"arms": [arm]}}, "arm a", "warmup_epochs")
+    arm = {"name": "a", "reward": {"kind": "none"}}
+    refused({"protocol": {"arms": [arm, arm]}}, "protocol", "arms", "a")
+
+
+def test_overrides_come_last_and_are_checked_like_the_file():
+    config = load_config(
+        PHANTOM, ["train.epochs=7", "data.window=[-100,200]", "features=[extent]", "run.dir=null"]
+    )
+    assert config.train.epochs == 7
+    assert config.data.window == [-100, 200]
+    assert [feature.name for feature in config.features] == ["extent"]
+    with pytest.raises(ConfigError, match=r"train\.epoch: unknown key .*'epochs'"):
+        load_config(PHANTOM, ["train.epoch=7"])
+    with pytest.raises(ConfigError, match=r"train\.epochs"):
+        load_config(PHANTOM, ["train.epochs=seven"])
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", "--epochs"])
+def test_a_malformed_override_is_quoted_with_the_form_it_should_have(override):
+    with pytest.raises(ConfigError, match=r"key\.sub=value") as caught:
+        load_config(PHANTOM, ["seed=1", override])
+    assert repr(override) in str(caught.value)
+
+
+def test_a_missing_file_is_named_with_the_files_that_are_there(tmp_path):
+    (tmp_path / "mine.yaml").write_text("seed: 1\n")
+    with pytest.raises(ConfigError, match="does not exist") as caught:
+        load_config(tmp_path / "main.yaml")
+    assert "main.yaml" in str(caught.value)
+    assert str(tmp_path / "mine.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "seed: [1\n", "seed: 1\nseed: 2\n", "${seed\n"])
+def test_a_file_that_is_not_a_configuration_is_named(tmp_path, text):
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        load_config(tmp_path / "broken.yaml")
+
+
+def test_the_features_known_to_the_configuration_are_those_that_can_be_built():
+    from fgf_keras.training.build import REGISTRY
+
+    assert tuple(REGISTRY) == BUILT_IN_FEATURES
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import fgf_keras, fgf_keras.config",
+        "import typer.testing, fgf_keras.cli as cli\n"
+        "result = typer.testing.CliRunner().invoke(cli.app, ['--help'])\n"
+        "assert result.exit_code == 0 and 'evaluate' in result.output, result.output",
+    ],
+    ids=["import", "help"],
+)
+def test_reading_a_configuration_does_not_wait_for_tensorflow(program):
+    check = "\nimport sys\nassert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program + check], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
