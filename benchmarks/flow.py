@@ -1,4 +1,4 @@
-"""F a patient: gradient evaluations and boundary residual, against explicit Euler with a stop at the sign change.
+"""F a patient: evaluations and boundary residual, against explicit Euler with a stop at the sign change.
 
 A network trained for a moment on the phantom; every method follows the same patients to the boundary. The
 error in F is against 64 RK4 steps.

@@ -15,11 +15,17 @@ CASES = {
     "missing table": (["png.yaml", "data.labels_file=no.csv"], ["DataError", "no.csv", "data.labels_file"]),
     "no label column": (["png.yaml", "data.label_column=Distnt"], ["DataError", "'Distnt'", "'Distant'"]),
     "label 2": (["png.yaml", "data.label_column=stage"], ["DataError", "'stage'", "P03: '2'", "0 or 1"]),
-    "image missing": (["png.yaml", "data.labels_file=more.csv"], ["DataError", "1 ids", "P99", "allow_missing"]),
+    "image missing": (
+        ["png.yaml", "data.labels_file=more.csv"],
+        ["DataError", "1 ids", "P99", "allow_missing"],
+    ),
     "image too large": (["png.yaml", "data.size=16"], ["DataError", "P00.png", "20x20", "data.size"]),
     "one class": (["png.yaml", "data.label_column=none"], ["DataError", "0 of class 1"]),
     "one class in a split": (["png.yaml", "data.splits.validation=1"], ["DataError", "1 validation"]),
-    "feature": (["tiny.yaml", "features=[{name: a, function: 'no.such:f'}]"], ["FeatureError", "'no.such:f'"]),
+    "feature": (
+        ["tiny.yaml", "features=[{name: a, function: 'no.such:f'}]"],
+        ["FeatureError", "'no.such:f'"],
+    ),
     "small canvas": (["tiny.yaml", "model.pool_size=8"], ["ModelError", "64 px", "pool_size"]),
 }
 PNG = TINY.replace("  size: 32\n", "  size: 32\n  source: png\n  root: cohort\n  image_folder: slices\n")

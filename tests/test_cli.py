@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from commands import TINY, command, commands
 
-ARMS = "protocol.arms=[{name: plain, reward: {kind: none}}, {name: rewarded, reward: {kind: sum, weight: 0.1}}]"
+ARMS = (
+    "protocol.arms=[{name: plain, reward: {kind: none}}, {name: rewarded, reward: {kind: sum, weight: 0.1}}]"
+)
 
 
 def read(path):

@@ -27,13 +27,13 @@ def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[st
                 rows.append((f"{kind} {label}", [_mean(_at(table[kind], path)) for table in tables]))
         rows.append(
             (
-                "expected of white noise: one feature / joint S",
+                "white noise expected: feature / joint",
                 [_white(table["white"]) for table in tables],
             )
         )
         rows.append(
             (
-                "left out: S undefined / F undefined or boundary not reached",
+                "patients left out of: S / F",
                 [f"{table['undefined']['S']} / {table['undefined']['F']}" for table in tables],
             )
         )

@@ -3,7 +3,6 @@
 import contextlib
 
 import numpy as np
-import rich.progress
 import tensorflow as tf
 
 from fgf_keras.data.slices import check_slices
@@ -13,6 +12,7 @@ from fgf_keras.features.base import unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import refuse_probabilities
 from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.progress import progress_bar
 
 WEIGHTS = ("arc", "score")
 
@@ -150,10 +150,6 @@ def _bar(sentence, total):
     if sentence is None:
         yield lambda count: None
         return
-    with rich.progress.Progress(
-        *rich.progress.Progress.get_default_columns(),
-        rich.progress.MofNCompleteColumn(),
-        transient=True,
-    ) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(sentence, total=total)
         yield lambda count: bar.advance(task, count)

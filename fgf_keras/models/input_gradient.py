@@ -86,7 +86,8 @@ def refuse_probabilities(classifier, image):
         probes = [image, 100 * image, -100 * image, 100 * noise, -100 * noise]
         outputs = np.concatenate([as_logits(classifier(probe, training=False)).numpy() for probe in probes])
         within = np.all((outputs >= 0) & (outputs <= 1))
-        if outputs.shape[1] == 1 and within:
+        # A constant score is no probability: its gradient vanishes, which each sample then says.
+        if outputs.shape[1] == 1 and within and np.ptp(outputs) > 0:
             evidence = "its output stays in [0, 1] however the image is changed"
         elif outputs.shape[1] > 1 and within and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
             evidence = f"its {outputs.shape[1]} outputs are in [0, 1] and sum to 1"

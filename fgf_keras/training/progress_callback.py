@@ -3,6 +3,8 @@
 import keras
 import rich.progress
 
+from fgf_keras.progress import progress_bar
+
 
 class ProgressCallback(keras.callbacks.Callback):
     """One line for the whole training: epochs done, time left, a few figures. Silent without a terminal.
@@ -19,12 +21,7 @@ class ProgressCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Open the bar."""
-        self._bar = rich.progress.Progress(
-            *rich.progress.Progress.get_default_columns(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn("{task.fields[figures]}"),
-            transient=True,
-        )
+        self._bar = progress_bar(rich.progress.TextColumn("{task.fields[figures]}"))
         self._task = self._bar.add_task(self._title, total=self.params["epochs"], figures="")
         self._bar.start()
 

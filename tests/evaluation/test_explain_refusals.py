@@ -1,0 +1,172 @@
+"""`explain` refuses what it cannot measure, and says what, where and what to do."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fgf_keras import AlignmentModel, Brightness, Extent, explain
+from fgf_keras.errors import DataError, FeatureError, ModelError
+from fgf_keras.models.input_gradient import refuse_probabilities
+
+SIZE = 8
+IDS = ["A-1", "B-2", "C-3"]
+
+
+@pytest.fixture
+def cohort(rng):
+    images = rng.uniform(0.1, 1, (3, SIZE, SIZE, 1)).astype(np.float32)
+    masks = np.zeros((3, SIZE, SIZE, 1), np.uint8)
+    masks[:, 2:6, 1:6] = 1
+    return images, masks
+
+
+def classifier(*last, classes=1, bias=0.0):
+    """Convolution and dense layer, followed by the layers given."""
+    keras.utils.set_random_seed(1)
+    dense = keras.layers.Dense(classes, bias_initializer=keras.initializers.Constant(bias))
+    layers = [keras.layers.Conv2D(2, 3, activation="elu"), keras.layers.Flatten(), dense, *last]
+    return keras.Sequential([keras.Input((SIZE, SIZE, 1)), *layers])
+
+
+def functional_with_separate_sigmoid():
+    logits = classifier()
+    inputs = keras.Input((SIZE, SIZE, 1))
+    return keras.Model(inputs, keras.layers.Activation("sigmoid")(logits(inputs)))
+
+
+def nested(layer, classes=1):
+    """A model whose last layer is a model whose last layer makes the probabilities."""
+    head = keras.Sequential([keras.Input((classes,)), layer])
+    return classifier(head, classes=classes)
+
+
+PROBABILITIES = {
+    "sigmoid of the last dense layer": lambda: classifier(keras.layers.Dense(1, activation="sigmoid")),
+    "softmax of the last dense layer": lambda: classifier(keras.layers.Dense(3, activation="softmax")),
+    "activation layer": functional_with_separate_sigmoid,
+    "softmax layer": lambda: classifier(keras.layers.Softmax(), classes=3),
+    "lambda": lambda: classifier(keras.layers.Lambda(tf.sigmoid)),
+    "sigmoid in a nested model": lambda: nested(keras.layers.Activation("sigmoid")),
+    "softmax in a nested model": lambda: nested(keras.layers.Softmax(), classes=2),
+    "saturated sigmoid": lambda: classifier(keras.layers.Lambda(tf.sigmoid), bias=60.0),
+    "in a rewarded model": lambda: AlignmentModel(
+        nested(keras.layers.Activation("sigmoid")), [Brightness()], reward="none"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PROBABILITIES)
+def test_a_classifier_that_returns_probabilities_is_refused(cohort, kind):
+    model = PROBABILITIES[kind]()
+    with pytest.raises(ModelError, match="returns probabilities") as caught:
+        explain(model, *cohort, features=[Brightness()])
+    assert "logits" in str(caught.value)
+    assert "activation" in str(caught.value)
+
+
+LOGITS = {
+    "one logit": lambda: classifier(),
+    "one logit near a half": lambda: classifier(bias=0.5),
+    "three logits": lambda: classifier(classes=3),
+    "logits in a nested model": lambda: nested(keras.layers.Activation("linear")),
+    "log-probabilities": lambda: classifier(keras.layers.Activation("log_softmax"), classes=3),
+}
+
+
+@pytest.mark.parametrize("kind", LOGITS)
+def test_a_classifier_that_returns_logits_is_taken_even_with_a_single_sample(cohort, kind):
+    refuse_probabilities(LOGITS[kind](), tf.constant(cohort[0][:1]))
+
+
+def test_an_empty_mask_is_named_by_its_patient(cohort):
+    images, masks = cohort
+    masks[1] = 0
+    with pytest.raises(DataError, match=r"Empty: B-2\."):
+        explain(classifier(), images, masks, features=[Brightness()], patient_id=IDS)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_are_counted_and_named_by_their_patient(cohort, value):
+    images, masks = cohort
+    images[2, 0, :2] = value
+    with pytest.raises(DataError, match=r"C-3 \(2 pixels\)\."):
+        explain(classifier(), images, masks, features=[Brightness()], patient_id=IDS)
+
+
+@pytest.mark.parametrize("value", [2, 255, 0.5])
+def test_a_mask_of_other_values_than_0_and_1_is_named_by_its_patient(cohort, value):
+    images, masks = cohort
+    masks = masks.astype(np.float32)
+    masks[0, 3, 3] = value
+    with pytest.raises(DataError, match="0 and 1 only.*A-1"):
+        explain(classifier(), images, masks, features=[Brightness()], patient_id=IDS)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "words"),
+    [
+        ((3, 9, 8, 1), (3, 9, 8, 1), r"\(None, 8, 8, 1\).*\(3, 9, 8, 1\)"),
+        ((3, 8, 8, 2), (3, 8, 8, 1), r"\(None, 8, 8, 1\).*\(3, 8, 8, 2\)"),
+        ((3, 8, 8), (3, 8, 8, 1), r"images must have shape.*\(3, 8, 8\)"),
+        ((3, 8, 8, 1), (2, 8, 8, 1), r"masks must have shape \(3, 8, 8, 1\).*\(2, 8, 8, 1\)"),
+        ((3, 8, 8, 1), (3, 8, 8), r"masks must have shape \(3, 8, 8, 1\).*\(3, 8, 8\)"),
+        ((0, 8, 8, 1), (0, 8, 8, 1), "At least one patient"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused_with_both_shapes(images, masks, words):
+    with pytest.raises(DataError, match=words):
+        explain(classifier(), np.ones(images, np.float32), np.ones(masks), features=[Brightness()])
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 0.0), (1.0, -1.0), (1.0, np.nan), (1.0, 1.0, 1.0), 1.0])
+def test_a_spacing_that_is_no_distance_is_refused(cohort, spacing):
+    with pytest.raises(DataError, match="spacing must be positive"):
+        explain(classifier(), *cohort, features=[Brightness()], spacing=spacing)
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        (None, "At least one feature"),
+        ([], "At least one feature"),
+        ([Extent(), Extent()], "twice: extent"),
+        (["brightness"], "fgf_keras.Feature.*'brightness'"),
+        ([Brightness(name="noise")], "named 'noise'"),
+        ([Brightness(name="joint")], "'joint' is taken"),
+    ],
+)
+def test_features_that_are_none_or_share_a_name_are_refused(cohort, features, words):
+    with pytest.raises(FeatureError, match=words):
+        explain(classifier(), *cohort, features=features)
+
+
+@pytest.mark.parametrize(
+    "cut", [tf.round, tf.stop_gradient, lambda x: tf.cast(tf.cast(x, tf.int32), tf.float32)]
+)
+def test_a_classifier_without_a_gradient_is_refused_with_the_usual_causes(cohort, cut):
+    scaled = [keras.layers.Rescaling(10.0, offset=-7.0), keras.layers.Lambda(cut)]
+    with pytest.raises(ModelError, match="no gradient") as caught:
+        explain(classifier(*scaled), *cohort, features=[Brightness()])
+    for cause in ("rounding", "argmax", "stop_gradient", "py_function"):
+        assert cause in str(caught.value)
+
+
+def test_a_classifier_that_returns_no_row_of_logits_is_refused_with_its_shape(cohort):
+    maps = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Conv2D(1, 3)])
+    with pytest.raises(ModelError, match=r"\(3, 6, 6, 1\)"):
+        explain(maps, *cohort, features=[Brightness()])
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ({"support": "tumour"}, ModelError),
+        ({"weight": "time"}, ModelError),
+        ({"batch_size": 0}, DataError),
+        ({"patient_id": ["A-1", "B-2"]}, DataError),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(cohort, setting, error):
+    with pytest.raises(error):
+        explain(classifier(), *cohort, features=[Brightness()], **setting)
