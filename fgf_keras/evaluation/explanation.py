@@ -74,7 +74,8 @@ class Explanation:
         Args:
             path: file to write it to as well.
         """
-        records = json.loads(self.to_frame().reset_index().to_json(orient="records", double_precision=10))
+        frame = self.to_frame().reset_index()
+        records = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
         text = json.dumps(
             {
                 "settings": self.settings,

@@ -45,12 +45,8 @@ def patient_page(explanation, pictures, patients=None, *, path=None) -> Figure:
         box = _box(fields["mask"][k, ..., 0])
         image = fields["image"][k, ..., 0][box]
         mask = fields["mask"][k, ..., 0][box]
-        lit = image[mask > 0]
-        low, high = float(lit.min()), float(lit.max())
-        high = high if high > low else low + 1
-        grey = {"cmap": "gray", "vmin": low, "vmax": high}
-        line[0].imshow(image, **grey)
-        line[-1].imshow(fields["boundary"][k, ..., 0][box], **grey)
+        _grey(line[0], image, mask)
+        _grey(line[-1], fields["boundary"][k, ..., 0][box], mask)
         gradient = fields["gradient"][k, ..., 0][box]
         # The explained part is drawn on the scale of the gradient that it is a part of.
         scale = np.abs(gradient).max()
@@ -74,11 +70,19 @@ def patient_page(explanation, pictures, patients=None, *, path=None) -> Figure:
         axis.set_title(title, fontsize=8)
     support = explanation.settings["support"]
     figure.suptitle(
-        f"Support: {support}. Red raises, blue lowers; feature gradients each on their own scale.", fontsize=8
+        f"Support: {support}. Gradients: red raises, blue lowers; the first two share a scale, the others "
+        "have their own. Images: grey from the darkest to the brightest pixel of the tumour.",
+        fontsize=8,
     )
     if path is not None:
         figure.savefig(path, dpi=130)
     return figure
+
+
+def _grey(axis, image, mask):
+    """On the range inside the tumour: what lies outside may be clipped."""
+    inside = image[mask > 0]
+    axis.imshow(image, cmap="gray", vmin=inside.min(), vmax=max(inside.max(), inside.min() + 1e-6))
 
 
 def _signed(axis, field, scale):

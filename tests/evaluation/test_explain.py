@@ -60,7 +60,7 @@ def convolutional(classes=1, seed=0):
 
 
 def half_dead(images):
-    """A classifier whose gradient vanishes on some of the images, z = relu(⟨kernel, x⟩ + b) - ½, and on which."""
+    """z = relu(⟨kernel, x⟩ + b) - ½, and on which of the images its gradient vanishes."""
     kernel = np.random.default_rng(1).normal(size=(SIZE * SIZE, 1)).astype(np.float32)
     scores = images.reshape(N, -1) @ kernel
     model = linear(kernel, -scores.mean())

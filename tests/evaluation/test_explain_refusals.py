@@ -99,7 +99,7 @@ def test_a_mask_of_other_values_than_0_and_1_is_named_by_its_patient(cohort, val
     images, masks = cohort
     masks = masks.astype(np.float32)
     masks[0, 3, 3] = value
-    with pytest.raises(DataError, match="0 and 1 only.*A-1"):
+    with pytest.raises(DataError, match=r"0 and 1 only.*A-1"):
         explain(classifier(), images, masks, features=[Brightness()], patient_id=IDS)
 
 

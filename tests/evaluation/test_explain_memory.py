@@ -1,0 +1,63 @@
+"""The memory of `explain` is that of a batch: neither patients, noise draws nor flow steps add to it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+# Measured growth is a few MB, of graphs and allocator. What holding fields would add is stated with each case.
+MARGIN_MB = 16
+
+PROGRAM = """
+import gc, json, resource, sys
+import keras, numpy as np
+from fgf_keras import Brightness, explain
+
+SIZE = 128
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+image = np.random.default_rng(0).uniform(0, 1, (1, SIZE, SIZE, 1)).astype(np.float32)
+mask = np.zeros((1, SIZE, SIZE, 1), np.uint8)
+mask[:, 30:90, 40:80] = 1
+
+def measured(patients, **settings):
+    # A view: the input itself takes no memory, however many patients it has.
+    images, masks = (np.broadcast_to(a, (patients, SIZE, SIZE, 1)) for a in (image, mask))
+    explain(model, images, masks, features=[Brightness()], **settings)
+    # The graphs of one call hold each other; without this they would add up over the calls.
+    gc.collect()
+    return peak_mb()
+
+few, many, common = json.loads(sys.argv[1])
+measured(**few, **common)
+before = measured(**few, **common)
+print(json.dumps(measured(**many, **common) - before))
+"""
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "common", "held_mb"),
+    [
+        # One field of 64 kB for each of 600 more patients; noise features, tapes and paths would hold more.
+        ({"patients": 40}, {"patients": 640}, {"batch_size": 8, "max_steps": 4}, 37),
+        # One field for each of 62 more draws, times 16 patients of the batch.
+        ({"noise_draws": 2}, {"noise_draws": 64}, {"patients": 16, "batch_size": 16, "max_steps": 4}, 62),
+        # One field for each of 30 more steps, times 32 patients of the batch; four stages would hold four.
+        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 4}, 60),
+    ],
+    ids=["patients", "noise draws", "flow steps"],
+)
+def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
+    assert MARGIN_MB < held_mb / 2
+    argument = json.dumps([few, many, common])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, argument], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    growth = json.loads(done.stdout.splitlines()[-1])
+    assert growth < MARGIN_MB
