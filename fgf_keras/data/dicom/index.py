@@ -1,0 +1,254 @@
+"""What is in a folder: files grouped by what their headers say, and those that cannot be used."""
+
+import filecmp
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fgf_keras.data.dicom.files import odd_values, open_header, required_text, text
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.series import Series, stack_slices
+from fgf_keras.data.dicom.slice_header import TAGS, SliceHeader, slice_header
+from fgf_keras.errors import DataError
+
+# The frames of reference that a structure set is drawn in stand in sequences.
+FRAME_TAGS = ["ReferencedFrameOfReferenceSequence", "StructureSetROISequence"]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that is not used.
+
+    Attributes:
+        path: relative to the root, with forward slashes.
+        kind, reason, remedy: as in `DicomError`; free of file names.
+        series_uid: the series that it would have belonged to, where that could be read.
+    """
+
+    path: str
+    kind: str
+    reason: str
+    remedy: str
+    series_uid: str | None = None
+
+
+@dataclass
+class SeriesEntry:
+    """Files with one SeriesInstanceUID.
+
+    Attributes:
+        modality, patient_id, study_uid, series_uid: identity; `patient_id` and `study_uid` may be "".
+        frame_of_reference_uids: of all its files, sorted; a structure set may be drawn in several.
+        files: in the order of their paths.
+        headers: of the CT slices that can be placed, in the order of `files`.
+        rejected: files of the series that are rejected, copies aside.
+    """
+
+    modality: str
+    patient_id: str
+    study_uid: str
+    series_uid: str
+    frame_of_reference_uids: tuple[str, ...] = ()
+    files: list[Path] = field(default_factory=list)
+    headers: list[SliceHeader] = field(default_factory=list)
+    rejected: int = 0
+
+    def stack(self) -> Series:
+        """The CT series, without reading headers again.
+
+        Raises:
+            DicomError: `incomplete_series` where some of its files are rejected, or as `stack_slices`.
+        """
+        if self.rejected:
+            raise DicomError(
+                "incomplete_series",
+                f"{self.rejected} of {self.rejected + len(self.files)} files of the series cannot be used.",
+                "See the reasons in the list of rejected files.",
+                where=f"{self.modality} series {self.series_uid}",
+            )
+        return stack_slices(self.headers)
+
+
+@dataclass(frozen=True)
+class FolderIndex:
+    """The content of a folder.
+
+    Attributes:
+        series: images of any modality, one entry a series; CT ones can be stacked.
+        structure_sets: RTSTRUCT, one entry a series, which may hold several files.
+        segmentations: SEG, likewise.
+        others: anything else that is DICOM (plans, doses, reports).
+        rejected: files that cannot be used.
+    """
+
+    series: tuple[SeriesEntry, ...]
+    structure_sets: tuple[SeriesEntry, ...]
+    segmentations: tuple[SeriesEntry, ...]
+    others: tuple[SeriesEntry, ...]
+    rejected: tuple[Rejected, ...]
+
+    def studies(self) -> dict[tuple[str, str], list[SeriesEntry]]:
+        """(patient_id, study_uid) to all its entries."""
+        studies = {}
+        for entry in (*self.series, *self.structure_sets, *self.segmentations, *self.others):
+            studies.setdefault((entry.patient_id, entry.study_uid), []).append(entry)
+        return studies
+
+
+def index_folder(root: Path) -> FolderIndex:
+    """Read the header of every file below a folder; names and layout mean nothing, links are followed once.
+
+    The order of everything depends on the files alone. A file that cannot be read is listed and stops
+    nothing. Two files with one SOPInstanceUID: copies count once; if their bytes differ both are rejected,
+    because nothing says which one is right.
+
+    Raises:
+        DataError: the folder does not exist.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"The folder {str(root)!r} does not exist. Let data.root name the folder with DICOM files.")
+    gathering = _Gathering(root)
+    for path, problem in _walk(root):
+        gathering.add(path, problem)
+    return gathering.result()
+
+
+class _Gathering:
+    def __init__(self, root):
+        self.root = root
+        self.entries = {}
+        self.rejected = []
+        self.instances = {}
+
+    def add(self, path, problem):
+        if problem:
+            self._reject(path, problem)
+            return
+        try:
+            opened = open_header(path, TAGS + FRAME_TAGS)
+            with odd_values():
+                found = _identity(opened.dataset)
+        except DicomError as error:
+            self._reject(path, error)
+            return
+        key, sop_uid, frames = found
+        entry = self.entries.setdefault(key, SeriesEntry(*key))
+        if not self._is_new(path, sop_uid, entry):
+            return
+        header = None
+        if entry.modality == "CT":
+            try:
+                header = slice_header(opened, path)
+            except DicomError as error:
+                entry.rejected += 1
+                self._reject(path, error, entry.series_uid)
+                return
+        self.instances[sop_uid] = (path, entry, header)
+        entry.files.append(path)
+        entry.frame_of_reference_uids = tuple(sorted({*entry.frame_of_reference_uids, *frames}))
+        if header:
+            entry.headers.append(header)
+
+    def _is_new(self, path, sop_uid, entry):
+        if sop_uid not in self.instances:
+            return True
+        known = self.instances[sop_uid]
+        if known and _same_bytes(known[0], path):
+            copy = DicomError("copy", "A copy of another file.", "None needed; the other one is used.")
+            self._reject(path, copy, entry.series_uid)
+            return False
+        conflict = DicomError(
+            "conflict",
+            "Another file has the same SOPInstanceUID and other content.",
+            "Keep the right one.",
+        )
+        if known:
+            first, owner, header = known
+            owner.files.remove(first)
+            if header:
+                owner.headers.remove(header)
+            owner.rejected += 1
+            self._reject(first, conflict, owner.series_uid)
+            # Remembered as contested, so that a third file does not slip in.
+            self.instances[sop_uid] = None
+        entry.rejected += 1
+        self._reject(path, conflict, entry.series_uid)
+        return False
+
+    def _reject(self, path, error, series_uid=None):
+        name = Path(os.path.relpath(path, self.root)).as_posix()
+        self.rejected.append(Rejected(name, error.kind, error.reason, error.remedy, series_uid))
+
+    def result(self):
+        groups = {"RTSTRUCT": [], "SEG": [], "image": [], "other": []}
+        for key in sorted(self.entries):
+            entry = self.entries[key]
+            kind = entry.modality if entry.modality in groups else _kind(entry)
+            groups[kind].append(entry)
+        return FolderIndex(
+            series=tuple(groups["image"]),
+            structure_sets=tuple(groups["RTSTRUCT"]),
+            segmentations=tuple(groups["SEG"]),
+            others=tuple(groups["other"]),
+            rejected=tuple(sorted(self.rejected, key=lambda r: r.path)),
+        )
+
+
+def _kind(entry):
+    return "image" if entry.modality in {"CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "OT"} else "other"
+
+
+def _identity(dataset):
+    """(modality, patient, study, series), SOPInstanceUID and frames of reference of one file."""
+    key = (
+        required_text(dataset, "Modality"),
+        text(dataset, "PatientID") or "",
+        text(dataset, "StudyInstanceUID") or "",
+        required_text(dataset, "SeriesInstanceUID"),
+    )
+    frames = {text(dataset, "FrameOfReferenceUID")}
+    for item in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+        frames.add(text(item, "FrameOfReferenceUID"))
+    for item in dataset.get("StructureSetROISequence") or []:
+        frames.add(text(item, "ReferencedFrameOfReferenceUID"))
+    return key, required_text(dataset, "SOPInstanceUID"), frames - {None}
+
+
+def _same_bytes(one, other):
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
+
+
+def _walk(root) -> Iterator[tuple[Path, DicomError | None]]:
+    """Regular files below the root in the order of their names, each folder once however many links lead to it."""
+    unreadable = []
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=unreadable.append):
+        identity = os.stat(folder)
+        if (identity.st_dev, identity.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((identity.st_dev, identity.st_ino))
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            yield path, _not_regular(path)
+    for error in unreadable:
+        reason = f"The folder cannot be listed: {error.strerror}."
+        yield Path(error.filename), DicomError("unreadable", reason, "Check that it may be read.")
+
+
+def _not_regular(path):
+    """Why a path must not be opened (a pipe would wait for ever), None for a regular file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        return DicomError("unreadable", f"The file cannot be found: {error.strerror}.", "Repair the link.")
+    if stat.S_ISREG(mode):
+        return None
+    return DicomError("unreadable", "Not a regular file.", "Remove it.")

@@ -1,0 +1,132 @@
+"""Hounsfield units of one slice."""
+
+import numpy as np
+import pydicom
+from pydicom.pixels import get_decoder
+from scipy import ndimage
+
+from fgf_keras.data.dicom.files import (
+    AGAIN,
+    number,
+    numbers,
+    open_header,
+    refusing,
+    required_text,
+    text,
+    whole_number,
+)
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.slice_header import SliceHeader
+
+# What padding becomes: air, as outside the reconstructed circle.
+PADDING_HU = -1024.0
+# A padding value in this range is also the value of some tissue.
+TISSUE_HU = (-1000.0, 3000.0)
+PACKAGES = "pylibjpeg-openjpeg (JPEG 2000), pyjpegls (JPEG-LS) and python-gdcm (JPEG lossless)"
+
+
+def read_hu(header: SliceHeader) -> np.ndarray:
+    """Decode one slice and rescale it with its own slope and intercept.
+
+    - MONOCHROME1 says how to show the values, not what they are: they are not inverted.
+    - Pixels that hold PixelPaddingValue (or lie between it and PixelPaddingRangeLimit) become -1024 HU. Where
+      that value is also that of a tissue, only regions that touch the border of the image are padding.
+    - Bits above BitsStored are not part of the value.
+
+    Returns:
+        (rows, columns) float32.
+
+    Raises:
+        DicomError: `no_decoder` (the message names the packages), `not_hu`, `bad_pixels`, `changed`, or as
+            for a header.
+    """
+    path = header.path
+    opened = open_header(path, ["SOPInstanceUID"])
+    with refusing(path):
+        _check_decoder(opened.transfer_syntax)
+        dataset = pydicom.dcmread(path)
+        if required_text(dataset, "SOPInstanceUID") != header.sop_uid:
+            raise DicomError("changed", "The file is no longer the slice that it was.", "Read the series again.")
+        slope, intercept = _rescale(dataset)
+        stored, padding = _stored_values(dataset)
+        if stored.shape != (header.rows, header.columns):
+            raise DicomError(
+                "bad_pixels",
+                f"The header promises {header.rows}x{header.columns} pixels, the file holds {stored.shape}.",
+                AGAIN,
+            )
+        hu = (stored * slope + intercept).astype(np.float32)
+        if padding is not None:
+            value, pixels = padding
+            if TISSUE_HU[0] < value * slope + intercept < TISSUE_HU[1]:
+                pixels = _touching_border(pixels)
+            hu[pixels] = PADDING_HU
+        return hu
+
+
+def _check_decoder(syntax):
+    if not syntax.is_compressed or syntax.is_deflated:
+        return
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise DicomError(
+            "no_decoder",
+            f"Pixels compressed as {syntax.name} cannot be decoded.",
+            "Convert the series to an uncompressed transfer syntax.",
+        ) from None
+    if not decoder.is_available:
+        raise DicomError(
+            "no_decoder",
+            f"No decoder for pixels compressed as {syntax.name} is installed.",
+            f"Install one: pip install fgf-keras[dicom], which brings {PACKAGES}.",
+        )
+
+
+def _rescale(dataset):
+    kind = text(dataset, "RescaleType")
+    if kind not in (None, "HU"):
+        raise DicomError(
+            "not_hu",
+            f"RescaleType is {kind!r}: the values are not Hounsfield units.",
+            "Choose another reconstruction of the study.",
+        )
+    slope, intercept = numbers(dataset, "RescaleSlope", 1)[0], numbers(dataset, "RescaleIntercept", 1)[0]
+    if slope <= 0:
+        raise DicomError("not_hu", f"RescaleSlope must be positive. Received: {slope}.", AGAIN)
+    return slope, intercept
+
+
+def _stored_values(dataset):
+    """(rows, columns) int64, and the padding value with the pixels that hold it, or None."""
+    if whole_number(dataset, "SamplesPerPixel") != 1:
+        raise DicomError("bad_pixels", "The image is in colour.", "Choose a CT series.")
+    stored, allocated = whole_number(dataset, "BitsStored"), whole_number(dataset, "BitsAllocated")
+    if not 1 <= stored <= allocated or whole_number(dataset, "HighBit") != stored - 1:
+        raise DicomError("bad_pixels", "BitsAllocated, BitsStored and HighBit contradict each other.", AGAIN)
+    signed = whole_number(dataset, "PixelRepresentation")
+    if signed not in (0, 1):
+        raise DicomError("bad_pixels", "PixelRepresentation must be 0 or 1.", AGAIN)
+    raw = dataset.pixel_array.astype(np.int64)
+    if raw.ndim != 2:
+        raise DicomError("bad_pixels", f"The image has {raw.ndim} dimensions instead of 2.", AGAIN)
+    values = _within_bits(raw, stored, signed)
+    limits = [number(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if limits[0] is None:
+        return values, None
+    # Written as unsigned although the pixels are signed, and the other way round.
+    first, last = (_within_bits(np.int64(v), allocated, signed) for v in (limits[0], limits[1] or limits[0]))
+    first, last = sorted((int(first), int(last)))
+    # Padding may lie outside of what the stored bits can hold.
+    return values, (first, ((values >= first) & (values <= last)) | ((raw >= first) & (raw <= last)))
+
+
+def _within_bits(values, bits, signed):
+    values = values & ((1 << bits) - 1)
+    return np.where(values >> (bits - 1), values - (1 << bits), values) if signed else values
+
+
+def _touching_border(pixels):
+    labels, _ = ndimage.label(pixels)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return np.isin(labels, edge[edge > 0])

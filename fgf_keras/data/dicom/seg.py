@@ -1,0 +1,194 @@
+"""DICOM segmentations (SEG) as masks on a CT series, placed by geometry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from fgf_keras.data.dicom.files import AGAIN, number, numbers, open_whole, refusing, required_text, text, whole_number
+from fgf_keras.data.dicom.masks import MaskStack
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, Series
+from fgf_keras.data.dicom.slice_header import orthonormal
+
+# Pixels that a frame's corners may be off the grid of the series.
+GRID_TOLERANCE = 1e-3
+# mm that a frame may be off its slice: positions are often written with two decimals.
+PLANE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentMask(MaskStack):
+    """One segment.
+
+    Attributes:
+        number: SegmentNumber.
+        label: SegmentLabel without blanks around it.
+    """
+
+    number: int
+    label: str
+
+
+def read_segment_labels(path: Path) -> dict[int, str]:
+    """SegmentNumber to SegmentLabel of a SEG file.
+
+    Raises:
+        DicomError: a file that cannot be read or is cut short, `not_seg`.
+    """
+    with refusing(path):
+        return _labels(_open(path))
+
+
+def read_segmentation(path: Path, series: Series, *, threshold: float = 0.5) -> dict[int, SegmentMask]:
+    """Read all segments of a SEG file onto the grid of a series.
+
+    Frames may come in any order and be omitted where they are empty; segments may overlap. A frame may
+    cover a part of the image, as long as its pixels are pixels of the series.
+
+    Args:
+        path: the file.
+        series: the grid.
+        threshold: share of MaximumFractionalValue from which on a pixel of a FRACTIONAL segment is inside;
+            in (0, 1].
+
+    Returns:
+        SegmentNumber to mask, in rising order; a segment without a pixel has an empty mask.
+
+    Raises:
+        DicomError: a file that cannot be read or is cut short, `not_seg`, `unknown_kind` of segmentation,
+            `other_frame` of reference, `off_grid` for frames that do not lie on pixels and slices of the
+            series, `duplicate_frame`, `bad_pixels`, `no_such_segment`.
+    """
+    if not 0 < threshold <= 1:
+        raise DicomError("bad_threshold", f"Received: a threshold of {threshold}.", "Choose one in (0, 1].")
+    with refusing(path):
+        dataset = _open(path)
+        labels = _labels(dataset)
+        _check_frame_of_reference(dataset, series)
+        frames = _frames(dataset, threshold)
+        planes = {segment: {} for segment in labels}
+        for i, pixels in enumerate(frames):
+            group = _FrameGroups(dataset, i)
+            segment = whole_number(group.item("SegmentIdentificationSequence"), "ReferencedSegmentNumber")
+            if segment not in planes:
+                raise DicomError("no_such_segment", f"Frame {i + 1} is of segment {segment}, not listed.", AGAIN)
+            if not pixels.any():
+                continue
+            index, plane = _place(group, pixels, series, i + 1)
+            if index in planes[segment]:
+                raise DicomError(
+                    "duplicate_frame",
+                    f"Segment {segment} has two frames at {series.positions[index]:.2f} mm.",
+                    "Export the segmentation with one frame a slice and segment.",
+                )
+            planes[segment][index] = plane
+        return {
+            segment: SegmentMask(series.shape, dict(sorted(planes[segment].items())), segment, labels[segment])
+            for segment in sorted(planes)
+        }
+
+
+class _FrameGroups:
+    """The functional groups of one frame: its own, or those shared by all."""
+
+    def __init__(self, dataset, index):
+        self.own = dataset.PerFrameFunctionalGroupsSequence[index]
+        self.shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+        self.number = index + 1
+
+    def item(self, keyword):
+        for group in (self.own, self.shared):
+            if group.get(keyword):
+                return group[keyword].value[0]
+        raise DicomError("missing_tag", f"Frame {self.number} has no {keyword}.", AGAIN)
+
+
+def _open(path):
+    dataset = open_whole(path).dataset
+    modality = required_text(dataset, "Modality")
+    if modality != "SEG":
+        raise DicomError("not_seg", f"The file is no segmentation but {modality}.", "Name a SEG file.")
+    return dataset
+
+
+def _labels(dataset):
+    labels = {}
+    for item in dataset.get("SegmentSequence") or []:
+        segment = whole_number(item, "SegmentNumber")
+        if segment in labels:
+            raise DicomError("ambiguous_segment", f"Two segments have the number {segment}.", AGAIN)
+        labels[segment] = text(item, "SegmentLabel") or ""
+    return labels
+
+
+def _check_frame_of_reference(dataset, series):
+    theirs, ours = text(dataset, "FrameOfReferenceUID"), series.frame_of_reference_uid
+    if theirs and ours and theirs != ours:
+        raise DicomError(
+            "other_frame",
+            "The segmentation lies in another frame of reference than the series.",
+            "Take the CT series that it was drawn on.",
+        )
+
+
+def _frames(dataset, threshold):
+    """(frames, rows, columns) bool."""
+    kind = required_text(dataset, "SegmentationType")
+    if kind not in ("BINARY", "FRACTIONAL"):
+        raise DicomError(
+            "unknown_kind", f"The segmentation is of type {kind}.", "Export it as BINARY or FRACTIONAL."
+        )
+    shape = tuple(whole_number(dataset, keyword) for keyword in ("NumberOfFrames", "Rows", "Columns"))
+    if min(shape) < 1 or len(dataset.get("PerFrameFunctionalGroupsSequence") or []) != shape[0]:
+        raise DicomError("bad_pixels", "The number of frames contradicts their descriptions.", AGAIN)
+    _check_length(dataset, shape)
+    values = dataset.pixel_array.reshape(shape)
+    if kind == "BINARY":
+        if values.max() > 1:
+            raise DicomError("bad_pixels", "A BINARY segmentation holds other values than 0 and 1.", AGAIN)
+        return values > 0
+    largest = number(dataset, "MaximumFractionalValue")
+    if not largest or largest < 0 or values.max() > largest:
+        raise DicomError("bad_pixels", "MaximumFractionalValue contradicts the pixels.", AGAIN)
+    return values >= threshold * largest
+
+
+def _check_length(dataset, shape):
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    # Frames of a binary segmentation follow each other bit by bit; a frame may begin inside a byte.
+    needed = (int(np.prod(shape)) * whole_number(dataset, "BitsAllocated") + 7) // 8
+    if len(dataset.get("PixelData") or b"") not in (needed, needed + needed % 2):
+        raise DicomError("bad_pixels", "The length of the pixel data contradicts the number of frames.", AGAIN)
+
+
+def _place(group, pixels, series, frame):
+    """The slice index of a frame, and its pixels on the grid of the series."""
+    cosines = orthonormal(numbers(group.item("PlaneOrientationSequence"), "ImageOrientationPatient", 6))
+    spacing = numbers(group.item("PixelMeasuresSequence"), "PixelSpacing", 2)
+    position = numbers(group.item("PlanePositionSequence"), "ImagePositionPatient", 3)
+    if abs(cosines - series.orientation[:2]).max() > ORIENTATION_TOLERANCE:
+        raise _off_grid(frame, "has another orientation than the slices")
+    index = int(np.argmin(abs(series.positions - position @ series.orientation[2])))
+    if abs(position @ series.orientation[2] - series.positions[index]) > PLANE_TOLERANCE:
+        raise _off_grid(frame, "does not lie on a slice")
+    last = np.array(pixels.shape) - 1
+    # The frame's own directions: a difference in spacing or angle shows at its far corner.
+    far = position + last[1] * spacing[1] * cosines[0] + last[0] * spacing[0] * cosines[1]
+    corners = series.to_pixels(np.stack([position, far]), index)[:, :2]
+    first = np.round(corners[0]).astype(int)
+    if abs(corners - (first, first + last)).max() > GRID_TOLERANCE:
+        raise _off_grid(frame, "does not lie on the pixels of the slices")
+    if (first < 0).any() or (first + last >= series.shape[1:]).any():
+        raise _off_grid(frame, "reaches beyond the slices")
+    plane = np.zeros(series.shape[1:], bool)
+    plane[first[0] : first[0] + pixels.shape[0], first[1] : first[1] + pixels.shape[1]] = pixels
+    return index, plane
+
+
+def _off_grid(frame, what):
+    return DicomError(
+        "off_grid", f"Frame {frame} of the segmentation {what}.", "Take the CT series that it was drawn on."
+    )

@@ -1,0 +1,274 @@
+"""A CT series: slices in the order in which they lie in the patient, or a refusal that says why not."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fgf_keras.data.dicom.pixels import read_hu
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.slice_header import SliceHeader, read_slice_header
+
+# Direction cosines: over 512 pixels this moves a point by a twentieth of a pixel.
+ORIENTATION_TOLERANCE = 1e-4
+# Relative to the pixel spacing.
+SPACING_TOLERANCE = 1e-4
+# Pixels that the slices of an upright stack may be off sideways, over the whole stack.
+SIDEWAYS_TOLERANCE = 0.1
+# mm; closer slices lie on one plane.
+SAME_PLANE = 0.01
+# Relative to the usual gap: positions are often written with one decimal.
+GAP_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A stack of parallel CT slices of one size, in rising order along their normal.
+
+    Arrays on its grid are (slices, rows, columns). Gaps between slices may differ; each slice keeps its own
+    position.
+
+    Attributes:
+        headers: one a slice, in order.
+        orientation: (3, 3) orthonormal: the directions in which the column index, the row index and the slice
+            index grow, in patient coordinates.
+        positions: (slices,) mm along the third of these, strictly rising.
+    """
+
+    headers: tuple[SliceHeader, ...]
+    orientation: np.ndarray
+    positions: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)."""
+        return len(self.headers), self.headers[0].rows, self.headers[0].columns
+
+    @property
+    def series_uid(self) -> str:
+        """SeriesInstanceUID."""
+        return self.headers[0].series_uid
+
+    @property
+    def patient_id(self) -> str:
+        """PatientID, "" where the files hold none."""
+        return self.headers[0].patient_id
+
+    @property
+    def frame_of_reference_uid(self) -> str | None:
+        """FrameOfReferenceUID, None where the files name none."""
+        return self.headers[0].frame_of_reference_uid
+
+    @property
+    def pixel_spacing(self) -> np.ndarray:
+        """(2,) mm between rows and between columns."""
+        return self.headers[0].pixel_spacing
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """(z, y, x) mm; z is the median gap, the slice thickness of a single slice, NaN if that is unknown."""
+        gaps = np.diff(self.positions)
+        z = np.median(gaps) if len(gaps) else self.headers[0].thickness or np.nan
+        return float(z), float(self.pixel_spacing[0]), float(self.pixel_spacing[1])
+
+    @cached_property
+    def sop_uids(self) -> dict[str, int]:
+        """SOPInstanceUID to slice index."""
+        return {header.sop_uid: index for index, header in enumerate(self.headers)}
+
+    @cached_property
+    def half_gaps(self) -> np.ndarray:
+        """(slices, 2) mm, half the gap to the slice below and above; at the ends that of the other side.
+
+        A single slice has half its thickness, or 0 where that is unknown.
+        """
+        gaps = np.diff(self.positions)
+        if not len(gaps):
+            gaps = np.array([self.headers[0].thickness or 0.0])
+            return np.stack([gaps, gaps], axis=1) / 2
+        return np.stack([np.r_[gaps[0], gaps], np.r_[gaps, gaps[-1]]], axis=1) / 2
+
+    def to_pixels(self, points: np.ndarray, index: int = 0) -> np.ndarray:
+        """(N, 3) patient mm to (N, 3): row, column, and position along the normal in mm.
+
+        Rows and columns are those of slice `index`; pixel centres are integers.
+        """
+        points = np.asarray(points, np.float64).reshape(-1, 3)
+        offset = (points - self.headers[index].position) @ self.orientation[:2].T
+        return np.stack(
+            [
+                offset[:, 1] / self.pixel_spacing[0],
+                offset[:, 0] / self.pixel_spacing[1],
+                points @ self.orientation[2],
+            ],
+            axis=1,
+        )
+
+    def to_patient(self, index: int, pixels: np.ndarray) -> np.ndarray:
+        """(N, 2) row and column on slice `index` to (N, 3) patient mm."""
+        steps = np.asarray(pixels, np.float64).reshape(-1, 2) * self.pixel_spacing
+        return self.headers[index].position + steps[:, ::-1] @ self.orientation[:2]
+
+    def slice_at(self, position: float) -> int | None:
+        """The slice within half its local gap of a position along the normal; None between and outside.
+
+        A position halfway between two slices belongs to neither.
+        """
+        index = int(np.argmin(abs(self.positions - position)))
+        distance = position - self.positions[index]
+        half = self.half_gaps[index, int(distance > 0)]
+        # Coordinates have a finite number of digits: SAME_PLANE also lets a single slice have its contours.
+        return index if abs(distance) < max(half - SAME_PLANE, SAME_PLANE) else None
+
+    def read_hu(self, index: int) -> np.ndarray:
+        """(rows, columns) float32 Hounsfield units of one slice; the file is read now.
+
+        Raises:
+            DicomError: see `pixels.read_hu`.
+        """
+        return read_hu(self.headers[index])
+
+
+def read_series(files: Iterable[Path]) -> Series:
+    """Read the headers of one CT series, in any order, and stack its slices.
+
+    Raises:
+        DicomError: a file that cannot be read, or as `stack_slices`.
+    """
+    return stack_slices([read_slice_header(Path(path)) for path in files])
+
+
+def stack_slices(headers: Iterable[SliceHeader]) -> Series:
+    """Order slices along their normal, whatever their names and numbers.
+
+    Raises:
+        DicomError: `no_slices`, `not_ct`, `mixed_series`, `mixed_size`, `mixed_spacing`, `mixed_orientation`,
+            `duplicate_slice`, `gantry_tilt`, `sideways_shift` or `missing_slice`. The message names the
+            series and the slices.
+    """
+    headers = list(headers)
+    if not headers:
+        raise DicomError("no_slices", "A series needs at least one slice. Received: none.", "Name its files.")
+    where = f"CT series {headers[0].series_uid}"
+    try:
+        _check_identity(headers)
+        _check_grid(headers)
+        orientation = np.vstack([headers[0].orientation, np.cross(*headers[0].orientation)])
+        positions = np.array([header.position for header in headers]) @ orientation[2]
+        order = np.argsort(positions, kind="stable")
+        headers, positions = [headers[i] for i in order], positions[order]
+        _check_duplicates(headers, positions)
+        _check_upright(headers, positions, orientation)
+        _check_gaps(positions)
+    except DicomError as error:
+        raise error.at(where) from None
+    return Series(tuple(headers), orientation, positions)
+
+
+def _check_identity(headers):
+    other = sorted({header.modality for header in headers} - {"CT"})
+    if other:
+        raise DicomError(
+            "not_ct",
+            f"Hounsfield units need CT slices. Received: modality {', '.join(other)}.",
+            "Choose a CT series.",
+        )
+    for what in ("series_uid", "study_uid", "patient_id", "frame_of_reference_uid"):
+        count = len({getattr(header, what) for header in headers})
+        if count > 1:
+            raise DicomError(
+                "mixed_series",
+                f"The slices must share one {what}. Received: {count} different ones.",
+                "Pass the files of one series.",
+            )
+
+
+def _check_grid(headers):
+    _check_alike(headers, "mixed_size", "numbers of rows and columns", lambda h: (h.rows, h.columns), 0.5)
+    smallest = min(header.pixel_spacing.min() for header in headers)
+    tolerance = SPACING_TOLERANCE * smallest
+    _check_alike(headers, "mixed_spacing", "pixel spacings", lambda h: h.pixel_spacing, tolerance)
+    _check_alike(
+        headers, "mixed_orientation", "orientations", lambda h: h.orientation.ravel(), ORIENTATION_TOLERANCE
+    )
+
+
+def _check_alike(headers, kind, what, value, tolerance):
+    values = np.array([value(header) for header in headers], np.float64)
+    # Against the most common kind of slice, so that the odd one out is the one that is named.
+    usual = np.array(Counter(map(tuple, values.tolist())).most_common(1)[0][0])
+    odd = np.flatnonzero((abs(values - usual) > tolerance).any(axis=1))
+    if len(odd):
+        raise DicomError(
+            kind,
+            f"{len(odd)} of {len(headers)} slices have other {what} than the rest, the first of them SOP "
+            f"instance {headers[odd[0]].sop_uid}.",
+            "Take them out (scout views, another reconstruction), or split the series.",
+        )
+
+
+def _check_duplicates(headers, positions):
+    close = np.flatnonzero(np.diff(positions) < SAME_PLANE)
+    if len(close):
+        i = close[0]
+        raise DicomError(
+            "duplicate_slice",
+            f"{len(close)} pairs of slices lie on one plane, the first at {positions[i]:.2f} mm: SOP instances "
+            f"{headers[i].sop_uid} and {headers[i + 1].sop_uid}.",
+            "Keep one copy, or split the series into its acquisitions.",
+        )
+
+
+def _check_upright(headers, positions, orientation):
+    corners = np.array([header.position for header in headers])
+    sideways = (corners - corners[0]) @ orientation[:2].T
+    worst = int(np.argmax(np.linalg.norm(sideways, axis=1)))
+    shift = float(np.linalg.norm(sideways[worst]))
+    if shift <= SIDEWAYS_TOLERANCE * headers[0].pixel_spacing.min():
+        return
+    height = positions - positions[0]
+    slope = height @ sideways / (height @ height)
+    if abs(sideways - np.outer(height, slope)).max() < 0.1 * shift:
+        degrees = np.degrees(np.arctan(np.linalg.norm(slope)))
+        raise DicomError(
+            "gantry_tilt",
+            f"The stack is sheared by {degrees:.2f} degrees: its slices are not stacked along their normal, as "
+            "with a tilted gantry.",
+            "Resample the series to an upright stack, with its contours.",
+        )
+    raise DicomError(
+        "sideways_shift",
+        f"Slice {headers[worst].sop_uid} lies {shift:.2f} mm sideways of the first one.",
+        "Split the series into its acquisitions.",
+    )
+
+
+def _check_gaps(positions):
+    """A gap that is a multiple of the usual one is where slices are missing; other gaps may be as they are.
+
+    The usual gap is the most frequent one, if it makes up half of the gaps or more.
+    """
+    gaps = np.diff(positions)
+    if len(gaps) < 2:
+        return
+    alike = abs(gaps - gaps[:, None]) <= GAP_TOLERANCE * gaps[:, None]
+    counts = alike.sum(axis=1)
+    commonest = np.flatnonzero(counts == counts.max())
+    chosen = commonest[np.argmin(gaps[commonest])]
+    if 2 * counts[chosen] < len(gaps):
+        return
+    usual = np.median(gaps[alike[chosen]])
+    steps = np.round(gaps / usual)
+    wide = np.flatnonzero((steps >= 2) & (abs(gaps - steps * usual) <= GAP_TOLERANCE * usual))
+    if len(wide):
+        i = wide[0]
+        raise DicomError(
+            "missing_slice",
+            f"{int((steps[wide] - 1).sum())} slices are missing: between {positions[i]:.2f} and "
+            f"{positions[i + 1]:.2f} mm the gap is {gaps[i]:.2f} mm, usual are {usual:.2f} mm"
+            + (f"; {len(wide)} such gaps in all." if len(wide) > 1 else "."),
+            "Download the series again; slices that were rejected are listed with their reason.",
+        )
