@@ -37,7 +37,7 @@ class OpenedFile:
 
 @contextmanager
 def odd_values() -> Iterator[list]:
-    """Collect what pydicom warns about (values that bend the standard but can be read) instead of showing it."""
+    """Collect what pydicom warns about: values that bend the standard but can be read."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield caught

@@ -109,7 +109,9 @@ def index_folder(root: Path) -> FolderIndex:
     """
     root = Path(root)
     if not root.is_dir():
-        raise DataError(f"The folder {str(root)!r} does not exist. Let data.root name the folder with DICOM files.")
+        raise DataError(
+            f"The folder {str(root)!r} does not exist. Let data.root name the folder with DICOM files."
+        )
     gathering = _Gathering(root)
     for path, problem in _walk(root):
         gathering.add(path, problem)
@@ -225,7 +227,7 @@ def _same_bytes(one, other):
 
 
 def _walk(root) -> Iterator[tuple[Path, DicomError | None]]:
-    """Regular files below the root in the order of their names, each folder once however many links lead to it."""
+    """All files below the root in order of their names, each folder once however many links lead to it."""
     unreadable = []
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=unreadable.append):

@@ -46,7 +46,7 @@ def read_hu(header: SliceHeader) -> np.ndarray:
         _check_decoder(opened.transfer_syntax)
         dataset = pydicom.dcmread(path)
         if required_text(dataset, "SOPInstanceUID") != header.sop_uid:
-            raise DicomError("changed", "The file is no longer the slice that it was.", "Read the series again.")
+            raise DicomError("changed", "The file is another slice by now.", "Read the series again.")
         slope, intercept = _rescale(dataset)
         stored, padding = _stored_values(dataset)
         if stored.shape != (header.rows, header.columns):

@@ -84,8 +84,8 @@ def rasterise_roi(
             identifiers are known to have been changed.
 
     Raises:
-        DicomError: `no_such_roi`, a region with damaged contours, `other_frame`, or `not_parallel` for contours
-            that are not parallel to the slices.
+        DicomError: `no_such_roi`, a region with damaged contours, `other_frame`, or `not_parallel` for
+            contours that are not parallel to the slices.
     """
     roi = structure_set.roi(roi_number)
     _check_frame(roi, series, same_frame)
@@ -141,8 +141,8 @@ def _check_flat(roi, series, spread, position):
     if spread > max(FLAT_MM, FLAT_GAP * gap):
         raise DicomError(
             "not_parallel",
-            f"ROI {roi.number} has a contour that is not parallel to the slices: it spans {spread:.2f} mm along "
-            "their normal.",
+            f"ROI {roi.number} has a contour that is not parallel to the slices: it spans {spread:.2f} mm "
+            "along their normal.",
             "Take the series that it was drawn on, or resample the contours to its planes.",
         )
 

@@ -34,15 +34,17 @@ def choose_rois(
         The numbers chosen, in file order.
 
     Raises:
-        DicomError: `bad_rule`, `no_roi` where nothing fits, `missing_roi` where a part of a union is not there,
-            `ambiguous_roi`. The message lists the candidates.
+        DicomError: `bad_rule`, `no_roi` where nothing fits, `missing_roi` where a part of a union is
+            not there, `ambiguous_roi`. The message lists the candidates.
     """
     _check_rule(names, pattern, strategy, size)
     fits = _by_name(candidates, names) if names else _by_pattern(candidates, pattern)
     found = [number for number in candidates if any(number in numbers for numbers in fits.values())]
     if not found:
         raise DicomError(
-            "no_roi", f"No region fits {_wanted(names, pattern)}. There are: {_list(candidates)}.", "Adapt the rule."
+            "no_roi",
+            f"No region fits {_wanted(names, pattern)}. There are: {_list(candidates)}.",
+            "Adapt the rule.",
         )
     if strategy == "union":
         absent = [wanted for wanted, numbers in fits.items() if not numbers]
@@ -59,9 +61,10 @@ def choose_rois(
     if strategy == "largest":
         return (max(found, key=size),)
     if len(found) > 1:
+        listed = _list({number: candidates[number] for number in found})
         raise DicomError(
             "ambiguous_roi",
-            f"{len(found)} regions fit {_wanted(names, pattern)}: {_list({n: candidates[n] for n in found})}.",
+            f"{len(found)} regions fit {_wanted(names, pattern)}: {listed}.",
             "Name one, or choose a strategy: union, first or largest.",
         )
     return tuple(found)

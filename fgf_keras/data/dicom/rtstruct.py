@@ -8,7 +8,15 @@ import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from fgf_keras.data.dicom.files import AGAIN, odd_values, open_whole, refusing, required_text, text, whole_number
+from fgf_keras.data.dicom.files import (
+    AGAIN,
+    odd_values,
+    open_whole,
+    refusing,
+    required_text,
+    text,
+    whole_number,
+)
 from fgf_keras.data.dicom.refusal import DicomError
 
 # mm; a coordinate further out is damage.
@@ -150,10 +158,12 @@ def _contours(drawn: Dataset):
             if len(points) != whole_number(item, "NumberOfContourPoints"):
                 raise DicomError(
                     "bad_contour",
-                    f"A contour says that it has {item.NumberOfContourPoints} points but holds {len(points)}.",
+                    f"A contour claims {item.NumberOfContourPoints} points but holds {len(points)}.",
                     AGAIN,
                 )
-            uids = (text(image, "ReferencedSOPInstanceUID") for image in item.get("ContourImageSequence") or [])
+            uids = (
+                text(image, "ReferencedSOPInstanceUID") for image in item.get("ContourImageSequence") or []
+            )
             yield Contour(
                 points=points,
                 kind=required_text(item, "ContourGeometricType"),
@@ -170,7 +180,9 @@ def _points(item):
     if raw.rstrip(b"\0").translate(None, DECIMAL):
         raise _bad_points("are no decimal numbers")
     try:
-        values = np.array(raw.rstrip(b" \0").split(b"\\") if raw.strip(b" \0") else [], "S").astype(np.float64)
+        values = np.array(raw.rstrip(b" \0").split(b"\\") if raw.strip(b" \0") else [], "S").astype(
+            np.float64
+        )
     except ValueError:
         raise _bad_points("are no decimal numbers") from None
     if values.size % 3 or not (abs(values) <= FARTHEST).all():

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from fgf_keras.data.dicom.files import AGAIN, number, numbers, open_whole, refusing, required_text, text, whole_number
+from fgf_keras.data.dicom.files import (
+    AGAIN,
+    number,
+    numbers,
+    open_whole,
+    refusing,
+    required_text,
+    text,
+    whole_number,
+)
 from fgf_keras.data.dicom.masks import MaskStack
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, Series
@@ -73,7 +82,9 @@ def read_segmentation(path: Path, series: Series, *, threshold: float = 0.5) -> 
             group = _FrameGroups(dataset, i)
             segment = whole_number(group.item("SegmentIdentificationSequence"), "ReferencedSegmentNumber")
             if segment not in planes:
-                raise DicomError("no_such_segment", f"Frame {i + 1} is of segment {segment}, not listed.", AGAIN)
+                raise DicomError(
+                    "no_such_segment", f"Frame {i + 1} is of segment {segment}, not listed.", AGAIN
+                )
             if not pixels.any():
                 continue
             index, plane = _place(group, pixels, series, i + 1)
@@ -85,7 +96,9 @@ def read_segmentation(path: Path, series: Series, *, threshold: float = 0.5) -> 
                 )
             planes[segment][index] = plane
         return {
-            segment: SegmentMask(series.shape, dict(sorted(planes[segment].items())), segment, labels[segment])
+            segment: SegmentMask(
+                series.shape, dict(sorted(planes[segment].items())), segment, labels[segment]
+            )
             for segment in sorted(planes)
         }
 
@@ -161,7 +174,9 @@ def _check_length(dataset, shape):
     # Frames of a binary segmentation follow each other bit by bit; a frame may begin inside a byte.
     needed = (int(np.prod(shape)) * whole_number(dataset, "BitsAllocated") + 7) // 8
     if len(dataset.get("PixelData") or b"") not in (needed, needed + needed % 2):
-        raise DicomError("bad_pixels", "The length of the pixel data contradicts the number of frames.", AGAIN)
+        raise DicomError(
+            "bad_pixels", "The length of the pixel data contradicts the number of frames.", AGAIN
+        )
 
 
 def _place(group, pixels, series, frame):

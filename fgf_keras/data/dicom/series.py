@@ -69,7 +69,7 @@ class Series:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """(z, y, x) mm; z is the median gap, the slice thickness of a single slice, NaN if that is unknown."""
+        """(z, y, x) mm; z is the median gap, of a single slice its thickness, NaN if unknown."""
         gaps = np.diff(self.positions)
         z = np.median(gaps) if len(gaps) else self.headers[0].thickness or np.nan
         return float(z), float(self.pixel_spacing[0]), float(self.pixel_spacing[1])
@@ -216,8 +216,8 @@ def _check_duplicates(headers, positions):
         i = close[0]
         raise DicomError(
             "duplicate_slice",
-            f"{len(close)} pairs of slices lie on one plane, the first at {positions[i]:.2f} mm: SOP instances "
-            f"{headers[i].sop_uid} and {headers[i + 1].sop_uid}.",
+            f"{len(close)} pairs of slices lie on one plane, the first at {positions[i]:.2f} mm: SOP "
+            f"instances {headers[i].sop_uid} and {headers[i + 1].sop_uid}.",
             "Keep one copy, or split the series into its acquisitions.",
         )
 
@@ -235,8 +235,8 @@ def _check_upright(headers, positions, orientation):
         degrees = np.degrees(np.arctan(np.linalg.norm(slope)))
         raise DicomError(
             "gantry_tilt",
-            f"The stack is sheared by {degrees:.2f} degrees: its slices are not stacked along their normal, as "
-            "with a tilted gantry.",
+            f"The stack is sheared by {degrees:.2f} degrees: its slices are not stacked along their "
+            "normal, as with a tilted gantry.",
             "Resample the series to an upright stack, with its contours.",
         )
     raise DicomError(

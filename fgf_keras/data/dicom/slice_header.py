@@ -45,7 +45,7 @@ class SliceHeader:
 
     Attributes:
         path: the file.
-        sop_uid, series_uid, study_uid, patient_id, modality: identity; `patient_id` and `study_uid` may be "".
+        sop_uid, series_uid, study_uid, patient_id, modality: identity; the third and fourth may be "".
         frame_of_reference_uid: the coordinate system, None where the file names none.
         rows, columns: pixels.
         pixel_spacing: (2,) mm between rows and between columns.
