@@ -188,7 +188,7 @@ def _fill(contours, series, index, counts):
         drawn.append(fill_polygons([vertices], (rows, columns)))
     for one, other in combinations(drawn, 2):
         common = np.count_nonzero(one & other)
-        counts.overlapping += 0 < common < min(one.sum(), other.sum())
+        counts.overlapping += bool(0 < common < min(one.sum(), other.sum()))
     # Even-odd over all contours together is the exclusive or of each alone.
     return np.logical_xor.reduce(drawn)
 

@@ -262,7 +262,9 @@ def _check_gaps(positions):
         return
     usual = np.median(gaps[alike[chosen]])
     steps = np.round(gaps / usual)
-    wide = np.flatnonzero((steps >= 2) & (abs(gaps - steps * usual) <= GAP_TOLERANCE * usual))
+    # Every step adds its own rounding.
+    reach = GAP_TOLERANCE * np.minimum(steps, 3) * usual
+    wide = np.flatnonzero((steps >= 2) & (abs(gaps - steps * usual) <= reach))
     if len(wide):
         i = wide[0]
         raise DicomError(
