@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
-# Measured growth is a few MB, of graphs and allocator. What holding fields would add is stated with each case.
+# Measured growth is 0 to 5 MB, of graphs and allocator. With each case stands what holding fields would add.
 MARGIN_MB = 16
 
 PROGRAM = """
@@ -54,7 +54,7 @@ print(json.dumps(measured(**many, **common) - before))
     ids=["patients", "noise draws", "flow steps"],
 )
 def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
-    assert MARGIN_MB < held_mb / 2
+    assert held_mb > 2 * MARGIN_MB
     argument = json.dumps([few, many, common])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, argument], cwd=ROOT, capture_output=True, text=True, check=True
