@@ -27,7 +27,7 @@ def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[st
                 rows.append((f"{kind} {label}", [_mean(_at(table[kind], path)) for table in tables]))
         rows.append(
             (
-                "white noise expected: feature / joint",
+                "white noise: feature / joint",
                 [_white(table["white"]) for table in tables],
             )
         )
