@@ -84,7 +84,12 @@ def _mean(summary):
 
 
 def _interval(value, ci):
-    return f"{value:.3f} [{ci[0]:.3f}, {ci[1]:.3f}]"
+    return f"{_number(value)} [{_number(ci[0])}, {_number(ci[1])}]"
+
+
+def _number(value):
+    """Three decimals, or one digit where those would all be 0."""
+    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
 
 
 def _white(white):
