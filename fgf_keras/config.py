@@ -181,6 +181,12 @@ class FlowConfig(Section):
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     weight: Literal["arc", "score"] = "arc"
 
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.max_steps < self.steps:
+            raise ValueError(f"max_steps: must be at least steps ({self.steps}), got {self.max_steps}")
+        return self
+
 
 class EvaluateConfig(Section):
     """What is measured on the finished model."""

@@ -49,7 +49,7 @@ print(json.dumps(measured(**many, **common) - before))
         # One field for each of 62 more draws, times 16 patients of the batch.
         ({"noise_draws": 2}, {"noise_draws": 64}, {"patients": 16, "batch_size": 16, "max_steps": 4}, 62),
         # One field for each of 30 more steps, times 32 patients of the batch; four stages would hold four.
-        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 4}, 60),
+        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 32}, 60),
     ],
     ids=["patients", "noise draws", "flow steps"],
 )
