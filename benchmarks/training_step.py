@@ -32,6 +32,19 @@ def network(size):
     return fgf_keras.paper_cnn((size, size, 1))
 
 
+def keras_network(size):
+    """The same network of Keras's own layers."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((size, size, 1))]
+    for filters, kernel in ((32, 5), (64, 3), (128, 3)):
+        layers += [
+            keras.layers.Conv2D(filters, kernel, padding="same", activation="elu"),
+            keras.layers.AveragePooling2D(4),
+        ]
+    layers += [keras.layers.Flatten(), keras.layers.Dense(256, "elu"), keras.layers.Dense(128, "elu")]
+    return keras.Sequential([*layers, keras.layers.Dense(1)])
+
+
 def compiled(model):
     model.compile(
         keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
@@ -41,7 +54,7 @@ def compiled(model):
 
 def reward_as_one_would_write_it(size):
     """The step from the Keras guide: persistent inner tape, features by autodiff inside the outer tape."""
-    model, optimizer = network(size), keras.optimizers.Adam()
+    model, optimizer = keras_network(size), keras.optimizers.Adam()
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     named = features()
 
@@ -68,13 +81,12 @@ def reward_as_one_would_write_it(size):
 
 def variants(size, image, mask, label):
     """Functions of no arguments, by the names of the JSON line."""
-    plain = network(size)
+    theirs, ours_plain = keras_network(size), network(size)
     seen = image * mask
     inputs = {"image": image, "mask": mask}
-    forward = tf.function(lambda: plain(seen, training=False))
-    gradient = tf.function(lambda: section_gradients(plain, seen)[1])
-    keras_step = compiled(network(size))
-    keras_step.make_train_function()
+    keras_step, our_plain_step = compiled(keras_network(size)), compiled(network(size))
+    for model in (keras_step, our_plain_step):
+        model.make_train_function()
     data = iter(tf.data.Dataset.from_tensors((seen, label)).repeat())
     ours = {
         name: compiled(fgf_keras.AlignmentModel(network(size), features(), **arguments))
@@ -89,9 +101,11 @@ def variants(size, image, mask, label):
         model.make_train_function()
     written = reward_as_one_would_write_it(size)
     return {
-        "forward": forward,
-        "input_gradient": gradient,
+        "keras_forward": tf.function(lambda: theirs(seen, training=False)),
+        "keras_input_gradient": tf.function(lambda: section_gradients(theirs, seen)[1]),
+        "input_gradient": tf.function(lambda: section_gradients(ours_plain, seen)[1]),
         REFERENCE: lambda: keras_step.train_function(data),
+        "plain_step": lambda: our_plain_step.train_function(data),
         "reward_as_one_would_write_it": lambda: written(image, mask, label),
         **{name: (lambda model=model: model.train_function(our_data)) for name, model in ours.items()},
     }

@@ -35,7 +35,9 @@ def _reported(command):
             return command(*args, **kwargs)
         except FgfError as error:
             _errors.print(
-                f"[bold red]{type(error).__name__}:[/] {rich.markup.escape(str(error))}", highlight=False
+                f"[bold red]{type(error).__name__}:[/] {rich.markup.escape(str(error))}",
+                highlight=False,
+                soft_wrap=True,
             )
             raise typer.Exit(1) from None
         except KeyboardInterrupt:

@@ -4,7 +4,6 @@ A YAML file names only what differs from the defaults here; `key.sub=value` over
 is not a known key of the right type and range stops at once with the key's path.
 """
 
-import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ import pydantic
 from omegaconf import OmegaConf
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from fgf_keras.config_faults import choices, describe_fault
 from fgf_keras.errors import ConfigError
 
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
@@ -26,12 +26,6 @@ def _no_duplicates(what, names):
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
-
-
-def _choices(given, allowed):
-    text = f"{given!r} is not known; allowed: {', '.join(map(str, allowed))}"
-    near = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)
-    return f"{text} (did you mean {near[0]!r}?)" if near else text
 
 
 def _path_safe(name: str) -> str:
@@ -134,7 +128,7 @@ class FeatureConfig(Section):
     @pydantic.model_validator(mode="after")
     def _check(self):
         if self.function is None and self.name not in BUILT_IN_FEATURES:
-            raise ValueError(_choices(self.name, BUILT_IN_FEATURES) + ", or give function: 'module:name'")
+            raise ValueError(choices(self.name, BUILT_IN_FEATURES) + ", or give function: 'module:name'")
         if self.function is not None and ":" not in self.function:
             raise ValueError(f"function: must be 'module:name', got {self.function!r}")
         if self.seed is not None and self.name != "noise":
@@ -186,6 +180,12 @@ class FlowConfig(Section):
     max_steps: Annotated[int, Field(ge=2)] = 64
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     weight: Literal["arc", "score"] = "arc"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.max_steps < self.steps:
+            raise ValueError(f"max_steps: must be at least steps ({self.steps}), got {self.max_steps}")
+        return self
 
 
 class EvaluateConfig(Section):
@@ -263,17 +263,12 @@ class Config(Section):
         measured = [f"val_{kind}_{name}" for kind in "SF" for name in [*names, "joint"]]
         monitors = ["val_loss", "val_task_loss", "val_auc", "val_accuracy", *measured]
         if self.train.monitor not in monitors:
-            raise ValueError(f"train.monitor: {_choices(self.train.monitor, monitors)}")
+            raise ValueError(f"train.monitor: {choices(self.train.monitor, monitors)}")
         rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.protocol.arms]
         for where, reward in rewards:
-            if reward.warmup_epochs >= self.train.epochs:
-                raise ValueError(
-                    f"{where}: warmup_epochs must be below train.epochs ({self.train.epochs}), because no "
-                    f"epoch with the full weight would be left to choose from; got {reward.warmup_epochs}"
-                )
             for name in reward.weight if isinstance(reward.weight, dict) else ():
                 if name not in names:
-                    raise ValueError(f"{where}: weight for {_choices(name, names)}")
+                    raise ValueError(f"{where}: weight for {choices(name, names)}")
         return self
 
     @property
@@ -319,46 +314,10 @@ def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
-        faults = [_fault(e) for e in error.errors()]
+        faults = [describe_fault(e, Config) for e in error.errors()]
         raise ConfigError(
             f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {f}" for f in faults)
         ) from None
-
-
-def _fault(error):
-    # Discriminators of unions (names in the middle of a location) are not keys of the file.
-    path = ".".join(str(part) for part in error["loc"])
-    given = error["input"]
-    if error["type"] == "extra_forbidden":
-        allowed = list(_section_at(error["loc"][:-1]).model_fields)
-        return f"{path}: unknown key {_choices(error['loc'][-1], allowed)}"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return f"{path}: {message}" if path else message
-    message = message[0].lower() + message[1:]
-    if error["type"] == "literal_error":
-        near = difflib.get_close_matches(str(given), re.findall(r"'([^']*)'", message), n=1)
-        message += f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{path}: {message}. Received: {given!r} (of type {type(given).__name__})"
-
-
-def _section_at(location):
-    section = Config
-    for part in location:
-        if isinstance(part, str) and part in section.model_fields:
-            annotation = section.model_fields[part].annotation
-            section = _section_in(annotation) or section
-    return section
-
-
-def _section_in(annotation):
-    """The section class inside an annotation, for lists of sections too."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if found := _section_in(argument):
-            return found
-    return None
 
 
 def dump_yaml(config: Config) -> str:

@@ -27,7 +27,7 @@ def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[st
                 rows.append((f"{kind} {label}", [_mean(_at(table[kind], path)) for table in tables]))
         rows.append(
             (
-                "white noise expected: feature / joint",
+                "white noise: feature / joint",
                 [_white(table["white"]) for table in tables],
             )
         )
@@ -84,7 +84,12 @@ def _mean(summary):
 
 
 def _interval(value, ci):
-    return f"{value:.3f} [{ci[0]:.3f}, {ci[1]:.3f}]"
+    return f"{_number(value)} [{_number(ci[0])}, {_number(ci[1])}]"
+
+
+def _number(value):
+    """Three decimals, or one digit where those would all be 0."""
+    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
 
 
 def _white(white):

@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.data.slices import check_slices
-from fgf_keras.errors import DataError, FeatureError, ModelError
+from fgf_keras.data.slices import check_slices, listing
+from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.evaluation.explanation import Explanation
 from fgf_keras.features.base import unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
@@ -56,6 +56,7 @@ def explain(
         An `Explanation`.
 
     Raises:
+        ConfigError: a setting out of its range.
         DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
         ModelError: the classifier returns probabilities, or has no gradient.
         FeatureError: no features, or two of one name.
@@ -69,13 +70,13 @@ def explain(
             "A feature is named 'noise', which is the name of the noise draws measured beside the features. "
             "Give the feature another name, or set noise_draws=0."
         )
-    if weight not in WEIGHTS:
-        raise ModelError(f"weight must be one of {', '.join(WEIGHTS)}. Received: weight={weight!r}.")
-    if batch_size < 1:
-        raise DataError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
+    _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size)
     images, masks = np.asarray(images), np.asarray(masks)
     ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
     check_slices(ids, images, masks)
+    if len(set(ids)) < len(ids):
+        twice = sorted({name for name in ids if (ids == name).sum() > 1})
+        raise DataError(f"patient_id must name each sample once. More than once: {listing(twice)}.")
     _check_shape(classifier, images)
     spacing = _per_sample(spacing, len(images))
     measure = AlignmentMeasure(
@@ -122,6 +123,20 @@ def explain(
         }
 
     return Explanation(ids, names, settings, values, max(2, values["logits"].shape[1]), pictures)
+
+
+def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):
+    allowed = {
+        f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
+        "steps must be an even int >= 2": (steps, steps >= 2 and steps % 2 == 0),
+        "max_steps must be at least steps": (max_steps, max_steps >= steps),
+        "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
+        "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
+        "batch_size must be at least 1": (batch_size, batch_size >= 1),
+    }
+    for rule, (given, holds) in allowed.items():
+        if not holds:
+            raise ConfigError(f"{rule}. Received: {given!r}.")
 
 
 def _check_shape(classifier, images):

@@ -68,8 +68,8 @@ def as_logits(outputs):
 def refuse_probabilities(classifier, image):
     """Raise `ModelError` if the classifier returns probabilities.
 
-    Certain where its last layer says so or where K outputs sum to one; for a single output, it is one that
-    stays between 0 and 1 however bright, dark or noisy the image is made.
+    Certain where its last layer says so; otherwise outputs that stay between 0 and 1 however bright, dark or
+    noisy the image is made.
 
     Args:
         classifier: a Keras model.
@@ -87,10 +87,8 @@ def refuse_probabilities(classifier, image):
         outputs = np.concatenate([as_logits(classifier(probe, training=False)).numpy() for probe in probes])
         within = np.all((outputs >= 0) & (outputs <= 1))
         # A constant score is no probability: its gradient vanishes, which each sample then says.
-        if outputs.shape[1] == 1 and within and np.ptp(outputs) > 0:
+        if within and np.any(np.ptp(outputs, axis=0) > 0):
             evidence = "its output stays in [0, 1] however the image is changed"
-        elif outputs.shape[1] > 1 and within and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-            evidence = f"its {outputs.shape[1]} outputs are in [0, 1] and sum to 1"
     if evidence:
         raise ModelError(
             f"The classifier returns probabilities ({evidence}), and alignment needs logits: a saturated "

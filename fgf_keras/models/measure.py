@@ -1,5 +1,7 @@
 """S at samples and F along their flows, for a classifier, features and a support."""
 
+import functools
+
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
@@ -59,22 +61,39 @@ class AlignmentMeasure:
         self.noise_draws = noise_draws
         self._flow = {"steps": steps, "max_steps": max_steps, "tolerance": tolerance}
         self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
-        height, width, channels = image_shape
+        self.image_shape = tuple(image_shape)
+
+    @functools.cached_property
+    def at_sample(self):
+        """Function of (image, mask, spacing): alignment at the samples, see `_at_sample`."""
+        return self._traced(self._at_sample)
+
+    @functools.cached_property
+    def along_flow(self):
+        """Function of (image, mask, spacing): alignment along the path, see `_along_flow`."""
+        return self._traced(self._along_flow)
+
+    @functools.cached_property
+    def fields(self):
+        """Function of (image, mask, spacing): what a picture shows, see `_fields`."""
+        return self._traced(self._fields)
+
+    def _traced(self, function):
+        # Traced here once, for any batch size: a second measure is no retracing that one should be warned of.
+        height, width, channels = self.image_shape
         signature = [
             tf.TensorSpec([None, height, width, channels], self.dtype, name="image"),
             tf.TensorSpec([None, height, width, 1], self.dtype, name="mask"),
             tf.TensorSpec([None, 2], self.dtype, name="spacing"),
         ]
-        self.at_sample = tf.function(self._at_sample, input_signature=signature, autograph=False)
-        self.along_flow = tf.function(self._along_flow, input_signature=signature, autograph=False)
-        self.fields = tf.function(self._fields, input_signature=signature, autograph=False)
+        return tf.function(function, autograph=False).get_concrete_function(*signature)
 
     def _at_sample(self, image, mask, spacing):
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
         logits (B, 1 or K), logit (B,) the score of the decision, class (B,), S (B, m), S_joint (B,),
         unique (B, m), shapley (B, m) for up to ten features, S_noise (B,), rank (B,) of the features,
-        dimension (B,) of the support, section_rank; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
+        dimension (B,) of the support; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
         """
         seen = self._seen(image, mask)
         logits, section = section_gradients(self.classifier, seen)
@@ -171,7 +190,7 @@ class AlignmentMeasure:
         return as_logits(self.classifier(image, training=False))
 
     def _dimension(self, mask):
-        channels = self.at_sample.input_signature[0].shape[-1]
+        channels = self.image_shape[-1]
         shape = tf.shape(mask)
         if self.support == "image":
             return tf.fill(shape[:1], shape[1] * shape[2] * channels)

@@ -3,6 +3,8 @@
 import keras
 
 from fgf_keras.errors import ModelError
+from fgf_keras.models.average_pooling import AveragePooling
+from fgf_keras.models.convolution import Convolution
 
 
 def paper_cnn(
@@ -48,11 +50,11 @@ def paper_cnn(
             f"{len(filters)} poolings by {pool_size} need images of at least {pool_size ** len(filters)} px. "
             f"Received: image_shape={tuple(image_shape)}. Use a larger canvas or a smaller pool_size."
         )
-    pool = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}[pooling]
+    pool = {"average": AveragePooling, "max": keras.layers.MaxPooling2D}[pooling]
     inputs = keras.Input(image_shape, name="image")
     x = inputs
     for count, size in zip(filters, kernel_sizes):
-        x = keras.layers.Conv2D(count, size, padding="same", activation=activation)(x)
+        x = Convolution(count, size, padding="same", activation=activation)(x)
         if pool_size > 1:
             x = pool(pool_size)(x)
     x = keras.layers.Flatten()(x)

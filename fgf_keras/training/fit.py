@@ -75,6 +75,8 @@ def fit(
 
 def _callbacks(config, cohort, splits, folder, steps, title):
     train = config.train
+    # A short trial run must have epochs with the full weight, or there would be none to choose from.
+    warmup = min(config.reward.warmup_epochs, train.epochs // 2)
     mode = "min" if train.monitor.endswith("loss") else "max"
     validation = cohort.select(_classes_in_turn(cohort, splits["validation"]))
     folder.best_weights.parent.mkdir()
@@ -93,7 +95,7 @@ def _callbacks(config, cohort, splits, folder, steps, title):
             folder.best_weights,
             monitor=train.monitor,
             mode=mode,
-            start_from_epoch=config.reward.warmup_epochs,
+            start_from_epoch=warmup,
         ),
         keras.callbacks.TensorBoard(folder.logs, write_graph=False),
     ]
@@ -103,11 +105,11 @@ def _callbacks(config, cohort, splits, folder, steps, title):
                 train.monitor,
                 mode=mode,
                 patience=train.early_stopping_patience,
-                start_from_epoch=config.reward.warmup_epochs,
+                start_from_epoch=warmup,
             )
         )
-    if config.reward.warmup_epochs:
-        callbacks.insert(0, RewardWarmup(steps * config.reward.warmup_epochs))
+    if warmup:
+        callbacks.insert(0, RewardWarmup(steps * warmup))
     return callbacks
 
 

@@ -1,14 +1,11 @@
 """`explain` on classifiers whose alignment is known in closed form."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 from scipy import stats
 
-from fgf_keras import AlignmentModel, Brightness, Explanation, Extent, FlowStatus, LogAspectRatio, explain
-from fgf_keras.errors import DataError
+from fgf_keras import AlignmentModel, Brightness, Extent, FlowStatus, LogAspectRatio, explain
 from fgf_keras.evaluation.alignment_table import alignment_table
 
 SIZE = 12
@@ -198,11 +195,6 @@ def test_every_alignment_lies_between_nothing_and_everything(cohort):
     assert ((shares >= 0) & (shares <= 1)).all(axis=None)
 
 
-def test_asking_a_two_class_classifier_for_a_row_a_class_is_an_error(plain):
-    with pytest.raises(ValueError, match="three classes"):
-        plain.to_frame(per_class=True)
-
-
 def test_where_the_gradient_vanishes_nothing_is_defined_and_the_sample_is_counted(cohort):
     images, masks = cohort
     model, dead = half_dead(images)
@@ -241,39 +233,3 @@ def test_a_saturated_classifier_is_explained_like_the_one_it_was_scaled_from(coh
     unscaled = plain.to_frame()
     for column in unscaled.filter(regex="^(S|F|unique|shapley)_"):
         assert np.allclose(found[column], unscaled[column], atol=1e-4), column
-
-
-def test_json_is_valid_and_undefined_numbers_are_null(cohort, tmp_path):
-    images, masks = cohort
-    model, _ = half_dead(images)
-    found = explain(model, images, masks, features=FEATURES, **QUICK)
-    text = found.to_json(tmp_path / "explanation.json")
-    assert (tmp_path / "explanation.json").read_text() == text
-
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not JSON")
-
-    content = json.loads(text, parse_constant=refuse)
-    assert content["settings"]["support"] == "mask"
-    assert content["features"] == ["brightness", "extent", "log_aspect_ratio"]
-    frame = found.to_frame()
-    for sample, (patient, row) in zip(content["samples"], frame.iterrows()):
-        assert sample["patient_id"] == patient
-        assert (sample["S_extent"] is None) == np.isnan(row["S_extent"])
-        assert sample["logit"] == pytest.approx(row["logit"])
-        assert sample["status"] in content["statuses"]
-
-
-def test_a_page_of_patients_is_written_as_png(plain, tmp_path):
-    figure = plain.plot(["3", "0"], path=tmp_path / "page.png")
-    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
-    # Slice, gradient, explained part, three features, boundary; the patients in the order asked for.
-    assert len(figure.axes) == 2 * 7
-    assert [axis.get_ylabel().split("\n")[0] for axis in figure.axes[::7]] == ["3", "0"]
-    with pytest.raises(DataError, match="nobody"):
-        plain.plot(["nobody"])
-
-
-def test_an_explanation_is_as_long_as_its_cohort(plain):
-    assert isinstance(plain, Explanation)
-    assert len(plain) == N

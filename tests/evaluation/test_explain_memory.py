@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
-# Measured growth is a few MB, of graphs and allocator. What holding fields would add is stated with each case.
+# Measured growth is 0 to 5 MB, of graphs and allocator. With each case stands what holding fields would add.
 MARGIN_MB = 16
 
 PROGRAM = """
@@ -49,12 +49,12 @@ print(json.dumps(measured(**many, **common) - before))
         # One field for each of 62 more draws, times 16 patients of the batch.
         ({"noise_draws": 2}, {"noise_draws": 64}, {"patients": 16, "batch_size": 16, "max_steps": 4}, 62),
         # One field for each of 30 more steps, times 32 patients of the batch; four stages would hold four.
-        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 4}, 60),
+        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 32}, 60),
     ],
     ids=["patients", "noise draws", "flow steps"],
 )
 def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
-    assert MARGIN_MB < held_mb / 2
+    assert held_mb > 2 * MARGIN_MB
     argument = json.dumps([few, many, common])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, argument], cwd=ROOT, capture_output=True, text=True, check=True

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from fgf_keras import AlignmentModel, Brightness, Extent, explain
-from fgf_keras.errors import DataError, FeatureError, ModelError
+from fgf_keras.errors import ConfigError, DataError, FeatureError, ModelError
 from fgf_keras.models.input_gradient import refuse_probabilities
 
 SIZE = 8
@@ -162,11 +162,26 @@ def test_a_classifier_that_returns_no_row_of_logits_is_refused_with_its_shape(co
     ("setting", "error"),
     [
         ({"support": "tumour"}, ModelError),
-        ({"weight": "time"}, ModelError),
-        ({"batch_size": 0}, DataError),
         ({"patient_id": ["A-1", "B-2"]}, DataError),
+        ({"patient_id": ["A-1", "B-2", "A-1"]}, DataError),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(cohort, setting, error):
     with pytest.raises(error):
         explain(classifier(), *cohort, features=[Brightness()], **setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"weight": "length"}, "arc, score"),
+        ({"steps": 3}, "even int >= 2"),
+        ({"steps": 8, "max_steps": 4}, "max_steps must be at least steps"),
+        ({"tolerance": float("nan")}, "tolerance must be a number > 0"),
+        ({"noise_draws": -1}, "noise_draws must be at least 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        explain(None, [], [], features=[Brightness()], **setting)

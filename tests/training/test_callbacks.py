@@ -6,8 +6,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import fgf_keras
+from fgf_keras.config import parse_config
+from fgf_keras.data.load import load_cohort
+from fgf_keras.data.splits import stratified_splits
 from fgf_keras.errors import DataError, FeatureError, ModelError
+from fgf_keras.run_folder import RunFolder
 from fgf_keras.training.best_checkpoint import BestCheckpoint
+from fgf_keras.training.fit import fit
 from fgf_keras.training.reward_warmup import RewardWarmup
 
 SHAPE = (16, 16, 1)
@@ -144,3 +149,20 @@ def test_the_best_epoch_is_one_after_the_warmup(tmp_path):
         checkpoint.on_epoch_end(epoch, {"val_auc": auc})
     model.load_weights(file)
     assert float(model.layers[-1].bias[0]) == 3
+
+
+def test_a_short_trial_of_a_config_with_a_long_warmup_still_has_epochs_to_choose_from(tmp_path):
+    config = parse_config(
+        {
+            "data": {"size": 32, "phantom": {"patients": 40, "prevalence": 0.4}},
+            "model": {"filters": [2], "kernel_sizes": [3], "dense": [4]},
+            "features": ["brightness"],
+            "reward": {"warmup_epochs": 50},
+            "train": {"epochs": 2},
+        }
+    )
+    cohort = load_cohort(config)
+    splits = stratified_splits(cohort, config.data.splits, seed=0)
+    folder = RunFolder.create(tmp_path / "run", config)
+    fit(config, cohort, splits, folder)
+    assert folder.best_weights.is_file()

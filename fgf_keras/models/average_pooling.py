@@ -1,0 +1,42 @@
+"""Average pooling whose gradient is a broadcast."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="fgf_keras")
+class AveragePooling(keras.layers.AveragePooling2D):
+    """`keras.layers.AveragePooling2D` with the same numbers, and a gradient written as a broadcast.
+
+    Applies where pools do not overlap (strides equal to the pool, "valid" padding); all other cases are
+    Keras's own.
+    """
+
+    def call(self, inputs):
+        """As Keras."""
+        apart = (
+            self.padding == "valid"
+            and self.data_format == "channels_last"
+            and tuple(self.strides) == tuple(self.pool_size)
+        )
+        return _pool(tuple(self.pool_size))(inputs) if apart else super().call(inputs)
+
+
+def _pool(size):
+    rows, columns = size
+
+    @tf.custom_gradient
+    def pool(image):
+        shape = tf.shape(image)
+        return tf.nn.avg_pool2d(image, size, size, "VALID"), lambda upstream: spread(upstream, shape)
+
+    def spread(upstream, shape):
+        """Each value over its pool, zero on the rest of an image that pools do not fill."""
+        batch, down, across, channels = tf.unstack(tf.shape(upstream))
+        share = (upstream / (rows * columns))[:, :, tf.newaxis, :, tf.newaxis]
+        cells = tf.broadcast_to(share, tf.stack([batch, down, rows, across, columns, channels]))
+        filled = tf.reshape(cells, tf.stack([batch, down * rows, across * columns, channels]))
+        rest = [[0, 0], [0, shape[1] - down * rows], [0, shape[2] - across * columns], [0, 0]]
+        return tf.pad(filled, rest)
+
+    return pool

@@ -1,0 +1,88 @@
+"""A convolution whose gradient with respect to its image is cheap."""
+
+import keras
+import tensorflow as tf
+
+# The input gradient is computed in cells of this edge: one strided convolution makes CELL² values at once.
+CELL = 4
+# Above this number of input channels the library's own input gradient has enough to do to be fast.
+FEW_CHANNELS = 4
+
+
+@keras.saving.register_keras_serializable(package="fgf_keras")
+class Convolution(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with the same weights and numbers, faster where input gradients are taken.
+
+    With one image channel, the library's input gradient of a convolution costs an order of magnitude more
+    than its forward pass, and alignment takes it in every step. Here it is a strided convolution followed by
+    depth-to-space, the same sums in another order. Applies to kernels of odd size with stride 1, "same"
+    padding and few input channels; all other cases are Keras's own. Adds the bias with `tf.nn.bias_add`,
+    whose gradient is one reduction.
+    """
+
+    def call(self, inputs):
+        """As Keras."""
+        outputs = self.convolution_op(inputs, self.kernel)
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def convolution_op(self, inputs, kernel):
+        """As Keras; differentiable any number of times."""
+        cheap = (
+            self.padding == "same"
+            and self.data_format == "channels_last"
+            and self.strides == (1, 1)
+            and self.dilation_rate == (1, 1)
+            and self.groups == 1
+            and all(size % 2 for size in self.kernel_size)
+            and inputs.shape[-1] <= FEW_CHANNELS
+        )
+        if not cheap:
+            return super().convolution_op(inputs, kernel)
+        return _convolve(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
+
+
+@tf.custom_gradient
+def _convolve(image, kernel):
+    def gradient(upstream):
+        return _input_gradient(upstream, kernel), _kernel_gradient(image, kernel, upstream)
+
+    return tf.nn.conv2d(image, kernel, 1, "SAME"), gradient
+
+
+@tf.custom_gradient
+def _input_gradient(upstream, kernel):
+    """The transpose of `_convolve` in its image, (B, H, W, out) to (B, H, W, in)."""
+
+    # ⟨_convolve(a, k), u⟩ = ⟨a, _input_gradient(u, k)⟩ for every a: so each is the other's derivative.
+    def gradient(cotangent):
+        return _convolve(cotangent, kernel), _kernel_gradient(cotangent, kernel, upstream)
+
+    rows, columns = kernel.shape[:2]
+    flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+    # The kernel once for each place in a cell, shifted there: their outputs become channels.
+    shifted = [
+        tf.pad(flipped, [[i, CELL - 1 - i], [j, CELL - 1 - j], [0, 0], [0, 0]])
+        for i in range(CELL)
+        for j in range(CELL)
+    ]
+    height, width = tf.shape(upstream)[1], tf.shape(upstream)[2]
+    margins = [
+        [rows // 2, rows // 2 + -height % CELL],
+        [columns // 2, columns // 2 + -width % CELL],
+    ]
+    padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
+    cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
+    whole = tf.nn.depth_to_space(cells, CELL)[:, :height, :width]
+    return tf.ensure_shape(whole, [*upstream.shape[:3], kernel.shape[2]]), gradient
+
+
+def _kernel_gradient(image, kernel, upstream):
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=image,
+        filter_sizes=tf.shape(kernel),
+        out_backprop=upstream,
+        strides=[1, 1, 1, 1],
+        padding="SAME",
+    )

@@ -1,0 +1,81 @@
+"""An explanation as a table, as JSON and as a page of pictures, with patients in whom nothing is defined."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from fgf_keras import Brightness, Explanation, Extent, LogAspectRatio, explain
+from fgf_keras.errors import DataError
+
+SIZE = 12
+IDS = ["A-1", "B-2", "C-3", "D-4"]
+NAMES = ["brightness", "extent", "log_aspect_ratio"]
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    """z = relu(⟨a, x⟩ - c) - 1/2: the gradient vanishes at the two darker patients."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 0.2, (4, SIZE, SIZE, 1)).astype(np.float32)
+    images[2:] += 0.7
+    masks = np.zeros_like(images)
+    masks[:, 2:8, 3:11] = 1
+    dense = keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomUniform(0.5, 1.5, seed=0))
+    last = [keras.layers.Rescaling(1.0, offset=-50.0), keras.layers.ReLU(), keras.layers.Rescaling(1.0, -0.5)]
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), dense, *last])
+    features = [Brightness(), Extent(), LogAspectRatio()]
+    return explain(model, images, masks, features=features, patient_id=IDS, max_steps=4)
+
+
+def test_it_is_as_long_as_its_cohort_and_says_what_it_was_made_with(explanation):
+    assert isinstance(explanation, Explanation)
+    assert len(explanation) == 4
+    assert explanation.settings["support"] == "mask"
+    assert explanation.settings["weight"] == "arc"
+
+
+def test_json_is_valid_and_undefined_numbers_are_null(explanation, tmp_path):
+    text = explanation.to_json(tmp_path / "explanation.json")
+    assert (tmp_path / "explanation.json").read_text() == text
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    content = json.loads(text, parse_constant=refuse)
+    assert content["settings"] == explanation.settings
+    assert content["features"] == NAMES
+    assert [sample["patient_id"] for sample in content["samples"]] == IDS
+    assert [sample["S_extent"] is None for sample in content["samples"]] == [True, True, False, False]
+    for sample, (_, row) in zip(content["samples"], explanation.to_frame().iterrows()):
+        assert set(sample) == {"patient_id", *row.index}
+        assert sample["logit"] == pytest.approx(row["logit"])
+        assert sample["S_extent"] == (None if np.isnan(row["S_extent"]) else pytest.approx(row["S_extent"]))
+
+
+def test_json_says_in_a_sentence_what_each_status_means(explanation):
+    content = json.loads(explanation.to_json())
+    assert [sample["status"] for sample in content["samples"]] == [*["stationary"] * 2, *["reached"] * 2]
+    assert "gradient of the score vanishes" in content["statuses"]["stationary"]
+
+
+def test_a_page_of_patients_is_written_as_png_in_the_order_asked_for(explanation, tmp_path):
+    figure = explanation.plot(["D-4", "A-1"], path=tmp_path / "page.png")
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+    # Slice, gradient, explained part, three features, boundary.
+    assert len(figure.axes) == 2 * 7
+    assert [axis.get_ylabel().split("\n")[0] for axis in figure.axes[::7]] == ["D-4", "A-1"]
+    row = explanation.to_frame().loc["D-4"]
+    assert f"{row['S_brightness']:.3f}" in figure.axes[3].get_xlabel()
+    assert "undefined" in figure.axes[7 + 3].get_xlabel()
+
+
+def test_a_patient_who_is_not_there_cannot_be_drawn(explanation):
+    with pytest.raises(DataError, match="nobody"):
+        explanation.plot(["A-1", "nobody"])
+
+
+def test_asking_a_two_class_classifier_for_a_row_a_class_is_an_error(explanation):
+    with pytest.raises(ValueError, match="three classes"):
+        explanation.to_frame(per_class=True)
