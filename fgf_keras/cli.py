@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 import tempfile
+from pathlib import Path
 from typing import Annotated
 
 # Before TensorFlow is imported: its banners about instruction sets help nobody here.
@@ -77,6 +78,26 @@ def evaluate(
     external = load_config(config, overrides or ()) if config else None
     written = run_evaluation(folder, external)
     _console.print(f"Written: {written}")
+
+
+@app.command(name="inspect")
+@_reported
+def inspect_dicom(
+    folder: Annotated[str, typer.Argument(help="Folder of DICOM files, any layout.")],
+    roi: Annotated[str | None, typer.Option(help="Pattern of region names: shows which it chooses.")] = None,
+):
+    """List what a DICOM folder holds: CT series, regions of RTSTRUCT and SEG, files that cannot be used."""
+    from fgf_keras.data.dicom.inspect import inspect_folder, inspect_table
+
+    rows, index = inspect_folder(Path(folder), pattern=roi)
+    _console.print(inspect_table(rows))
+    patients, unusable = len({row[0] for row in rows}), len(index.rejected)
+    _console.print(
+        f"{patients} patient{'s' * (patients != 1)}, "
+        f"{unusable} file{'s' * (unusable != 1)} that cannot be used"
+    )
+    for file in index.rejected:
+        _console.print(rich.markup.escape(f"  {file.path}: {file.reason} {file.remedy}"), soft_wrap=True)
 
 
 def _import_tensorflow():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fgf_keras.config import parse_config
-from fgf_keras.data import Cohort, load_cohort
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.load import load_cohort
 from fgf_keras.errors import DataError
 
 

@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 
 from fgf_keras.config import AugmentConfig, PhantomConfig
-from fgf_keras.data import Cohort, class_weights, make_dataset, phantom_cohort
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.dataset import class_weights, make_dataset
+from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.errors import DataError
 
 FLIPS = AugmentConfig(flips=True, rotation_degrees=0.0)

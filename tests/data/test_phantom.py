@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from fgf_keras.config import PhantomConfig
-from fgf_keras.data import phantom_cohort
+from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.errors import DataError
 
 WINDOW = [-50.0, 300.0]

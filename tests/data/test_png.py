@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fgf_keras.config import DataConfig, SplitConfig
-from fgf_keras.data import png_cohort, stratified_splits
+from fgf_keras.data.png import png_cohort
+from fgf_keras.data.splits import stratified_splits
 from fgf_keras.errors import DataError
 
 LABELS = {"A-1": "0", "B-2": "1", "C-3": "0"}

@@ -1,0 +1,93 @@
+"""What is in a folder of DICOM files, as a table."""
+
+import re
+from pathlib import Path
+
+import rich.table
+from rich.markup import escape
+
+from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.rtstruct import read_structure_set
+from fgf_keras.data.dicom.seg import read_segment_labels
+from fgf_keras.errors import ConfigError
+
+COLUMNS = ("patient", "kind", "content", "chosen")
+
+
+def inspect_folder(root: Path, *, pattern: str | None = None) -> tuple[list[tuple[str, ...]], FolderIndex]:
+    """One row a CT series, structure set or segmentation; nothing is written, pixels are not read.
+
+    Args:
+        root: folder of any layout.
+        pattern: regular expression that a region's whole name must fit to be named as chosen; names are
+            compared without regard to case and to blanks around them.
+
+    Returns:
+        Rows of `COLUMNS`, sorted by patient, and the index with its rejected files.
+
+    Raises:
+        DataError: the folder does not exist.
+        ConfigError: the pattern is not a regular expression.
+    """
+    wanted = _compiled(pattern)
+    index = index_folder(root)
+    rows = [(e.patient_id, e.modality, _series(e), "") for e in index.series]
+    for entry in index.structure_sets:
+        rows += [
+            (entry.patient_id, "RTSTRUCT", *_regions(_structure_set, path, wanted)) for path in entry.files
+        ]
+    for entry in index.segmentations:
+        rows += [(entry.patient_id, "SEG", *_regions(_segments, path, wanted)) for path in entry.files]
+    return sorted(rows, key=lambda row: row[:2]), index
+
+
+def inspect_table(rows) -> rich.table.Table:
+    """The rows of `inspect_folder` for a terminal."""
+    table = rich.table.Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
+def _compiled(pattern):
+    try:
+        return None if pattern is None else re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise ConfigError(f"--roi {pattern!r} is not a regular expression: {error}.") from None
+
+
+def _series(entry: SeriesEntry):
+    if entry.modality != "CT":
+        return f"{len(entry.files)} files, not used"
+    try:
+        series = entry.stack()
+    except DicomError as error:
+        return f"{len(entry.files)} files, refused: {error.reason}"
+    slices, rows, columns = series.shape
+    spacing = " × ".join(f"{mm:.3g}" for mm in series.spacing)
+    return f"{slices} slices of {rows} × {columns}, {spacing} mm"
+
+
+def _regions(names, path, wanted):
+    """Text of all regions, and of those that the pattern fits."""
+    try:
+        regions = names(path)
+    except DicomError as error:
+        return f"refused: {error.reason}", ""
+    fitting = [
+        f"{number}: {name}"
+        for number, (name, _) in regions.items()
+        if wanted and wanted.fullmatch(name.strip())
+    ]
+    content = ", ".join(f"{number}: {name}{size}" for number, (name, size) in regions.items())
+    return content or "no regions", ", ".join(fitting)
+
+
+def _structure_set(path):
+    rois = read_structure_set(path).rois
+    return {number: (roi.name, f" ({len(roi.contours)} contours)") for number, roi in rois.items()}
+
+
+def _segments(path):
+    return {number: (label, "") for number, label in read_segment_labels(path).items()}
