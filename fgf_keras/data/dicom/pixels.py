@@ -79,7 +79,7 @@ def _check_decoder(syntax):
         raise DicomError(
             "no_decoder",
             f"No decoder for pixels compressed as {syntax.name} is installed.",
-            f"Install one: pip install fgf-keras[dicom], which brings {PACKAGES}.",
+            f"Install one with pip: {PACKAGES}.",
         )
 
 
