@@ -76,7 +76,7 @@ def evaluate(
         )
     folder = RunFolder.open(run)
     external = load_config(config, overrides or ()) if config else None
-    written = run_evaluation(folder, external)
+    written = run_evaluation(folder, external, name=Path(config).stem if config else None)
     _console.print(f"Written: {written}")
 
 
@@ -176,19 +176,26 @@ def _train_one(config, cohort, splits, folder, title):
     return evaluation.metrics
 
 
-def run_evaluation(folder: RunFolder, external: Config | None = None):
-    """Everything that `evaluate.py` does; returns the folder that the results are in."""
+def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: str | None = None):
+    """Everything that `evaluate.py` does; returns the folder that the results are in.
+
+    Args:
+        folder: a finished run.
+        external: configuration of another cohort.
+        name: of that cohort, part of the folder's name.
+    """
     _import_tensorflow()
     from fgf_keras.evaluation.evaluate_run import evaluate_run
     from fgf_keras.training.fit import configure_compute
 
     configure_compute(folder.load_config().compute)
-    where = f"evaluation-{external.run.name}" if external else "evaluation"
+    where = f"evaluation-{name}" if external else "evaluation"
     metrics = {}
     for arm in folder.arms():
         evaluation = evaluate_run(arm, external=external, title=f"Evaluating {arm.path.name}")
         evaluation.write(arm.path / where)
-        metrics[arm.path.name] = evaluation.metrics
+        column = arm.path.name if arm is not folder else arm.load_config().run.name
+        metrics[column] = evaluation.metrics
     _compare(metrics, "external" if external else "test", folder.path / where)
     return folder.path / where
 

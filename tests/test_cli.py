@@ -55,7 +55,7 @@ def evaluations(place, run):
     (place / "stopped").mkdir()
     (place / "stopped" / "config.yaml").write_text(config)
     (place / "stopped" / "UNFINISHED").write_text("")
-    external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "run.name=other", "seed=1"]
+    external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "seed=1"]
     return commands(
         {
             "again": ["evaluate.py", "--run", "moved"],
@@ -180,11 +180,11 @@ def test_the_same_seed_gives_the_same_numbers_in_another_process(run, arms):
 
 def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     assert evaluations["external"].code == 0, evaluations["external"].err
-    metrics = read(run / "evaluation-other" / "metrics.json")
+    metrics = read(run / "evaluation-tiny" / "metrics.json")
     assert metrics["threshold"] == read(run / "metrics.json")["threshold"]
     assert list(metrics["splits"]) == ["external"]
     assert metrics["splits"]["external"]["n"] == 60
-    patients = pd.read_csv(run / "evaluation-other" / "patients.csv")
+    patients = pd.read_csv(run / "evaluation-tiny" / "patients.csv")
     assert (patients.split == "external").all()
     assert ((patients.logit > metrics["threshold"]["logit"]) == patients.decision).all()
 

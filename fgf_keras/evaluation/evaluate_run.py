@@ -11,6 +11,9 @@ from fgf_keras.evaluation.evaluate import Evaluation, evaluate
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run_folder import RunFolder, read_json
 
+# Keys of the section `data` that say what form images have, with their units.
+_FORM = {"window": "HU", "spacing": "mm", "size": "px"}
+
 
 def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=None) -> Evaluation:
     """Measure the model of a run again.
@@ -30,6 +33,7 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
     trained_on = read_json(folder.path / "environment.json")["data"]["fingerprint"]
     threshold = read_json(folder.metrics_file)["threshold"]
     if external is not None:
+        external = _as_trained(config.data, external)
         _check_comparable(config.data, external.data)
         cohort = load_cohort(external)
         if cohort.fingerprint() == trained_on:
@@ -64,8 +68,14 @@ def load_model(folder: RunFolder) -> AlignmentModel:
         raise RunError(f"{folder.model_file} cannot be loaded: {error}. Train again.") from error
 
 
+def _as_trained(own, external):
+    """What the other configuration does not say about the form of images is as in training."""
+    unsaid = {key: getattr(own, key) for key in _FORM if key not in external.data.model_fields_set}
+    return external.model_copy(update={"data": external.data.model_copy(update=unsaid)})
+
+
 def _check_comparable(own, other):
-    for key, unit in (("window", "HU"), ("spacing", "mm"), ("size", "px")):
+    for key, unit in _FORM.items():
         if getattr(own, key) != getattr(other, key):
             raise DataError(
                 f"The model was trained with data.{key}={getattr(own, key)} {unit}, the external cohort has "

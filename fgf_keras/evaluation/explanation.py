@@ -11,7 +11,7 @@ from fgf_keras.geometry.flow import FlowStatus
 from fgf_keras.geometry.nulls import white_p_value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Alignment of N samples with m features.
 
@@ -32,6 +32,12 @@ class Explanation:
 
     def __len__(self):
         return len(self.patient_id)
+
+    def __repr__(self):
+        return (
+            f"Explanation({len(self)} samples, features {', '.join(self.feature_names)}, support "
+            f"{self.settings['support']}, median S_joint {np.nanmedian(self.values['S_joint']):.3f})"
+        )
 
     @property
     def status(self) -> np.ndarray:

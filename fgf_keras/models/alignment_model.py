@@ -9,7 +9,7 @@ from fgf_keras.errors import FeatureError, ModelError
 from fgf_keras.features.base import stack_gradients, unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import on_support
-from fgf_keras.models.input_gradient import section_gradients
+from fgf_keras.models.input_gradient import refuse_probability_layer, section_gradients
 from fgf_keras.models.measure import SUPPORTS
 
 REWARDS = ("none", "sum", "joint")
@@ -61,6 +61,7 @@ class AlignmentModel(keras.Model):
             raise ModelError(f"reward must be one of {', '.join(REWARDS)}. Received: reward={reward!r}.")
         if support not in SUPPORTS:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
+        refuse_probability_layer(classifier)
         self.feature_names = unique_names(list(features))
         self.classifier = classifier
         self.features = list(features)
@@ -90,6 +91,7 @@ class AlignmentModel(keras.Model):
 
     def train_step(self, data):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
+        _require_loss_of_logits(self.loss)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         image, mask, spacing = _at_least_float32(*unpack_inputs(x))
         seen = image * mask
@@ -115,6 +117,7 @@ class AlignmentModel(keras.Model):
 
     def test_step(self, data):
         """As `train_step`, without the reward's gradient and without changing anything."""
+        _require_loss_of_logits(self.loss)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         image, mask, spacing = _at_least_float32(*unpack_inputs(x))
         seen = image * mask
@@ -217,6 +220,15 @@ def _weights(reward, weight, names):
     if any(not 0 <= value < float("inf") for value in values):
         raise ModelError(f"reward_weight must be finite and >= 0. Received: reward_weight={weight!r}.")
     return values if reward != "none" else [0.0] * len(values)
+
+
+def _require_loss_of_logits(loss):
+    by_name = isinstance(loss, str) and "crossentropy" in loss.lower().replace("_", "")
+    if by_name or getattr(loss, "from_logits", None) is False:
+        raise ModelError(
+            f"The classifier returns logits, but the loss expects probabilities. Received: loss={loss!r}. "
+            "Compile with a loss of logits, e.g. keras.losses.BinaryCrossentropy(from_logits=True)."
+        )
 
 
 def _warn_of_vanishing_curvature(classifier):

@@ -75,27 +75,33 @@ def refuse_probabilities(classifier, image):
         classifier: a Keras model.
         image: a few images it may see, (B, H, W, C).
     """
-    layers = getattr(classifier, "layers", None)
-    activation = getattr(layers[-1] if layers else None, "activation", None)
-    name = getattr(activation, "__name__", "")
-    evidence = None
+    refuse_probability_layer(classifier)
+    noise = tf.random.stateless_normal(tf.shape(image), [0, 1], dtype=image.dtype)
+    probes = [image, 100 * image, -100 * image, 100 * noise, -100 * noise]
+    outputs = np.concatenate([as_logits(classifier(probe, training=False)).numpy() for probe in probes])
+    within = np.all((outputs >= 0) & (outputs <= 1))
+    # A constant score is no probability: its gradient vanishes, which each sample then says.
+    if within and np.any(np.ptp(outputs, axis=0) > 0):
+        _refuse("its output stays in [0, 1] however the image is changed")
+
+
+def refuse_probability_layer(classifier):
+    """Raise `ModelError` if the classifier's last layer says that it returns probabilities."""
+    layer = classifier
+    while getattr(layer, "layers", None):
+        layer = layer.layers[-1]
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
     if name in ("sigmoid", "softmax", "hard_sigmoid"):
-        evidence = f"its last layer {layers[-1].name!r} has activation {name!r}"
-    else:
-        noise = tf.random.stateless_normal(tf.shape(image), [0, 1], dtype=image.dtype)
-        probes = [image, 100 * image, -100 * image, 100 * noise, -100 * noise]
-        outputs = np.concatenate([as_logits(classifier(probe, training=False)).numpy() for probe in probes])
-        within = np.all((outputs >= 0) & (outputs <= 1))
-        # A constant score is no probability: its gradient vanishes, which each sample then says.
-        if within and np.any(np.ptp(outputs, axis=0) > 0):
-            evidence = "its output stays in [0, 1] however the image is changed"
-    if evidence:
-        raise ModelError(
-            f"The classifier returns probabilities ({evidence}), and alignment needs logits: a saturated "
-            "probability has no gradient left. Remove the last activation, e.g. "
-            "keras.Model(model.input, last_dense_without_activation), or set "
-            "model.layers[-1].activation = None before the model is called."
-        )
+        _refuse(f"its last layer {layer.name!r} has activation {name!r}")
+
+
+def _refuse(evidence):
+    raise ModelError(
+        f"The classifier returns probabilities ({evidence}), and alignment needs logits: a saturated "
+        "probability has no gradient left. Build it without its last activation: leave the activation layer "
+        "away, e.g. keras.Model(model.input, model.layers[-2].output), or make the last layer "
+        "Dense(…, activation=None) and load the same weights."
+    )
 
 
 def _scale(classifier):

@@ -14,7 +14,7 @@ class ProgressCallback(keras.callbacks.Callback):
         keys: entries of `logs` to show.
     """
 
-    def __init__(self, title: str, keys=("task_loss", "val_auc", "val_S_joint", "val_F_joint")):
+    def __init__(self, title: str, keys=("val_auc", "val_S_joint")):
         super().__init__()
         self._title = title
         self._keys = keys

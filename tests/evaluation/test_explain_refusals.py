@@ -51,7 +51,10 @@ PROBABILITIES = {
     "softmax in a nested model": lambda: nested(keras.layers.Softmax(), classes=2),
     "saturated sigmoid": lambda: classifier(keras.layers.Lambda(tf.sigmoid), bias=60.0),
     "in a rewarded model": lambda: AlignmentModel(
-        nested(keras.layers.Activation("sigmoid")), [Brightness()], reward="none"
+        # A rewarded model refuses an activation that says its name when it is made.
+        nested(keras.layers.Lambda(tf.sigmoid)),
+        [Brightness()],
+        reward="none",
     ),
 }
 

@@ -297,3 +297,18 @@ def test_the_reward_raises_alignment(rng):
     before = built.evaluate(x, y, verbose=0, return_dict=True)["S_joint"]
     built.fit(x, y, epochs=30, verbose=0)
     assert built.evaluate(x, y, verbose=0, return_dict=True)["S_joint"] > before + 0.1
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "softmax"])
+def test_a_classifier_that_ends_in_probabilities_is_refused(last):
+    network = keras.Sequential([keras.Input((SIZE, SIZE, 1)), classifier(), keras.layers.Activation(last)])
+    with pytest.raises(ModelError, match="returns probabilities"):
+        fgf_keras.AlignmentModel(network, features())
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", keras.losses.BinaryCrossentropy()])
+def test_a_loss_that_expects_probabilities_is_refused(loss, rng):
+    built = fgf_keras.AlignmentModel(classifier(), features())
+    built.compile("sgd", loss)
+    with pytest.raises(ModelError, match="from_logits=True"):
+        built.fit(*batch(rng), verbose=0)

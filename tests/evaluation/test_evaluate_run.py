@@ -1,0 +1,23 @@
+"""How another cohort's configuration is read."""
+
+import pytest
+
+from fgf_keras.config import parse_config
+from fgf_keras.errors import DataError
+from fgf_keras.evaluation.evaluate_run import _as_trained, _check_comparable
+
+TRAINED = parse_config({"data": {"size": 64, "window": [-100, 200], "spacing": [0.5, 0.5]}}).data
+
+
+def test_what_another_cohort_does_not_say_about_its_images_is_as_in_training():
+    other = _as_trained(TRAINED, parse_config({"seed": 7, "data": {"source": "phantom"}}))
+    assert (other.data.size, other.data.window, other.data.spacing) == (64, [-100, 200], [0.5, 0.5])
+    assert other.seed == 7
+    _check_comparable(TRAINED, other.data)
+
+
+@pytest.mark.parametrize("said", [{"size": 192}, {"window": [-50, 300]}, {"spacing": [1.0, 1.0]}])
+def test_what_it_says_must_be_as_in_training(said):
+    other = _as_trained(TRAINED, parse_config({"data": said}))
+    with pytest.raises(DataError, match=next(iter(said))):
+        _check_comparable(TRAINED, other.data)
