@@ -248,20 +248,6 @@ def test_mixed_precision_measures_and_trains(policy, rng):
     assert history["loss"][-1] < history["loss"][0]
 
 
-def test_replicas_together_take_the_step_of_one(rng):
-    devices = tf.config.list_logical_devices("CPU")
-    strategy = tf.distribute.MirroredStrategy([d.name for d in devices[:1]])
-    x, y = batch(rng)
-    data = tf.data.Dataset.from_tensors((x, y))
-    one = model(reward_weight=1.0)
-    one.fit(data, verbose=0, shuffle=False)
-    with strategy.scope():
-        many = model(classifier(), reward_weight=1.0)
-    many.fit(data, verbose=0, shuffle=False)
-    for a, b in zip(one.trainable_variables, many.trainable_variables):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
