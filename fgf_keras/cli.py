@@ -128,7 +128,7 @@ def run_training(config: Config) -> RunFolder:
     _import_tensorflow()
     from fgf_keras.data.load import load_cohort
     from fgf_keras.data.splits import save_splits, stratified_splits
-    from fgf_keras.training.build import build_features, build_model
+    from fgf_keras.training.build import build_model
     from fgf_keras.training.environment import environment
     from fgf_keras.training.fit import configure_compute
 
@@ -136,7 +136,6 @@ def run_training(config: Config) -> RunFolder:
     cohort = load_cohort(config)
     splits = stratified_splits(cohort, config.data.splits, seed=config.seed)
     # What cannot be built stops here, not after the first arm.
-    build_features(config.features)
     build_model(config, cohort.images.shape[1:], cohort.class_count)
     _console.print(
         f"{len(cohort)} patients, {int(cohort.labels.sum())} positive: "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow import ENDED, FlowStatus
 
 
 def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
@@ -27,7 +27,7 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
     frame, status = frame.iloc[rows], explanation.status[rows]
     names = explanation.feature_names
-    ended = np.isin(status, [FlowStatus.REACHED, FlowStatus.ON_BOUNDARY])
+    ended = np.isin(status, ENDED)
     defined = {"S": frame["S_joint"].notna().to_numpy(), "F": ended & frame["F_joint"].notna().to_numpy()}
     rng = np.random.default_rng(seed)
     table = {

@@ -29,6 +29,9 @@ class FlowStatus(enum.IntEnum):
         return _SENTENCES[self]
 
 
+# The path ended on the boundary, so that F is the mean over a whole path.
+ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
+
 _SENTENCES = {
     FlowStatus.REACHED: "The path ended on the decision boundary.",
     FlowStatus.NOT_REACHED: "The path did not end on the decision boundary within the tolerance, with the "

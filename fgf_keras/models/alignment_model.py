@@ -91,11 +91,7 @@ class AlignmentModel(keras.Model):
 
     def train_step(self, data):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
-        _require_loss_of_logits(self.loss)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        image, mask, spacing = _at_least_float32(*unpack_inputs(x))
-        seen = image * mask
-        features = self._feature_gradients(seen, mask, spacing)
+        (x, y, sample_weight), seen, mask, features = self._prepared(data)
         with tf.GradientTape() as weight_tape:
             logits, section = section_gradients(
                 self.classifier,
@@ -117,11 +113,7 @@ class AlignmentModel(keras.Model):
 
     def test_step(self, data):
         """As `train_step`, without the reward's gradient and without changing anything."""
-        _require_loss_of_logits(self.loss)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        image, mask, spacing = _at_least_float32(*unpack_inputs(x))
-        seen = image * mask
-        features = self._feature_gradients(seen, mask, spacing)
+        (x, y, sample_weight), seen, mask, features = self._prepared(data)
         logits, section = section_gradients(self.classifier, seen, training=False)
         alignment = self._alignment(section, features, mask)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
@@ -148,13 +140,21 @@ class AlignmentModel(keras.Model):
         config["features"] = [keras.saving.deserialize_keras_object(f) for f in config["features"]]
         return cls(**config)
 
-    def _feature_gradients(self, seen, mask, spacing):
-        region = mask if self.support == "mask" else None
-        return on_support(stack_gradients(self.features, seen, mask, spacing), region)
+    def _prepared(self, data):
+        """(x, y, sample_weight), what the classifier sees, the mask, and the feature gradients."""
+        _require_loss_of_logits(self.loss)
+        unpacked = keras.utils.unpack_x_y_sample_weight(data)
+        image, mask, spacing = _at_least_float32(*unpack_inputs(unpacked[0]))
+        seen = image * mask
+        features = stack_gradients(self.features, seen, mask, spacing)
+        return unpacked, seen, mask, on_support(features, self._region(mask))
+
+    def _region(self, mask):
+        return mask if self.support == "mask" else None
 
     def _alignment(self, section, features, mask):
         """S_i (B, m), S_joint (B,), and whether they are defined (B,)."""
-        section = on_support(section, mask if self.support == "mask" else None)
+        section = on_support(section, self._region(mask))
         products = alignment_products(section, features)
         pointwise, joint = differentiable_alignment(products, self.epsilon)
         return pointwise, joint, tf.linalg.trace(products.section) > 0

@@ -7,7 +7,7 @@ import tensorflow as tf
 from fgf_keras.data.slices import check_slices
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import unique_names
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow import ENDED
 from fgf_keras.models.alignment_model import AlignmentModel, unpack_inputs
 from fgf_keras.models.measure import AlignmentMeasure
 
@@ -112,7 +112,7 @@ class AlignmentCallback(keras.callbacks.Callback):
     def _along_flow(self):
         parts = [self._measure.along_flow(*batch) for batch in self._batches(self._flow_samples)]
         status = np.concatenate([part["status"] for part in parts])
-        reached = np.isin(status, [FlowStatus.REACHED, FlowStatus.ON_BOUNDARY])
+        reached = np.isin(status, ENDED)
         pointwise = np.concatenate([part["F_arc"] for part in parts])
         return self._means("F", pointwise, np.concatenate([part["F_joint_arc"] for part in parts]), reached)
 
