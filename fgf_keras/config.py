@@ -4,97 +4,21 @@ A YAML file names only what differs from the defaults here; `key.sub=value` over
 is not a known key of the right type and range stops at once with the key's path.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import omegaconf
 import pydantic
 from omegaconf import OmegaConf
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from fgf_keras.config_base import Fraction, Name, Positive, Section, no_duplicates
+from fgf_keras.config_data import DataConfig
 from fgf_keras.config_faults import choices, describe_fault
 from fgf_keras.errors import ConfigError
 
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
 Support = Literal["mask", "image"]
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _no_duplicates(what, names):
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
-
-
-def _path_safe(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError("must be letters, digits, '.', '_' or '-', because it names a folder")
-    return name
-
-
-Name = Annotated[str, AfterValidator(_path_safe)]
-
-
-class Section(BaseModel):
-    """Base of all sections: strict types, no unknown keys, no mutation."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, validate_default=True, allow_inf_nan=False
-    )
-
-
-class PhantomConfig(Section):
-    """The synthetic cohort, and the law that its labels follow."""
-
-    patients: Annotated[int, Field(ge=8)] = 400
-    prevalence: Fraction = 0.13
-    brightness: float = 1.5
-    extent: float = 1.5
-    log_aspect_ratio: float = 0.0
-    texture: float = 0.0
-
-
-class SplitConfig(Section):
-    """Stratified splits: fractions of the cohort when below 1, numbers of patients otherwise."""
-
-    test: Annotated[float, Field(gt=0)] = 0.3
-    validation: Annotated[float, Field(gt=0)] = 0.15
-
-
-class AugmentConfig(Section):
-    """Random changes to training slices, the same for image and mask."""
-
-    flips: bool = True
-    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
-
-
-class DataConfig(Section):
-    """Where slices come from."""
-
-    source: Literal["phantom", "png"] = "phantom"
-    root: str | None = None
-    labels_file: str = "canada.csv"
-    image_folder: str = "pre-processed/canada_c"
-    separator: str = ";"
-    id_column: str = "id"
-    label_column: str = "Distant"
-    size: Annotated[int, Field(ge=16, le=4096)] = 192
-    window: Annotated[list[float], Field(min_length=2, max_length=2)] = [-50.0, 300.0]
-    spacing: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [1.0, 1.0]
-    allow_missing: bool = False
-    splits: SplitConfig = SplitConfig()
-    augment: AugmentConfig = AugmentConfig()
-    phantom: PhantomConfig = PhantomConfig()
-
-    @pydantic.model_validator(mode="after")
-    def _check(self):
-        if self.window[0] >= self.window[1]:
-            raise ValueError(f"window: the lower end must be below the upper end, got {self.window}")
-        if self.source == "png" and not self.root:
-            raise ValueError("root: source 'png' reads a folder, so data.root must name it")
-        return self
 
 
 class ModelConfig(Section):
@@ -215,7 +139,7 @@ class ProtocolConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        _no_duplicates("arms", [arm.name for arm in self.arms])
+        no_duplicates("arms", [arm.name for arm in self.arms])
         return self
 
 
@@ -254,7 +178,7 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check(self):
         names = [feature.name for feature in self.features]
-        _no_duplicates("features", names)
+        no_duplicates("features", names)
         if "noise" in names and self.evaluate.noise_draws:
             raise ValueError(
                 "evaluate.noise_draws: must be 0 when 'noise' is one of the features, because both report "

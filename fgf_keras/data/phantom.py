@@ -11,7 +11,7 @@ import scipy.fft
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
-from fgf_keras.config import PhantomConfig
+from fgf_keras.config_data import PhantomConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import DataError
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
-from fgf_keras.config import DataConfig
+from fgf_keras.config_data import DataConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError

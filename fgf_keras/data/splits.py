@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from fgf_keras.config import SplitConfig
+from fgf_keras.config_data import SplitConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError

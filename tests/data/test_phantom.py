@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from fgf_keras.config import PhantomConfig
+from fgf_keras.config_data import PhantomConfig
 from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.errors import DataError
 

@@ -1,32 +1,7 @@
 """The one error of the DICOM readers."""
 
-from fgf_keras.errors import DataError
+from fgf_keras.data.refusal import SourceError
 
 
-class DicomError(DataError):
-    """A file, series or region that cannot be used without guessing.
-
-    Attributes:
-        kind: a short name for tables and tests, e.g. `missing_slice`.
-        reason: what was found. Free of file names, so that it can go into a table that leaves the hospital.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, kind: str, reason: str, remedy: str, *, where: str = ""):
-        self.kind = kind
-        self.reason = reason
-        self.remedy = remedy
-        self.where = where
-        super().__init__(f"{where}: {reason} {remedy}" if where else f"{reason} {remedy}")
-
-    def __reduce__(self):
-        # Errors cross process borders; the default would call __init__ with the message alone.
-        return _rebuild, (self.kind, self.reason, self.remedy, self.where)
-
-    def at(self, where: str) -> "DicomError":
-        """The same error with a place in front of its message, unless it has one."""
-        return self if self.where else DicomError(self.kind, self.reason, self.remedy, where=where)
-
-
-def _rebuild(kind, reason, remedy, where):
-    return DicomError(kind, reason, remedy, where=where)
+class DicomError(SourceError):
+    """A file, series or region that cannot be used without guessing."""

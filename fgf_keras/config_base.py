@@ -1,0 +1,33 @@
+"""What the sections of the configuration share: strictness, and the kinds of values."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def no_duplicates(what, names):
+    """Refuse a list that names something twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
+
+
+def _path_safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("must be letters, digits, '.', '_' or '-', because it names a folder")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_path_safe)]
+
+
+class Section(BaseModel):
+    """Base of all sections: strict types, no unknown keys, no mutation."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, validate_default=True, allow_inf_nan=False
+    )
