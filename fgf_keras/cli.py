@@ -1,4 +1,4 @@
-"""The commands: `fgf train`, `fgf evaluate`, also as train.py and evaluate.py."""
+"""The commands: `fgf train` and `fgf evaluate`, also as train.py and evaluate.py, and those about data."""
 
 import functools
 import os
@@ -15,6 +15,7 @@ import rich.markup
 import typer
 
 from fgf_keras.config import Config, ProtocolConfig, load_config
+from fgf_keras.config_data import PREPARED_FROM
 from fgf_keras.errors import ConfigError, FgfError
 from fgf_keras.run_folder import RunFolder, write_json
 
@@ -80,24 +81,54 @@ def evaluate(
     _console.print(f"Written: {written}")
 
 
+@app.command()
+@_reported
+def prepare(
+    config: Annotated[str, typer.Option(help="YAML file, e.g. configs/tcia.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. data.root=DIR")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores where not given.")] = None,
+):
+    """Turn CT with RTSTRUCT or SEG, or NIfTI and NRRD, into prepared slices; only what is missing is done."""
+    data = load_config(config, overrides or ()).data
+    if data.source not in PREPARED_FROM:
+        raise ConfigError(
+            f"data.source: {data.source!r} needs no preparation; {' and '.join(PREPARED_FROM)} do."
+        )
+    from fgf_keras.data.prepare import prepare as prepare_slices
+
+    done = prepare_slices(data, n_jobs=jobs or os.cpu_count() or 1)
+    _console.print(done.summary(), highlight=False)
+    _console.print(
+        f"Prepared slices: {done.folder}. To look at them: fgf preview {done.folder}", soft_wrap=True
+    )
+
+
 @app.command(name="inspect")
 @_reported
 def inspect_dicom(
-    folder: Annotated[str, typer.Argument(help="Folder of DICOM files, any layout.")],
+    folder: Annotated[str | None, typer.Argument(help="Folder of DICOM files, any layout.")] = None,
     roi: Annotated[str | None, typer.Option(help="Pattern of region names: shows which it chooses.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="YAML file: shows which region and slice it would choose.")
+    ] = None,
 ):
     """List what a DICOM folder holds: CT series, regions of RTSTRUCT and SEG, files that cannot be used."""
     from fgf_keras.data.dicom.inspect import inspect_folder, inspect_table
 
-    rows, index = inspect_folder(Path(folder), pattern=roi)
+    overrides = ["data.source=dicom"] + ([f"data.root={folder}"] if folder else [])
+    data = load_config(config, overrides).data if config else None
+    if folder is None and data is None:
+        raise ConfigError("Nothing to inspect: give a folder, or --config with data.root.")
+    rows, index = inspect_folder(Path(folder or data.root), pattern=roi, config=data)
     _console.print(inspect_table(rows))
     patients, unusable = len({row[0] for row in rows}), len(index.rejected)
     _console.print(
         f"{patients} patient{'s' * (patients != 1)}, "
         f"{unusable} file{'s' * (unusable != 1)} that cannot be used"
     )
-    for file in index.rejected:
-        _console.print(rich.markup.escape(f"  {file.path}: {file.reason} {file.remedy}"), soft_wrap=True)
+    for number, file in enumerate(index.rejected, start=1):
+        line = f"  File {number}, {file.path}: {file.reason} {file.remedy}"
+        _console.print(rich.markup.escape(line), soft_wrap=True)
 
 
 def _import_tensorflow():

@@ -2,6 +2,7 @@
 
 import rich.console
 import rich.progress
+import rich.text
 
 
 def progress_bar(*columns) -> rich.progress.Progress:
@@ -15,3 +16,20 @@ def progress_bar(*columns) -> rich.progress.Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+class RateColumn(rich.progress.ProgressColumn):
+    """How many are done a second.
+
+    Args:
+        what: the plural of what is counted.
+    """
+
+    def __init__(self, what: str):
+        super().__init__()
+        self.what = what
+
+    def render(self, task: rich.progress.Task) -> rich.text.Text:
+        """The rate over the last seconds; nothing until the first is done."""
+        speed = task.finished_speed or task.speed
+        return rich.text.Text(f"{speed:.1f} {self.what}/s" if speed else "")

@@ -1,6 +1,10 @@
 """From a configuration to its cohort."""
 
+import os
+from pathlib import Path
+
 from fgf_keras.config import Config
+from fgf_keras.config_data import PREPARED_FROM, DataConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.data.png import png_cohort
@@ -8,6 +12,8 @@ from fgf_keras.data.png import png_cohort
 
 def load_cohort(config: Config) -> Cohort:
     """The cohort that `config.data` describes; a phantom is drawn from `config.seed`.
+
+    DICOM and volumes are prepared into `config.data.out` first, unless they lie there already.
 
     Raises:
         DataError: the source is missing or cannot be used as it is.
@@ -17,4 +23,19 @@ def load_cohort(config: Config) -> Cohort:
         return phantom_cohort(
             data.phantom, size=data.size, window=data.window, spacing=data.spacing, seed=config.seed
         )
-    return png_cohort(data)
+    if data.source == "png":
+        return png_cohort(data)
+    # Here, so that other sources do not wait for the libraries of these.
+    from fgf_keras.data.prepared import prepared_cohort
+
+    if data.source in PREPARED_FROM:
+        _prepare_once(data)
+        return prepared_cohort(Path(data.out), data)
+    return prepared_cohort(Path(data.root), data)
+
+
+def _prepare_once(data: DataConfig):
+    from fgf_keras.data.prepare import is_prepared, prepare
+
+    if not is_prepared(data):
+        prepare(data, n_jobs=os.cpu_count() or 1)

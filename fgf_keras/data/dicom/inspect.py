@@ -6,28 +6,36 @@ from pathlib import Path
 import rich.table
 from rich.markup import escape
 
+from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
+from fgf_keras.data.dicom.patient import DicomPatient, group_patients
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segment_labels
+from fgf_keras.data.source_slice import RejectedPatient
 from fgf_keras.errors import ConfigError
 
 COLUMNS = ("patient", "kind", "content", "chosen")
+# Sorts behind the kinds of files.
+CHOICE = "→ config"
 
 
-def inspect_folder(root: Path, *, pattern: str | None = None) -> tuple[list[tuple[str, ...]], FolderIndex]:
+def inspect_folder(
+    root: Path, *, pattern: str | None = None, config: DataConfig | None = None
+) -> tuple[list[tuple[str, ...]], FolderIndex]:
     """One row a CT series, structure set or segmentation; nothing is written, pixels are not read.
 
     Args:
         root: folder of any layout.
         pattern: regular expression that a region's whole name must fit to be named as chosen; names are
             compared without regard to case and to blanks around them.
+        config: adds a row a patient with the region, series and slice that it would choose, or why none.
 
     Returns:
         Rows of `COLUMNS`, sorted by patient, and the index with its rejected files.
 
     Raises:
-        DataError: the folder does not exist.
+        DataError: the folder or the table of regions does not exist.
         ConfigError: the pattern is not a regular expression.
     """
     wanted = _compiled(pattern)
@@ -39,6 +47,8 @@ def inspect_folder(root: Path, *, pattern: str | None = None) -> tuple[list[tupl
         ]
     for entry in index.segmentations:
         rows += [(entry.patient_id, "SEG", *_regions(_segments, path, wanted)) for path in entry.files]
+    if config:
+        rows += [_choice(patient) for patient in group_patients(index, config)]
     return sorted(rows, key=lambda row: row[:2]), index
 
 
@@ -55,6 +65,17 @@ def _compiled(pattern):
         return None if pattern is None else re.compile(pattern, re.IGNORECASE)
     except re.error as error:
         raise ConfigError(f"--roi {pattern!r} is not a regular expression: {error}.") from None
+
+
+def _choice(patient: DicomPatient):
+    chosen = patient.choose()
+    if isinstance(chosen, RejectedPatient):
+        return patient.patient_id, CHOICE, f"none: {chosen.reason} {chosen.remedy}", ""
+    region, index = chosen
+    regions = ", ".join(f"{number}: {name}" for number, name in zip(region.numbers, region.names))
+    where = f"slice {index + 1} of {region.series.shape[0]}, {region.mask.areas()[index]} pixels inside"
+    look_at = "".join(f", {what}: {count}" for what, count in region.warnings.items())
+    return patient.patient_id, CHOICE, where + look_at, f"{region.object.upper()} {regions}"
 
 
 def _series(entry: SeriesEntry):

@@ -50,7 +50,20 @@ def read_segment_labels(path: Path) -> dict[int, str]:
         return _labels(_open(path))
 
 
-def read_segmentation(path: Path, series: Series, *, threshold: float = 0.5) -> dict[int, SegmentMask]:
+def read_referenced_series(path: Path) -> set[str]:
+    """The SeriesInstanceUIDs that a SEG file says it was drawn on; often none.
+
+    Raises:
+        DicomError: as `read_segment_labels`.
+    """
+    with refusing(path):
+        uids = (text(item, "SeriesInstanceUID") for item in _open(path).get("ReferencedSeriesSequence") or [])
+        return {uid for uid in uids if uid}
+
+
+def read_segmentation(
+    path: Path, series: Series, *, threshold: float = 0.5, same_frame: bool = True
+) -> dict[int, SegmentMask]:
     """Read all segments of a SEG file onto the grid of a series.
 
     Frames may come in any order and be omitted where they are empty; segments may overlap. A frame may
@@ -61,6 +74,7 @@ def read_segmentation(path: Path, series: Series, *, threshold: float = 0.5) -> 
         series: the grid.
         threshold: share of MaximumFractionalValue from which on a pixel of a FRACTIONAL segment is inside;
             in (0, 1].
+        same_frame: refuse a segmentation in another frame of reference than the series, as `rasterise_roi`.
 
     Returns:
         SegmentNumber to mask, in rising order; a segment without a pixel has an empty mask.
@@ -75,7 +89,8 @@ def read_segmentation(path: Path, series: Series, *, threshold: float = 0.5) -> 
     with refusing(path):
         dataset = _open(path)
         labels = _labels(dataset)
-        _check_frame_of_reference(dataset, series)
+        if same_frame:
+            _check_frame_of_reference(dataset, series)
         frames = _frames(dataset, threshold)
         planes = {segment: {} for segment in labels}
         for i, pixels in enumerate(frames):

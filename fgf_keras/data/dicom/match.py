@@ -1,0 +1,225 @@
+"""Which region on which CT series: regions find their series by frame of reference and geometry."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+import numpy as np
+
+from fgf_keras.config_data import RoiConfig
+from fgf_keras.data.dicom.index import SeriesEntry
+from fgf_keras.data.dicom.masks import MaskStack
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.roi_mask import rasterise_roi
+from fgf_keras.data.dicom.rois import choose_rois
+from fgf_keras.data.dicom.rtstruct import read_structure_set
+from fgf_keras.data.dicom.seg import read_referenced_series, read_segmentation
+from fgf_keras.data.dicom.series import Series
+
+# A region does not lie on this series, perhaps on another one.
+ELSEWHERE = {"other_frame", "not_parallel", "off_grid"}
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The tumour on a series.
+
+    Attributes:
+        series: the CT it lies on.
+        mask: the union of the regions, not empty.
+        object: `rtstruct` or `seg`.
+        numbers, names: of the regions, in file order.
+        warnings: what deserves a look, and how often.
+    """
+
+    series: Series
+    mask: MaskStack
+    object: str
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+    warnings: dict[str, int]
+
+
+def choose(
+    candidates: dict[int, str], rule: RoiConfig, names: Sequence[str] | None, size: Callable[[int], float]
+) -> tuple[int, ...]:
+    """The numbers that a rule chooses; `names` are those of a table, each of which must be there.
+
+    Raises:
+        DicomError: as `choose_rois`.
+    """
+    if names is None:
+        return choose_rois(
+            candidates, names=rule.names, pattern=rule.pattern, strategy=rule.strategy, size=size
+        )
+    chosen = set()
+    for name in names:
+        chosen.update(choose_rois(candidates, names=[name], strategy=rule.strategy, size=size))
+    return tuple(number for number in candidates if number in chosen)
+
+
+def find_region(
+    stacks: Sequence[Series], objects: Sequence[SeriesEntry], rule: RoiConfig, names: Sequence[str] | None
+) -> Region:
+    """Find the tumour among structure sets and segmentations, and the series that it lies on.
+
+    Objects are tried in the order of `rule.objects`, and within one kind those that fit the first of
+    `rule.series_description` that any fits. Of several series a region is taken on the one where no contour
+    is left over, then on the one whose images the contours name.
+
+    Args:
+        stacks: CT series of the patient.
+        objects: its RTSTRUCT and SEG.
+        rule: which region is the tumour.
+        names: its regions by a table, None where the rule itself tells.
+
+    Raises:
+        DicomError: no object, no region or several that fit, no series or several that it lies on, or an
+            object that cannot be read.
+    """
+    files = _preferred(objects, rule)
+    refusals, regions = [], []
+    for kind in rule.objects:
+        for path in files.get(kind, ()):
+            try:
+                regions += _on_its_series(path, kind, stacks, rule, names)
+            except DicomError as error:
+                # Another file may have the region; one that is damaged or ambiguous may not be passed over.
+                if error.kind not in {"no_roi", "no_voxel", *ELSEWHERE}:
+                    raise
+                refusals.append(error)
+        if regions:
+            return _only(regions)
+    raise _foremost(refusals)
+
+
+def _preferred(objects, rule):
+    """Kind to the files to look at."""
+    files = {}
+    for kind in rule.objects:
+        entries = [entry for entry in objects if entry.modality == kind.upper()]
+        if rule.series_description:
+            entries = next(filter(None, (_described(entries, p) for p in rule.series_description)), [])
+        files[kind] = [path for entry in entries for path in entry.files]
+    if not any(files.values()):
+        there = ", ".join(f"{n} {m}" for m, n in sorted(Counter(e.modality for e in objects).items()))
+        raise DicomError(
+            "no_object",
+            f"No {' or '.join(kind.upper() for kind in rule.objects)} "
+            + ("fits data.roi.series_description." if rule.series_description else "of this patient."),
+            f"There are: {there or 'none'}. Add the missing file, or adapt data.roi.",
+        )
+    return files
+
+
+def _described(entries, pattern):
+    compiled = re.compile(pattern, re.IGNORECASE)
+    return [entry for entry in entries if compiled.fullmatch(entry.description)]
+
+
+def _on_its_series(path, kind, stacks, rule, names) -> list[Region]:
+    """The region of one file on the series where it lies; several only if nothing tells them apart."""
+    read = _structure_set if kind == "rtstruct" else _segmentation
+    region_on = read(path, rule, names)
+    found, refusals = [], []
+    for series in stacks:
+        try:
+            found.append(region_on(series))
+        except DicomError as error:
+            if error.kind not in ELSEWHERE and error.kind != "no_voxel":
+                raise
+            refusals.append(error)
+    if not found:
+        raise _foremost(refusals)
+    whole = [region for region, _, left_over in found if not left_over]
+    chosen = whole or [region for region, _, _ in found]
+    if len(chosen) > 1:
+        named = [region for region, matched, _ in found if matched and region in chosen]
+        chosen = named if len(named) == 1 else chosen
+    return chosen
+
+
+def _structure_set(path, rule, names):
+    """A function of a series that gives (region, contours that name its images, contours left over)."""
+    structures = read_structure_set(path)
+
+    def region_on(series):
+        masks = {}
+
+        def mask(number):
+            if number not in masks:
+                masks[number] = rasterise_roi(
+                    structures, number, series, same_frame=not rule.ignore_frame_of_reference
+                )
+            return masks[number]
+
+        numbers = choose(structures.names, rule, names, lambda number: mask(number).areas().sum())
+        counts = sum((Counter(mask(n).counts.warnings()) for n in numbers), Counter())
+        # Counts alone would not tell that the contours name images, but none of the series.
+        matched = sum(mask(n).counts.matched for n in numbers)
+        region = _region(series, "rtstruct", numbers, structures.names, mask, counts)
+        return region, matched, counts["outside_stack"] + counts["between_slices"]
+
+    return region_on
+
+
+def _segmentation(path, rule, names):
+    """As `_structure_set`; here the file itself names its series."""
+    named = read_referenced_series(path)
+
+    def region_on(series):
+        segments = read_segmentation(
+            path, series, threshold=rule.fraction, same_frame=not rule.ignore_frame_of_reference
+        )
+        labels = {number: segment.label for number, segment in segments.items()}
+        numbers = choose(labels, rule, names, lambda number: segments[number].areas().sum())
+        region = _region(series, "seg", numbers, labels, segments.get, Counter())
+        return region, int(series.series_uid in named), 0
+
+    return region_on
+
+
+def _region(series, kind, numbers, names, mask, counts):
+    union = reduce(or_, (mask(number) for number in numbers))
+    if not union:
+        raise DicomError(
+            "no_voxel",
+            f"No voxel of the series has its centre inside the region {_named(numbers, names)}"
+            + (f" ({', '.join(f'{k}: {v}' for k, v in counts.items())})." if counts else "."),
+            "Take the CT series that it was drawn on, or another region.",
+        )
+    return Region(series, union, kind, numbers, tuple(names[n] for n in numbers), dict(counts))
+
+
+def _only(regions):
+    """The one region, where all that were found say the same."""
+    first = regions[0]
+    for other in regions[1:]:
+        if other.series is not first.series:
+            series = {region.series.series_uid: region.series for region in regions}
+            listed = "; ".join(f"{uid} with {s.shape[0]} slices" for uid, s in series.items())
+            raise DicomError(
+                "ambiguous_series",
+                f"The region lies on {len(regions)} stacks of slices alike: {listed}.",
+                "Leave the one in data.root that it was drawn on.",
+            )
+        if not np.array_equal(first.mask.volume(), other.mask.volume()):
+            raise DicomError(
+                "ambiguous_object",
+                f"{len(regions)} structure sets or segmentations have the region, and they differ.",
+                "Tell which with data.roi.series_description, or leave one in data.root.",
+            )
+    return first
+
+
+def _foremost(refusals):
+    """Of several reasons the one that came closest to a region."""
+    order = ["no_voxel", "no_roi", "off_grid", "not_parallel", "other_frame"]
+    return min(refusals, key=lambda error: order.index(error.kind))
+
+
+def _named(numbers, names):
+    return ", ".join(f"{number} {names[number]!r}" for number in numbers)

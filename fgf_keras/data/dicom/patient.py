@@ -1,0 +1,201 @@
+"""From the DICOM files of a patient to one slice with its tumour."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fgf_keras.config_data import DataConfig, RoiConfig
+from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
+from fgf_keras.data.dicom.match import Region, find_region
+from fgf_keras.data.dicom.pick import pick_slice
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.source_slice import RejectedPatient, SourceSlice
+from fgf_keras.data.tables import read_region_names
+
+
+@dataclass(frozen=True)
+class DicomPatient:
+    """The files of one patient, and how to choose among them.
+
+    Attributes:
+        patient_id: PatientID.
+        fingerprint: of the SOP instances and sizes of its files; it does not notice a change within a file
+            that keeps both.
+        images: its CT series.
+        objects: its structure sets and segmentations.
+        rule, names: which region is the tumour; see `find_region`.
+        slice_rule: see `pick_slice`.
+    """
+
+    patient_id: str
+    fingerprint: str
+    images: tuple[SeriesEntry, ...]
+    objects: tuple[SeriesEntry, ...]
+    rule: RoiConfig
+    names: tuple[str, ...] | None
+    slice_rule: str
+
+    def choose(self) -> tuple[Region, int] | RejectedPatient:
+        """The region and the index of the slice; headers are known, contours are read now, pixels are not."""
+        stage = "series"
+        try:
+            stacks, refused = self._stacks()
+            stage = "region"
+            region = self._region(stacks, refused)
+        except DicomError as error:
+            return RejectedPatient(self.patient_id, stage, error.reason, error.remedy)
+        if refused:
+            region.warnings["series_refused"] = len(refused)
+        return region, pick_slice(region.mask, self.slice_rule)
+
+    def read(self) -> SourceSlice | RejectedPatient:
+        """As `choose`, with the pixels of the slice."""
+        chosen = self.choose()
+        if isinstance(chosen, RejectedPatient):
+            return chosen
+        region, index = chosen
+        series = region.series
+        try:
+            hu = series.read_hu(index)
+        except DicomError as error:
+            return RejectedPatient(self.patient_id, "pixels", error.reason, error.remedy)
+        lossy = {"lossy": 1} if series.headers[index].lossy else {}
+        return SourceSlice(
+            hu=hu,
+            mask=region.mask.planes[index],
+            spacing=series.spacing,
+            index=index,
+            z_mm=float(series.positions[index]),
+            source_uid=series.series_uid,
+            roi_object=region.object,
+            roi_names=region.names,
+            roi_numbers=region.numbers,
+            warnings=region.warnings | lossy,
+        )
+
+    def _stacks(self):
+        """The series that are stacks of slices, and the refusals of the others."""
+        stacks, refused = [], []
+        for entry in self.images:
+            try:
+                stacks += entry.stacks()
+            except DicomError as error:
+                refused.append(error)
+        if not stacks:
+            raise (
+                refused[0]
+                if refused
+                else DicomError(
+                    "no_series",
+                    "There is no CT series of this patient.",
+                    "Add it, or drop the patient's row.",
+                )
+            )
+        return stacks, refused
+
+    def _region(self, stacks, refused):
+        if self.names is not None and not self.names:
+            raise DicomError(
+                "no_name", "data.roi.table names no region of this patient.", "Add one to the table."
+            )
+        try:
+            return find_region(stacks, self.objects, self.rule, self.names)
+        except DicomError as error:
+            # The region may lie on a series that is refused: then that is the reason.
+            raise (
+                refused[0] if refused and error.kind in {"other_frame", "no_voxel", "off_grid"} else error
+            ) from None
+
+
+def dicom_patients(
+    config: DataConfig, *, n_jobs: int = 1
+) -> tuple[list[DicomPatient], list[RejectedPatient]]:
+    """All patients below `config.root` by their headers, sorted by PatientID, and the files nobody can use.
+
+    Files are counted in the order of their paths, as `fgf inspect` lists them: paths may hold names, so they
+    are not in the reasons.
+
+    Raises:
+        DataError: the folder or the table of regions does not exist or cannot be read.
+    """
+    index = index_folder(Path(config.root), n_jobs=n_jobs)
+    return group_patients(index, config), _rejected_files(index, config)
+
+
+def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]:
+    """The patients in a folder, sorted by PatientID.
+
+    Raises:
+        DataError: the table of regions does not exist or cannot be read.
+    """
+    table = _region_table(config)
+    images, objects = {}, {}
+    for entry in index.series:
+        if entry.modality == "CT":
+            images.setdefault(entry.patient_id, []).append(entry)
+    for entry in (*index.structure_sets, *index.segmentations):
+        objects.setdefault(entry.patient_id, []).append(entry)
+    patients = []
+    for patient_id in sorted({*images, *objects} - {""}):
+        of_patient = images.get(patient_id, []), objects.get(patient_id, [])
+        patients.append(
+            DicomPatient(
+                patient_id=patient_id,
+                fingerprint=_fingerprint([*of_patient[0], *of_patient[1]]),
+                images=tuple(of_patient[0]),
+                objects=tuple(of_patient[1]),
+                rule=config.roi,
+                names=None if table is None else table.get(patient_id, ()),
+                slice_rule=config.slice,
+            )
+        )
+    return patients
+
+
+def _region_table(config):
+    table = config.roi.table
+    if table is None:
+        return None
+    return read_region_names(
+        Path(config.root) / table.file,
+        id_column=table.id_column,
+        name_columns=table.name_columns,
+        separator=config.separator,
+        sheets=table.sheets,
+    )
+
+
+def _fingerprint(entries: Sequence[SeriesEntry]):
+    instances = sorted(instance for entry in entries for instance in entry.instances)
+    return hashlib.sha256(repr(instances).encode()).hexdigest()[:32]
+
+
+def _rejected_files(index, config):
+    everything = (*index.series, *index.structure_sets, *index.segmentations, *index.others)
+    patients = {entry.series_uid: entry.patient_id for entry in everything}
+    tables = {Path(config.labels_file).as_posix()}
+    if config.roi.table:
+        tables.add(Path(config.roi.table.file).as_posix())
+    rejected = [
+        RejectedPatient(
+            patients.get(file.series_uid, ""), "file", f"File {number}: {file.reason}", file.remedy
+        )
+        for number, file in enumerate(index.rejected, start=1)
+        if file.path not in tables
+    ]
+    nameless = [
+        entry
+        for entry in (*index.series, *index.structure_sets, *index.segmentations)
+        if not entry.patient_id
+    ]
+    if nameless:
+        rejected.append(
+            RejectedPatient(
+                "",
+                "series",
+                f"{len(nameless)} series have no PatientID.",
+                "Write one into their files; a patient is known by nothing else.",
+            )
+        )
+    return rejected

@@ -1,0 +1,98 @@
+"""From a slice of any size and spacing to one canvas, without losing a pixel of the tumour."""
+
+import numpy as np
+from scipy import ndimage
+
+from fgf_keras.data.refusal import SourceError
+
+# What lies outside of the image: air.
+AIR_HU = -1024.0
+
+
+def resample(hu: np.ndarray, mask: np.ndarray, spacing, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Resample to square pixels; the corner of the image stays where it is.
+
+    HU are interpolated linearly, after a Gaussian of (ratio - 1)/2 pixels where pixels become larger (else
+    fine structure would fold into coarse). The mask is treated alike and is where at least half is left.
+
+    Args:
+        hu: (rows, columns).
+        mask: (rows, columns) bool.
+        spacing: (y, x) mm.
+        spacing_mm: of the result.
+
+    Returns:
+        (rows', columns') float32 and bool.
+
+    Raises:
+        SourceError: `vanished`, no pixel of the mask is left.
+    """
+    ratio = spacing_mm / np.asarray(spacing, np.float64)
+    shape = np.maximum(1, np.round(np.array(hu.shape) / ratio)).astype(int)
+
+    def interpolated(values):
+        smooth = ndimage.gaussian_filter(
+            values.astype(np.float64), np.maximum(0, (ratio - 1) / 2), mode="nearest"
+        )
+        return ndimage.affine_transform(smooth, ratio, (ratio - 1) / 2, tuple(shape), order=1, mode="nearest")
+
+    inside = interpolated(mask) >= 0.5
+    if not inside.any():
+        raise SourceError(
+            "vanished",
+            f"Nothing of the {int(mask.sum())} pixels of the tumour is left at {spacing_mm:g} mm.",
+            "Choose a smaller data.spacing_mm.",
+        )
+    return interpolated(hu).astype(np.float32), inside
+
+
+def place(hu: np.ndarray, mask: np.ndarray, *, size: int, centre: str) -> tuple[np.ndarray, np.ndarray]:
+    """Put a slice on a square canvas; what the image does not cover is air.
+
+    Args:
+        hu: (rows, columns) float32.
+        mask: (rows, columns) bool, not empty.
+        size: rows and columns of the canvas.
+        centre: what lies in the middle, `tumour` (its bounding box) or `image`.
+
+    Returns:
+        (size, size) float32 and uint8.
+
+    Raises:
+        SourceError: `too_large`, the tumour would be cut.
+    """
+    box = bounding_box(mask)
+    first, extent = np.array(box[:2]), np.array(box[2:])
+    corner = first - (size - extent) // 2 if centre == "tumour" else (np.array(mask.shape) - size) // 2
+    if (first < corner).any() or (first + extent > corner + size).any():
+        raise _too_large(first, extent, mask.shape, size, centre)
+    canvas, inside = np.full((size, size), AIR_HU, np.float32), np.zeros((size, size), np.uint8)
+    start, stop = np.maximum(corner, 0), np.minimum(corner + size, mask.shape)
+    source = tuple(slice(a, b) for a, b in zip(start, stop))
+    target = tuple(slice(a, b) for a, b in zip(start - corner, stop - corner))
+    canvas[target], inside[target] = hu[source], mask[source]
+    return canvas, inside
+
+
+def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """First row, first column, rows and columns of the smallest rectangle that holds a mask (not empty)."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def _too_large(first, extent, shape, size, centre):
+    found = f"The tumour spans {extent[0]}x{extent[1]} pixels"
+    if centre == "tumour":
+        return SourceError(
+            "too_large",
+            f"{found}, more than the canvas of {size}x{size}.",
+            f"Set data.size={extent.max()} or more, or resample with data.spacing_mm.",
+        )
+    # The canvas grows to both sides of the middle of the image.
+    middle = np.array(shape) / 2
+    needed = int(np.ceil(2 * np.maximum(middle - first, first + extent - middle).max())) + 1
+    return SourceError(
+        "too_large",
+        f"{found} and reaches beyond the canvas of {size}x{size} in the middle of the image.",
+        f"Set data.centre=tumour, or data.size={needed} or more.",
+    )

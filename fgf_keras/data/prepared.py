@@ -1,0 +1,62 @@
+"""The cohort in a folder of prepared slices."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fgf_keras.config_data import DataConfig
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.store import SliceStore
+from fgf_keras.errors import DataError
+
+
+def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
+    """Read prepared slices and map `config.window` to [0, 1].
+
+    Args:
+        folder: what `fgf prepare` wrote.
+        config: its size must be that of the slices.
+
+    Returns:
+        A cohort in the order of `cohort.csv`. Its provenance has the settings of the slices, not the folder.
+
+    Raises:
+        DataError: the store is missing, unfinished or damaged, or its slices have another size.
+    """
+    store = SliceStore.reading(folder)
+    size = store.settings["size"]
+    if size != config.size:
+        raise DataError(
+            f"The slices in {str(folder)!r} have {size}x{size} pixels, but data.size={config.size}. "
+            f"Set data.size={size}, or prepare them into another folder."
+        )
+    table = store.cohort()
+    images = np.empty((len(table), size, size, 1), np.float32)
+    masks = np.empty((len(table), size, size, 1), np.uint8)
+    low, high = config.window
+    try:
+        for i, line in enumerate(table):
+            hu, mask = store.slice(int(line["row"]))
+            images[i, ..., 0] = np.clip((hu - low) / (high - low), 0, 1)
+            masks[i, ..., 0] = mask
+        labels = np.array([int(line["label"]) for line in table], np.int64)
+        spacing = np.array([[line["spacing_y_mm"], line["spacing_x_mm"]] for line in table], np.float32)
+    except (KeyError, ValueError, IndexError) as error:
+        raise DataError(
+            f"cohort.csv in {str(folder)!r} is damaged: {error}. Prepare the slices again."
+        ) from None
+    provenance = store.provenance()
+    return Cohort(
+        patient_id=np.array([line["patient_id"] for line in table]),
+        images=images,
+        masks=masks,
+        labels=labels,
+        spacing=spacing,
+        provenance={
+            "source": "prepared",
+            "parameters": {"settings": store.settings, "labels": provenance["labels"], "window": [low, high]},
+            "counts": provenance["counts"],
+            # One outcome only is a cohort still; the others are merely not seen.
+            "classes": max(2, int(labels.max()) + 1),
+        },
+    )

@@ -1,0 +1,308 @@
+"""From a folder of DICOM to a store that training reads."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from dicom_fixtures import L_SHAPE, Stack, l_mask
+from typer.testing import CliRunner
+
+from fgf_keras.cli import app
+from fgf_keras.config import parse_config
+from fgf_keras.data.load import load_cohort
+from fgf_keras.data.prepare import prepare
+from fgf_keras.data.store import SliceStore
+from fgf_keras.errors import DataError
+
+SIZE = 24
+
+
+def write_patient(folder, number, *, patient_id=None, shape=(4, 12, 16)):
+    """A patient whose files lie flat among those of the others."""
+    patient_id = patient_id or f"P-{number:03d}"
+    stack = Stack(shape=shape)
+    stack.stored = np.random.default_rng(number).integers(900, 1400, stack.stored.shape)
+    named = {"PatientID": patient_id, "PatientName": "Secret^Name", "PatientBirthDate": "19500101"}
+    stack.write(folder / f"ct{number}", dict.fromkeys(range(shape[0]), named))
+    drawn = [stack.points(L_SHAPE, h) for h in stack.heights[1:3]]
+    regions = [(2, "GTV", drawn), (3, "Cord", drawn)]
+    stack.structure_set(folder / f"rs{number}.dcm", regions, **named, SeriesDescription="Mrs Secret")
+    return stack
+
+
+def write_labels(folder, count, extra=""):
+    rows = "".join(f"P-{i:03d};{i % 2}\n" for i in range(count))
+    (folder / "labels.csv").write_text(f"id;label\n{rows}{extra}")
+
+
+def make_config(root, out, **keys):
+    data = {
+        "source": "dicom",
+        "root": str(root),
+        "out": str(out),
+        "labels_file": "labels.csv",
+        "id_column": "id",
+        "label_column": "label",
+        "size": SIZE,
+        "roi": {"names": ["gtv"]},
+        "window": [-124, 376],
+    }
+    return parse_config({"data": data | keys})
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    root = tmp_path_factory.mktemp("source")
+    stacks = [write_patient(root, i) for i in range(6)]
+    write_labels(root, 6)
+    return root, stacks
+
+
+def tree(folder, *, without=()):
+    """Every file with its bytes."""
+    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {name: data for name, data in files.items() if name not in without}
+
+
+def test_the_cohort_is_what_the_files_say(source, tmp_path):
+    root, stacks = source
+    config = make_config(root, tmp_path / "out")
+    before = tree(root)
+    done = prepare(config.data)
+    assert (done.patients, done.positive, done.added, done.rejected) == (6, 3, 6, ())
+    assert tree(root) == before
+    cohort = load_cohort(config)
+    assert cohort.patient_id.tolist() == [f"P-{i:03d}" for i in range(6)]
+    assert cohort.labels.tolist() == [0, 1] * 3
+    np.testing.assert_allclose(cohort.spacing, [[0.9, 0.7]] * 6)
+    for i, stack in enumerate(stacks):
+        inside = cohort.masks[i, ..., 0] > 0
+        assert inside.sum() == l_mask((12, 16)).sum()
+        hu = stack.stored[1][l_mask((12, 16))] - 1024.0
+        np.testing.assert_allclose(
+            cohort.images[i, ..., 0][inside], np.clip((hu + 124) / 500, 0, 1), atol=1e-6
+        )
+    assert cohort.images[:, 0, 0].max() == 0  # air beyond the image
+
+
+def test_the_table_describes_what_was_chosen(source, tmp_path):
+    root, stacks = source
+    prepare(make_config(root, tmp_path / "out").data)
+    store = SliceStore.reading(tmp_path / "out")
+    with (tmp_path / "out" / "cohort.csv").open(newline="") as stream:
+        line = next(csv.DictReader(stream))
+    hu, mask = store.slice(0)
+    assert line["source_series_uid"] == stacks[0].series
+    assert (line["roi_object"], line["roi_names"], line["roi_numbers"]) == ("rtstruct", "GTV", "2")
+    assert (line["slice_index"], line["row"], line["label"]) == ("1", "0", "0")
+    assert float(line["z_mm"]) == pytest.approx(stacks[0].position(1)[2])
+    assert [float(line[f"spacing_{a}_mm"]) for a in "zyx"] == [2.5, 0.9, 0.7]
+    assert int(line["pixels"]) == mask.sum()
+    assert float(line["area_mm2"]) == pytest.approx(mask.sum() * 0.63)
+    assert float(line["mean_hu"]) == pytest.approx(hu[mask > 0].mean())
+    row, column, rows, columns = (int(line[f"box_{k}"]) for k in ("row", "column", "rows", "columns"))
+    assert mask[row : row + rows, column : column + columns].sum() == mask.sum()
+    provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert provenance["counts"] == {"patients": 6, "positive": 3, "rejected": {}}
+    assert provenance["settings"]["roi"]["names"] == ["gtv"]
+
+
+def test_nothing_that_names_a_person_is_written(source, tmp_path):
+    root, _ = source
+    prepare(make_config(root, tmp_path / "out").data)
+    written = b"".join(tree(tmp_path / "out").values())
+    for secret in (b"Secret", b"19500101", str(root).encode()):
+        assert secret not in written
+
+
+def test_several_processes_write_the_same_store(source, tmp_path):
+    root, _ = source
+    prepare(make_config(root, tmp_path / "one").data, n_jobs=1)
+    prepare(make_config(root, tmp_path / "two").data, n_jobs=2)
+    unlike = ("provenance.json",)  # holds the time
+    assert tree(tmp_path / "one", without=unlike) == tree(tmp_path / "two", without=unlike)
+
+
+def test_only_what_is_missing_or_changed_is_done(tmp_path):
+    root = tmp_path / "root"
+    for i in range(3):
+        write_patient(root, i)
+    write_labels(root, 4)
+    config = make_config(root, tmp_path / "out")
+    assert prepare(config.data).added == 3
+    store = SliceStore.reading(tmp_path / "out")
+    kept = [store.slice(i)[0] for i in range(3)]
+    assert prepare(config.data).added == 0
+    write_patient(root, 3)
+    assert prepare(config.data).added == 1
+    stack = write_patient(root, 1)
+    done = prepare(config.data)
+    assert (done.patients, done.added) == (4, 1)
+    store = SliceStore.reading(tmp_path / "out")
+    assert [line["row"] for line in store.cohort()] == ["0", "2", "3", "4"]
+    np.testing.assert_array_equal(store.slice(0)[0], kept[0])
+    assert store.cohort()[-1]["source_series_uid"] == stack.series
+    assert load_cohort(config).patient_id.tolist() == ["P-000", "P-002", "P-003", "P-001"]
+
+
+def test_a_patient_whose_files_break_leaves_the_cohort(tmp_path):
+    root = tmp_path / "root"
+    for i in range(2):
+        write_patient(root, i)
+    write_labels(root, 2)
+    config = make_config(root, tmp_path / "out")
+    prepare(config.data)
+    (root / "rs1.dcm").write_bytes((root / "rs1.dcm").read_bytes()[:-9] + b"")
+    done = prepare(config.data)
+    assert done.patients == 1
+    assert any(r.patient_id == "P-001" and "truncated" in r.reason for r in done.rejected)
+
+
+def test_what_is_wrong_is_listed_and_stops_nothing(tmp_path):
+    root = tmp_path / "root"
+    for i in range(7):
+        write_patient(root, i)
+    write_labels(root, 6, "P-100;1\n")  # no row for P-006, no files for P-100
+    (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("P-005;1", "P-005;"))
+    slices = sorted((root / "ct1").iterdir())
+    slices[1].write_bytes(slices[1].read_bytes()[:500])  # truncated pixels
+    (root / "rs2.dcm").unlink()
+    (root / "empty.dcm").write_bytes(b"")
+    (root / "letter").write_text("dear colleague")
+    out = tmp_path / "out"
+    done = prepare(make_config(root, out).data, n_jobs=2)
+    assert done.patients == 3
+    with (out / "rejected.csv").open(newline="") as stream:
+        rejected = list(csv.DictReader(stream))
+    found = {(r["patient_id"], r["stage"]) for r in rejected}
+    assert found == {
+        ("P-001", "file"),
+        ("P-001", "series"),
+        ("P-002", "region"),
+        ("P-005", "label"),
+        ("P-006", "label"),
+        ("P-100", "file"),
+        ("", "file"),
+    }
+    assert all(r["reason"] and r["remedy"] for r in rejected)
+    assert "5 patients and 2 other files" in done.summary()
+
+
+def test_nobody_left_is_an_error_that_says_why(tmp_path):
+    root = tmp_path / "root"
+    write_patient(root, 0)
+    write_labels(root, 2)
+    config = make_config(root, tmp_path / "out", roi={"names": ["tumour"]})
+    with pytest.raises(DataError, match="No region fits 'tumour'"):
+        prepare(config.data)
+    with pytest.raises(DataError, match="not all prepared"):
+        SliceStore.reading(tmp_path / "out")
+    assert "2 'GTV', 3 'Cord'" in (tmp_path / "out" / "rejected.csv").read_text()
+
+
+def test_a_tumour_larger_than_the_canvas_is_rejected(source, tmp_path):
+    root, _ = source
+    config = make_config(root, tmp_path / "out", size=16, spacing_mm=0.2)
+    with pytest.raises(DataError, match=r"more than the canvas of 16x16"):
+        prepare(config.data)
+
+
+def test_ids_can_be_pseudonyms(source, tmp_path):
+    root, stacks = source
+    (tmp_path / "key").write_text("0123456789abcdef")
+    (root / "other.txt").write_text("no DICOM")
+    config = make_config(root, tmp_path / "out", pseudonymise=str(tmp_path / "key"))
+    prepare(config.data)
+    (root / "other.txt").unlink()
+    written = b"".join(data for name, data in tree(tmp_path / "out").items() if "slices.zarr" not in name)
+    assert b"P-00" not in written
+    assert not any(stack.series.encode() in written for stack in stacks)
+    assert b"0123456789abcdef" not in written
+    names = load_cohort(config).patient_id
+    assert len(set(names)) == 6
+    assert all(name.startswith("p-") for name in names)
+    (tmp_path / "key").write_text("another key of 20 by")
+    with pytest.raises(DataError, match="other settings"):
+        prepare(config.data)
+
+
+def test_other_labels_need_no_other_slices(tmp_path):
+    root = tmp_path / "root"
+    for i in range(3):
+        write_patient(root, i)
+    (root / "labels.csv").write_text("id;label;death\nP-000;0;1\nP-001;1;1\nP-002;1;0\n")
+    prepare(make_config(root, tmp_path / "out").data)
+    assert load_cohort(make_config(root, tmp_path / "out", label_column="death")).labels.tolist() == [1, 1, 0]
+    assert len(SliceStore.reading(tmp_path / "out")) == 3
+
+
+def test_nothing_is_written_into_the_source(source):
+    root, _ = source
+    for out in (root, root / "deep" / "er"):
+        with pytest.raises(DataError, match="nothing is ever written"):
+            prepare(make_config(root, out).data)
+    assert not (root / "deep").exists()
+
+
+def test_a_prepared_cohort_needs_its_source_no_more(source, tmp_path):
+    root, _ = source
+    config = make_config(root, tmp_path / "out")
+    first = load_cohort(config)
+    away = make_config(root, tmp_path / "out", root=str(tmp_path / "gone"))
+    assert load_cohort(away).fingerprint() == first.fingerprint()
+    prepared = parse_config(
+        {"data": {"source": "prepared", "root": str(tmp_path / "out"), "size": SIZE, "window": [-124, 376]}}
+    )
+    assert load_cohort(prepared).fingerprint() == first.fingerprint()
+    with pytest.raises(DataError, match=r"Set data\.size=24"):
+        load_cohort(parse_config({"data": {"source": "prepared", "root": str(tmp_path / "out")}}))
+
+
+def run(*words, **kwargs):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "fgf_keras", *words], env=environment, stderr=subprocess.PIPE, **kwargs
+    )
+
+
+def test_a_run_that_is_killed_goes_on_where_it_stopped(tmp_path):
+    root = tmp_path / "root"
+    for i in range(40):
+        write_patient(root, i)
+    write_labels(root, 40)
+    file = tmp_path / "config.yaml"
+    data = make_config(root, "-").data
+    file.write_text(json.dumps({"data": data.model_dump(mode="json", exclude_unset=True)}))
+
+    def command(out):
+        return ["prepare", "--config", str(file), f"data.out={out}", "--jobs", "1"]
+
+    assert run(*command(tmp_path / "whole"), stdout=subprocess.DEVNULL).wait() == 0
+    killed = run(*command(tmp_path / "out"), stdout=subprocess.DEVNULL)
+    journal = tmp_path / "out" / "patients.jsonl"
+    while not (journal.is_file() and journal.read_bytes().count(b"\n") >= 5):
+        assert killed.poll() is None
+        time.sleep(0.001)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    done = journal.read_bytes().count(b"\n")
+    assert 5 <= done < 40
+    with pytest.raises(DataError, match="not all prepared"):
+        SliceStore.reading(tmp_path / "out")
+    again = run(*command(tmp_path / "out"), stdout=subprocess.PIPE)
+    output = again.communicate()[0].decode()
+    assert f"{40 - done} prepared now" in output
+    unlike = ("provenance.json",)
+    assert tree(tmp_path / "out", without=unlike) == tree(tmp_path / "whole", without=unlike)
+
+
+def test_the_command_refuses_sources_that_need_no_preparation(tmp_path):
+    result = CliRunner().invoke(app, ["prepare", "--config", "configs/phantom.yaml"], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert "needs no preparation" in result.output
