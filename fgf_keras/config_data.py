@@ -1,6 +1,7 @@
 """The section `data` of the configuration: where slices come from and how they are chosen."""
 
 import re
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 import pydantic
@@ -10,6 +11,8 @@ from fgf_keras.config_base import Fraction, Section, no_duplicates
 
 # Sources whose slices are prepared once and kept.
 PREPARED_FROM = ("dicom", "volumes")
+# NIfTI and NRRD in one file each.
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
 
 
 class PhantomConfig(Section):
@@ -87,6 +90,12 @@ class VolumeConfig(Section):
             if "{id}" not in getattr(self, key):
                 raise ValueError(
                     f"{key}: must hold {{id}}, e.g. '{{id}}/{key}.nii.gz', got {getattr(self, key)!r}"
+                )
+            if PurePath(getattr(self, key)).is_absolute():
+                raise ValueError(f"{key}: must be relative to data.root, got {getattr(self, key)!r}")
+            if not getattr(self, key).endswith(VOLUME_SUFFIXES):
+                raise ValueError(
+                    f"{key}: must end in {', '.join(VOLUME_SUFFIXES)}, got {getattr(self, key)!r}"
                 )
         return self
 
