@@ -97,7 +97,7 @@ def prepare(
     from fgf_keras.data.prepare import prepare as prepare_slices
 
     done = prepare_slices(data, n_jobs=jobs or os.cpu_count() or 1)
-    _console.print(done.summary(), highlight=False)
+    _console.print(done.summary(), highlight=False, soft_wrap=True)
     _console.print(
         f"Prepared slices: {done.folder}. To look at them: fgf preview {done.folder}", soft_wrap=True
     )
