@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DS
 
 CT, RTSTRUCT, SEG = (
@@ -169,6 +169,26 @@ class Stack:
             setattr(ds, keyword, value)
         ds.save_as(path)
         return path
+
+
+def write_as(dataset, path, syntax):
+    """Write a dataset in another transfer syntax; compressed ones hold the same pixels."""
+    if syntax.is_encapsulated:
+        dataset.compress(syntax)
+        dataset.save_as(path)
+        return path
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if (
+        syntax == ExplicitVRBigEndian
+        and "PixelData" in dataset
+        and dataset.get("BitsAllocated") not in (1, 8)
+    ):
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    # pydicom refuses to change the byte order of what it has read, unless it knows both.
+    dataset.set_original_encoding(implicit, little)
+    dataset.save_as(path, implicit_vr=implicit, little_endian=little)
+    return path
 
 
 def ds_list(values):
