@@ -21,7 +21,7 @@ FILE_TAGS = [
     "ReferencedFrameOfReferenceUID",
 ]
 # Below this many files, starting processes takes longer than reading.
-PARALLEL_FROM = 20_000
+PARALLEL_FROM = 10_000
 BATCH = 256
 
 
