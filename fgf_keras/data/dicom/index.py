@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fgf_keras.data.dicom.acquisitions import split_acquisitions
 from fgf_keras.data.dicom.contents import read_contents
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import Series, stack_slices
@@ -57,12 +58,30 @@ class SeriesEntry:
     headers: list[SliceHeader] = field(default_factory=list)
     rejected: int = 0
 
+    @property
+    def localizers(self) -> int:
+        """Slices that say they are scout views; `stacks` leaves them out where they stand in the way."""
+        return sum(header.localizer for header in self.headers)
+
     def stack(self) -> Series:
-        """The CT series, without reading headers again.
+        """All of it as one CT series, without reading headers again.
 
         Raises:
             DicomError: `incomplete_series` where some of its files are rejected, or as `stack_slices`.
         """
+        self._check_complete()
+        return stack_slices(self.headers)
+
+    def stacks(self) -> list[Series]:
+        """One stack for each acquisition in the series: one for most series.
+
+        Raises:
+            DicomError: `incomplete_series` where some of its files are rejected, or as `split_acquisitions`.
+        """
+        self._check_complete()
+        return [stack_slices(group) for group in split_acquisitions(self.headers)]
+
+    def _check_complete(self):
         if self.rejected:
             raise DicomError(
                 "incomplete_series",
@@ -70,7 +89,6 @@ class SeriesEntry:
                 "See the reasons in the list of rejected files.",
                 where=f"{self.modality} series {self.series_uid}",
             )
-        return stack_slices(self.headers)
 
 
 @dataclass(frozen=True)
