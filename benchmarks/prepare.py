@@ -7,14 +7,9 @@ costs nothing here. Then `fgf prepare` runs over the cohort on all cores, and ov
     python benchmarks/prepare.py [--patients 10] [--cohort 90] [--slices 60] [--size 512] [--peer PYTHON]
 """
 
-import argparse
 import json
-import os
-import resource
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -22,9 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from fgf_keras.config import parse_config
-from fgf_keras.config_data import PhantomConfig
 from fgf_keras.data.dicom.patient import dicom_patients
-from fgf_keras.data.phantom_dicom import write_phantom_dicom
 
 REGION = "GTV primary"
 
@@ -45,7 +38,8 @@ def ours(folder, size):
 def simpleitk(images, index):
     reader = sitk.ImageSeriesReader()
     names = max(
-        (reader.GetGDCMSeriesFileNames(str(images), uid) for uid in reader.GetGDCMSeriesIDs(str(images))), key=len
+        (reader.GetGDCMSeriesFileNames(str(images), uid) for uid in reader.GetGDCMSeriesIDs(str(images))),
+        key=len,
     )
     reader.SetFileNames(names)
     return sitk.GetArrayFromImage(reader.Execute())[index]
@@ -61,7 +55,13 @@ def compare(folders, size, peer):
     rows = {"fgf_keras": [], "simpleitk_whole_series": []}
     if peer:
         rows["dcmrtstruct2nii"] = []
-        worker = subprocess.Popen([peer, "-W", "ignore", str(Path(__file__).with_name("prepare_peer.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        worker = subprocess.Popen(
+            [peer, "-W", "ignore", str(Path(__file__).with_name("prepare_peer.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
     excess = []
     for round_ in range(2):  # the first one warms up
         for folder in folders:
@@ -72,7 +72,12 @@ def compare(folders, size, peer):
             rows["simpleitk_whole_series"].append(seconds)
             assert np.array_equal(pixels, found.hu), "the readers disagree on the pixels"
             if peer:
-                job = {"images": str(images), "structures": str(structures), "region": REGION, "index": found.index}
+                job = {
+                    "images": str(images),
+                    "structures": str(structures),
+                    "region": REGION,
+                    "index": found.index,
+                }
                 worker.stdin.write(json.dumps(job) + "\n")
                 worker.stdin.flush()
                 answer = json.loads(worker.stdout.readline())

@@ -16,7 +16,7 @@ import typer
 
 from fgf_keras.config import Config, ProtocolConfig, load_config
 from fgf_keras.config_data import PREPARED_FROM
-from fgf_keras.errors import ConfigError, FgfError
+from fgf_keras.errors import ConfigError, DataError, FgfError
 from fgf_keras.run_folder import RunFolder, write_json
 
 app = typer.Typer(
@@ -97,10 +97,36 @@ def prepare(
     from fgf_keras.data.prepare import prepare as prepare_slices
 
     done = prepare_slices(data, n_jobs=jobs or os.cpu_count() or 1)
-    _console.print(done.summary(), highlight=False)
+    _console.print(done.summary(), highlight=False, soft_wrap=True)
     _console.print(
         f"Prepared slices: {done.folder}. To look at them: fgf preview {done.folder}", soft_wrap=True
     )
+
+
+@app.command()
+@_reported
+def preview(
+    folder: Annotated[str, typer.Argument(help="Folder of prepared slices.")],
+    window: Annotated[
+        tuple[float, float], typer.Option(help="Low and high end in HU, e.g. --window -50 300")
+    ] = (-160, 240),
+    out: Annotated[str | None, typer.Option(help="PNG to write; FOLDER/preview.png where not given.")] = None,
+):
+    """Draw prepared slices with the outline of the tumour on one page, to look at before training."""
+    from fgf_keras.data.prepared import sheet_entries
+    from fgf_keras.data.preview import contact_sheet
+    from fgf_keras.data.store import SliceStore
+
+    path = Path(out) if out else Path(folder) / "preview.png"
+    if not path.parent.is_dir():
+        raise DataError(
+            f"The folder {str(path.parent)!r} does not exist. Let --out name a file in one that does."
+        )
+    sheet = contact_sheet(sheet_entries(SliceStore.reading(Path(folder))), window=window)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    sheet.save(unfinished, format="PNG")
+    unfinished.replace(path)
+    _console.print(f"Contact sheet: {path}", soft_wrap=True)
 
 
 @app.command(name="inspect")

@@ -5,8 +5,6 @@ window mapped to 0..255. What the window maps to 0 inside the tumour (air, say) 
 mask.
 """
 
-import csv
-import difflib
 import re
 from collections import Counter
 from pathlib import Path
@@ -18,9 +16,8 @@ from scipy.ndimage import binary_fill_holes
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
+from fgf_keras.data.tables import read_labels
 from fgf_keras.errors import DataError
-
-LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 
 
 def png_cohort(config: DataConfig) -> Cohort:
@@ -31,7 +28,7 @@ def png_cohort(config: DataConfig) -> Cohort:
     `config.spacing`.
 
     Raises:
-        DataError: a file, folder or column that is missing; ids that are given twice, are no file names, or
+        DataError: what `tables.read_labels` refuses; a folder that is missing; ids that are no file names or
             have no image (images no row) unless `config.allow_missing` is true; labels other than 0 and 1;
             images that are not readable 8-bit grayscale, differ in shape, exceed `config.size` or are black.
     """
@@ -73,6 +70,7 @@ def png_cohort(config: DataConfig) -> Cohort:
             "parameters": {
                 "root": str(config.root),
                 "labels_file": config.labels_file,
+                "sheets": config.sheets,
                 "image_folder": config.image_folder,
                 "id_column": config.id_column,
                 "label_column": config.label_column,
@@ -96,82 +94,29 @@ def png_cohort(config: DataConfig) -> Cohort:
 
 def _read_labels(path, config):
     """The label of each id, in the order of the table."""
-    if not path.is_file():
-        raise DataError(
-            f"The table of labels {str(path)!r} does not exist. Let data.labels_file name it, relative to "
-            "data.root."
-        )
-    if len(config.separator) != 1:
-        raise DataError(f"data.separator must be one character. Received: {config.separator!r}.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream, delimiter=config.separator, strict=True)
-            columns = [column.strip() for column in table.fieldnames or []]
-            table.fieldnames = columns
-            for key in ("id_column", "label_column"):
-                _check_column(path, key, getattr(config, key), columns, config.separator)
-            return _collect(path, [(table.line_num, row) for row in table], config)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path} is not a table of text: {error}. Save it as CSV in UTF-8 with the separator "
-            f"{config.separator!r}."
-        ) from error
-
-
-def _check_column(path, key, name, columns, separator):
-    if columns.count(name) == 1:
-        return
-    if name in columns:
-        raise DataError(f"{path} has several columns {name!r}. Rename all but the one that is meant.")
-    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.6)
-    near = near or [column for column in columns if column.lower() == name.lower()]
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    single = f" There is one column only: is {separator!r} the separator?" if len(columns) == 1 else ""
-    raise DataError(
-        f"{path} has no column {name!r}{hint}. Columns: {', '.join(map(repr, columns)) or 'none'}.{single} "
-        f"Set data.{key}{' or data.separator' if single else ''}."
+    table = read_labels(
+        path,
+        id_column=config.id_column,
+        label_column=config.label_column,
+        separator=config.separator,
+        sheets=config.sheets,
     )
-
-
-def _collect(path, rows, config):
-    ids, labels = [], []
-    ragged, unsafe, unlabelled = [], [], []
-    for line, row in rows:
-        name = (row[config.id_column] or "").strip()
-        label = (row[config.label_column] or "").strip()
-        if any(extra.strip() for extra in row.get(None, [])):
-            ragged.append(line)
-        # The id becomes a file name: it must not lead out of the folder.
-        if not re.fullmatch(r"\w[\w .-]*", name):
-            unsafe.append(f"{name!r} (line {line})")
-        elif label not in LABELS:
-            unlabelled.append(f"{name}: {label!r}" if label else f"{name}: blank")
-        ids.append(name)
-        labels.append(LABELS.get(label))
-    if not ids:
-        raise DataError(f"{path} has a header but no row. It must hold one row a patient.")
-    if ragged:
-        raise DataError(
-            f"{path} has more fields than columns in lines {listing(ragged)}. Quote fields that hold the "
-            f"separator {config.separator!r}, or set data.separator."
-        )
+    # The id becomes a file name: it must not lead out of the folder.
+    safe = re.compile(r"\w[\w .-]*")
+    unsafe = [f"{name!r} ({place})" for name, place in table.places.items() if not safe.fullmatch(name)]
     if unsafe:
         raise DataError(
             f"{path}, column {config.id_column!r}: an id names a file, so it must be letters, digits, '_', "
             f"'-', '.' or blanks and start with a letter or digit. Received: {listing(unsafe)}. Rename these."
         )
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    if twice:
+    wrong = table.unlabelled | {name: repr(str(x)) for name, x in table.labels.items() if x not in (0, 1)}
+    if wrong:
+        received = listing(f"{name}: {wrong[name]}" for name in table.places if name in wrong)
         raise DataError(
-            f"{path}, column {config.id_column!r}: each id once, but more than once: {listing(twice)}. "
-            "Keep one row a patient."
+            f"{path}, column {config.label_column!r}: a label must be 0 or 1. Received: {received}. Remove "
+            "these rows, or set data.label_column."
         )
-    if unlabelled:
-        raise DataError(
-            f"{path}, column {config.label_column!r}: a label must be 0 or 1. Received: "
-            f"{listing(unlabelled)}. Remove these rows, or set data.label_column."
-        )
-    return dict(zip(ids, labels))
+    return table.labels
 
 
 def _find_images(folder):

@@ -1,6 +1,5 @@
 """From the volumes of a source to a store of prepared slices."""
 
-import logging
 import platform
 import time
 from collections import Counter
@@ -13,19 +12,16 @@ import joblib
 
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.patient import dicom_patients
-from fgf_keras.data.measurements import measurements
-from fgf_keras.data.placement import bounding_box, place, resample
+from fgf_keras.data.prepare_patient import prepare_patient
 from fgf_keras.data.pseudonym import Names
-from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.slices import listing
-from fgf_keras.data.source_slice import PatientSource, RejectedPatient, SourceSlice
+from fgf_keras.data.source_slice import PatientSource, RejectedPatient
 from fgf_keras.data.store import SliceStore, changed_settings
 from fgf_keras.data.tables import LabelTable, read_labels
 from fgf_keras.data.volumes import volume_patients
 from fgf_keras.errors import DataError
 from fgf_keras.progress import RateColumn, progress_bar
 
-_log = logging.getLogger(__name__)
 # Versions that decide what comes out.
 PACKAGES = ("fgf-keras", "numpy", "scipy", "pydicom", "zarr")
 # What the label of a patient depends on; the slices do not.
@@ -52,19 +48,19 @@ class Preparation:
     seconds: float
 
     def summary(self) -> str:
-        """One line for a person."""
-        files = sum(r.stage == "file" and not r.patient_id for r in self.rejected)
-        patients = len({r.patient_id for r in self.rejected} - {""})
-        text = f"{self.patients} patients, {self.positive} positive"
-        if self.added:
-            text += f"; {self.added} prepared now, {self.added / max(self.seconds, 1e-9):.1f} a second"
-        else:
-            text += "; nothing new"
+        """What a person wants to know, in a few lines."""
+        rate = f" ({self.added / max(self.seconds, 1e-9):.1f} a second)" if self.added else ""
+        lines = [f"{self.patients} patients, {self.positive} positive; {self.added} prepared now{rate}."]
+        patients = {r.patient_id for r in self.rejected} - {""}
+        files = [r for r in self.rejected if not r.patient_id]
         if self.rejected:
-            stages = Counter(r.stage for r in self.rejected)
-            why = ", ".join(f"{stage} {count}" for stage, count in sorted(stages.items()))
-            text += f". Not used: {patients} patients and {files} other files ({why}), see rejected.csv"
-        return text + "."
+            stages = Counter(r.stage for r in self.rejected if r.patient_id)
+            why = ", ".join(f"{stage}: {count}" for stage, count in sorted(stages.items()))
+            lines.append(
+                f"Not used: {len(patients)} patients{f' ({why})' if why else ''} and {len(files)} files that "
+                f"belong to none; reasons and remedies are in {self.folder / 'rejected.csv'}."
+            )
+        return "\n".join(lines)
 
 
 def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") -> Preparation:
@@ -90,7 +86,7 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
         patients, rejected = _patients(config, labels, n_jobs)
         public = _public_names(patients, names)
         todo = _missing(patients, public, store)
-        tasks = (joblib.delayed(_prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
+        tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
         jobs = max(1, min(n_jobs, len(todo) // 2))
         added = 0
         with (
@@ -231,51 +227,6 @@ def _missing(patients, public, store):
         return row is None or store.records[row]["fingerprint"] != patient.fingerprint
 
     return [patient for patient in patients if is_new(patient)]
-
-
-def _prepare_patient(patient: PatientSource, name: str, config: DataConfig, names: Names):
-    """(record, image, mask) of one patient, or why there is none. Runs in another process."""
-    try:
-        source = patient.read()
-        if isinstance(source, RejectedPatient):
-            return source
-        return _placed(source, patient, name, config, names)
-    except SourceError as error:
-        return RejectedPatient(patient.patient_id, "canvas", error.reason, error.remedy)
-    except Exception as error:  # a fault of ours must not cost the other patients
-        _log.exception("A patient could not be prepared.")
-        return RejectedPatient(
-            patient.patient_id,
-            "series",
-            f"Reading ended in {type(error).__name__}, which nothing foresaw.",
-            "Please report it, with the traceback that stands in the log.",
-        )
-
-
-def _placed(source: SourceSlice, patient, name, config, names):
-    hu, mask, spacing = source.hu, source.mask, source.spacing[1:]
-    if config.spacing_mm is not None:
-        hu, mask = resample(hu, mask, spacing, config.spacing_mm)
-        spacing = (config.spacing_mm, config.spacing_mm)
-    image, mask = place(hu, mask, size=config.size, centre=config.centre)
-    z = source.spacing[0]
-    record = {
-        "patient_id": name,
-        "fingerprint": patient.fingerprint,
-        "source_series_uid": names.uid(source.source_uid),
-        "roi_object": source.roi_object,
-        "roi_names": "; ".join(source.roi_names),
-        "roi_numbers": "; ".join(map(str, source.roi_numbers)),
-        "slice_index": source.index,
-        "z_mm": round(source.z_mm, 4),
-        "spacing_z_mm": round(z, 6) if z == z else None,
-        "spacing_y_mm": float(spacing[0]),
-        "spacing_x_mm": float(spacing[1]),
-        **measurements(image, mask, spacing),
-        **dict(zip(("box_row", "box_column", "box_rows", "box_columns"), bounding_box(mask))),
-        "warnings": "; ".join(f"{what}: {count}" for what, count in sorted(source.warnings.items())),
-    }
-    return record, image, mask
 
 
 def _cohort_rows(store, patients, public, labels):

@@ -1,11 +1,14 @@
 """The cohort in a folder of prepared slices."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.preview import SheetEntry
 from fgf_keras.data.store import SliceStore
 from fgf_keras.errors import DataError
 
@@ -60,3 +63,34 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
             "classes": max(2, int(labels.max()) + 1),
         },
     )
+
+
+def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
+    """What a contact sheet shows of each patient, slice by slice.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    for line in store.cohort():
+        with _damage(store):
+            hu, mask = store.slice(int(line["row"]))
+            yield SheetEntry(
+                patient_id=line["patient_id"],
+                label=int(line["label"]),
+                hu=hu,
+                mask=mask,
+                spacing=(float(line["spacing_y_mm"]), float(line["spacing_x_mm"])),
+                area_mm2=float(line["area_mm2"]),
+                slice_index=int(line["slice_index"]),
+                warnings=line["warnings"],
+            )
+
+
+@contextmanager
+def _damage(store):
+    try:
+        yield
+    except (KeyError, ValueError, IndexError) as error:
+        raise DataError(
+            f"cohort.csv in {str(store.path)!r} is damaged: {error}. Prepare the slices again."
+        ) from None

@@ -50,6 +50,24 @@ def test_the_command_prints_no_names_and_counts_what_it_cannot_use(folder):
     assert missing.exit_code == 1
 
 
+def test_what_a_config_would_choose_is_shown_or_why_nothing(folder, tmp_path_factory):
+    file = tmp_path_factory.mktemp("config") / "config.yaml"
+
+    def shown(pattern):
+        file.write_text(f"data: {{source: dicom, root: nowhere, out: x, roi: {{pattern: {pattern}}}}}")
+        result = CliRunner().invoke(
+            app, ["inspect", str(folder), "--config", str(file)], env={"COLUMNS": "250"}
+        )
+        assert result.exit_code == 0
+        return next(line for line in result.output.splitlines() if "→ config" in line)
+
+    one = shown("gtv primary")
+    assert "slice index 2 of 5 slices, 47 pixels inside" in one
+    assert "RTSTRUCT 3: GTV primary" in one
+    assert "2 regions fit" in shown("gtv.*")
+    assert CliRunner().invoke(app, ["inspect"]).exit_code == 1
+
+
 def test_a_pattern_that_is_none_is_refused(folder):
     with pytest.raises(ConfigError, match="not a regular expression"):
         inspect_folder(folder, pattern="(gtv")

@@ -175,12 +175,19 @@ def test_why_there_is_nothing_is_said(stack, tmp_path):
     assert "no CT series" in read(tmp_path).reason
 
 
-def test_a_damaged_structure_set_is_not_passed_over(stack, tmp_path):
+def test_a_structure_set_that_contradicts_itself_is_not_passed_over(stack, tmp_path):
+    stack.structure_set(tmp_path / "a", [(1, "GTV", contours(stack))])
+    stack.structure_set(tmp_path / "b", [(1, "GTV", contours(stack, SQUARE)), (1, "x", contours(stack))])
+    assert "Two regions have the ROINumber 1" in read(tmp_path).reason
+
+
+def test_a_structure_set_that_is_cut_short_is_listed(stack, tmp_path):
     stack.structure_set(tmp_path / "a", [(1, "GTV", contours(stack))])
     broken = stack.structure_set(tmp_path / "b", [(1, "GTV", contours(stack, SQUARE))])
     broken.write_bytes(broken.read_bytes()[:-30])
-    refused = read(tmp_path)
-    assert "truncated" in refused.reason
+    patients, rejected = dicom_patients(data(tmp_path))
+    assert patients[0].read().mask.sum() == l_mask((12, 16)).sum()
+    assert [(r.patient_id, r.stage) for r in rejected] == [("P-1", "file")]
 
 
 def test_files_that_nobody_can_use_are_listed_without_their_paths(stack, tmp_path):

@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000Lossless
 
+from fgf_keras.config import parse_config
 from fgf_keras.data.dicom.index import index_folder
 from fgf_keras.data.dicom.pick import pick_slice
 from fgf_keras.data.dicom.refusal import DicomError
@@ -17,6 +18,8 @@ from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segmentation
 from fgf_keras.data.dicom.series import read_series
+from fgf_keras.data.prepare import prepare
+from fgf_keras.data.store import SliceStore
 
 CASES = ["002", "003", "008", "018", "019", "025", "032", "050"]
 RULES = {"max_area": "largest_area", "mid_slice": "middle", "centroid": "centroid"}
@@ -65,6 +68,26 @@ def test_slice_area_mean_and_axes_equal_the_reference(real_data, case):
         names = ["z", "meanHU", "sdHU", "minHU", "maxHU", "pr_Major", "pr_Minor"]
         # The reference is written with four decimals.
         np.testing.assert_allclose(found, [float(row[name]) for name in names], atol=2e-4)
+
+
+@pytest.mark.parametrize("rule", ["max_area", "mid_slice", "centroid"])
+def test_a_prepared_cohort_has_the_reference_values_in_its_table(real_data, tmp_path, rule):
+    roi = {"names": ["GTV_Mass_CT"]}
+    table = {"labels_file": "outcome.csv", "separator": ",", "id_column": "patient"}
+    data = {"source": "dicom", "root": str(real_data / "sts"), "out": str(tmp_path / "out"), "roi": roi}
+    data |= {"label_column": "lung_metastasis", "size": 192, "slice": RULES[rule], **table}
+    done = prepare(parse_config({"data": data}).data, n_jobs=2)
+    assert done.patients == len(CASES)
+    assert {r.patient_id for r in done.rejected} == {""}
+    with (real_data / "sts" / "reference_slice_features.csv").open() as stream:
+        expected = {row["case"]: row for row in csv.DictReader(stream) if row["slice_def"] == rule}
+    for found in SliceStore.reading(tmp_path / "out").cohort():
+        row = expected[found["patient_id"]]
+        assert (found["slice_index"], found["pixels"]) == (row["slice_index"], row["n_pix"])
+        names = {"z_mm": "z", "mean_hu": "meanHU", "major_axis_mm": "pr_Major", "minor_axis_mm": "pr_Minor"}
+        for ours, theirs in names.items():
+            assert float(found[ours]) == pytest.approx(float(row[theirs]), abs=2e-4)
+        assert found["warnings"] == ""
 
 
 def test_dcmqi_segments_equal_their_truth(real_data):

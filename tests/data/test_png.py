@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
@@ -92,6 +93,19 @@ def test_labels_may_be_written_as_decimals_and_the_table_may_have_a_byte_order_m
     text = (folder / "labels.csv").read_text().replace(";1", ";1.0").replace(";0", ";0.0 ")
     (folder / "labels.csv").write_text(text, encoding="utf-8-sig")
     assert png_cohort(config(folder)).labels.tolist() == [0, 1, 0]
+
+
+def test_the_table_may_be_a_workbook_and_what_has_no_label_is_refused(folder):
+    book = openpyxl.Workbook()
+    for row in (("ID", "Distant "), *((name, float(label)) for name, label in ROWS)):
+        book.active.append(row)
+    book.save(folder / "labels.xlsx")
+    cohort = png_cohort(config(folder, labels_file="labels.xlsx", sheets=["Sheet"]))
+    assert cohort.patient_id.tolist() == list(LABELS)
+    assert cohort.labels.tolist() == [0, 1, 0]
+    book.active.append(("A note", None))
+    book.save(folder / "labels.xlsx")
+    refused(config(folder, labels_file="labels.xlsx"), "'Distant'", "A note: blank", "0 or 1")
 
 
 def test_files_of_the_file_system_are_no_patients(folder):

@@ -73,7 +73,9 @@ def _choice(patient: DicomPatient):
         return patient.patient_id, CHOICE, f"none: {chosen.reason} {chosen.remedy}", ""
     region, index = chosen
     regions = ", ".join(f"{number}: {name}" for number, name in zip(region.numbers, region.names))
-    where = f"slice {index + 1} of {region.series.shape[0]}, {region.mask.areas()[index]} pixels inside"
+    where = (
+        f"slice index {index} of {region.series.shape[0]} slices, {region.mask.areas()[index]} pixels inside"
+    )
     look_at = "".join(f", {what}: {count}" for what, count in region.warnings.items())
     return patient.patient_id, CHOICE, where + look_at, f"{region.object.upper()} {regions}"
 
