@@ -33,6 +33,13 @@ class WrittenPhantom:
     files: int
     bytes: int
 
+    def summary(self) -> str:
+        """One line for a person."""
+        return (
+            f"Written: {self.patients} patients, {self.positive} positive, {self.files} files, "
+            f"{self.bytes / 1e6:.1f} MB."
+        )
+
 
 class _Stack(NamedTuple):
     """What all patients share."""

@@ -133,8 +133,18 @@ class PatientFiles:
             device_serial_number="1",
             series_description="Phantom segmentation",
         )
-        segmentation.InstanceCreationDate = segmentation.ContentDate = DATE
-        segmentation.InstanceCreationTime = segmentation.ContentTime = TIME
+        # Times of writing, and an identifier drawn at random.
+        fixed = {
+            "InstanceCreationDate": DATE,
+            "InstanceCreationTime": TIME,
+            "ContentDate": DATE,
+            "ContentTime": TIME,
+            "ContributionDateTime": DATE + TIME,
+            "DimensionOrganizationUID": self._uid("SEG dimensions"),
+        }
+        for element in segmentation.iterall():
+            if element.keyword in fixed:
+                element.value = fixed[element.keyword]
         segmentation.save_as(self._subfolder("SEG") / "1-1.dcm", enforce_file_format=True)
 
     def _subfolder(self, name):

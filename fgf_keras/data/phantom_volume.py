@@ -107,7 +107,7 @@ class PhantomVolume:
 def phantom_volume(number: int, canvas: Canvas, *, seed: int, slices: int, slice_mm: float) -> PhantomVolume:
     """Draw patient `number`, counted from 0, as `slices` slices, `slice_mm` apart.
 
-    The tumour shrinks towards both ends like a ball, at least by a pixel from slice to slice.
+    The tumour shrinks towards both ends almost like a ball, at least by a pixel from slice to slice.
     """
     drawn = phantom_slice(number, canvas, seed)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, number)))
@@ -136,7 +136,8 @@ def _tumour(depth, middle, reach):
     """Slice index to mask, from the mm between each pixel and the nearest outside of the tumour."""
     planes = {}
     for index in range(middle - reach, middle + reach + 1):
-        height = (index - middle) / (reach + 1)
+        # Blunter below than above, so that a volume upside down is another one.
+        height = abs(index - middle) / (reach + (1 if index < middle else 0.4))
         peeled = depth.max() * (1 - np.sqrt(1 - height**2))
         # Every slice loses a layer of pixels, or the largest would not be the only one.
         plane = depth > (max(peeled, depth[depth > 0].min()) if height else 0)
