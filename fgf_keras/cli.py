@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -127,6 +128,50 @@ def preview(
     sheet.save(unfinished, format="PNG")
     unfinished.replace(path)
     _console.print(f"Contact sheet: {path}", soft_wrap=True)
+
+
+@app.command()
+@_reported
+def phantom(
+    dicom: Annotated[str, typer.Option(help="Folder to write into: new, or empty.")],
+    config: Annotated[str, typer.Option(help="YAML file.")] = "configs/phantom_dicom.yaml",
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key.sub=value, e.g. data.phantom.patients=50")
+    ] = None,
+    slices: Annotated[int, typer.Option(min=5, help="CT slices of a patient.")] = 7,
+    slice_mm: Annotated[float, typer.Option(min=0.1, help="mm between slices.")] = 3.0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores where not given.")] = None,
+):
+    """Write the synthetic cohort as CT, RTSTRUCT, SEG and tables: to try DICOM without a download."""
+    settings = load_config(config, overrides or ())
+    data = settings.data
+    if data.source != "dicom":
+        raise ConfigError(
+            f"data.source: {data.source!r} does not read DICOM, so it could not read what is written. "
+            "Take configs/phantom_dicom.yaml, or one like it."
+        )
+    from fgf_keras.data.phantom_dicom import write_phantom_dicom
+
+    written = write_phantom_dicom(
+        Path(dicom),
+        data.phantom,
+        size=data.size,
+        spacing=data.spacing,
+        seed=settings.seed,
+        slices=slices,
+        slice_mm=slice_mm,
+        n_jobs=jobs or os.cpu_count() or 1,
+    )
+    same = [key for key in overrides or () if not key.startswith("data.root=")]
+    if Path(dicom) != Path(data.root):
+        same.append(f"data.root={dicom}")
+    following = shlex.join(["fgf", "prepare", "--config", config, *same])
+    _console.print(
+        f"{written.summary()} Folder: {dicom}\nNext: {following}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command(name="inspect")

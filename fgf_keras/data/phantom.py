@@ -29,7 +29,7 @@ TISSUE, PLANES, TEXTURE = 0.035, 0.07, 0.022
 NOISE_HU, NOISE_PIXELS = 9.0, 0.6
 
 
-class _Canvas(NamedTuple):
+class Canvas(NamedTuple):
     """Pixel positions from the centre in mm, the shorter side in mm, and the filters of the random fields."""
 
     y: np.ndarray
@@ -37,6 +37,36 @@ class _Canvas(NamedTuple):
     side: float
     spacing: np.ndarray
     filters: np.ndarray
+
+
+class PhantomSlice(NamedTuple):
+    """One patient's slice on a canvas.
+
+    Attributes:
+        hu: (H, W) float64 Hounsfield units.
+        mask: (H, W) bool, the tumour, at least one pixel.
+        anatomy: (H, W) what `hu` would be without tumour and noise.
+        noise: (H, W) HU, mean 0; its left and right, and its upper and lower borders join.
+    """
+
+    hu: np.ndarray
+    mask: np.ndarray
+    anatomy: np.ndarray
+    noise: np.ndarray
+
+
+class PhantomLabels(NamedTuple):
+    """What the law gives the patients of a cohort.
+
+    Attributes:
+        latents: (N, 4) the u_k, in the order of `LATENTS`.
+        labels: (N,) int64, 0 or 1.
+        intercept: b₀.
+    """
+
+    latents: np.ndarray
+    labels: np.ndarray
+    intercept: float
 
 
 def phantom_cohort(config: PhantomConfig, *, size: int, window, spacing, seed: int) -> Cohort:
@@ -59,25 +89,18 @@ def phantom_cohort(config: PhantomConfig, *, size: int, window, spacing, seed: i
     Raises:
         DataError: no draw of the labels holds both classes: the cohort is too small for its prevalence.
     """
-    canvas = _canvas(size, np.asarray(spacing, float))
+    canvas = phantom_canvas(size, spacing)
     n = config.patients
-    latents = np.empty((n, len(LATENTS)))
+    latents, labels, intercept = phantom_labels(config, seed)
     images = np.empty((n, size, size, 1), np.float32)
     masks = np.empty((n, size, size, 1), np.uint8)
     low, high = window
     for i in range(n):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, i)))
-        edge = ndtr(-LATENT_LIMIT)
-        latents[i] = ndtri(rng.uniform(edge, 1 - edge, len(LATENTS)))
-        hu, inside = _patient(rng, latents[i], canvas)
-        images[i, ..., 0] = np.clip((hu - low) / (high - low), 0, 1)
-        masks[i, ..., 0] = inside
-    coefficients = {name: float(getattr(config, name)) for name in LATENTS}
-    score = latents @ np.array([coefficients[name] for name in LATENTS])
-    intercept = _intercept(score, config.prevalence)
-    labels = _labels(expit(intercept + score), config.prevalence, seed)
+        patient = phantom_slice(i, canvas, seed)
+        images[i, ..., 0] = np.clip((patient.hu - low) / (high - low), 0, 1)
+        masks[i, ..., 0] = patient.mask
     return Cohort(
-        patient_id=np.array([f"phantom-{i + 1:04d}" for i in range(n)]),
+        patient_id=np.array([phantom_id(i) for i in range(n)]),
         images=images,
         masks=masks,
         labels=labels,
@@ -92,11 +115,62 @@ def phantom_cohort(config: PhantomConfig, *, size: int, window, spacing, seed: i
                 "prevalence": float(config.prevalence),
             },
             "counts": {"patients": n, "positive": int(labels.sum())},
-            "coefficients": coefficients,
+            "coefficients": _coefficients(config),
             "intercept": intercept,
             "latents": {name: latents[:, k].tolist() for k, name in enumerate(LATENTS)},
         },
     )
+
+
+def phantom_id(number: int) -> str:
+    """The patient's id; `number` counts from 0, ids from 1."""
+    return f"phantom-{number + 1:04d}"
+
+
+def phantom_labels(config: PhantomConfig, seed: int) -> PhantomLabels:
+    """Latents and labels of the cohort; no image is drawn.
+
+    Raises:
+        DataError: no draw of the labels holds both classes.
+    """
+    latents = np.array([_drawn(number, seed)[1] for number in range(config.patients)])
+    score = latents @ np.array(list(_coefficients(config).values()))
+    intercept = _intercept(score, config.prevalence)
+    return PhantomLabels(latents, _labels(expit(intercept + score), config.prevalence, seed), intercept)
+
+
+def phantom_canvas(size: int, spacing) -> Canvas:
+    """What all slices of `size` x `size` pixels share; `spacing` is mm between rows and between columns."""
+    spacing = np.asarray(spacing, float)
+    y = (np.arange(size)[:, None] - (size - 1) / 2) * spacing[0]
+    x = (np.arange(size)[None, :] - (size - 1) / 2) * spacing[1]
+    side = float(size * spacing.min())
+    fy = scipy.fft.fftfreq(size, spacing[0])[:, None]
+    fx = scipy.fft.rfftfreq(size, spacing[1])[None, :]
+    lengths = [side * TISSUE, side * PLANES, side * TEXTURE]
+    filters = [np.exp(-2 * (np.pi * length) ** 2 * (fy**2 + fx**2)) for length in lengths]
+    # Noise belongs to the detector and is as wide as a pixel, whatever the pixel measures.
+    filters.append(
+        np.exp(-2 * (np.pi * NOISE_PIXELS) ** 2 * ((fy * spacing[0]) ** 2 + (fx * spacing[1]) ** 2))
+    )
+    return Canvas(y, x, side, spacing, np.stack(filters))
+
+
+def phantom_slice(number: int, canvas: Canvas, seed: int) -> PhantomSlice:
+    """Draw the slice of one patient; `number` counts from 0."""
+    rng, latents = _drawn(number, seed)
+    return _patient(rng, latents, canvas)
+
+
+def _drawn(number, seed):
+    """A patient's own random numbers, and the latents, which are the first of them."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, number)))
+    edge = ndtr(-LATENT_LIMIT)
+    return rng, ndtri(rng.uniform(edge, 1 - edge, len(LATENTS)))
+
+
+def _coefficients(config):
+    return {name: float(getattr(config, name)) for name in LATENTS}
 
 
 def _intercept(score, prevalence):
@@ -120,21 +194,6 @@ def _labels(probability, prevalence, seed):
     )
 
 
-def _canvas(size, spacing):
-    y = (np.arange(size)[:, None] - (size - 1) / 2) * spacing[0]
-    x = (np.arange(size)[None, :] - (size - 1) / 2) * spacing[1]
-    side = float(size * spacing.min())
-    fy = scipy.fft.fftfreq(size, spacing[0])[:, None]
-    fx = scipy.fft.rfftfreq(size, spacing[1])[None, :]
-    lengths = [side * TISSUE, side * PLANES, side * TEXTURE]
-    filters = [np.exp(-2 * (np.pi * length) ** 2 * (fy**2 + fx**2)) for length in lengths]
-    # Noise belongs to the detector and is as wide as a pixel, whatever the pixel measures.
-    filters.append(
-        np.exp(-2 * (np.pi * NOISE_PIXELS) ** 2 * ((fy * spacing[0]) ** 2 + (fx * spacing[1]) ** 2))
-    )
-    return _Canvas(y, x, side, spacing, np.stack(filters))
-
-
 def _fields(rng, canvas):
     """Smooth random fields of mean 0 and variance 1 over the canvas, one a filter."""
     white = rng.standard_normal((len(canvas.filters), canvas.y.size, canvas.x.size))
@@ -144,7 +203,6 @@ def _fields(rng, canvas):
 
 
 def _patient(rng, latents, canvas):
-    """The slice in HU (H, W) and the tumour (H, W) of one patient."""
     brightness, extent, elongation, texture = latents
     mean_hu = 62 + 24 * brightness
     rms_radius = 0.093 * canvas.side * np.exp(0.16 * extent)
@@ -155,7 +213,8 @@ def _patient(rng, latents, canvas):
     distance, centre, reach = _tumour(rng, rms_radius, log_aspect, canvas)
     # At least one pixel, however thin the tumour is against the grid.
     inside = distance <= max(0.0, distance.min())
-    hu = _anatomy(rng, tissue, planes, centre, reach, canvas) + NOISE_HU * noise
+    anatomy = _anatomy(rng, tissue, planes, centre, reach, canvas)
+    hu = anatomy + NOISE_HU * noise
 
     pattern = pattern + 0.35 * noise
     pattern -= pattern[inside].mean()
@@ -163,7 +222,8 @@ def _patient(rng, latents, canvas):
     # A soft rim, outside the mask only, so that the mean inside stays the latent's.
     blend = np.exp(-0.5 * (np.maximum(distance, 0) / (0.7 * canvas.spacing.max())) ** 2)
     blend[inside] = 1
-    return hu + blend * (mean_hu + np.where(inside, pattern, 0) - hu), inside
+    hu = hu + blend * (mean_hu + np.where(inside, pattern, 0) - hu)
+    return PhantomSlice(hu, inside, anatomy, NOISE_HU * noise)
 
 
 def _tumour(rng, rms_radius, log_aspect, canvas):

@@ -1,0 +1,58 @@
+"""Polygons around the pixels of a mask, the inverse of `rasterise`."""
+
+import numpy as np
+
+# (row, column) that each heading goes: right, down, left, up. The next one is a turn to the right.
+STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+
+
+def outline(mask: np.ndarray) -> list[np.ndarray]:
+    """Trace the sides of pixels between inside and outside, with the inside on the right.
+
+    Every vertex is a corner of a pixel, half a pixel away from the nearest centres, so that `fill_polygons`
+    gives the mask back exactly and no rounding of coordinates can change it. Pieces and holes have polygons
+    of their own, and none meets itself: what touches at a corner only is apart.
+
+    Args:
+        mask: (rows, columns) bool.
+
+    Returns:
+        (N, 2) float64 (row, column) each, vertices where the direction changes; none for an empty mask.
+    """
+    padded = np.pad(np.asarray(mask, bool), 1)
+    inside = padded[1:-1, 1:-1]
+    # The neighbour across each side of a pixel, and the corner that the side starts from, clockwise.
+    neighbours = (padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2])
+    corners = ((0, 0), (0, 1), (1, 1), (1, 0))
+    leaving = {}
+    for heading, (neighbour, corner) in enumerate(zip(neighbours, corners)):
+        for vertex in map(tuple, (np.argwhere(inside & ~neighbour) + corner).tolist()):
+            leaving.setdefault(vertex, []).append(heading)
+    # The first upper side that a polygon has left, row by row, always starts at a corner of it.
+    tops = sorted(vertex for vertex, headings in leaving.items() if 0 in headings)
+    polygons, traced = [], set()
+    for top in tops:
+        if top not in traced:
+            polygons += _trace(leaving, top, traced)
+    return [np.array(polygon, np.float64) - 0.5 for polygon in polygons]
+
+
+def _trace(leaving, start, traced):
+    """The border that has the upper side at `start`, cut where it meets itself; marks its upper sides."""
+    vertex, heading = start, 0
+    polygon, cut = [start], []
+    while True:
+        if heading == 0:
+            traced.add(vertex)
+        vertex = (vertex[0] + STEPS[heading][0], vertex[1] + STEPS[heading][1])
+        right = (heading + 1) % 4
+        ahead = right if right in leaving[vertex] else leaving[vertex][0]
+        if vertex == start and ahead == 0:
+            return [polygon, *cut]
+        if len(leaving[vertex]) > 1 and vertex in polygon:
+            first = polygon.index(vertex)
+            cut.append(polygon[first:])
+            del polygon[first + 1 :]
+        elif ahead != heading:
+            polygon.append(vertex)
+        heading = ahead
