@@ -32,14 +32,14 @@ from fgf_keras.data.dicom.patient import dicom_patients
 CONFIG = Path(__file__).parent.parent / "configs" / "phantom_dicom.yaml"
 
 
-def configuration(root, out, size):
-    return load_config(CONFIG, [f"data.root={root}", f"data.out={out}", f"data.size={size}"])
+def configuration(root, out, size, more=()):
+    return load_config(CONFIG, [f"data.root={root}", f"data.out={out}", f"data.size={size}", *more])
 
 
 def ours(patient_folder, root, size):
-    data = configuration(root, "-", size).data
-    patients, _ = dicom_patients(data.model_copy(update={"root": str(patient_folder)}))
-    return patients[0].read()
+    words = [f"data.roi.table.file={root / 'regions.xlsx'}"]
+    (patient,), _ = dicom_patients(configuration(patient_folder, "unused", size, words).data)
+    return patient.read()
 
 
 def simpleitk(images, index):
@@ -165,7 +165,7 @@ def main():
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "dicom")
-        config = configuration(root, "-", arguments.size)
+        config = configuration(root, "unused", arguments.size)
         phantom = config.data.phantom.model_copy(update={"patients": arguments.cohort})
         written, seconds = _timed(
             lambda: write_phantom_dicom(
