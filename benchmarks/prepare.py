@@ -1,89 +1,207 @@
-"""From a DICOM study to the slice: against SimpleITK and dcmrtstruct2nii reading the whole series, and a whole cohort.
+"""From a DICOM study to the slice: against readers of the whole series, and a whole cohort.
 
-Phantom patients are written first. Each reader gets the same patients in turn, one process and one thread each, files
-in the cache of the system for all. SimpleITK only reads the series and takes the slice: it has no contours, so its mask
-costs nothing here. Then `fgf prepare` runs over the cohort on all cores, and over a third of it, for its memory.
+Phantom patients are written first. Every reader gets the same patients in turn, one process each, the files
+in the system's cache for all. SimpleITK only reads the series and takes the slice: contours cost it nothing
+here. dcmrtstruct2nii, where --peer names the Python of an environment that has it (see
+requirements-peers.txt), makes volume and mask of which the slice is taken. Then `fgf prepare` runs over the
+cohort on all cores, and over a third of it, to show what memory does with the number of patients.
 
     python benchmarks/prepare.py [--patients 10] [--cohort 90] [--slices 60] [--size 512] [--peer PYTHON]
 """
 
+import argparse
 import json
+import os
+import shutil
 import statistics
 import subprocess
+import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import SimpleITK as sitk
+from fgf_keras.data.phantom_dicom import write_phantom_dicom
 
-from fgf_keras.config import parse_config
+from fgf_keras.config import load_config
 from fgf_keras.data.dicom.patient import dicom_patients
 
-REGION = "GTV primary"
+CONFIG = Path(__file__).parent.parent / "configs" / "phantom_dicom.yaml"
 
 
 def configuration(root, out, size):
-    roi = {"names": [REGION], "objects": ["rtstruct"]}
-    keys = {"labels_file": "clinical.xlsx", "id_column": "Patient #", "label_column": "Distant"}
-    return parse_config(
-        {"data": {"source": "dicom", "root": str(root), "out": str(out), "size": size, "roi": roi, **keys}}
-    )
+    return load_config(CONFIG, [f"data.root={root}", f"data.out={out}", f"data.size={size}"])
 
 
-def ours(folder, size):
-    (patient,), _ = dicom_patients(configuration(folder, "-", size).data)
-    return patient.read()
+def ours(patient_folder, root, size):
+    data = configuration(root, "-", size).data
+    patients, _ = dicom_patients(data.model_copy(update={"root": str(patient_folder)}))
+    return patients[0].read()
 
 
 def simpleitk(images, index):
     reader = sitk.ImageSeriesReader()
-    names = max(
-        (reader.GetGDCMSeriesFileNames(str(images), uid) for uid in reader.GetGDCMSeriesIDs(str(images))),
-        key=len,
-    )
-    reader.SetFileNames(names)
+    uids = reader.GetGDCMSeriesIDs(str(images))
+    files = max((reader.GetGDCMSeriesFileNames(str(images), uid) for uid in uids), key=len)
+    reader.SetFileNames(files)
     return sitk.GetArrayFromImage(reader.Execute())[index]
 
 
-def timed(function, *arguments):
+class Peer:
+    """dcmrtstruct2nii in a process that stays, so that its start is not counted."""
+
+    def __init__(self, python):
+        worker = [python, "-W", "ignore", str(Path(__file__).with_name("prepare_peer.py"))]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(worker, text=True, **pipes)
+
+    def convert(self, **job):
+        """Seconds, and pixels inside the mask."""
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+def compare(root, count, size, peer):
+    """Median seconds a patient of each reader, and how many pixels the peer's masks have too many."""
+    times = {"fgf_keras": [], "simpleitk_whole_series": []} | ({"dcmrtstruct2nii": []} if peer else {})
+    excess = []
+    folders = sorted(p for p in root.iterdir() if p.is_dir())[:count]
+    for counted in (False, True):
+        for folder in folders:
+            found, seconds = _timed(ours, folder, root, size)
+            sources = {path: _modality(path) for path in folder.rglob("*.dcm")}
+            images = next(path for path, modality in sources.items() if modality == "CT").parent
+            pixels, seconds_itk = _timed(simpleitk, images, found.index)
+            # Head first or feet first: SimpleITK counts slices along the patient, we along the normal.
+            same = np.array_equal(pixels, found.hu) or np.array_equal(
+                simpleitk(images, -1 - found.index), found.hu
+            )
+            assert same, "the readers disagree about the pixels"
+            row = {"fgf_keras": seconds, "simpleitk_whole_series": seconds_itk}
+            if peer:
+                structures = next(path for path, modality in sources.items() if modality == "RTSTRUCT")
+                answer = peer.convert(
+                    images=str(images),
+                    structures=str(structures),
+                    region=found.roi_names[0],
+                    index=found.index,
+                )
+                row["dcmrtstruct2nii"] = answer["seconds"]
+                excess.append(answer["pixels"] / int(found.mask.sum()) - 1)
+            if counted:
+                for name, seconds in row.items():
+                    times[name].append(seconds)
+    return {name: statistics.median(values) for name, values in times.items()}, excess
+
+
+def _timed(function, *arguments):
     begun = time.perf_counter()
     result = function(*arguments)
-    return time.perf_counter() - begun, result
+    return result, time.perf_counter() - begun
 
 
-def compare(folders, size, peer):
-    rows = {"fgf_keras": [], "simpleitk_whole_series": []}
-    if peer:
-        rows["dcmrtstruct2nii"] = []
-        worker = subprocess.Popen(
-            [peer, "-W", "ignore", str(Path(__file__).with_name("prepare_peer.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
+def _modality(path):
+    import pydicom
+
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).Modality
+
+
+def whole_cohort(root, out, size, limit):
+    """Seconds and the greatest memory (MB) of `fgf prepare` with all its processes, on the first patients."""
+    source = Path(out).with_name("part")
+    source.mkdir()
+    for path in sorted(root.iterdir()):
+        if path.is_file() or int(path.name[-4:]) <= limit:
+            (source / path.name).symlink_to(path)
+    words = [f"data.root={source}", f"data.out={out}", f"data.size={size}"]
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fgf_keras", "prepare", "--config", str(CONFIG), *words],
+        stdout=subprocess.DEVNULL,
+    )
+    peak = 0
+    watched = threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not watched.wait(0.05):
+            peak = max(peak, _memory(process.pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    code = process.wait()
+    seconds = time.perf_counter() - begun
+    watched.set()
+    thread.join()
+    assert code == 0
+    return seconds, peak / 1e6
+
+
+def _memory(pid):
+    total = 0
+    try:
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            # Shared pages are counted once: proportional set size.
+            total += process.memory_full_info().pss
+    except psutil.Error:
+        pass
+    return total
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--patients", type=int, default=10, help="that the readers are compared on")
+    parser.add_argument("--cohort", type=int, default=90, help="patients of the whole cohort")
+    parser.add_argument("--slices", type=int, default=60)
+    parser.add_argument("--size", type=int, default=512, help="rows and columns")
+    parser.add_argument("--peer", help="Python of the environment with dcmrtstruct2nii")
+    arguments = parser.parse_args()
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "dicom")
+        config = configuration(root, "-", arguments.size)
+        phantom = config.data.phantom.model_copy(update={"patients": arguments.cohort})
+        written, seconds = _timed(
+            lambda: write_phantom_dicom(
+                root,
+                phantom,
+                size=arguments.size,
+                spacing=config.data.spacing,
+                seed=config.seed,
+                slices=arguments.slices,
+                objects=["rtstruct"],
+                n_jobs=os.cpu_count(),
+            )
         )
-    excess = []
-    for round_ in range(2):  # the first one warms up
-        for folder in folders:
-            seconds, found = timed(ours, folder, size)
-            rows["fgf_keras"].append(seconds)
-            images, structures = parts(folder)
-            seconds, pixels = timed(simpleitk, images, found.index)
-            rows["simpleitk_whole_series"].append(seconds)
-            assert np.array_equal(pixels, found.hu), "the readers disagree on the pixels"
-            if peer:
-                job = {
-                    "images": str(images),
-                    "structures": str(structures),
-                    "region": REGION,
-                    "index": found.index,
-                }
-                worker.stdin.write(json.dumps(job) + "\n")
-                worker.stdin.flush()
-                answer = json.loads(worker.stdout.readline())
-                rows["dcmrtstruct2nii"].append(answer["seconds"])
-                excess.append(answer["pixels"] / int(found.mask.sum()) - 1)
-        if round_ == 0:
-            for times in rows.values():
-                times.clear()
-    return {name: statistics.median(times) for name, times in rows.items()}, excess
+        print(
+            f"{written.patients} patients of {arguments.slices}x{arguments.size}x{arguments.size}, ", end=""
+        )
+        print(f"{written.bytes / 1e9:.1f} GB, written in {seconds:.0f} s; {os.cpu_count()} cores\n")
+        peer = Peer(arguments.peer) if arguments.peer else None
+        medians, excess = compare(root, arguments.patients, arguments.size, peer)
+        for name, median in medians.items():
+            rows[name] = {"median_s": median, "ratio": median / medians["fgf_keras"]}
+            print(f"{name:26}{1e3 * median:10.1f} ms a patient{rows[name]['ratio']:10.1f} x")
+        if excess:
+            print(f"{'':26}its masks are {100 * statistics.median(excess):+.1f} % in area (median)")
+        for count in (arguments.cohort // 3, arguments.cohort):
+            seconds, memory = whole_cohort(root, Path(folder, f"out{count}"), arguments.size, limit=count)
+            rows[f"prepare_{count}"] = {
+                "total_s": seconds,
+                "patients_a_s": count / seconds,
+                "peak_mb": memory,
+            }
+            print(f"fgf prepare, {count:4} patients{seconds:12.1f} s in all{memory:12.0f} MB at most")
+            shutil.rmtree(Path(folder, "part"))
+    print()
+    print(json.dumps({name: {k: round(v, 4) for k, v in row.items()} for name, row in rows.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """The peer of benchmarks/prepare.py: runs in the environment that has dcmrtstruct2nii.
 
-Reads one JSON line a patient, {"images": folder, "structures": file, "region": name, "index": slice}, and answers with
-one: seconds and the pixels inside the mask of that slice.
+Reads one JSON line a patient, {"images": folder, "structures": file, "region": name, "index": slice}, and
+answers with one: seconds and the pixels inside the mask of that slice.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 with contextlib.redirect_stdout(io.StringIO()):
     import SimpleITK as sitk
@@ -20,10 +21,10 @@ def convert(job):
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         dcmrtstruct2nii(job["structures"], job["images"], folder, structures=[job["region"]], gzip=False)
-        name = job["region"].replace(" ", "-")
-        mask = sitk.GetArrayFromImage(sitk.ReadImage(f"{folder}/mask_{name}.nii"))[job["index"]]
+        (mask,) = Path(folder).glob("mask_*")
+        pixels = sitk.GetArrayFromImage(sitk.ReadImage(mask))[job["index"]] > 0
         sitk.GetArrayFromImage(sitk.ReadImage(f"{folder}/image.nii"))[job["index"]]
-    return {"seconds": time.perf_counter() - begun, "pixels": int((mask > 0).sum())}
+    return {"seconds": time.perf_counter() - begun, "pixels": int(pixels.sum())}
 
 
 for line in sys.stdin:

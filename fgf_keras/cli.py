@@ -236,6 +236,10 @@ def run_training(config: Config) -> RunFolder:
 
     configure_compute(config.compute)
     cohort = load_cohort(config)
+    if config.data.source in PREPARED_FROM:
+        rejected = sum(cohort.provenance["counts"]["rejected"].values())
+        left_out = f"; {rejected} patients and files left out, see rejected.csv there" if rejected else ""
+        _console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True)
     splits = stratified_splits(cohort, config.data.splits, seed=config.seed)
     # What cannot be built stops here, not after the first arm.
     build_model(config, cohort.images.shape[1:], cohort.class_count)

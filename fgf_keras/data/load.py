@@ -34,6 +34,22 @@ def load_cohort(config: Config) -> Cohort:
     return prepared_cohort(Path(data.root), data)
 
 
+def pixel_spacing(data: DataConfig) -> list[float] | None:
+    """(y, x) mm of the slices that a configuration gives; None where every patient keeps its own.
+
+    Raises:
+        DataError: a folder of prepared slices that cannot be read.
+    """
+    spacing_mm = data.spacing_mm
+    if data.source == "prepared":
+        from fgf_keras.data.store import SliceStore
+
+        spacing_mm = SliceStore.reading(Path(data.root)).settings["spacing_mm"]
+    elif data.source not in PREPARED_FROM:
+        return data.spacing
+    return None if spacing_mm is None else [spacing_mm, spacing_mm]
+
+
 def _prepare_once(data: DataConfig):
     from fgf_keras.data.prepare import is_prepared, prepare
 

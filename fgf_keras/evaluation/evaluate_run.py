@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from fgf_keras.config import Config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.load import load_cohort, pixel_spacing
 from fgf_keras.data.splits import load_splits
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.evaluation.evaluate import Evaluation, evaluate
@@ -12,7 +12,9 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run_folder import RunFolder, read_json
 
 # Keys of the section `data` that say what form images have, with their units.
-_FORM = {"window": "HU", "spacing": "mm", "size": "px"}
+_FORM = {"window": "HU", "size": "px"}
+# As well; which of them counts depends on the source.
+_SPACING = ("spacing", "spacing_mm")
 
 
 def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=None) -> Evaluation:
@@ -70,7 +72,9 @@ def load_model(folder: RunFolder) -> AlignmentModel:
 
 def _as_trained(own, external):
     """What the other configuration does not say about the form of images is as in training."""
-    unsaid = {key: getattr(own, key) for key in _FORM if key not in external.data.model_fields_set}
+    unsaid = {
+        key: getattr(own, key) for key in (*_FORM, *_SPACING) if key not in external.data.model_fields_set
+    }
     return external.model_copy(update={"data": external.data.model_copy(update=unsaid)})
 
 
@@ -82,3 +86,13 @@ def _check_comparable(own, other):
                 f"{getattr(other, key)} {unit}: its scores would mean nothing. "
                 f"Prepare the cohort alike and set data.{key}."
             )
+    trained, given = pixel_spacing(own), pixel_spacing(other)
+    if trained != given:
+        raise DataError(
+            f"The model was trained on slices of {_told(trained)}, the external cohort has {_told(given)}: "
+            "its scores would mean nothing. Prepare the cohort alike: set data.spacing or data.spacing_mm."
+        )
+
+
+def _told(spacing):
+    return "each patient's own pixel spacing" if spacing is None else f"{spacing} mm pixel spacing"

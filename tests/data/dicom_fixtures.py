@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
 from pydicom.valuerep import DS
 
 CT, RTSTRUCT, SEG = (
@@ -169,6 +170,49 @@ class Stack:
             setattr(ds, keyword, value)
         ds.save_as(path)
         return path
+
+
+def write_as(dataset, path, syntax):
+    """Write a dataset in another transfer syntax; compressed ones hold the same pixels."""
+    if syntax == RLELossless:
+        dataset.compress(syntax)
+    elif syntax.is_encapsulated:
+        dataset.save_as(path)
+        # gdcm also changes other elements: only its pixels are taken.
+        dataset.PixelData = _compressed(path, syntax)
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax.is_encapsulated:
+        dataset.save_as(path)
+        return path
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if (
+        syntax == ExplicitVRBigEndian
+        and "PixelData" in dataset
+        and dataset.get("BitsAllocated") not in (1, 8)
+    ):
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    # pydicom refuses to change the byte order of what it has read, unless it knows both.
+    dataset.set_original_encoding(implicit, little)
+    dataset.save_as(path, implicit_vr=implicit, little_endian=little)
+    return path
+
+
+def _compressed(path, syntax):
+    import gdcm
+
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return dcmread(path).PixelData
 
 
 def ds_list(values):

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from dicom_fixtures import L_SHAPE, Stack
 
+from fgf_keras.data.dicom import contents
 from fgf_keras.data.dicom.index import index_folder
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.errors import DataError
@@ -45,6 +47,53 @@ def test_the_order_depends_on_the_files_alone(folder):
     first = index_folder(root)
     assert [e.files for e in first.series] == [e.files for e in index_folder(root).series]
     assert all(e.files == sorted(e.files) for e in first.series)
+
+
+def test_the_number_of_processes_changes_nothing(folder, monkeypatch):
+    root, one, _ = folder
+    (root / "a" / "zero.dcm").touch()
+    one.dataset(0, SOPInstanceUID="1.2.3", PixelSpacing=None).save_as(root / "no_spacing.dcm")
+    serial = index_folder(root)
+    monkeypatch.setattr(contents, "PARALLEL_FROM", 1)
+    monkeypatch.setattr(contents, "BATCH", 3)
+    parallel = index_folder(root, n_jobs=2)
+    assert parallel.rejected == serial.rejected
+    assert len(serial.rejected) == 2
+    assert parallel.studies().keys() == serial.studies().keys()
+    for ours, theirs in zip(parallel.studies().values(), serial.studies().values()):
+        assert [_plain(entry) for entry in ours] == [_plain(entry) for entry in theirs]
+
+
+def _plain(entry):
+    """All that an entry holds in a form that can be compared."""
+    fields = asdict(entry)
+    for header in fields["headers"]:
+        header.update({k: v.tolist() for k, v in header.items() if isinstance(v, np.ndarray)})
+    return fields
+
+
+def test_files_carry_what_a_fingerprint_needs(folder):
+    root, one, _ = folder
+    entry = next(e for e in index_folder(root).series if e.series_uid == one.series)
+    assert [uid for uid, _ in entry.instances] == [h.sop_uid for h in entry.headers]
+    assert [size for _, size in entry.instances] == [path.stat().st_size for path in entry.files]
+    one.dataset(1, RescaleIntercept="0").save_as(root / "y")
+    entry = next(e for e in index_folder(root).series if e.series_uid == one.series)
+    assert one.sops[1] not in dict(entry.instances)
+    assert len(entry.instances) == len(entry.files) == 4
+
+
+def test_the_description_of_a_series_is_kept_but_not_shown(tmp_path):
+    described = {i: {"SeriesDescription": f"Thorax {i}"} for i in (0, 4)}
+    described[2] = {"SpecificCharacterSet": "ISO_IR 192", "SeriesDescription": "Käfig"}
+    stack = Stack().write(tmp_path, described)
+    (entry,) = index_folder(tmp_path).series
+    # The names of the files sort the other way round.
+    assert entry.description == "Thorax 4"
+    assert "Thorax" not in repr(entry)
+    stack.files[4].unlink()
+    (entry,) = index_folder(tmp_path).series
+    assert entry.description == ""
 
 
 def test_files_that_cannot_be_used_are_listed_and_stop_nothing(folder):

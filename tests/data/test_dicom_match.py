@@ -181,12 +181,12 @@ def test_a_structure_set_that_contradicts_itself_is_not_passed_over(stack, tmp_p
     assert "Two regions have the ROINumber 1" in read(tmp_path).reason
 
 
-def test_a_structure_set_that_is_cut_short_is_listed(stack, tmp_path):
+def test_a_structure_set_that_is_cut_short_is_listed_and_not_passed_over(stack, tmp_path):
     stack.structure_set(tmp_path / "a", [(1, "GTV", contours(stack))])
     broken = stack.structure_set(tmp_path / "b", [(1, "GTV", contours(stack, SQUARE))])
     broken.write_bytes(broken.read_bytes()[:-30])
     patients, rejected = dicom_patients(data(tmp_path))
-    assert patients[0].read().mask.sum() == l_mask((12, 16)).sum()
+    assert "1 RTSTRUCT files of the patient cannot be used" in patients[0].read().reason
     assert [(r.patient_id, r.stage) for r in rejected] == [("P-1", "file")]
 
 

@@ -5,9 +5,8 @@ import pickle
 import numpy as np
 import pytest
 from dicom_fixtures import ORIENTATIONS, Stack, ds_list
-from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
+from pydicom.uid import generate_uid
 
-from fgf_keras.data.dicom import pixels
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import read_series
 
@@ -177,23 +176,6 @@ def test_values_that_are_no_hounsfield_units_are_refused(tmp_path, kind, changes
     with pytest.raises(DicomError) as caught:
         series.read_hu(1)
     assert caught.value.kind == kind
-
-
-def test_compressed_pixels_are_decoded(tmp_path):
-    stack = Stack().write(tmp_path)
-    dataset = stack.dataset(0)
-    dataset.compress(RLELossless)
-    dataset.save_as(stack.files[0])
-    np.testing.assert_array_equal(read_series(stack.files).read_hu(0), stack.stored[0] - 1024)
-
-
-def test_a_missing_decoder_is_named_with_its_package(monkeypatch):
-    class NoDecoder:
-        is_available = False
-
-    monkeypatch.setattr(pixels, "get_decoder", lambda syntax: NoDecoder())
-    with pytest.raises(DicomError, match=r"JPEG 2000.*Install one with pip: pylibjpeg-openjpeg"):
-        pixels._check_decoder(JPEG2000Lossless)
 
 
 def test_pixels_cut_short_are_noticed_without_decoding(tmp_path):

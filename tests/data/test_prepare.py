@@ -171,7 +171,7 @@ def test_what_is_wrong_is_listed_and_stops_nothing(tmp_path):
     write_labels(root, 6, "P-100;1\n")  # no row for P-006, no files for P-100
     (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("P-005;1", "P-005;"))
     slices = sorted((root / "ct1").iterdir())
-    slices[1].write_bytes(slices[1].read_bytes()[:500])  # truncated pixels
+    slices[1].write_bytes(slices[1].read_bytes()[:-9])  # truncated pixels
     (root / "rs2.dcm").unlink()
     (root / "empty.dcm").write_bytes(b"")
     (root / "letter").write_text("dear colleague")

@@ -21,3 +21,12 @@ def test_what_it_says_must_be_as_in_training(said):
     other = _as_trained(TRAINED, parse_config({"data": said}))
     with pytest.raises(DataError, match=next(iter(said))):
         _check_comparable(TRAINED, other.data)
+
+
+def test_spacing_is_compared_across_sources():
+    dicom = {"source": "dicom", "root": "r", "out": "o", "roi": {"names": ["gtv"]}}
+    resampled = _as_trained(TRAINED, parse_config({"data": dicom | {"spacing_mm": 0.5}}))
+    _check_comparable(TRAINED, resampled.data)
+    _check_comparable(resampled.data, _as_trained(resampled.data, parse_config({"data": dicom})).data)
+    with pytest.raises(DataError, match="each patient's own pixel spacing"):
+        _check_comparable(TRAINED, _as_trained(TRAINED, parse_config({"data": dicom})).data)

@@ -1,11 +1,13 @@
 """Opening one DICOM file: what may be wrong with it is said, what is odd about it is counted."""
 
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -13,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from fgf_keras.data.dicom.plain import plain_header
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.structure import check_structure
 
@@ -24,14 +27,16 @@ class OpenedFile:
     """What one file holds.
 
     Attributes:
-        dataset: its elements; those that were asked for, or all.
+        dataset: its elements by keyword; those that were asked for, or all.
         transfer_syntax: how it is encoded.
+        size: bytes.
         pixel_bytes: bytes from the pixel data to the end of the file; 0 where there are none, None where
             that cannot be told without reading (deflated files).
     """
 
-    dataset: Dataset
+    dataset: Dataset | Mapping[str, Any]
     transfer_syntax: UID
+    size: int
     pixel_bytes: int | None
 
 
@@ -50,16 +55,27 @@ def open_header(path: Path, tags: list[str]) -> OpenedFile:
         DicomError: `empty`, `not_dicom`, `unreadable` or `truncated`.
     """
     with refusing(path), open(path, "rb") as stream:
-        size = _size(stream)
-        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
-        syntax = _transfer_syntax(dataset)
-        if syntax == DeflatedExplicitVRLittleEndian:
-            return OpenedFile(dataset, syntax, None)
-        # pydicom stops right before the pixel data, or behind what the lengths of a cut file promise.
-        left = size - stream.tell()
-        if left < 0:
-            raise DicomError("truncated", "The file ends inside its header.", AGAIN)
-        return OpenedFile(dataset, syntax, left)
+        size = os.fstat(stream.fileno()).st_size
+        _check_size(size)
+        plain = plain_header(stream, size, tags)
+        if plain is None:
+            stream.seek(0)
+            return header_by_pydicom(stream, size, tags)
+        elements, syntax, behind = plain
+        return OpenedFile(elements, syntax, size, size - behind)
+
+
+def header_by_pydicom(stream: BinaryIO, size: int, tags: list[str]) -> OpenedFile:
+    """What `open_header` gives, of any file that pydicom can read; a damaged one raises anything."""
+    dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
+    syntax = _transfer_syntax(dataset)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return OpenedFile(dataset, syntax, size, None)
+    # pydicom stops right before the pixel data, or behind what the lengths of a cut file promise.
+    left = size - stream.tell()
+    if left < 0:
+        raise DicomError("truncated", "The file ends inside its header.", AGAIN)
+    return OpenedFile(dataset, syntax, size, left)
 
 
 def open_whole(path: Path) -> OpenedFile:
@@ -70,12 +86,12 @@ def open_whole(path: Path) -> OpenedFile:
     """
     with refusing(path):
         data = Path(path).read_bytes()
-        _size(BytesIO(data))
+        _check_size(len(data))
         dataset = pydicom.dcmread(BytesIO(data))
         syntax = _transfer_syntax(dataset)
         if syntax != DeflatedExplicitVRLittleEndian:  # decompression itself notices a missing end
             check_structure(data, implicit=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
-        return OpenedFile(dataset, syntax, None)
+        return OpenedFile(dataset, syntax, len(data), None)
 
 
 @contextmanager
@@ -109,13 +125,25 @@ def refusing(path: Path):
         ) from error
 
 
-def text(dataset: Dataset, keyword: str) -> str | None:
+def text(dataset: Dataset | Mapping, keyword: str) -> str | None:
     """An identifier or code as text without blanks around it; None where it is absent or empty."""
     value = _value(dataset, keyword)
     return str(value).strip() or None if value is not None else None
 
 
-def required_text(dataset: Dataset, keyword: str) -> str:
+def texts(dataset: Dataset | Mapping, keyword: str) -> list[str]:
+    """All values of an element of several codes, without blanks around them; none where it is absent.
+
+    Raises:
+        DicomError: `bad_tag`.
+    """
+    value = _value(dataset, keyword)
+    if value is None:
+        return []
+    return [str(one).strip() for one in ([value] if isinstance(value, str) else value)]
+
+
+def required_text(dataset: Dataset | Mapping, keyword: str) -> str:
     """An identifier that must be there.
 
     Raises:
@@ -127,7 +155,7 @@ def required_text(dataset: Dataset, keyword: str) -> str:
     return value
 
 
-def numbers(dataset: Dataset, keyword: str, count: int) -> np.ndarray:
+def numbers(dataset: Dataset | Mapping, keyword: str, count: int) -> np.ndarray:
     """(count,) float64, finite.
 
     Raises:
@@ -145,7 +173,7 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> np.ndarray:
     return array
 
 
-def number(dataset: Dataset, keyword: str) -> float | None:
+def number(dataset: Dataset | Mapping, keyword: str) -> float | None:
     """One finite number; None where the element is absent or empty.
 
     Raises:
@@ -154,12 +182,15 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     return None if _value(dataset, keyword) is None else float(numbers(dataset, keyword, 1)[0])
 
 
-def whole_number(dataset: Dataset, keyword: str) -> int:
+def whole_number(dataset: Dataset | Mapping, keyword: str) -> int:
     """One integer that must be there.
 
     Raises:
         DicomError: `missing_tag` or `bad_tag`.
     """
+    value = _value(dataset, keyword)
+    if type(value) is int:
+        return value
     value = numbers(dataset, keyword, 1)[0]
     if value != int(value):
         raise _bad(keyword, "must hold an integer")
@@ -184,12 +215,9 @@ def _bad(keyword, what):
     return DicomError("bad_tag", f"{keyword} {what}.", AGAIN)
 
 
-def _size(stream):
-    size = stream.seek(0, 2)
-    stream.seek(0)
+def _check_size(size):
     if not size:
         raise DicomError("empty", "The file has zero bytes.", AGAIN)
-    return size
 
 
 def _transfer_syntax(dataset):

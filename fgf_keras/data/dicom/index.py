@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fgf_keras.data.dicom.files import odd_values, open_header, required_text, text
+from fgf_keras.data.dicom.acquisitions import split_acquisitions
+from fgf_keras.data.dicom.contents import DamagedFile, read_contents
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import Series, stack_slices
-from fgf_keras.data.dicom.slice_header import TAGS, SliceHeader, slice_header
+from fgf_keras.data.dicom.slice_header import SliceHeader
 from fgf_keras.errors import DataError
-
-# The frames of reference that a structure set is drawn in stand in sequences.
-FRAME_TAGS = ["ReferencedFrameOfReferenceSequence", "StructureSetROISequence"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,10 @@ class SeriesEntry:
     Attributes:
         modality, patient_id, study_uid, series_uid: identity; `patient_id` and `study_uid` may be "".
         frame_of_reference_uids: of all its files, sorted; a structure set may be drawn in several.
+        description: SeriesDescription of the first of its files, "" where there is none. Free text, so it may
+            name a person: for choosing among series, never to be shown or written.
         files: in the order of their paths.
+        instances: SOPInstanceUID and bytes of each of `files`.
         headers: of the CT slices that can be placed, in the order of `files`.
         rejected: files of the series that are rejected, copies aside.
     """
@@ -51,16 +52,36 @@ class SeriesEntry:
     study_uid: str
     series_uid: str
     frame_of_reference_uids: tuple[str, ...] = ()
+    description: str = field(default="", repr=False)
     files: list[Path] = field(default_factory=list)
+    instances: list[tuple[str, int]] = field(default_factory=list)
     headers: list[SliceHeader] = field(default_factory=list)
     rejected: int = 0
 
+    @property
+    def localizers(self) -> int:
+        """Slices that say they are scout views; `stacks` leaves them out where they stand in the way."""
+        return sum(header.localizer for header in self.headers)
+
     def stack(self) -> Series:
-        """The CT series, without reading headers again.
+        """All of it as one CT series, without reading headers again.
 
         Raises:
             DicomError: `incomplete_series` where some of its files are rejected, or as `stack_slices`.
         """
+        self._check_complete()
+        return stack_slices(self.headers)
+
+    def stacks(self) -> list[Series]:
+        """One stack for each acquisition in the series: one for most series.
+
+        Raises:
+            DicomError: `incomplete_series` where some of its files are rejected, or as `split_acquisitions`.
+        """
+        self._check_complete()
+        return [stack_slices(group) for group in split_acquisitions(self.headers)]
+
+    def _check_complete(self):
         if self.rejected:
             raise DicomError(
                 "incomplete_series",
@@ -68,7 +89,6 @@ class SeriesEntry:
                 "See the reasons in the list of rejected files.",
                 where=f"{self.modality} series {self.series_uid}",
             )
-        return stack_slices(self.headers)
 
 
 @dataclass(frozen=True)
@@ -97,12 +117,16 @@ class FolderIndex:
         return studies
 
 
-def index_folder(root: Path) -> FolderIndex:
+def index_folder(root: Path, *, n_jobs: int = 1) -> FolderIndex:
     """Read the header of every file below a folder; names and layout mean nothing, links are followed once.
 
     The order of everything depends on the files alone. A file that cannot be read is listed and stops
     nothing. Two files with one SOPInstanceUID: copies count once; if their bytes differ both are rejected,
     because nothing says which one is right.
+
+    Args:
+        root: the folder.
+        n_jobs: processes that read headers, -1 for one a core; folders of few files are read by this one.
 
     Raises:
         DataError: the folder does not exist.
@@ -112,9 +136,11 @@ def index_folder(root: Path) -> FolderIndex:
         raise DataError(
             f"The folder {str(root)!r} does not exist. Let data.root name the folder with DICOM files."
         )
+    found = list(_walk(root))
+    contents = read_contents([path for path, problem in found if problem is None], n_jobs)
     gathering = _Gathering(root)
-    for path, problem in _walk(root):
-        gathering.add(path, problem)
+    for path, problem in found:
+        gathering.add(path, DamagedFile(problem, None) if problem else next(contents))
     return gathering.result()
 
 
@@ -125,34 +151,31 @@ class _Gathering:
         self.rejected = []
         self.instances = {}
 
-    def add(self, path, problem):
-        if problem:
-            self._reject(path, problem)
+    def add(self, path, content):
+        if isinstance(content, DamagedFile):
+            if content.key:
+                self._entry(content.key).rejected += 1
+            self._reject(path, content.error, content.key and content.key[-1])
             return
-        try:
-            opened = open_header(path, TAGS + FRAME_TAGS)
-            with odd_values():
-                found = _identity(opened.dataset)
-        except DicomError as error:
-            self._reject(path, error)
+        entry = self._entry(content.key)
+        if not self._is_new(path, content.sop_uid, entry):
             return
-        key, sop_uid, frames = found
-        entry = self.entries.setdefault(key, SeriesEntry(*key))
-        if not self._is_new(path, sop_uid, entry):
+        if isinstance(content.header, DicomError):
+            entry.rejected += 1
+            self._reject(path, content.header, entry.series_uid)
             return
-        header = None
-        if entry.modality == "CT":
-            try:
-                header = slice_header(opened, path)
-            except DicomError as error:
-                entry.rejected += 1
-                self._reject(path, error, entry.series_uid)
-                return
-        self.instances[sop_uid] = (path, entry, header)
+        self.instances[content.sop_uid] = (path, entry, content.header)
+        if not entry.files:
+            entry.description = content.description
         entry.files.append(path)
-        entry.frame_of_reference_uids = tuple(sorted({*entry.frame_of_reference_uids, *frames}))
-        if header:
-            entry.headers.append(header)
+        entry.instances.append((content.sop_uid, content.size))
+        if not content.frames.issubset(entry.frame_of_reference_uids):
+            entry.frame_of_reference_uids = tuple(sorted({*entry.frame_of_reference_uids, *content.frames}))
+        if content.header:
+            entry.headers.append(content.header)
+
+    def _entry(self, key):
+        return self.entries.setdefault(key, SeriesEntry(*key))
 
     def _is_new(self, path, sop_uid, entry):
         if sop_uid not in self.instances:
@@ -169,7 +192,8 @@ class _Gathering:
         )
         if known:
             first, owner, header = known
-            owner.files.remove(first)
+            at = owner.files.index(first)
+            del owner.files[at], owner.instances[at]
             if header:
                 owner.headers.remove(header)
             owner.rejected += 1
@@ -201,22 +225,6 @@ class _Gathering:
 
 def _kind(entry):
     return "image" if entry.modality in {"CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "OT"} else "other"
-
-
-def _identity(dataset):
-    """(modality, patient, study, series), SOPInstanceUID and frames of reference of one file."""
-    key = (
-        required_text(dataset, "Modality"),
-        text(dataset, "PatientID") or "",
-        text(dataset, "StudyInstanceUID") or "",
-        required_text(dataset, "SeriesInstanceUID"),
-    )
-    frames = {text(dataset, "FrameOfReferenceUID")}
-    for item in dataset.get("ReferencedFrameOfReferenceSequence") or []:
-        frames.add(text(item, "FrameOfReferenceUID"))
-    for item in dataset.get("StructureSetROISequence") or []:
-        frames.add(text(item, "ReferencedFrameOfReferenceUID"))
-    return key, required_text(dataset, "SOPInstanceUID"), frames - {None}
 
 
 def _same_bytes(one, other):

@@ -12,6 +12,7 @@ from fgf_keras.data.dicom.patient import DicomPatient, group_patients
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segment_labels
+from fgf_keras.data.dicom.series import Series
 from fgf_keras.data.source_slice import RejectedPatient
 from fgf_keras.errors import ConfigError
 
@@ -84,9 +85,15 @@ def _series(entry: SeriesEntry):
     if entry.modality != "CT":
         return f"{len(entry.files)} files, not used"
     try:
-        series = entry.stack()
+        stacks = entry.stacks()
     except DicomError as error:
         return f"{len(entry.files)} files, refused: {error.reason}"
+    left_out = len(entry.headers) - sum(len(series.headers) for series in stacks)
+    scouts = [f"{left_out} scout views left out"] if left_out else []
+    return "; ".join([*(_stack(series) for series in stacks), *scouts])
+
+
+def _stack(series: Series):
     slices, rows, columns = series.shape
     spacing = " × ".join(f"{mm:.3g}" for mm in series.spacing)
     return f"{slices} slices of {rows} × {columns}, {spacing} mm"

@@ -103,6 +103,13 @@ def _preferred(objects, rule):
         entries = [entry for entry in objects if entry.modality == kind.upper()]
         if rule.series_description:
             entries = next(filter(None, (_described(entries, p) for p in rule.series_description)), [])
+        damaged = sum(entry.rejected for entry in entries)
+        if damaged:
+            raise DicomError(
+                "incomplete_object",
+                f"{damaged} {kind.upper()} files of the patient cannot be used; they may hold the region.",
+                "See the reasons in the list of rejected files; repair or remove them.",
+            )
         files[kind] = [path for entry in entries for path in entry.files]
     if not any(files.values()):
         there = ", ".join(f"{n} {m}" for m, n in sorted(Counter(e.modality for e in objects).items()))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pydicom
+from pydicom import uid
 from pydicom.pixels import get_decoder
 from scipy import ndimage
 
@@ -22,7 +23,13 @@ from fgf_keras.data.dicom.slice_header import SliceHeader
 PADDING_HU = -1024.0
 # A padding value in this range is also the value of some tissue.
 TISSUE_HU = (-1000.0, 3000.0)
-PACKAGES = "pylibjpeg-openjpeg (JPEG 2000), pyjpegls (JPEG-LS) and python-gdcm (JPEG lossless)"
+# What decodes a transfer syntax; all of them are in fgf-keras[dicom]. pydicom itself decodes RLE.
+PACKAGES = {
+    **dict.fromkeys(uid.JPEGTransferSyntaxes, "python-gdcm"),
+    **dict.fromkeys(uid.JPEGLSTransferSyntaxes, "pyjpegls"),
+    # The second is a plugin of the first and does nothing without it.
+    **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg pylibjpeg-openjpeg"),
+}
 
 
 def read_hu(header: SliceHeader) -> np.ndarray:
@@ -32,12 +39,13 @@ def read_hu(header: SliceHeader) -> np.ndarray:
     - Pixels that hold PixelPaddingValue (or lie between it and PixelPaddingRangeLimit) become -1024 HU. Where
       that value is also that of a tissue, only regions that touch the border of the image are padding.
     - Bits above BitsStored are not part of the value.
+    - Compressed pixels are decoded, also where the compression lost something: `SliceHeader.lossy` says so.
 
     Returns:
         (rows, columns) float32.
 
     Raises:
-        DicomError: `no_decoder` (the message names the packages), `not_hu`, `bad_pixels`, `changed`, or as
+        DicomError: `no_decoder` (the message names the package), `not_hu`, `bad_pixels`, `changed`, or as
             for a header.
     """
     path = header.path
@@ -79,7 +87,7 @@ def _check_decoder(syntax):
         raise DicomError(
             "no_decoder",
             f"No decoder for pixels compressed as {syntax.name} is installed.",
-            f"Install one with pip: {PACKAGES}.",
+            f"Run `pip install fgf-keras[dicom]`, or only `pip install {PACKAGES[syntax]}`.",
         )
 
 

@@ -1,0 +1,141 @@
+"""What the headers of many files say, read by one process or by several."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from sys import intern
+from typing import NamedTuple
+
+from joblib import Parallel, delayed
+from pydicom.filereader import read_partial
+
+from fgf_keras.data.dicom.files import OpenedFile, open_header, refusing, required_text, text
+from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.slice_header import TAGS, SliceHeader, slice_header
+
+# The frames of reference that a structure set is drawn in stand in sequences.
+FILE_TAGS = [
+    *TAGS,
+    "SeriesDescription",
+    "ReferencedFrameOfReferenceSequence",
+    "StructureSetROISequence",
+    "ReferencedFrameOfReferenceUID",
+]
+# The last of the elements that say whose a file is.
+SERIES_UID = 0x0020000E
+# Below this many files, starting processes takes longer than reading.
+PARALLEL_FROM = 10_000
+BATCH = 256
+
+
+class FileContent(NamedTuple):
+    """What the header of one file says.
+
+    Attributes:
+        key: modality, patient, study and series; patient and study may be "".
+        sop_uid: SOPInstanceUID.
+        size: bytes.
+        frames: FrameOfReferenceUIDs that it lies in or is drawn in.
+        description: SeriesDescription, "" where there is none that can be read.
+        header: of a CT slice, or why it cannot be placed; None for other modalities.
+    """
+
+    key: tuple[str, str, str, str]
+    sop_uid: str
+    size: int
+    frames: frozenset[str]
+    description: str
+    header: SliceHeader | DicomError | None
+
+
+class DamagedFile(NamedTuple):
+    """Why a file cannot be used, and its `FileContent.key` where at least that can be read."""
+
+    error: DicomError
+    key: tuple[str, str, str, str] | None
+
+
+def read_contents(paths: Sequence[Path], n_jobs: int = 1) -> Iterator[FileContent | DamagedFile]:
+    """What each file says, or why it cannot be used, in the order of the paths.
+
+    Args:
+        paths: regular files.
+        n_jobs: processes, -1 for one a core; fewer than PARALLEL_FROM files are read by this one.
+    """
+    if n_jobs == 1 or len(paths) < PARALLEL_FROM:
+        return map(read_content, paths)
+    batches = (paths[i : i + BATCH] for i in range(0, len(paths), BATCH))
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_read_batch)(b) for b in batches)
+    return chain.from_iterable(results)
+
+
+def _read_batch(paths):
+    return [read_content(path) for path in paths]
+
+
+def read_content(path: Path) -> FileContent | DamagedFile:
+    """What one file says, or why it cannot be used."""
+    try:
+        with refusing(path):
+            return file_content(open_header(path, FILE_TAGS), path)
+    except DicomError as error:
+        return DamagedFile(error, _salvaged_key(path))
+
+
+def _salvaged_key(path):
+    """The series of a file that is damaged further behind: that series is not whole."""
+    try:
+        with refusing(path), open(path, "rb") as stream:
+            return _key(read_partial(stream, lambda tag, vr, length: tag > SERIES_UID))
+    except DicomError:
+        return None
+
+
+def file_content(opened: OpenedFile, path: Path) -> FileContent:
+    """What a file says that is opened with FILE_TAGS.
+
+    Raises:
+        DicomError: `missing_tag` or `bad_tag` where its series cannot be told.
+    """
+    dataset = opened.dataset
+    key = _key(dataset)
+    return FileContent(
+        key=key,
+        frames=_frames(dataset),
+        sop_uid=required_text(dataset, "SOPInstanceUID"),
+        size=opened.size,
+        description=_description(dataset),
+        header=_header(opened, path) if key[0] == "CT" else None,
+    )
+
+
+def _key(dataset):
+    return (
+        required_text(dataset, "Modality"),
+        text(dataset, "PatientID") or "",
+        text(dataset, "StudyInstanceUID") or "",
+        required_text(dataset, "SeriesInstanceUID"),
+    )
+
+
+def _frames(dataset):
+    frames = {text(dataset, "FrameOfReferenceUID")}
+    for item in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+        frames.add(text(item, "FrameOfReferenceUID"))
+    for item in dataset.get("StructureSetROISequence") or []:
+        frames.add(text(item, "ReferencedFrameOfReferenceUID"))
+    return frozenset(frames - {None})
+
+
+def _description(dataset):
+    try:
+        return intern(text(dataset, "SeriesDescription") or "")
+    except DicomError:  # characters that cannot be read
+        return ""
+
+
+def _header(opened, path):
+    try:
+        return slice_header(opened, path)
+    except DicomError as error:
+        return error
