@@ -136,8 +136,8 @@ def _tumour(depth, middle, reach):
     """Slice index to mask, from the mm between each pixel and the nearest outside of the tumour."""
     planes = {}
     for index in range(middle - reach, middle + reach + 1):
-        # Blunter below than above, so that a volume upside down is another one.
-        height = abs(index - middle) / (reach + (1 if index < middle else 0.4))
+        # Narrower at the upper end, so that a volume upside down is another one.
+        height = abs(index - middle) / (reach + (1 if index < middle else 0.1))
         peeled = depth.max() * (1 - np.sqrt(1 - height**2))
         # Every slice loses a layer of pixels, or the largest would not be the only one.
         plane = depth > (max(peeled, depth[depth > 0].min()) if height else 0)
