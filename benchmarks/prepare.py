@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import SimpleITK as sitk
-from fgf_keras.data.phantom_dicom import write_phantom_dicom
 
 from fgf_keras.config import load_config
 from fgf_keras.data.dicom.patient import dicom_patients
+from fgf_keras.data.phantom_dicom import write_phantom_dicom
 
 CONFIG = Path(__file__).parent.parent / "configs" / "phantom_dicom.yaml"
 
