@@ -222,7 +222,7 @@ def test_two_sets_of_contours_for_one_region_are_refused(stack, tmp_path):
     path = edited(stack, tmp_path, lambda drawn: setattr(drawn, "ReferencedROINumber", 2))
     structures = read_structure_set(path)
     with pytest.raises(DicomError, match="two sets of contours"):
-        structures.roi(2)
+        _ = structures.roi(2).contours
 
 
 def test_two_regions_of_one_number_are_refused(stack, tmp_path):

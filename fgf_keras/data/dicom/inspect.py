@@ -116,7 +116,7 @@ def _regions(names, path, wanted):
 
 def _structure_set(path):
     rois = read_structure_set(path).rois
-    return {number: (roi.name, f" ({len(roi.contours)} contours)") for number, roi in rois.items()}
+    return {number: (roi.name, f" ({roi.contour_count} contours)") for number, roi in rois.items()}
 
 
 def _segments(path):

@@ -31,7 +31,7 @@ class MaskStack:
         """(slices,) int64, pixels inside on each slice."""
         areas = np.zeros(self.shape[0], np.int64)
         for index, plane in self.planes.items():
-            areas[index] = plane.sum()
+            areas[index] = np.count_nonzero(plane)
         return areas
 
     def __or__(self, other: "MaskStack") -> "MaskStack":

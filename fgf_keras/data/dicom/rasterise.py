@@ -44,10 +44,18 @@ def fill_polygons(contours: Sequence[np.ndarray], shape: tuple[int, int]) -> np.
     edge = np.repeat(np.arange(len(first)), count)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
     column = _first_columns_inside(starts[edge], ends[edge], row, columns)
-    toggles = np.bincount(row * (columns + 1) + column, minlength=rows * (columns + 1))
-    toggles = toggles.reshape(rows, columns + 1)[:, :columns].astype(np.uint8)
+    inside = np.zeros(shape, bool)
+    if not len(row):
+        return inside
+    # Nothing is inside beyond the outermost crossings: a contour is small against the image.
+    (top, left), (bottom, right) = (row.min(), column.min()), (row.max() + 1, column.max() + 1)
+    width = right - left
+    toggles = np.bincount((row - top) * width + column - left, minlength=(bottom - top) * width)
     # Wrapping at 256 keeps the parity.
-    return (np.cumsum(toggles, axis=1, dtype=np.uint8) & 1).astype(bool)
+    parity = np.cumsum(toggles.reshape(-1, width).astype(np.uint8), axis=1, dtype=np.uint8) & 1
+    # Behind the last crossing of a row the parity is even again; a crossing at `columns` is beyond the image.
+    inside[top:bottom, left : right - 1] = parity[:, : width - 1]
+    return inside
 
 
 def _edges(contours):

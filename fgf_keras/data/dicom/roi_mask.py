@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, fields
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -176,11 +177,12 @@ def _fill(contours, series, index, counts):
     drawn, seen = [], set()
     for contour in contours:
         vertices = series.to_pixels(contour.points, index)[:, :2]
-        edges = _edge_set(vertices)
-        if edges in seen:
-            counts.duplicate += 1
-            continue
-        seen.add(edges)
+        if len(contours) > 1:
+            edges = _edge_set(vertices)
+            if edges in seen:
+                counts.duplicate += 1
+                continue
+            seen.add(edges)
         counts.used += 1
         _cross_check(contour, series, index, counts)
         low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -188,9 +190,9 @@ def _fill(contours, series, index, counts):
         drawn.append(fill_polygons([vertices], (rows, columns)))
     for one, other in combinations(drawn, 2):
         common = np.count_nonzero(one & other)
-        counts.overlapping += bool(0 < common < min(one.sum(), other.sum()))
+        counts.overlapping += bool(0 < common < min(np.count_nonzero(one), np.count_nonzero(other)))
     # Even-odd over all contours together is the exclusive or of each alone.
-    return np.logical_xor.reduce(drawn)
+    return reduce(np.logical_xor, drawn)
 
 
 def _edge_set(vertices):

@@ -1,7 +1,7 @@
 """What a structure set (RTSTRUCT) says: regions of interest and their contours, joined by number."""
 
-from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +41,43 @@ class Contour:
 
 @dataclass(frozen=True, eq=False)
 class Roi:
-    """One region of interest.
+    """One region of interest. Its contours are read when they are asked for: most regions never are.
 
     Attributes:
         number: ROINumber, its identity within the file.
         name: ROIName without blanks around it; not unique.
         frame_of_reference_uid: the coordinate system of its points, None where the file names none.
-        contours: in file order; none for a region that was named but never drawn.
-        fault: why the contours cannot be trusted, None where they can.
     """
 
     number: int
     name: str
     frame_of_reference_uid: str | None
-    contours: tuple[Contour, ...]
-    fault: DicomError | None = None
+    _path: Path
+    _drawn: tuple[Dataset, ...]
+
+    @property
+    def contour_count(self) -> int:
+        """Contours in the file; 0 for a region that was named but never drawn, 1 where nobody can tell."""
+        try:
+            with refusing(self._path):
+                return sum(len(drawn.get("ContourSequence") or []) for drawn in self._drawn)
+        except DicomError:
+            return 1
+
+    @cached_property
+    def contours(self) -> tuple[Contour, ...]:
+        """All contours, in file order.
+
+        Raises:
+            DicomError: they cannot be trusted.
+        """
+        try:
+            with refusing(self._path):
+                if len(self._drawn) > 1:
+                    raise DicomError("ambiguous_roi", "The file has two sets of contours for it.", AGAIN)
+                return tuple(contour for drawn in self._drawn for contour in _contours(drawn))
+        except DicomError as error:
+            raise DicomError(error.kind, error.reason, error.remedy, where=f"ROI {self.number}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,26 +98,24 @@ class StructureSet:
     @property
     def names(self) -> dict[int, str]:
         """ROINumber to name, of the regions that have contours."""
-        return {number: roi.name for number, roi in self.rois.items() if roi.contours}
+        return {number: roi.name for number, roi in self.rois.items() if roi.contour_count}
 
     def roi(self, number: int) -> Roi:
         """One region.
 
         Raises:
-            DicomError: `no_such_roi`, or the fault of that region.
+            DicomError: `no_such_roi`.
         """
         if number not in self.rois:
             known = ", ".join(f"{roi.number} {roi.name!r}" for roi in self.rois.values()) or "none"
             raise DicomError("no_such_roi", f"There is no ROI {number}.", f"The file has: {known}.")
-        if self.rois[number].fault:
-            raise self.rois[number].fault
         return self.rois[number]
 
 
 def read_structure_set(path: Path) -> StructureSet:
     """Read an RTSTRUCT file.
 
-    A region whose contours are damaged does not keep the others from being read: it carries its fault.
+    Contours that are damaged are noticed when they are asked for; they do not keep others from being read.
 
     Raises:
         DicomError: a file that cannot be read or is cut short, `not_rtstruct`, or `ambiguous_roi` where one
@@ -109,14 +129,20 @@ def read_structure_set(path: Path) -> StructureSet:
             raise DicomError(
                 "not_rtstruct", f"The file is no structure set but {modality}.", "Name an RTSTRUCT file."
             )
-        drawn, twice = _contour_sets(dataset)
+        drawn = _contour_sets(dataset)
         frame = text(dataset, "FrameOfReferenceUID")
         rois = {}
         for item in dataset.get("StructureSetROISequence") or []:
             number = whole_number(item, "ROINumber")
             if number in rois:
                 raise DicomError("ambiguous_roi", f"Two regions have the ROINumber {number}.", AGAIN)
-            rois[number] = _roi(number, item, drawn.get(number), number in twice, frame)
+            rois[number] = Roi(
+                number=number,
+                name=text(item, "ROIName") or "",
+                frame_of_reference_uid=text(item, "ReferencedFrameOfReferenceUID") or frame,
+                _path=path,
+                _drawn=tuple(drawn.get(number, ())),
+            )
         return StructureSet(
             sop_uid=required_text(dataset, "SOPInstanceUID"),
             patient_id=text(dataset, "PatientID") or "",
@@ -126,29 +152,11 @@ def read_structure_set(path: Path) -> StructureSet:
 
 
 def _contour_sets(dataset):
-    """ROINumber to its item in the contour sequence, and the numbers that come twice."""
-    numbers, items = [], []
+    """ROINumber to its items in the contour sequence; more than one is a fault of that region."""
+    sets = {}
     for item in dataset.get("ROIContourSequence") or []:
-        numbers.append(whole_number(item, "ReferencedROINumber"))
-        items.append(item)
-    return dict(zip(numbers, items)), {number for number, count in Counter(numbers).items() if count > 1}
-
-
-def _roi(number, item, drawn, twice, frame):
-    contours, fault = (), None
-    try:
-        if twice:
-            raise DicomError("ambiguous_roi", "The file has two sets of contours for it.", AGAIN)
-        contours = tuple(_contours(drawn)) if drawn is not None else ()
-    except DicomError as error:
-        fault = error.at(f"ROI {number}")
-    return Roi(
-        number=number,
-        name=text(item, "ROIName") or "",
-        frame_of_reference_uid=text(item, "ReferencedFrameOfReferenceUID") or frame,
-        contours=contours,
-        fault=fault,
-    )
+        sets.setdefault(whole_number(item, "ReferencedROINumber"), []).append(item)
+    return sets
 
 
 def _contours(drawn: Dataset):
