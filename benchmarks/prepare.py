@@ -1,7 +1,8 @@
 """From a DICOM study to the slice: against readers of the whole series, and a whole cohort.
 
-Phantom patients are written first. Every reader gets the same patients in turn, one process each, the files
-in the system's cache for all. SimpleITK only reads the series and takes the slice: contours cost it nothing
+Phantom patients are written first. Every reader gets the same patients in turn, one process each, first with
+the files in the system's cache, then, where that may be emptied (as root), read from the disk, as a cohort is
+that is read once. SimpleITK only reads the series and takes the slice: contours cost it nothing
 here. dcmrtstruct2nii, where --peer names the Python of an environment that has it (see
 requirements-peers.txt), makes volume and mask of which the slice is taken. Then `fgf prepare` runs over the
 cohort on all cores, and over a third of it, to show what memory does with the number of patients.
@@ -28,6 +29,7 @@ import SimpleITK as sitk
 from fgf_keras.config import load_config
 from fgf_keras.data.dicom.patient import dicom_patients
 from fgf_keras.data.phantom_dicom import write_phantom_dicom
+from fgf_keras.data.tables import read_region_names
 
 CONFIG = Path(__file__).parent.parent / "configs" / "phantom_dicom.yaml"
 
@@ -36,10 +38,26 @@ def configuration(root, out, size, more=()):
     return load_config(CONFIG, [f"data.root={root}", f"data.out={out}", f"data.size={size}", *more])
 
 
-def ours(patient_folder, root, size):
-    words = [f"data.roi.table.file={root / 'regions.xlsx'}"]
-    (patient,), _ = dicom_patients(configuration(patient_folder, "unused", size, words).data)
+def patient_config(folder, root, size):
+    names = read_region_names(root / "regions.xlsx", id_column="Patient", name_columns=["Name GTV Primary"])
+    (name,) = names[folder.name]
+    words = ["data.roi.table=null", f"data.roi.names=[{name}]"]
+    return configuration(folder, "unused", size, words).data
+
+
+def ours(config):
+    (patient,), _ = dicom_patients(config)
     return patient.read()
+
+
+def forget_files():
+    """Empty the system's cache of files; True if that may be done."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("1\n")
+    except OSError:
+        return False
+    return True
 
 
 def simpleitk(images, index):
@@ -65,36 +83,29 @@ class Peer:
         return json.loads(self.process.stdout.readline())
 
 
-def compare(root, count, size, peer):
+def compare(root, count, size, peer, *, cold):
     """Median seconds a patient of each reader, and how many pixels the peer's masks have too many."""
-    times = {"fgf_keras": [], "simpleitk_whole_series": []} | ({"dcmrtstruct2nii": []} if peer else {})
-    excess = []
-    folders = sorted(p for p in root.iterdir() if p.is_dir())[:count]
+    times, excess = {}, []
     for counted in (False, True):
-        for folder in folders:
-            found, seconds = _timed(ours, folder, root, size)
-            sources = {path: _modality(path) for path in folder.rglob("*.dcm")}
-            images = next(path for path, modality in sources.items() if modality == "CT").parent
-            pixels, seconds_itk = _timed(simpleitk, images, found.index)
-            # Head first or feet first: SimpleITK counts slices along the patient, we along the normal.
-            same = np.array_equal(pixels, found.hu) or np.array_equal(
-                simpleitk(images, -1 - found.index), found.hu
-            )
-            assert same, "the readers disagree about the pixels"
-            row = {"fgf_keras": seconds, "simpleitk_whole_series": seconds_itk}
+        for folder in sorted(p for p in root.iterdir() if p.is_dir())[:count]:
+            config = patient_config(folder, root, size)
+            row = {}
+            _ = cold and forget_files()
+            found, row["fgf_keras"] = _timed(ours, config)
+            _ = cold and forget_files()
+            pixels, row["simpleitk_whole_series"] = _timed(simpleitk, folder / "CT", found.index)
+            # SimpleITK counts slices of an upside-down patient from the other end.
+            if not np.array_equal(pixels, found.hu):
+                assert np.array_equal(simpleitk(folder / "CT", -1 - found.index), found.hu)
             if peer:
-                structures = next(path for path, modality in sources.items() if modality == "RTSTRUCT")
-                answer = peer.convert(
-                    images=str(images),
-                    structures=str(structures),
-                    region=found.roi_names[0],
-                    index=found.index,
-                )
+                _ = cold and forget_files()
+                job = {"images": f"{folder}/CT", "structures": f"{folder}/RTSTRUCT/1-1.dcm"}
+                answer = peer.convert(**job, region=found.roi_names[0], index=found.index)
                 row["dcmrtstruct2nii"] = answer["seconds"]
                 excess.append(answer["pixels"] / int(found.mask.sum()) - 1)
             if counted:
                 for name, seconds in row.items():
-                    times[name].append(seconds)
+                    times.setdefault(name, []).append(seconds)
     return {name: statistics.median(values) for name, values in times.items()}, excess
 
 
@@ -102,12 +113,6 @@ def _timed(function, *arguments):
     begun = time.perf_counter()
     result = function(*arguments)
     return result, time.perf_counter() - begun
-
-
-def _modality(path):
-    import pydicom
-
-    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).Modality
 
 
 def whole_cohort(root, out, size, limit):
@@ -184,12 +189,16 @@ def main():
         )
         print(f"{written.bytes / 1e9:.1f} GB, written in {seconds:.0f} s; {os.cpu_count()} cores\n")
         peer = Peer(arguments.peer) if arguments.peer else None
-        medians, excess = compare(root, arguments.patients, arguments.size, peer)
-        for name, median in medians.items():
-            rows[name] = {"median_s": median, "ratio": median / medians["fgf_keras"]}
-            print(f"{name:26}{1e3 * median:10.1f} ms a patient{rows[name]['ratio']:10.1f} x")
+        for cache, cold in (("cached", False), ("from_disk", True)):
+            if cold and not forget_files():
+                continue
+            medians, excess = compare(root, arguments.patients, arguments.size, peer, cold=cold)
+            for name, median in medians.items():
+                row = {"median_s": median, "ratio": median / medians["fgf_keras"]}
+                rows[f"{name}_{cache}"] = row
+                print(f"{name:24}{cache:10}{1e3 * median:10.1f} ms a patient{row['ratio']:8.1f} x")
         if excess:
-            print(f"{'':26}its masks are {100 * statistics.median(excess):+.1f} % in area (median)")
+            print(f"{'':24}its masks are {100 * statistics.median(excess):+.1f} % in area (median)")
         for count in (arguments.cohort // 3, arguments.cohort):
             seconds, memory = whole_cohort(root, Path(folder, f"out{count}"), arguments.size, limit=count)
             rows[f"prepare_{count}"] = {
