@@ -24,6 +24,8 @@ from fgf_keras.progress import RateColumn, progress_bar
 
 # Versions that decide what comes out.
 PACKAGES = ("fgf-keras", "numpy", "scipy", "pydicom", "zarr")
+# Patients that take as long to read as a process takes to start: of DICOM one slice is read, of volumes all.
+WORTH_A_PROCESS = {"dicom": 32, "volumes": 2}
 # What the label of a patient depends on; the slices do not.
 LABEL_KEYS = ("labels_file", "sheets", "separator", "id_column", "label_column")
 
@@ -87,7 +89,7 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
         public = _public_names(patients, names)
         todo = _missing(patients, public, store)
         tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
-        jobs = max(1, min(n_jobs, len(todo) // 2))
+        jobs = max(1, min(n_jobs, len(todo) // WORTH_A_PROCESS[config.source]))
         added = 0
         with (
             progress_bar(RateColumn("patients")) as progress,

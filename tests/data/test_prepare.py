@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from fgf_keras.cli import app
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
-from fgf_keras.data.prepare import prepare
+from fgf_keras.data.prepare import WORTH_A_PROCESS, prepare
 from fgf_keras.data.store import SliceStore
 from fgf_keras.errors import DataError
 
@@ -121,8 +121,9 @@ def test_nothing_that_names_a_person_is_written(source, tmp_path):
         assert secret not in written
 
 
-def test_several_processes_write_the_same_store(source, tmp_path):
+def test_several_processes_write_the_same_store(source, tmp_path, monkeypatch):
     root, _ = source
+    monkeypatch.setitem(WORTH_A_PROCESS, "dicom", 1)
     prepare(make_config(root, tmp_path / "one").data, n_jobs=1)
     prepare(make_config(root, tmp_path / "two").data, n_jobs=2)
     unlike = ("provenance.json",)  # holds the time
@@ -164,7 +165,8 @@ def test_a_patient_whose_files_break_leaves_the_cohort(tmp_path):
     assert {(r.patient_id, r.stage) for r in done.rejected} == {("P-001", "file"), ("P-001", "region")}
 
 
-def test_what_is_wrong_is_listed_and_stops_nothing(tmp_path):
+def test_what_is_wrong_is_listed_and_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(WORTH_A_PROCESS, "dicom", 1)
     root = tmp_path / "root"
     for i in range(7):
         write_patient(root, i)
