@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fgf_keras.cli import app
+from fgf_keras.config import load_config
 from fgf_keras.config_data import PhantomConfig
 from fgf_keras.data.dicom.index import index_folder
 from fgf_keras.data.dicom.pick import pick_slice
@@ -18,8 +19,10 @@ from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segmentation
+from fgf_keras.data.load import load_cohort
 from fgf_keras.data.phantom import phantom_canvas, phantom_cohort, phantom_slice
 from fgf_keras.data.phantom_dicom import write_phantom_dicom
+from fgf_keras.data.store import SliceStore
 from fgf_keras.data.tables import read_labels, read_region_names
 from fgf_keras.errors import DataError
 
@@ -351,3 +354,23 @@ def test_the_command_takes_a_configuration_that_reads_dicom(tmp_path):
     assert done.exit_code == 1
     assert "data.source: 'phantom' does not read DICOM" in done.output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("region", ["rtstruct", "seg"])
+def test_what_is_prepared_is_the_phantom(drawn, region, tmp_path):
+    folder, _, pairs = drawn
+    truth = [slice_ for _, slice_ in pairs]
+    size, spacing = next(canvas for canvas in CANVASES.values() if canvas[0] == len(truth[0].mask))
+    words = [f"data.root={folder}", f"data.out={tmp_path / 'out'}", f"data.size={size}"]
+    rule = ["data.roi.table=null", "data.roi.pattern='gtv primary'", f"data.roi.objects=[{region}]"]
+    config = load_config(CONFIGS / "phantom_dicom.yaml", [*words, *rule])
+    cohort = load_cohort(config)
+    drawn_cohort = phantom_cohort(COHORT, size=size, window=config.data.window, spacing=spacing, seed=SEED)
+    assert cohort.patient_id.tolist() == drawn_cohort.patient_id.tolist()
+    np.testing.assert_array_equal(cohort.labels, drawn_cohort.labels)
+    np.testing.assert_array_equal(cohort.masks, drawn_cohort.masks)
+    np.testing.assert_allclose(cohort.spacing, drawn_cohort.spacing)
+    store = SliceStore.reading(tmp_path / "out")
+    for row, patient in enumerate(truth):
+        np.testing.assert_array_equal(store.slice(row)[0], np.rint(patient.hu))
+    assert {line["roi_object"] for line in store.cohort()} == {region}
