@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from dicom_fixtures import Stack, write_as
 from pydicom import dcmread
+from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -19,6 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from fgf_keras.data.dicom.jpeg import check_jpeg
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import read_series
 from fgf_keras.data.dicom.slice_header import read_slice_header
@@ -92,6 +94,55 @@ def test_a_file_is_lossy_by_its_word_or_else_by_its_syntax(tmp_path, syntax, say
         dataset.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0\2\0\0\0ab"
     dataset.save_as(tmp_path / "file")
     assert read_slice_header(tmp_path / "file").lossy is lossy
+
+
+def jpeg(tmp_path):
+    needs_gdcm()
+    path = write_as(Stack().dataset(0), tmp_path / "file", JPEGLosslessSV1)
+    (stream,) = generate_frames(dcmread(path).PixelData, number_of_frames=1)
+    return stream
+
+
+def test_an_intact_jpeg_stream_is_handed_on(tmp_path):
+    stream = jpeg(tmp_path)
+    check_jpeg(stream, 12, 16, 16)
+    # Fill bytes behind the end make the length even.
+    check_jpeg(stream + b"\0", 12, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        # gdcm ended the process on the first two: 20 bits a sample, and a marker that is none.
+        (lambda s, frame: s.__setitem__(frame + 4, 20), "20 bits"),
+        (lambda s, frame: s.__setitem__(s.index(b"\xff\xda"), 0xEF), "no segment"),
+        (lambda s, frame: s.__setitem__(frame + 6, 13), "13x16"),
+        (lambda s, frame: s.__setitem__(frame + 9, 3), "3 components"),
+        (lambda s, frame: s.__setitem__(frame + 1, 0xFE), "0 frame headers"),
+        (lambda s, frame: s.__setitem__(0, 0), "no start"),
+        (lambda s, frame: s.__setitem__(slice(frame + 2, frame + 4), b"\xff\0"), "header"),
+        (lambda s, frame: s.__delitem__(slice(frame + 7, None)), "inside its header"),
+        (lambda s, frame: s.__delitem__(slice(-8, None)), "no end"),
+    ],
+)
+def test_a_damaged_jpeg_stream_is_refused_before_it_is_decoded(tmp_path, edit, what):
+    stream = bytearray(jpeg(tmp_path))
+    edit(stream, stream.index(b"\xff\xc3"))
+    with pytest.raises(DicomError, match=what) as caught:
+        check_jpeg(bytes(stream), 12, 16, 16)
+    assert caught.value.kind == "bad_pixels"
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1])
+def test_a_compressed_slice_that_lost_its_end_is_refused(tmp_path, syntax):
+    needs_gdcm()
+    path = write_as(Stack().dataset(0), tmp_path / "file", syntax)
+    series, whole = read_series([path]), path.read_bytes()
+    for lost in range(1, 40):
+        path.write_bytes(whole[:-lost])
+        with pytest.raises(DicomError) as caught:
+            series.read_hu(0)
+        assert caught.value.kind == "truncated"
 
 
 @pytest.mark.parametrize(

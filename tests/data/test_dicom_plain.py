@@ -91,6 +91,12 @@ def ct(stack, path):
 
 
 KINDS = {"CT": ct, "RTSTRUCT": structure_set, "SEG": segmentation}
+CASES = [
+    pytest.param(kind, syntax, id=f"{kind}-{syntax.name}")
+    for kind in KINDS
+    for syntax in SYNTAXES
+    if kind == "CT" or not syntax.is_encapsulated
+]
 
 
 def set_lengths(dataset, undefined):
@@ -104,11 +110,8 @@ def set_lengths(dataset, undefined):
 
 
 @pytest.mark.parametrize("undefined", [False, True])
-@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda s: s.name)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "syntax"), CASES)
 def test_ordinary_files_are_read_quickly_and_alike(stack, tmp_path, kind, syntax, undefined):
-    if syntax.is_encapsulated and kind != "CT":
-        pytest.skip("only slices are compressed")
     dataset = dcmread(KINDS[kind](stack, tmp_path / "file"))
     set_lengths(dataset, undefined)
     assert agree(write_as(dataset, tmp_path / "file", syntax))
@@ -240,17 +243,47 @@ def test_odd_values_are_read_alike_or_left_to_pydicom(stack, tmp_path, name, syn
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda s: s.name)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "syntax"), CASES)
 def test_damaged_files_are_read_alike_or_left_to_pydicom(stack, tmp_path, rng, kind, syntax):
-    if syntax.is_encapsulated and kind != "CT":
-        pytest.skip("only slices are compressed")
     dataset = dcmread(KINDS[kind](stack, tmp_path / "file"))
     set_lengths(dataset, True)
     path = write_as(dataset, tmp_path / "file", syntax)
     read = [agree(path) for _ in variants(path, rng, 60)]
     # Where the damage lies in what is not asked for, there is something to compare.
     assert sum(read) > 10
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_length_that_reads_like_a_value_representation_is_left_to_pydicom(stack, tmp_path):
+    path = write_as(stack.dataset(0), tmp_path / "file", ImplicitVRLittleEndian)
+    assert agree(path)
+    data, first = path.read_bytes(), b"\x08\0\x16\0"
+    at = data.index(first)
+    # pydicom takes the letters AA for those of an explicit syntax.
+    path.write_bytes(data[:at] + b"\x08\0\x01\0AA\0\0" + bytes(0x4141) + data[at:])
+    assert not agree(path)
+
+
+@pytest.mark.parametrize("behind", [b"\xfe\xff\x0d\xe0\0\0\0\0", b"\x28\0\x10\0\2\0\0\0\1\0", b"\0" * 5])
+def test_what_has_no_place_at_the_end_is_left_to_pydicom(stack, tmp_path, behind):
+    """The end of an item that never began, an element out of order, less than an element."""
+    dataset = dcmread(structure_set(stack, tmp_path / "file"))
+    set_lengths(dataset, True)
+    path = write_as(dataset, tmp_path / "file", ImplicitVRLittleEndian)
+    assert agree(path)
+    path.write_bytes(path.read_bytes() + behind)
+    assert not agree(path)
+
+
+def test_characters_of_an_item_are_not_those_of_the_file(stack, tmp_path):
+    item = Dataset()
+    item.SpecificCharacterSet = "ISO_IR 192"
+    dataset = stack.dataset(0, SpecificCharacterSet="ISO_IR 100", ReferencedImageSequence=[item])
+    raw(dataset, "PatientID", "LO", "Jörg ".encode())
+    set_lengths(dataset, True)
+    path = write_as(dataset, tmp_path / "file", ExplicitVRLittleEndian)
+    agree(path)
+    assert "JÃ¶rg" in file_content(quickly(path) or by_pydicom(path), path).key
 
 
 def test_real_files_are_read_quickly_and_alike(real_data):

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pydicom
-from pydicom import uid
-from pydicom.pixels import get_decoder
 from scipy import ndimage
 
+from fgf_keras.data.dicom.decoders import decode_pixels
 from fgf_keras.data.dicom.files import (
     AGAIN,
     number,
     numbers,
     open_header,
+    open_whole,
     refusing,
     required_text,
     text,
@@ -23,13 +23,6 @@ from fgf_keras.data.dicom.slice_header import SliceHeader
 PADDING_HU = -1024.0
 # A padding value in this range is also the value of some tissue.
 TISSUE_HU = (-1000.0, 3000.0)
-# What decodes a transfer syntax; all of them are in fgf-keras[dicom]. pydicom itself decodes RLE.
-PACKAGES = {
-    **dict.fromkeys(uid.JPEGTransferSyntaxes, "python-gdcm"),
-    **dict.fromkeys(uid.JPEGLSTransferSyntaxes, "pyjpegls"),
-    # The second is a plugin of the first and does nothing without it.
-    **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "pylibjpeg pylibjpeg-openjpeg"),
-}
 
 
 def read_hu(header: SliceHeader) -> np.ndarray:
@@ -49,10 +42,8 @@ def read_hu(header: SliceHeader) -> np.ndarray:
             for a header.
     """
     path = header.path
-    opened = open_header(path, ["SOPInstanceUID"])
     with refusing(path):
-        _check_decoder(opened.transfer_syntax)
-        dataset = pydicom.dcmread(path)
+        dataset = _open(path)
         if required_text(dataset, "SOPInstanceUID") != header.sop_uid:
             raise DicomError("changed", "The file is another slice by now.", "Read the series again.")
         slope, intercept = _rescale(dataset)
@@ -72,23 +63,10 @@ def read_hu(header: SliceHeader) -> np.ndarray:
         return hu
 
 
-def _check_decoder(syntax):
-    if not syntax.is_compressed or syntax.is_deflated:
-        return
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise DicomError(
-            "no_decoder",
-            f"Pixels compressed as {syntax.name} cannot be decoded.",
-            "Convert the series to an uncompressed transfer syntax.",
-        ) from None
-    if not decoder.is_available:
-        raise DicomError(
-            "no_decoder",
-            f"No decoder for pixels compressed as {syntax.name} is installed.",
-            f"Run `pip install fgf-keras[dicom]`, or only `pip install {PACKAGES[syntax]}`.",
-        )
+def _open(path):
+    """All elements. Where lengths are not known from the header, the whole file tells whether it is whole."""
+    compressed = open_header(path, ["SOPInstanceUID"]).transfer_syntax.is_encapsulated
+    return open_whole(path).dataset if compressed else pydicom.dcmread(path)
 
 
 def _rescale(dataset):
@@ -115,7 +93,7 @@ def _stored_values(dataset):
     signed = whole_number(dataset, "PixelRepresentation")
     if signed not in (0, 1):
         raise DicomError("bad_pixels", "PixelRepresentation must be 0 or 1.", AGAIN)
-    raw = dataset.pixel_array.astype(np.int64)
+    raw = decode_pixels(dataset).astype(np.int64)
     if raw.ndim != 2:
         raise DicomError("bad_pixels", f"The image has {raw.ndim} dimensions instead of 2.", AGAIN)
     values = _within_bits(raw, stored, signed)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
+from fgf_keras.data.dicom.decoders import decode_pixels
 from fgf_keras.data.dicom.files import (
     AGAIN,
     number,
@@ -172,7 +173,7 @@ def _frames(dataset, threshold):
     if min(shape) < 1 or len(dataset.get("PerFrameFunctionalGroupsSequence") or []) != shape[0]:
         raise DicomError("bad_pixels", "The number of frames contradicts their descriptions.", AGAIN)
     _check_length(dataset, shape)
-    values = dataset.pixel_array.reshape(shape)
+    values = decode_pixels(dataset).reshape(shape)
     if kind == "BINARY":
         if values.max() > 1:
             raise DicomError("bad_pixels", "A BINARY segmentation holds other values than 0 and 1.", AGAIN)

@@ -1,0 +1,56 @@
+"""Is a JPEG stream fit to be handed to gdcm? On some that are not, it ends the whole process."""
+
+from struct import error, unpack_from
+
+from fgf_keras.data.dicom.refusal import DicomError
+
+START, END, SCAN = 0xFFD8, b"\xff\xd9", 0xFFDA
+# All frame headers but DHT, JPG and DAC, which lie among them.
+FRAMES = {0xFFC0 + i for i in range(16)} - {0xFFC4, 0xFFC8, 0xFFCC}
+
+
+def check_jpeg(stream: bytes, rows: int, columns: int, bits: int) -> None:
+    """Refuse a stream whose segments do not follow each other, or that holds another image.
+
+    Args:
+        stream: one frame, from its start marker on.
+        rows, columns: size of the image.
+        bits: most bits a sample may have.
+
+    Raises:
+        DicomError: `bad_pixels`.
+    """
+    try:
+        frames, scan = _segments(stream)
+    except error:
+        raise _damaged("ends inside its header") from None
+    if len(frames) != 1:
+        raise _damaged(f"has {len(frames)} frame headers")
+    precision, height, width, components = frames[0]
+    if (height, width, components) != (rows, columns, 1):
+        raise _damaged(f"holds {components} components of {height}x{width} pixels")
+    if not 2 <= precision <= bits:
+        raise _damaged(f"has {precision} bits a pixel")
+    if stream.find(END, scan) < 0:
+        raise _damaged("has no end")
+
+
+def _segments(stream):
+    """The frame headers, and where the scan begins; a header that ends early raises struct.error."""
+    if unpack_from(">H", stream)[0] != START:
+        raise _damaged("has no start")
+    position, frames = 2, []
+    while True:
+        marker, length = unpack_from(">HH", stream, position)
+        # The first marker that may stand alone is 0xFFD0; in front of the scan none of these has a place.
+        if marker < 0xFFC0 or 0xFFD0 <= marker < SCAN or marker == 0xFFFF or length < 2:
+            raise _damaged(f"has no segment at byte {position}")
+        if marker in FRAMES:
+            frames.append(unpack_from(">BHHB", stream, position + 4))
+        position += 2 + length
+        if marker == SCAN:
+            return frames, position
+
+
+def _damaged(what):
+    return DicomError("bad_pixels", f"The JPEG stream {what}.", "Export or download it again.")
