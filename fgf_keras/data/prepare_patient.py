@@ -6,8 +6,8 @@ import math
 import numpy as np
 
 from fgf_keras.config_data import DataConfig
+from fgf_keras.data.canvas import bounding_box, place, resample
 from fgf_keras.data.measurements import measurements
-from fgf_keras.data.placement import bounding_box, place, resample
 from fgf_keras.data.pseudonym import Names
 from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.source_slice import PatientSource, RejectedPatient, SourceSlice

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from fgf_keras.data.canvas import AIR_HU, bounding_box, place, resample
 from fgf_keras.data.measurements import measurements
-from fgf_keras.data.placement import AIR_HU, bounding_box, place, resample
 from fgf_keras.data.refusal import SourceError
 
 
