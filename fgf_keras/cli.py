@@ -90,6 +90,7 @@ def run_training(config: Config) -> RunFolder:
     """Everything that `train.py` does. Data and splits are checked before a folder is made."""
     _import_tensorflow()
     from fgf_keras.data.load import load_cohort
+    from fgf_keras.data.preparation import describe_left_out
     from fgf_keras.data.splits import save_splits, stratified_splits
     from fgf_keras.training.build import build_model
     from fgf_keras.training.environment import environment
@@ -98,9 +99,9 @@ def run_training(config: Config) -> RunFolder:
     configure_compute(config.compute)
     cohort = load_cohort(config)
     if config.data.source in PREPARED_FROM:
-        rejected = sum(cohort.provenance["counts"]["rejected"].values())
-        left_out = f"; {rejected} patients and files left out, see rejected.csv there" if rejected else ""
-        console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True)
+        told = describe_left_out(cohort.provenance["counts"]["left_out"])
+        left_out = f"; left out: {told}, see rejected.csv there" if told else ""
+        console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
     splits = stratified_splits(cohort, config.data.splits, seed=config.seed)
     # What cannot be built stops here, not after the first arm.
     build_model(config, cohort.images.shape[1:], cohort.class_count)

@@ -48,12 +48,13 @@ def preview(
     from fgf_keras.data.preview import contact_sheet
     from fgf_keras.data.store import SliceStore
 
+    store = SliceStore.reading(Path(folder))
     path = Path(out) if out else Path(folder) / "preview.png"
     if not path.parent.is_dir():
         raise DataError(
             f"The folder {str(path.parent)!r} does not exist. Let --out name a file in one that does."
         )
-    sheet = contact_sheet(sheet_entries(SliceStore.reading(Path(folder))), window=window)
+    sheet = contact_sheet(sheet_entries(store), window=window)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     sheet.save(unfinished, format="PNG")
     unfinished.replace(path)
@@ -113,18 +114,22 @@ def inspect_dicom(
 ):
     """List what a DICOM folder holds: CT series, regions of RTSTRUCT and SEG, files that cannot be used."""
     from fgf_keras.data.dicom.inspect import inspect_folder, inspect_table
+    from fgf_keras.data.dicom.patient import table_names
 
-    overrides = ["data.source=dicom"] + ([f"data.root={folder}"] if folder else [])
-    data = load_config(config, overrides).data if config else None
+    data = load_config(config, [f"data.root={folder}"] if folder else []).data if config else None
+    if data and data.source != "dicom":
+        raise ConfigError(f"{config} has data.source={data.source!r}; only 'dicom' has something to inspect.")
     if folder is None and data is None:
         raise ConfigError("Nothing to inspect: give a folder, or --config with data.root.")
     rows, index = inspect_folder(Path(folder or data.root), pattern=roi, config=data)
     console.print(inspect_table(rows))
-    patients, unusable = len({row[0] for row in rows}), len(index.rejected)
+    tables = table_names(data) if data else set()
+    listed = [(n, file) for n, file in enumerate(index.rejected, start=1) if file.path not in tables]
+    patients, unusable = len({row[0] for row in rows}), len(listed)
     console.print(
         f"{patients} patient{'s' * (patients != 1)}, "
         f"{unusable} file{'s' * (unusable != 1)} that cannot be used"
     )
-    for number, file in enumerate(index.rejected, start=1):
+    for number, file in listed:
         line = f"  File {number}, {file.path}: {file.reason} {file.remedy}"
         console.print(rich.markup.escape(line), soft_wrap=True)

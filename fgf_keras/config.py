@@ -4,11 +4,13 @@ A YAML file names only what differs from the defaults here; `key.sub=value` over
 is not a known key of the right type and range stops at once with the key's path.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import omegaconf
 import pydantic
+import yaml
 from omegaconf import OmegaConf
 from pydantic import BeforeValidator, Field
 
@@ -224,13 +226,22 @@ def load_config(file, overrides=()) -> Config:
             key, equals, _ = override.partition("=")
             if not equals or not key:
                 raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
-            tree = OmegaConf.merge(tree, OmegaConf.from_dotlist([override]))
+            tree = OmegaConf.merge(tree, _parsed_override(override))
         plain = OmegaConf.to_container(tree, resolve=True)
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(f"{file} with overrides {list(overrides)} cannot be read: {error}") from error
     return parse_config(plain, source=str(file))
+
+
+def _parsed_override(override):
+    try:
+        return OmegaConf.from_dotlist([override])
+    except yaml.YAMLError:
+        # Text that YAML would want quoted, like the separator in data.separator=,
+        key, _, value = override.partition("=")
+        return OmegaConf.from_dotlist([f"{key}={json.dumps(value)}"])
 
 
 def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:

@@ -27,7 +27,11 @@ def reported(command):
             )
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            _errors.print("Stopped. An unfinished run folder says so in its file UNFINISHED.")
+            _errors.print(
+                "Stopped. A folder that is not finished has a file UNFINISHED in it; `fgf prepare` goes on "
+                "where it stopped, training begins anew.",
+                soft_wrap=True,
+            )
             raise typer.Exit(130) from None
 
     return run

@@ -227,3 +227,7 @@ def test_reading_a_configuration_does_not_wait_for_tensorflow(program):
         [sys.executable, "-c", program + check], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_value_that_yaml_would_want_quoted_is_text():
+    assert load_config(PHANTOM, ["data.separator=,"]).data.separator == ","

@@ -51,7 +51,9 @@ def pixel_spacing(data: DataConfig) -> list[float] | None:
 
 
 def _prepare_once(data: DataConfig):
-    from fgf_keras.data.prepare import is_prepared, prepare
+    from fgf_keras.data.preparation import is_prepared
 
     if not is_prepared(data):
+        from fgf_keras.data.prepare import prepare
+
         prepare(data, n_jobs=os.cpu_count() or 1)

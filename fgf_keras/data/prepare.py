@@ -4,7 +4,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import joblib
 
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.patient import dicom_patients
+from fgf_keras.data.preparation import Preparation, left_out, slice_settings, source_state
 from fgf_keras.data.prepare_patient import prepare_patient
 from fgf_keras.data.pseudonym import Names
 from fgf_keras.data.slices import listing
-from fgf_keras.data.source_slice import PatientSource, RejectedPatient
-from fgf_keras.data.store import SliceStore, changed_settings
+from fgf_keras.data.source_slice import STAGES, PatientSource, RejectedPatient
+from fgf_keras.data.store import SliceStore
 from fgf_keras.data.tables import LabelTable, read_labels
 from fgf_keras.data.volumes import volume_patients
 from fgf_keras.errors import DataError
@@ -26,43 +27,6 @@ from fgf_keras.progress import RateColumn, progress_bar
 PACKAGES = ("fgf-keras", "numpy", "scipy", "pydicom", "zarr")
 # Patients that take as long to read as a process takes to start: of DICOM one slice is read, of volumes all.
 WORTH_A_PROCESS = {"dicom": 32, "volumes": 2}
-# What the label of a patient depends on; the slices do not.
-LABEL_KEYS = ("labels_file", "sheets", "separator", "id_column", "label_column")
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What `prepare` did.
-
-    Attributes:
-        folder: the store.
-        patients, positive: in the cohort now.
-        added: of these, prepared in this run.
-        rejected: patients and files that are not in it.
-        seconds: that it took.
-    """
-
-    folder: Path
-    patients: int
-    positive: int
-    added: int
-    rejected: tuple[RejectedPatient, ...]
-    seconds: float
-
-    def summary(self) -> str:
-        """What a person wants to know, in a few lines."""
-        rate = f" ({self.added / max(self.seconds, 1e-9):.1f} a second)" if self.added else ""
-        lines = [f"{self.patients} patients, {self.positive} positive; {self.added} prepared now{rate}."]
-        patients = {r.patient_id for r in self.rejected} - {""}
-        files = [r for r in self.rejected if not r.patient_id]
-        if self.rejected:
-            stages = Counter(r.stage for r in self.rejected if r.patient_id)
-            why = ", ".join(f"{stage}: {count}" for stage, count in sorted(stages.items()))
-            lines.append(
-                f"Not used: {len(patients)} patients{f' ({why})' if why else ''} and {len(files)} files that "
-                f"belong to none; reasons and remedies are in {self.folder / 'rejected.csv'}."
-            )
-        return "\n".join(lines)
 
 
 def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") -> Preparation:
@@ -87,65 +51,55 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
     with SliceStore.writing(config.out, slice_settings(config, names)) as store:
         patients, rejected = _patients(config, labels, n_jobs)
         public = _public_names(patients, names)
-        todo = _missing(patients, public, store)
-        tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
-        jobs = max(1, min(n_jobs, len(todo) // WORTH_A_PROCESS[config.source]))
+        # By their names in the tables: another order would tell something about their real ones.
+        patients.sort(key=lambda patient: public[patient.patient_id])
+        todo = _missing(patients, public, store, names)
+        results = _prepared(todo, public, config, names, n_jobs, title)
         added = 0
-        with (
-            progress_bar(RateColumn("patients")) as progress,
-            joblib.Parallel(jobs, return_as="generator") as pool,
-        ):
-            for result in progress.track(pool(tasks), total=len(todo), description=title):
-                if isinstance(result, RejectedPatient):
-                    rejected.append(result)
-                else:
-                    store.add(*result)
-                    added += 1
-        rows = _cohort_rows(store, patients, public, labels)
+        for result in results:
+            if isinstance(result, RejectedPatient):
+                rejected.append(result)
+            else:
+                store.add(*result)
+                added += 1
+        rows = _cohort_rows(store, patients, public, labels, names)
         rejected = [_published(r, names) for r in rejected]
         store.reject([asdict(r) for r in rejected])
         if not rows:
-            raise DataError(
-                f"No patient below data.root={config.root!r} could be prepared. "
-                "All reasons stand in rejected.csv in data.out; the first: "
-                + listing(f"{r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in rejected[:3])
-            )
-        positive = sum(row["label"] > 0 for row in rows)
-        store.finish(rows, _provenance(config, rows, rejected))
+            raise _nobody_left(config, rejected)
+        counts = left_out(rejected, [row["patient_id"] for row in rows])
+        store.finish(rows, _provenance(config, names, rows, counts))
     return Preparation(
-        Path(config.out), len(rows), positive, added, tuple(rejected), time.monotonic() - begun
+        folder=Path(config.out),
+        patients=len(rows),
+        positive=sum(row["label"] > 0 for row in rows),
+        added=added,
+        warned=sum(bool(row["warnings"]) for row in rows),
+        rejected=tuple(rejected),
+        left_out=counts,
+        seconds=time.monotonic() - begun,
     )
 
 
-def is_prepared(config: DataConfig) -> bool:
-    """Whether the store in `config.out` is finished and was made with these settings; nothing else is read.
-
-    It does not look for files that are new: `prepare` does.
-    """
-    try:
-        store = SliceStore.reading(config.out)
-    except DataError:
-        return False
-    changed = changed_settings(store.settings, slice_settings(config, Names(config.pseudonymise)))
-    return not changed and store.provenance()["labels"] == label_settings(config)
+def _prepared(todo, public, config, names, n_jobs, title):
+    """The result of each patient, in their order."""
+    tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
+    jobs = max(1, min(n_jobs, len(todo) // WORTH_A_PROCESS[config.source]))
+    with (
+        progress_bar(RateColumn("patients")) as progress,
+        joblib.Parallel(jobs, return_as="generator") as pool,
+    ):
+        yield from progress.track(pool(tasks), total=len(todo), description=title)
 
 
-def slice_settings(config: DataConfig, names: Names) -> dict:
-    """What prepared slices depend on, as JSON can hold it. The window is applied when they are read."""
-    keys = {
-        "source",
-        "size",
-        "spacing_mm",
-        "slice",
-        "centre",
-        "roi" if config.source == "dicom" else "volumes",
-    }
-    return {**config.model_dump(mode="json", include=keys), "key": names.check}
-
-
-def label_settings(config: DataConfig) -> dict:
-    """What labels depend on."""
-    return {key: getattr(config, key) for key in LABEL_KEYS}
+def _nobody_left(config, rejected):
+    # Patients first: what is wrong with them tells more than files that are none of DICOM.
+    first = sorted(rejected, key=lambda r: (not r.patient_id, -STAGES.index(r.stage)))[:3]
+    told = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in first)
+    return DataError(
+        f"No patient below data.root={config.root!r} could be prepared. All reasons stand in rejected.csv in "
+        f"{config.out!r}; the first:{told}"
+    )
 
 
 def _check_apart(config):
@@ -200,10 +154,10 @@ def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[Rejecte
 
 
 def _without_label(patient_id, labels, config):
-    found = labels.unlabelled.get(patient_id)
-    reason = (
-        "has no row of this patient" if found is None else f"says {found} in column {config.label_column!r}"
-    )
+    # What stands there is not repeated: it may be a remark about the patient.
+    reason = "has no row of this patient"
+    if patient_id in labels.unlabelled:
+        reason = f"has a row of this patient, but no whole number in column {config.label_column!r}"
     return RejectedPatient(
         patient_id,
         "label",
@@ -220,26 +174,30 @@ def _public_names(patients: Iterable[PatientSource], names: Names) -> dict[str, 
     return public
 
 
-def _missing(patients, public, store):
+def _missing(patients, public, store, names):
     """Those that the store does not hold, or that have other files by now."""
     rows = store.rows()
 
     def is_new(patient):
         row = rows.get(public[patient.patient_id])
-        return row is None or store.records[row]["fingerprint"] != patient.fingerprint
+        return row is None or store.records[row]["fingerprint"] != _fingerprint(patient, names)
 
     return [patient for patient in patients if is_new(patient)]
 
 
-def _cohort_rows(store, patients, public, labels):
-    """Rows of the table, in the order of the slices. A slice of files that have changed is out of date."""
+def _fingerprint(patient, names):
+    return names.fingerprint(patient.fingerprint.encode())
+
+
+def _cohort_rows(store, patients, public, labels, names):
+    """Rows of the table, sorted by name. A slice of files that have changed is out of date."""
     current = {public[p.patient_id]: p for p in patients}
     rows = []
-    for name, row in sorted(store.rows().items(), key=lambda item: item[1]):
+    for name, row in sorted(store.rows().items()):
         record = dict(store.records[row])
         del record["patient_id"]
         fingerprint = record.pop("fingerprint")
-        if name in current and current[name].fingerprint == fingerprint:
+        if name in current and _fingerprint(current[name], names) == fingerprint:
             label = labels.labels[current[name].patient_id]
             rows.append({"patient_id": name, "label": label, "row": row, **record})
     return rows
@@ -247,16 +205,17 @@ def _cohort_rows(store, patients, public, labels):
 
 def _published(rejected, names):
     patient_id = rejected.patient_id and names.patient(rejected.patient_id)
-    return RejectedPatient(patient_id, rejected.stage, rejected.reason, rejected.remedy)
+    reason, remedy = names.reason(rejected.reason), names.reason(rejected.remedy)
+    return RejectedPatient(patient_id, rejected.stage, reason, remedy)
 
 
-def _provenance(config, rows, rejected):
+def _provenance(config, names, rows, counts):
     return {
-        "labels": label_settings(config),
+        "of": source_state(config, names),
         "counts": {
             "patients": len(rows),
             "positive": sum(row["label"] > 0 for row in rows),
-            "rejected": dict(Counter(r.stage for r in rejected)),
+            "left_out": counts,
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -12,6 +12,9 @@ from fgf_keras.data.preview import SheetEntry
 from fgf_keras.data.store import SliceStore
 from fgf_keras.errors import DataError
 
+# HU; the table is written with six decimals.
+MEAN_TOLERANCE = 1e-3
+
 
 def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
     """Read prepared slices and map `config.window` to [0, 1].
@@ -39,12 +42,12 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
     low, high = config.window
     try:
         for i, line in enumerate(table):
-            hu, mask = store.slice(int(line["row"]))
+            hu, mask = _slice(store, line)
             images[i, ..., 0] = np.clip((hu - low) / (high - low), 0, 1)
             masks[i, ..., 0] = mask
         labels = np.array([int(line["label"]) for line in table], np.int64)
         spacing = np.array([[line["spacing_y_mm"], line["spacing_x_mm"]] for line in table], np.float32)
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise DataError(
             f"cohort.csv in {str(folder)!r} is damaged: {error}. Prepare the slices again."
         ) from None
@@ -57,7 +60,7 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
         spacing=spacing,
         provenance={
             "source": "prepared",
-            "parameters": {"settings": store.settings, "labels": provenance["labels"], "window": [low, high]},
+            "parameters": {"settings": store.settings, "of": provenance["of"], "window": [low, high]},
             "counts": provenance["counts"],
             # One outcome only is a cohort still; the others are merely not seen.
             "classes": max(2, int(labels.max()) + 1),
@@ -73,7 +76,7 @@ def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
     """
     for line in store.cohort():
         with _damage(store):
-            hu, mask = store.slice(int(line["row"]))
+            hu, mask = _slice(store, line)
             yield SheetEntry(
                 patient_id=line["patient_id"],
                 label=int(line["label"]),
@@ -86,11 +89,25 @@ def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
             )
 
 
+def _slice(store, line):
+    """The slice of a line, which must be the one that the line describes."""
+    hu, mask = store.slice(int(line["row"]))
+    pixels = int(np.count_nonzero(mask))
+    mean = float(hu[mask > 0].mean(dtype=np.float64)) if pixels else np.nan
+    if pixels != int(line["pixels"]) or not abs(mean - float(line["mean_hu"])) < MEAN_TOLERANCE:
+        raise DataError(
+            f"Row {line['row']} of {store.path / 'slices.zarr'} is not what cohort.csv says of patient "
+            f"{line['patient_id']}: the copy is not complete, or damaged. Copy it again, or prepare the "
+            "slices into another folder."
+        )
+    return hu, mask
+
+
 @contextmanager
 def _damage(store):
     try:
         yield
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError) as error:
         raise DataError(
             f"cohort.csv in {str(store.path)!r} is damaged: {error}. Prepare the slices again."
         ) from None

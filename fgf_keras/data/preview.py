@@ -1,5 +1,6 @@
 """The contact sheet: every slice with its mask on one page, to look through before anything is trained."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -205,7 +206,13 @@ def _caption(draw, entry, style):
     else:
         draw.text((right, base), "negative", QUIET, style.small, anchor="rs")
         left = right - int(style.small.getlength("negative"))
-    draw.text((0, base), _shortened(entry.patient_id, left - style.pad, style), TEXT, style.text, anchor="ls")
+    draw.text(
+        (0, base),
+        _shortened(_drawable(entry.patient_id), left - style.pad, style),
+        TEXT,
+        style.text,
+        anchor="ls",
+    )
 
     base += style.row
     area = f"{entry.area_mm2:.0f} mm"
@@ -236,6 +243,12 @@ def _wrapped(text, room, style):
         else:
             lines.append(_shortened(word, room, style))
     return lines
+
+
+def _drawable(text):
+    """The font has ASCII only: letters without their accents, and a question mark for others."""
+    letters = (unicodedata.normalize("NFKD", letter) for letter in text)
+    return "".join(letter.encode("ascii", "ignore").decode() or "?" for letter in letters)
 
 
 def _shortened(text, room, style):

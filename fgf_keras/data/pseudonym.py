@@ -3,11 +3,15 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from fgf_keras.errors import DataError
 
 SHORTEST_KEY = 16
+_UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
+# As repr writes text: in one kind of quotation marks or the other.
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 LONGEST_NAME = 64
 
 
@@ -16,7 +20,7 @@ class Names:
 
     With a key, an id becomes `p-` and the first 16 hexadecimal digits of HMAC-SHA256(key, id): without the
     key nobody can tell or try out who it is, with the key it is the same in every cohort. UIDs are replaced
-    too, since a hospital's archive finds a patient by them.
+    too, since a hospital's archive finds a patient by them, and text quoted from files is left out.
 
     Args:
         key_file: file with the secret key, blanks at its ends aside; None leaves ids as they are.
@@ -37,6 +41,26 @@ class Names:
         if self._key is None or not uid:
             return uid
         return f"2.25.{int(self._digest('uid', uid)[:32], 16)}"
+
+    def reason(self, text: str) -> str:
+        """A sentence about files; with a key without their UIDs and without what it quotes from them."""
+        if self._key is None:
+            return text
+        return _QUOTED.sub("'…'", _UID.sub(lambda found: self.uid(found[0]), text))
+
+    def regions(self, names: Iterable[str], known: Iterable[str]) -> list[str]:
+        """Names of regions; with a key only those that are known already, from the configuration."""
+        if self._key is None:
+            return list(names)
+        known = {name.strip().casefold() for name in known}
+        return [name if name.strip().casefold() in known else "…" for name in names]
+
+    def fingerprint(self, content: bytes) -> str:
+        """A hash; with a key nobody else can compute it from the same content."""
+        digest = (
+            hashlib.sha256(content) if self._key is None else hmac.new(self._key, content, hashlib.sha256)
+        )
+        return digest.hexdigest()[:32]
 
     @property
     def check(self) -> str | None:

@@ -5,6 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+# How far a patient came, in this order.
+STAGES = ("file", "label", "series", "region", "slice", "pixels", "canvas")
+
 
 @dataclass(frozen=True, eq=False)
 class SourceSlice:
@@ -40,7 +43,7 @@ class RejectedPatient:
 
     Attributes:
         patient_id: as the source has it; "" for a file that belongs to none.
-        stage: how far it came: `file`, `label`, `series`, `region`, `slice`, `pixels` or `canvas`.
+        stage: how far it came, one of STAGES.
         reason, remedy: as in `SourceError`, free of file names.
     """
 

@@ -45,7 +45,9 @@ def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict
             rest, test_size=validation, stratify=labels[rest], random_state=seed
         )
     except ValueError as error:  # a class with a single patient, or a part smaller than the number of classes
-        raise DataError(f"{found} cannot be split into {asked}: {error} {_REMEDY}") from error
+        raise DataError(
+            f"{found} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
+        ) from error
     splits = {
         "train": np.sort(train_part),
         "validation": np.sort(validation_part),

@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,17 +47,13 @@ class SliceStore:
             DataError: the folder holds something else, was prepared with other settings, or is being written.
         """
         path = Path(path)
-        _check_free(path)
-        path.mkdir(parents=True, exist_ok=True)
-        with (path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise DataError(f"Another process is preparing {str(path)!r}. Wait for it.") from None
-            if _provenance(path) is None:
+        with _locked(path):
+            if not _records(path / "patients.jsonl", repair=False):
+                # Nothing is there that other settings could contradict.
+                shutil.rmtree(path / "slices.zarr", ignore_errors=True)
+                _mark(path)
                 write_json(path / "provenance.json", {"settings": settings})
             _check_settings(path, settings)
-            (path / UNFINISHED).write_text(f"Slices are being prepared here, or were. {CLOSING}\n")
             yield cls(path, settings, *_open(path, settings["size"]))
 
     @classmethod
@@ -85,6 +82,7 @@ class SliceStore:
             image: (H, W) float32 HU.
             mask: (H, W) uint8.
         """
+        self.begin()
         row = len(self.records)
         for array, pixels in ((self._images, image), (self._masks, mask)):
             array.resize((row + 1, *array.shape[1:]))
@@ -94,6 +92,10 @@ class SliceStore:
             journal.flush()
             os.fsync(journal.fileno())
         self.records.append(record)
+
+    def begin(self):
+        """Declare the store unfinished: what follows changes it."""
+        _mark(self.path)
 
     def rows(self) -> dict[str, int]:
         """patient_id to the row of its valid slice."""
@@ -115,6 +117,7 @@ class SliceStore:
 
     def reject(self, rejected: list[dict]):
         """Write `rejected.csv`; rows have the keys patient_id, stage, reason and remedy."""
+        self.begin()
         write_table(self.path / "rejected.csv", rejected, ["patient_id", "stage", "reason", "remedy"])
 
     def finish(self, cohort: list[dict], provenance: dict):
@@ -124,6 +127,7 @@ class SliceStore:
             cohort: rows of `cohort.csv`, at least one.
             provenance: beside the settings.
         """
+        self.begin()
         write_table(self.path / "cohort.csv", cohort, list(cohort[0]))
         write_json(self.path / "provenance.json", {"settings": self.settings, **provenance})
         (self.path / UNFINISHED).unlink()
@@ -154,6 +158,29 @@ def write_table(path: Path, rows: list[dict], columns: list[str]):
     unfinished.replace(path)
 
 
+@contextmanager
+def _locked(path):
+    """The folder, made if it is not there, for one process."""
+    try:
+        _check_free(path)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("w")
+    except OSError as error:
+        raise DataError(
+            f"The folder {str(path)!r} cannot be written: {error.strerror}. Let data.out name another."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(f"Another process is preparing {str(path)!r}. Wait for it.") from None
+        yield
+
+
+def _mark(path):
+    (path / UNFINISHED).write_text(f"Slices are being prepared here, or were. {CLOSING}\n")
+
+
 def _check_free(path):
     if path.exists() and not path.is_dir():
         raise DataError(f"{str(path)!r} is a file. Let data.out name a folder.")
@@ -165,11 +192,18 @@ def _check_free(path):
 
 
 def changed_settings(before: dict, now: dict) -> dict[str, tuple]:
-    """The settings that differ, as (before, now)."""
+    """The settings that differ, as (before, now), by their path, e.g. `roi.pattern`."""
     # As JSON has them: tuples are lists there.
-    now = json.loads(json.dumps(now))
+    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     return {key: (before.get(key), now.get(key)) for key in keys}
+
+
+def _flat(settings, prefix=""):
+    flat = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _check_settings(path, settings):

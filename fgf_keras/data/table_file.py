@@ -109,6 +109,8 @@ def _read_csv(path, content, keys, separator, sheets):
         reader = csv.reader(text, delimiter=separator, strict=True)
         return _Sheet(None, _filled_rows((reader.line_num, cells) for cells in reader))
     except (UnicodeDecodeError, csv.Error) as error:
+        if content.startswith(b"PK\x03\x04"):
+            raise DataError(f"{path} is a workbook by its content: let its name end in .xlsx.") from error
         raise DataError(
             f"{path} is not a table of text: {error}. Save it as CSV in UTF-8 with the separator "
             f"{separator!r}."

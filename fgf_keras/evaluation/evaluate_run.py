@@ -1,5 +1,8 @@
 """Evaluate the model of a finished run, on its own cohort or on one that it never saw."""
 
+import csv
+import logging
+
 import keras
 import numpy as np
 
@@ -11,8 +14,9 @@ from fgf_keras.evaluation.evaluate import Evaluation, evaluate
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run_folder import RunFolder, read_json
 
+_log = logging.getLogger(__name__)
 # Keys of the section `data` that say what form images have, with their units.
-_FORM = {"window": "HU", "size": "px"}
+_FORM = {"window": " HU", "size": " px", "slice": "", "centre": ""}
 # As well; which of them counts depends on the source.
 _SPACING = ("spacing", "spacing_mm")
 
@@ -43,6 +47,7 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
                 "The external cohort is the one that the model was trained on, patient by patient. "
                 "Leave --config away to evaluate the run's own splits."
             )
+        _warn_of_acquaintances(folder, cohort)
         splits = {"external": np.arange(len(cohort))}
     else:
         cohort = load_cohort(config)
@@ -70,6 +75,20 @@ def load_model(folder: RunFolder) -> AlignmentModel:
         raise RunError(f"{folder.model_file} cannot be loaded: {error}. Train again.") from error
 
 
+def _warn_of_acquaintances(folder, cohort):
+    """Say so where the external cohort has ids of the run's own: they may be the same people."""
+    with folder.splits_file.open(encoding="utf-8", newline="") as stream:
+        own = {row["patient_id"] for row in csv.DictReader(stream)}
+    common = len(own & set(cohort.patient_id.tolist()))
+    if common:
+        _log.warning(
+            "%d of %d external patients have an id that the run's own cohort has too. If they are the same "
+            "people, this is no external validation.",
+            common,
+            len(cohort),
+        )
+
+
 def _as_trained(own, external):
     """What the other configuration does not say about the form of images is as in training."""
     unsaid = {
@@ -82,8 +101,8 @@ def _check_comparable(own, other):
     for key, unit in _FORM.items():
         if getattr(own, key) != getattr(other, key):
             raise DataError(
-                f"The model was trained with data.{key}={getattr(own, key)} {unit}, the external cohort has "
-                f"{getattr(other, key)} {unit}: its scores would mean nothing. "
+                f"The model was trained with data.{key}={getattr(own, key)}{unit}, the external cohort has "
+                f"{getattr(other, key)}{unit}: its scores would mean nothing. "
                 f"Prepare the cohort alike and set data.{key}."
             )
     trained, given = pixel_spacing(own), pixel_spacing(other)

@@ -62,8 +62,7 @@ def test_what_a_config_would_choose_is_shown_or_why_nothing(folder, tmp_path_fac
         return next(line for line in result.output.splitlines() if "→ config" in line)
 
     one = shown("gtv primary")
-    assert "slice index 2 of 5 slices, 47 pixels inside" in one
-    assert "RTSTRUCT 3: GTV primary" in one
+    assert "RTSTRUCT 3: GTV primary; slice index 2 of 5, 47 pixels inside" in one
     assert "2 regions fit" in shown("gtv.*")
     assert CliRunner().invoke(app, ["inspect"]).exit_code == 1
 

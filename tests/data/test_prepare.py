@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from dicom_fixtures import L_SHAPE, Stack, l_mask
+from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
 from fgf_keras.cli import app
@@ -109,7 +110,7 @@ def test_the_table_describes_what_was_chosen(source, tmp_path):
     row, column, rows, columns = (int(line[f"box_{k}"]) for k in ("row", "column", "rows", "columns"))
     assert mask[row : row + rows, column : column + columns].sum() == mask.sum()
     provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
-    assert provenance["counts"] == {"patients": 6, "positive": 3, "rejected": {}}
+    assert provenance["counts"] == {"patients": 6, "positive": 3, "left_out": {"patients": {}, "files": 0}}
     assert provenance["settings"]["roi"]["names"] == ["gtv"]
 
 
@@ -146,10 +147,14 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path):
     done = prepare(config.data)
     assert (done.patients, done.added) == (4, 1)
     store = SliceStore.reading(tmp_path / "out")
-    assert [line["row"] for line in store.cohort()] == ["0", "2", "3", "4"]
+    assert [line["row"] for line in store.cohort()] == ["0", "4", "2", "3"]
     np.testing.assert_array_equal(store.slice(0)[0], kept[0])
-    assert store.cohort()[-1]["source_series_uid"] == stack.series
-    assert load_cohort(config).patient_id.tolist() == ["P-000", "P-002", "P-003", "P-001"]
+    assert store.cohort()[1]["source_series_uid"] == stack.series
+    again = load_cohort(config)
+    assert again.patient_id.tolist() == [f"P-{i:03d}" for i in range(4)]
+    # Whatever came first, the cohort is that of a fresh start.
+    fresh = load_cohort(make_config(root, tmp_path / "fresh"))
+    assert fresh.fingerprint() == again.fingerprint()
 
 
 def test_a_patient_whose_files_break_leaves_the_cohort(tmp_path):
@@ -193,7 +198,7 @@ def test_what_is_wrong_is_listed_and_stops_nothing(tmp_path, monkeypatch):
         ("", "file"),
     }
     assert all(r["reason"] and r["remedy"] for r in rejected)
-    assert "5 patients (file: 2, label: 2, region: 1, series: 1) and 2 files" in done.summary()
+    assert "5 patients (file: 1, label: 2, series: 1, region: 1) and 2 files" in done.summary()
 
 
 def test_nobody_left_is_an_error_that_says_why(tmp_path):
@@ -308,3 +313,84 @@ def test_the_command_refuses_sources_that_need_no_preparation(tmp_path):
     result = CliRunner().invoke(app, ["prepare", "--config", "configs/phantom.yaml"], env={"COLUMNS": "200"})
     assert result.exit_code == 1
     assert "needs no preparation" in result.output
+
+
+def test_a_table_that_changed_is_not_what_was_prepared(tmp_path):
+    root = tmp_path / "root"
+    for i in range(3):
+        write_patient(root, i)
+    write_labels(root, 3)
+    (root / "regions.csv").write_text("Patient;name\n" + "".join(f"P-{i:03d};GTV\n" for i in range(3)))
+    rule = {"table": {"file": "regions.csv", "name_columns": ["name"]}}
+    config = make_config(root, tmp_path / "out", roi=rule)
+    assert load_cohort(config).labels.tolist() == [0, 1, 0]
+    (root / "labels.csv").write_text("id;label\nP-000;1\nP-001;1\nP-002;0\n")
+    assert load_cohort(config).labels.tolist() == [1, 1, 0]
+    (root / "regions.csv").write_text("Patient;name\nP-000;GTV\nP-001;Cord\nP-002;GTV\n")
+    load_cohort(config)
+    rows = SliceStore.reading(tmp_path / "out").cohort()
+    assert [line["roi_names"] for line in rows] == ["GTV", "Cord", "GTV"]
+
+
+def test_another_source_folder_is_another_cohort(tmp_path):
+    for name, patients in {"one": (0, 1), "two": (1, 2)}.items():
+        for i in patients:
+            write_patient(tmp_path / name, i)
+        write_labels(tmp_path / name, 3)
+    assert load_cohort(make_config(tmp_path / "one", tmp_path / "out")).patient_id.tolist() == [
+        "P-000",
+        "P-001",
+    ]
+    assert load_cohort(make_config(tmp_path / "two", tmp_path / "out")).patient_id.tolist() == [
+        "P-001",
+        "P-002",
+    ]
+
+
+def test_a_slice_that_got_lost_is_noticed(source, tmp_path):
+    root, _ = source
+    config = make_config(root, tmp_path / "out")
+    prepare(config.data)
+    (tmp_path / "out" / "slices.zarr" / "image" / "c" / "2" / "0" / "0").unlink()
+    with pytest.raises(DataError, match=r"Row 2 .* is not what cohort\.csv says of patient P-002"):
+        load_cohort(config)
+
+
+def test_a_preparation_that_fails_leaves_the_store_as_it_was(source, tmp_path):
+    root, _ = source
+    config = make_config(root, tmp_path / "out")
+    prepare(config.data)
+    (root / "labels.csv").rename(root / "away.csv")
+    with pytest.raises(DataError, match=r"labels\.csv"):
+        prepare(config.data)
+    (root / "away.csv").rename(root / "labels.csv")
+    assert len(load_cohort(config)) == 6
+
+
+def test_with_a_key_reasons_hold_no_identifiers_and_no_quotations(tmp_path):
+    root = tmp_path / "root"
+    write_patient(root, 0)
+    stack = write_patient(root, 1)
+    # Two slices on one plane: the reason names both.
+    twin = stack.dataset(1, PatientID="P-001", ImagePositionPatient=[str(v) for v in stack.position(2)])
+    twin.SOPInstanceUID = twin.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    twin.save_as(root / "twin")
+    write_patient(root, 2)
+    write_labels(root, 2, "P-002;Hans Mueller died\n")
+    (tmp_path / "key").write_text("0123456789abcdef")
+    plain = make_config(root, tmp_path / "plain", roi={"pattern": "gtv"})
+    prepare(plain.data)
+    assert stack.sops[2] in (tmp_path / "plain" / "rejected.csv").read_text()
+    keyed = make_config(root, tmp_path / "out", roi={"pattern": "gtv"}, pseudonymise=str(tmp_path / "key"))
+    prepare(keyed.data)
+    written = b"".join(data for name, data in tree(tmp_path / "out").items() if "slices.zarr" not in name)
+    assert b"2.25." in written
+    for secret in (stack.sops[2].encode(), b"Mueller", b"GTV"):
+        assert secret not in written
+
+
+def test_an_out_that_cannot_be_a_folder_is_refused(source, tmp_path):
+    root, _ = source
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        prepare(make_config(root, tmp_path / "file" / "out").data)

@@ -84,9 +84,11 @@ def test_the_last_slice_of_a_patient_is_the_valid_one(tmp_path, rng):
         assert store.rows() == {"P0": 2, "P1": 1}
 
 
-def test_other_settings_are_refused_by_name(tmp_path):
-    with SliceStore.writing(tmp_path / "s", SETTINGS):
-        pass
+def test_other_settings_are_refused_by_name(tmp_path, rng):
+    with SliceStore.writing(tmp_path / "s", SETTINGS | {"size": 8}):
+        pass  # nothing came of it, so that nothing is contradicted
+    with SliceStore.writing(tmp_path / "s", SETTINGS) as store:
+        store.add(*content(rng, 0))
     with (
         pytest.raises(DataError, match="slice: 'middle', now 'centroid'"),
         SliceStore.writing(tmp_path / "s", SETTINGS | {"slice": "centroid"}),

@@ -106,7 +106,7 @@ def refusing(path: Path):
         raise DicomError(
             "not_dicom",
             "Not a DICOM file: the letters DICM are missing behind the preamble.",
-            "Remove it, or rewrite it with a preamble if it is one of the old kind.",
+            "None needed if it is no DICOM file; one of the old kind must be rewritten with a preamble.",
             where=Path(path).name,
         ) from None
     except OSError as error:

@@ -55,9 +55,10 @@ def inspect_folder(
 
 def inspect_table(rows) -> rich.table.Table:
     """The rows of `inspect_folder` for a terminal."""
-    table = rich.table.Table(*COLUMNS)
+    columns = COLUMNS if any(row[-1] for row in rows) else COLUMNS[:-1]
+    table = rich.table.Table(*(rich.table.Column(name, overflow="fold") for name in columns))
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(cell) for cell in row[: len(columns)]))
     return table
 
 
@@ -74,11 +75,9 @@ def _choice(patient: DicomPatient):
         return patient.patient_id, CHOICE, f"none: {chosen.reason} {chosen.remedy}", ""
     region, index = chosen
     regions = ", ".join(f"{number}: {name}" for number, name in zip(region.numbers, region.names))
-    where = (
-        f"slice index {index} of {region.series.shape[0]} slices, {region.mask.areas()[index]} pixels inside"
-    )
+    where = f"slice index {index} of {region.series.shape[0]}, {region.mask.areas()[index]} pixels inside"
     look_at = "".join(f", {what}: {count}" for what, count in region.warnings.items())
-    return patient.patient_id, CHOICE, where + look_at, f"{region.object.upper()} {regions}"
+    return patient.patient_id, CHOICE, f"{region.object.upper()} {regions}; {where}{look_at}", ""
 
 
 def _series(entry: SeriesEntry):

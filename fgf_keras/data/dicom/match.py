@@ -92,7 +92,10 @@ def find_region(
                     raise
                 refusals.append(error)
         if regions:
-            return _only(regions)
+            region = _only(regions)
+            if refusals and kind != rule.objects[0]:
+                region.warnings["preferred_object_passed_over"] = len(refusals)
+            return region
     raise _foremost(refusals)
 
 

@@ -20,8 +20,8 @@ class DicomPatient:
 
     Attributes:
         patient_id: PatientID.
-        fingerprint: of the SOP instances and sizes of its files; it does not notice a change within a file
-            that keeps both.
+        fingerprint: of the SOP instances and sizes of its files and of `names`; it does not notice a change
+            within a file that keeps both.
         images: its CT series.
         objects: its structure sets and segmentations.
         rule, names: which region is the tumour; see `find_region`.
@@ -139,14 +139,15 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
     patients = []
     for patient_id in sorted({*images, *objects} - {""}):
         of_patient = images.get(patient_id, []), objects.get(patient_id, [])
+        names = None if table is None else table.get(patient_id, ())
         patients.append(
             DicomPatient(
                 patient_id=patient_id,
-                fingerprint=_fingerprint([*of_patient[0], *of_patient[1]]),
+                fingerprint=_fingerprint([*of_patient[0], *of_patient[1]], names),
                 images=tuple(of_patient[0]),
                 objects=tuple(of_patient[1]),
                 rule=config.roi,
-                names=None if table is None else table.get(patient_id, ()),
+                names=names,
                 slice_rule=config.slice,
             )
         )
@@ -166,17 +167,21 @@ def _region_table(config):
     )
 
 
-def _fingerprint(entries: Sequence[SeriesEntry]):
+def table_names(config: DataConfig) -> set[str]:
+    """The files below the root that are no DICOM because they are tables that the configuration names."""
+    tables = [config.labels_file, *([config.roi.table.file] if config.roi.table else [])]
+    return {Path(table).as_posix() for table in tables}
+
+
+def _fingerprint(entries: Sequence[SeriesEntry], names):
     instances = sorted(instance for entry in entries for instance in entry.instances)
-    return hashlib.sha256(repr(instances).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((instances, names)).encode()).hexdigest()[:32]
 
 
 def _rejected_files(index, config):
     everything = (*index.series, *index.structure_sets, *index.segmentations, *index.others)
     patients = {entry.series_uid: entry.patient_id for entry in everything}
-    tables = {Path(config.labels_file).as_posix()}
-    if config.roi.table:
-        tables.add(Path(config.roi.table.file).as_posix())
+    tables = table_names(config)
     rejected = [
         RejectedPatient(
             patients.get(file.series_uid, ""), "file", f"File {number}: {file.reason}", file.remedy
