@@ -15,9 +15,9 @@ class Convolution(keras.layers.Conv2D):
 
     With one image channel, the library's input gradient of a convolution costs an order of magnitude more
     than its forward pass, and alignment takes it in every step. Here it is a strided convolution followed by
-    depth-to-space, the same sums in another order. Applies to kernels of odd size with stride 1, "same"
-    padding and few input channels; all other cases are Keras's own. Adds the bias with `tf.nn.bias_add`,
-    whose gradient is one reduction.
+    depth-to-space, the same sums in another order. Applies to stride 1, "same" padding and few input
+    channels; all other cases are Keras's own. Adds the bias with `tf.nn.bias_add`, whose gradient is one
+    reduction.
     """
 
     def call(self, inputs):
@@ -29,18 +29,29 @@ class Convolution(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         """As Keras; differentiable any number of times."""
-        cheap = (
+        plain = (
             self.padding == "same"
             and self.data_format == "channels_last"
             and self.strides == (1, 1)
             and self.dilation_rate == (1, 1)
             and self.groups == 1
-            and all(size % 2 for size in self.kernel_size)
-            and inputs.shape[-1] <= FEW_CHANNELS
         )
-        if not cheap:
+        if not plain or inputs.shape[-1] > FEW_CHANNELS:
             return super().convolution_op(inputs, kernel)
-        return _convolve(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
+        margins = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
+        outputs = valid_convolution(tf.pad(inputs, [[0, 0], *margins, [0, 0]]), kernel)
+        return tf.ensure_shape(outputs, [*inputs.shape[:3], kernel.shape[-1]])
+
+
+def valid_convolution(image, kernel):
+    """Convolution with stride 1 and no padding, (B, H, W, in) to (B, H - rows + 1, W - columns + 1, out).
+
+    Differentiable any number of times; its input gradient is cheap where there are few input channels.
+    """
+    image, kernel = tf.convert_to_tensor(image), tf.convert_to_tensor(kernel)
+    if kernel.shape[2] > FEW_CHANNELS:
+        return tf.nn.conv2d(image, kernel, 1, "VALID")
+    return _convolve(image, kernel)
 
 
 @tf.custom_gradient
@@ -48,12 +59,12 @@ def _convolve(image, kernel):
     def gradient(upstream):
         return _input_gradient(upstream, kernel), _kernel_gradient(image, kernel, upstream)
 
-    return tf.nn.conv2d(image, kernel, 1, "SAME"), gradient
+    return tf.nn.conv2d(image, kernel, 1, "VALID"), gradient
 
 
 @tf.custom_gradient
 def _input_gradient(upstream, kernel):
-    """The transpose of `_convolve` in its image, (B, H, W, out) to (B, H, W, in)."""
+    """The transpose of `_convolve` in its image, (B, h, w, out) to (B, h + rows - 1, w + columns - 1, in)."""
 
     # ⟨_convolve(a, k), u⟩ = ⟨a, _input_gradient(u, k)⟩ for every a: so each is the other's derivative.
     def gradient(cotangent):
@@ -67,15 +78,11 @@ def _input_gradient(upstream, kernel):
         for i in range(CELL)
         for j in range(CELL)
     ]
-    height, width = tf.shape(upstream)[1], tf.shape(upstream)[2]
-    margins = [
-        [rows // 2, rows // 2 + -height % CELL],
-        [columns // 2, columns // 2 + -width % CELL],
-    ]
+    height, width = tf.shape(upstream)[1] + rows - 1, tf.shape(upstream)[2] + columns - 1
+    margins = [[rows - 1, rows - 1 + -height % CELL], [columns - 1, columns - 1 + -width % CELL]]
     padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
     cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
-    whole = tf.nn.depth_to_space(cells, CELL)[:, :height, :width]
-    return tf.ensure_shape(whole, [*upstream.shape[:3], kernel.shape[2]]), gradient
+    return tf.nn.depth_to_space(cells, CELL)[:, :height, :width], gradient
 
 
 def _kernel_gradient(image, kernel, upstream):
@@ -84,5 +91,5 @@ def _kernel_gradient(image, kernel, upstream):
         filter_sizes=tf.shape(kernel),
         out_backprop=upstream,
         strides=[1, 1, 1, 1],
-        padding="SAME",
+        padding="VALID",
     )
