@@ -36,8 +36,20 @@ def edges_of(field):
 
 
 def crop(field, origin, edges):
-    """Fields (B, …, H, W, C) inside windows: (B, …, *edges, C)."""
-    return shift(field, origin, edges)
+    """Fields (B, …, H, W, C) inside windows that lie on them: (B, …, *edges, C)."""
+    canvas = edges_of(field)
+
+    @tf.custom_gradient
+    def cropped(field):
+        return _gather(field, _places(origin, edges)), lambda upstream: paste(upstream, origin, canvas)
+
+    return cropped(field)
+
+
+def crop_one(field, origin, edges):
+    """One field (H, W, C) inside all windows, which lie on it: (B, *edges, C)."""
+    rows, columns = _places(origin, edges)
+    return tf.gather(tf.gather(field, rows), columns, axis=2, batch_dims=1)
 
 
 def paste(field, origin, canvas):
@@ -61,29 +73,32 @@ def shift(field, offset, edges):
     @tf.custom_gradient
     def shifted(field):
         # What was read from a place goes back there: a shift by as much the other way, and no scattering.
-        return _read(field, size, offset, edges), lambda upstream: shift(upstream, -offset, size)
+        return read(field), lambda upstream: shift(upstream, -offset, size)
+
+    def read(field):
+        padded = tf.pad(field, [[0, 0]] * (len(field.shape) - 3) + [[1, 1], [1, 1], [0, 0]])
+        # Everything off the field is read from the zeros beside it.
+        wanted = zip(_places(offset + 1, edges), size)
+        return _gather(padded, [tf.maximum(tf.minimum(place, edge + 1), 0) for place, edge in wanted])
 
     return shifted(field)
 
 
-def places(origin, edges):
-    """Rows (B, rows) and columns (B, columns) of windows on their canvas."""
+def inside(offset, edges, size):
+    """Which pixels of the rectangles of `shift` lie on a field of some size: (B, *edges, 1)."""
+    places = zip(_places(offset, edges), size)
+    rows, columns = ((place >= 0) & (place < edge) for place, edge in places)
+    return (rows[:, :, tf.newaxis] & columns[:, tf.newaxis])[..., tf.newaxis]
+
+
+def _places(origin, edges):
+    """Rows (B, rows) and columns (B, columns) of rectangles."""
     # A slice of one column, not [:, i, tf.newaxis]: TensorFlow's graph optimiser drops the new axis of a
     # slice of a stack.
     return [origin[:, i : i + 1] + tf.range(edge) for i, edge in enumerate(edges)]
 
 
-def inside_of(places, size):
-    """Whether rows (B, h) and columns (B, w) lie in a field of some size: (B, h, w, 1)."""
-    rows, columns = ((place >= 0) & (place < edge) for place, edge in zip(places, size))
-    return (rows[:, :, tf.newaxis] & columns[:, tf.newaxis])[..., tf.newaxis]
-
-
-def _read(field, size, offset, edges):
-    wanted = places(offset, edges)
-    inside = inside_of(wanted, size)
-    for axis, (place, most) in enumerate(zip(wanted, size), start=len(field.shape) - 3):
-        field = tf.gather(field, tf.clip_by_value(place, 0, most - 1), axis=axis, batch_dims=1)
-    for _ in field.shape[1:-3]:
-        inside = inside[:, tf.newaxis]
-    return tf.where(inside, field, tf.zeros([], field.dtype))
+def _gather(field, places):
+    for axis, place in enumerate(places, start=len(field.shape) - 3):
+        field = tf.gather(field, place, axis=axis, batch_dims=1)
+    return field

@@ -12,10 +12,11 @@ import inspect
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
-from fgf_keras.geometry.windows import edges_of, inside_of, places, shift
+from fgf_keras.geometry.windows import edges_of, inside, shift
 from fgf_keras.models.average_pooling import AveragePooling
 from fgf_keras.models.convolution import Convolution, valid_convolution
 
@@ -38,12 +39,14 @@ class RoiCnn:
     """
 
     def __init__(self, classifier):
-        self._stages, self._head = _stages_and_head(_chain(classifier))
+        layers, self._head = _stages_and_head(_chain(classifier))
         self.compute_dtype = classifier.compute_dtype
-        height, width, self._channels = classifier.input_shape[1:]
-        self._maps = [(_Axis(height, 0, 0), _Axis(width, 0, 0))]
-        for stage in self._stages:
-            self._maps.append(tuple(axis.after(step) for axis, step in zip(self._maps[-1], stage.steps)))
+        self._axes = [_Axis(size, 0, 0) for size in classifier.input_shape[1:3]]
+        self._stages = []
+        for convolution, pooling in layers:
+            self._stages.append(_Stage(convolution, pooling, self._axes, is_first=not self._stages))
+            self._axes = [step.after for step in self._stages[-1].steps]
+        self._everywhere = [axis.selection(np.arange(axis.size))[np.newaxis] for axis in self._axes]
 
     def at(self, origin):
         """The classifier of windows at origins (B, 2): a callable of (image, training) to logits."""
@@ -57,21 +60,11 @@ class RoiCnn:
             origin: (B, 2) int32, first row and column of each window.
             training: handed to the layers after the convolutions.
         """
-        background = tf.zeros([1, 1, self._channels], window.dtype)
-        for stage, before, after in zip(self._stages, self._maps, self._maps[1:]):
-            # What the window can have an effect on, from which cell on, and what that reads.
-            edges, corner, start, read = [], [], [], []
-            for i, (step, axis, pixels) in enumerate(zip(stage.steps, after, edges_of(window))):
-                edges.append(_least(step.cells(pixels), axis.size))
-                corner.append(tf.clip_by_value(step.first_cell(origin[:, i]), 0, axis.size - edges[i]))
-                start.append(step.pixel(corner[i]))
-                read.append(step.pixels(edges[i]))
-            few = [axis.read_by_few(step) for axis, step in zip(after, stage.steps)]
-            window = stage(_view(before, background, window, origin, tf.stack(start, axis=1), read))
-            background = stage(_view_of_background(before, background, few))[0]
-            origin = tf.stack(corner, axis=1)
-        last = self._maps[-1]
-        outputs = _view(last, background, window, origin, tf.zeros_like(origin), [axis.size for axis in last])
+        outputs, background = window, None
+        for stage in self._stages:
+            outputs, origin, background = stage(outputs, origin, background)
+        sizes = [axis.size for axis in self._axes]
+        outputs = _before(_spread(background, self._everywhere), outputs, -origin, sizes)
         for layer in self._head:
             outputs = layer(outputs, training=training)
         return outputs
@@ -91,39 +84,6 @@ class _RoiCnnAt(NamedTuple):
         return self.network.compute_dtype
 
 
-class _Step(NamedTuple):
-    """One axis of a stage: a kernel of some pixels, then cells of `pool` pixels, counted from pixel 0."""
-
-    kernel: int
-    pool: int
-
-    @property
-    def before(self):
-        """Pixels that the kernel reads before its own place; Keras pads as many."""
-        return (self.kernel - 1) // 2
-
-    @property
-    def behind(self):
-        """Pixels that the kernel reads behind its own place."""
-        return self.kernel // 2
-
-    def cells(self, pixels):
-        """The most cells that so many neighbouring pixels can have an effect on."""
-        return (pixels + self.kernel + self.pool - 3) // self.pool + 1
-
-    def first_cell(self, pixel):
-        """The first cell that a pixel has an effect on."""
-        return (pixel - self.behind) // self.pool
-
-    def pixel(self, cell):
-        """The first pixel that a cell reads."""
-        return cell * self.pool - self.before
-
-    def pixels(self, cells):
-        """How many pixels neighbouring cells read."""
-        return cells * self.pool + self.kernel - 1
-
-
 class _Axis(NamedTuple):
     """One axis of a background map: `head` pixels that the border has changed, the inside, `tail` more.
 
@@ -139,72 +99,130 @@ class _Axis(NamedTuple):
         """Number of pixels that stand for all."""
         return min(self.size, self.head + 1 + self.tail)
 
-    def after(self, step):
-        """The same axis after a stage."""
-        size = self.size // step.pool
-        head = -(-(self.head + step.before) // step.pool)
-        tail = size - (self.size - self.tail - step.behind) // step.pool
-        return _Axis(size, min(head, size), min(tail, size))
-
-    def among_few(self, pixels):
-        """Which of the few stands for a pixel; none of them, -1, for a pixel off the canvas."""
-        chosen = tf.minimum(pixels, tf.maximum(self.head, pixels - (self.size - self.few)))
-        return tf.where((pixels >= 0) & (pixels < self.size), chosen, -1)
-
-    def read_by_few(self, step):
-        """The pixels before a stage, (1, n), that the few after it are computed from.
-
-        They are neighbours where the few are. Between inside and tail pixels are left out, and both read
-        across the gap: what they find there is of the inside too.
-        """
-        read = tf.range(step.pixels(self.few)) + step.pixel(0)
-        gap = (self.size - self.few) * step.pool
-        return tf.where(read < (self.head + 1) * step.pool, read, read + gap)[tf.newaxis]
+    def selection(self, pixels):
+        """Which of the few stands for each of n pixels: (n, few) of zeros and ones, zeros off the canvas."""
+        pixels = pixels[:, np.newaxis]
+        chosen = np.minimum(pixels, np.maximum(self.head, pixels - (self.size - self.few)))
+        on_canvas = (pixels >= 0) & (pixels < self.size)
+        return ((np.arange(self.few) == chosen) & on_canvas).astype(np.float32)
 
 
-class _Stage(NamedTuple):
-    """Convolution, activation and pooling by layers of the classifier."""
+class _Step(NamedTuple):
+    """One axis of a stage, from pixels to cells: a kernel, then pools side by side from pixel 0 on."""
 
-    convolution: keras.layers.Layer
-    pooling: keras.layers.Layer | None
+    kernel: int
+    pool: int
+    before: _Axis
+    after: _Axis
+
+    @classmethod
+    def of(cls, kernel, pool, axis, is_first):
+        """The step that an axis takes."""
+        size = axis.size // pool
+        if is_first:
+            # The zeros off the canvas continue those of the image: no border is seen.
+            return cls(kernel, pool, axis, _Axis(size, 0, 0))
+        head = -(-(axis.head + (kernel - 1) // 2) // pool)
+        tail = size - (axis.size - axis.tail - kernel // 2) // pool
+        return cls(kernel, pool, axis, _Axis(size, min(head, size), min(tail, size)))
 
     @property
-    def steps(self):
-        """Rows and columns."""
-        pool = self.pooling.pool_size if self.pooling is not None else (1, 1)
-        return [_Step(*sizes) for sizes in zip(self.convolution.kernel_size, pool)]
+    def margin(self):
+        """Pixels that the first cell reads off the canvas."""
+        return (self.kernel - 1) // 2
 
-    def __call__(self, view):
-        """Map of a view that has the pixels around it that the convolution reads."""
-        layer = self.convolution
+    def cells(self, pixels):
+        """The most cells that so many neighbouring pixels can have an effect on."""
+        cells = (pixels + self.kernel + self.pool - 3) // self.pool + 1
+        return min(cells, self.after.size) if isinstance(cells, int) else tf.minimum(cells, self.after.size)
+
+    def pixels(self, cells):
+        """How many pixels neighbouring cells read."""
+        return cells * self.pool + self.kernel - 1
+
+    def read_by_few(self):
+        """The pixels from which the cells are computed that stand for all.
+
+        They are neighbours where those cells are. Pixels are left out between the inside and the tail, and
+        both read across the gap: what they find there is of the inside too.
+        """
+        pixels = np.arange(self.pixels(self.after.few)) - self.margin
+        gap = (self.after.size - self.after.few) * self.pool
+        return np.where(pixels < (self.after.head + 1) * self.pool, pixels, pixels + gap)
+
+    def read_by_all(self):
+        """The pixels that any cells read."""
+        return np.arange(self.pixels(self.after.size)) - self.margin
+
+
+class _Stage:
+    """Convolution, activation and pooling by layers of the classifier, on windows and on the background."""
+
+    def __init__(self, convolution, pooling, axes, *, is_first):
+        pools = pooling.pool_size if pooling is not None else (1, 1)
+        sizes = zip(convolution.kernel_size, pools, axes)
+        self.steps = [_Step.of(*one, is_first) for one in sizes]
+        self._convolution, self._pooling = convolution, pooling
+        self._pool = np.array(pools, np.int32)
+        self._margin = np.array([step.margin for step in self.steps], np.int32)
+        self._reach = np.array([step.kernel // 2 for step in self.steps], np.int32)
+        self._of_few = [step.before.selection(step.read_by_few())[np.newaxis] for step in self.steps]
+        self._of_all = [step.before.selection(step.read_by_all()) for step in self.steps]
+
+    def __call__(self, window, origin, background):
+        """Window, origin and background after the stage; a background of None is zero.
+
+        Args:
+            window: (B, rows, columns, C).
+            origin: (B, 2).
+            background: (few, few, C), the pixels of the background that stand for all.
+        """
+        cells = [step.cells(edge) for step, edge in zip(self.steps, edges_of(window))]
+        most = tf.stack([step.after.size - cell for step, cell in zip(self.steps, cells)])
+        corner = tf.maximum(tf.minimum((origin - self._reach) // self._pool, most), 0)
+        first = corner * self._pool
+        pixels = [step.pixels(cell) for step, cell in zip(self.steps, cells)]
+        offset = first - self._margin - origin
+        if background is None:
+            view = shift(window, offset, pixels)
+            few = tf.zeros([1, *(len(s[0]) for s in self._of_few), window.shape[-1]], window.dtype)
+        else:
+            rows_and_columns = [
+                tf.gather(all_pixels, first[:, i : i + 1] + tf.range(pixels[i]))
+                for i, all_pixels in enumerate(self._of_all)
+            ]
+            view = _before(_spread(background, rows_and_columns), window, offset, pixels)
+            few = _spread(background, self._of_few)
+        weights = self._weights()
+        return self._computed(view, *weights), corner, self._computed(few, *weights)[0]
+
+    def _weights(self):
+        layer = self._convolution
         # Outside of the layer's own call Keras does not cast its weights.
-        dtype = layer.compute_dtype
-        outputs = valid_convolution(tf.cast(view, dtype), tf.cast(layer.kernel, dtype))
-        if layer.use_bias:
-            outputs = tf.nn.bias_add(outputs, tf.cast(layer.bias, dtype))
-        outputs = layer.activation(outputs)
-        return outputs if self.pooling is None else self.pooling(outputs)
+        cast = [
+            tf.cast(weight, layer.compute_dtype)
+            for weight in (layer.kernel, layer.bias)[: 1 + layer.use_bias]
+        ]
+        return cast if layer.use_bias else [*cast, None]
+
+    def _computed(self, view, kernel, bias):
+        """The map of a view that holds all that the convolution reads."""
+        outputs = valid_convolution(tf.cast(view, kernel.dtype), kernel)
+        outputs = outputs if bias is None else tf.nn.bias_add(outputs, bias)
+        outputs = self._convolution.activation(outputs)
+        return outputs if self._pooling is None else self._pooling(outputs)
 
 
-def _view(axes, background, window, origin, start, edges):
-    """A rectangle of a whole map from `start` on, (B, *edges, channels), zero off the canvas."""
-    behind = _view_of_background(axes, background, places(start, edges))
-    inside = inside_of(places(start - origin, edges), edges_of(window))
-    return tf.where(inside, shift(window, start - origin, edges), behind)
+def _before(background, window, offset, edges):
+    """Rectangles (B, *edges, C) of whole maps: the window where it is, and the background behind it."""
+    return tf.where(inside(offset, edges, edges_of(window)), shift(window, offset, edges), background)
 
 
-def _view_of_background(axes, background, pixels):
-    """Rows (B, h) and columns (B, w) of the background that few pixels (few, few, channels) stand for."""
-    # By products with zeros and ones: their derivatives are products again, where a gather's are scattered.
-    rows, columns = (
-        tf.one_hot(axis.among_few(pixel), axis.few, dtype=background.dtype)
-        for axis, pixel in zip(axes, pixels)
-    )
+def _spread(background, selections):
+    """Rectangles of the background, (B, h, w, C), by selections (B, h, few) and (B, w, few) of its pixels."""
+    # By products with zeros and ones: their derivatives are products again, where those of a gather scatter.
+    rows, columns = (tf.cast(selection, background.dtype) for selection in selections)
     return tf.matmul(columns[:, tf.newaxis], tf.einsum("byr,rxc->byxc", rows, background))
-
-
-def _least(a, b):
-    return min(a, b) if isinstance(a, int) else tf.minimum(a, b)
 
 
 def _chain(classifier):
@@ -234,7 +252,7 @@ def _only(layer, end):
 
 
 def _stages_and_head(layers):
-    """Stages, and `Flatten` with all layers after it."""
+    """Pairs of a convolution and its pooling or None, and `Flatten` with all layers after it."""
     flatten = next((i for i, layer in enumerate(layers) if type(layer) is keras.layers.Flatten), None)
     if flatten is None:
         raise ModelError("it has no Flatten layer")
@@ -242,11 +260,13 @@ def _stages_and_head(layers):
     for layer in layers[:flatten]:
         _require_local(layer)
         if type(layer) in _CONVOLUTIONS:
-            stages.append(_Stage(layer, None))
-        elif stages and stages[-1].pooling is None:
-            stages[-1] = stages[-1]._replace(pooling=layer)
+            stages.append((layer, None))
+        elif stages and stages[-1][1] is None:
+            stages[-1] = (stages[-1][0], layer)
         else:
             raise ModelError(f"layer {layer.name!r} pools what no convolution has made")
+    if not stages:
+        raise ModelError("it has no convolution")
     return stages, layers[flatten:]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fgf_keras.geometry.windows import bounding_box, crop, paste, places, shift
+from fgf_keras.geometry.windows import bounding_box, crop, crop_one, paste, shift
 
 
 def test_a_bounding_box_holds_all_parts_of_a_mask_and_no_more():
@@ -59,12 +59,21 @@ def test_derivatives_of_a_shift_are_shifts(rng):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_places_are_right_where_origins_were_stacked_in_the_same_graph(jit):
+def test_windows_are_right_where_origins_were_stacked_in_the_same_graph(jit, rng):
     # The optimiser of graphs once took the slice of a stack for one of its parts, without the new axis.
+    field = rng.normal(size=(3, 9, 8, 1))
+
     @tf.function(jit_compile=jit)
     def function(row, column):
-        return places(tf.stack([row, column], axis=1), (4, 2))
+        return crop(tf.constant(field), tf.stack([row, column], axis=1), (4, 2))
 
-    rows, columns = function(tf.constant([1, 5, 7]), tf.constant([0, 2, 3]))
-    np.testing.assert_array_equal(rows, [[1, 2, 3, 4], [5, 6, 7, 8], [7, 8, 9, 10]])
-    np.testing.assert_array_equal(columns, [[0, 1], [2, 3], [3, 4]])
+    cut = function(tf.constant([1, 5, 0]), tf.constant([0, 2, 6]))
+    for window, whole, row, column in zip(cut, field, (1, 5, 0), (0, 2, 6)):
+        np.testing.assert_array_equal(window, whole[row : row + 4, column : column + 2])
+
+
+def test_one_field_is_cut_out_for_every_sample(rng):
+    field = tf.constant(rng.normal(size=(9, 8, 2)))
+    origin = tf.constant([[0, 6], [5, 0], [2, 3]])
+    expected = crop(tf.tile(field[tf.newaxis], [3, 1, 1, 1]), origin, (4, 2))
+    np.testing.assert_array_equal(crop_one(field, origin, (4, 2)), expected)

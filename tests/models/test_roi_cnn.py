@@ -229,6 +229,7 @@ class _Own(keras.Model):
 _conv, _pool = keras.layers.Conv2D, keras.layers.AveragePooling2D
 REFUSED = {
     "not a keras.Sequential": lambda: _Own(),
+    "no convolution": lambda: _chain_of(),
     "no Flatten": lambda: keras.Sequential([keras.Input((16, 16, 1)), keras.layers.GlobalAveragePooling2D()]),
     "no chain": _branching,
     "no chain, each": _scaled,
