@@ -1,5 +1,7 @@
 """A convolution whose gradient with respect to its image is cheap."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -15,9 +17,9 @@ class Convolution(keras.layers.Conv2D):
 
     With one image channel, the library's input gradient of a convolution costs an order of magnitude more
     than its forward pass, and alignment takes it in every step. Here it is a strided convolution followed by
-    depth-to-space, the same sums in another order. Applies to stride 1, "same" padding and few input
-    channels; all other cases are Keras's own. Adds the bias with `tf.nn.bias_add`, whose gradient is one
-    reduction.
+    depth-to-space, the same sums in another order. Applies to kernels of odd size with stride 1, "same"
+    padding and few input channels; all other cases are Keras's own. Adds the bias with `tf.nn.bias_add`,
+    whose gradient is one reduction.
     """
 
     def call(self, inputs):
@@ -29,18 +31,18 @@ class Convolution(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         """As Keras; differentiable any number of times."""
-        plain = (
+        cheap = (
             self.padding == "same"
             and self.data_format == "channels_last"
             and self.strides == (1, 1)
             and self.dilation_rate == (1, 1)
             and self.groups == 1
+            and all(size % 2 for size in self.kernel_size)
+            and inputs.shape[-1] <= FEW_CHANNELS
         )
-        if not plain or inputs.shape[-1] > FEW_CHANNELS:
+        if not cheap:
             return super().convolution_op(inputs, kernel)
-        margins = [[(size - 1) // 2, size // 2] for size in self.kernel_size]
-        outputs = valid_convolution(tf.pad(inputs, [[0, 0], *margins, [0, 0]]), kernel)
-        return tf.ensure_shape(outputs, [*inputs.shape[:3], kernel.shape[-1]])
+        return _convolution("SAME")(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
 
 
 def valid_convolution(image, kernel):
@@ -51,45 +53,54 @@ def valid_convolution(image, kernel):
     image, kernel = tf.convert_to_tensor(image), tf.convert_to_tensor(kernel)
     if kernel.shape[2] > FEW_CHANNELS:
         return tf.nn.conv2d(image, kernel, 1, "VALID")
-    return _convolve(image, kernel)
+    return _convolution("VALID")(image, kernel)
 
 
-@tf.custom_gradient
-def _convolve(image, kernel):
-    def gradient(upstream):
-        return _input_gradient(upstream, kernel), _kernel_gradient(image, kernel, upstream)
+@functools.cache
+def _convolution(padding):
+    """The convolution with "SAME" (kernels of odd size) or "VALID" padding, with its own derivatives."""
 
-    return tf.nn.conv2d(image, kernel, 1, "VALID"), gradient
+    @tf.custom_gradient
+    def convolve(image, kernel):
+        def gradient(upstream):
+            return input_gradient(upstream, kernel), kernel_gradient(image, kernel, upstream)
 
+        return tf.nn.conv2d(image, kernel, 1, padding), gradient
 
-@tf.custom_gradient
-def _input_gradient(upstream, kernel):
-    """The transpose of `_convolve` in its image, (B, h, w, out) to (B, h + rows - 1, w + columns - 1, in)."""
+    @tf.custom_gradient
+    def input_gradient(upstream, kernel):
+        """The transpose of `convolve` in its image."""
 
-    # ⟨_convolve(a, k), u⟩ = ⟨a, _input_gradient(u, k)⟩ for every a: so each is the other's derivative.
-    def gradient(cotangent):
-        return _convolve(cotangent, kernel), _kernel_gradient(cotangent, kernel, upstream)
+        # ⟨convolve(a, k), u⟩ = ⟨a, input_gradient(u, k)⟩ for every a: so each is the other's derivative.
+        def gradient(cotangent):
+            return convolve(cotangent, kernel), kernel_gradient(cotangent, kernel, upstream)
 
-    rows, columns = kernel.shape[:2]
-    flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-    # The kernel once for each place in a cell, shifted there: their outputs become channels.
-    shifted = [
-        tf.pad(flipped, [[i, CELL - 1 - i], [j, CELL - 1 - j], [0, 0], [0, 0]])
-        for i in range(CELL)
-        for j in range(CELL)
-    ]
-    height, width = tf.shape(upstream)[1] + rows - 1, tf.shape(upstream)[2] + columns - 1
-    margins = [[rows - 1, rows - 1 + -height % CELL], [columns - 1, columns - 1 + -width % CELL]]
-    padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
-    cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
-    return tf.nn.depth_to_space(cells, CELL)[:, :height, :width], gradient
+        rows, columns = kernel.shape[:2]
+        flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        # The kernel once for each place in a cell, shifted there: their outputs become channels.
+        shifted = [
+            tf.pad(flipped, [[i, CELL - 1 - i], [j, CELL - 1 - j], [0, 0], [0, 0]])
+            for i in range(CELL)
+            for j in range(CELL)
+        ]
+        # Without padding the image is larger than the outputs, and its border has been read less often.
+        more = [rows - 1, columns - 1] if padding == "VALID" else [0, 0]
+        margin = [rows - 1, columns - 1] if padding == "VALID" else [rows // 2, columns // 2]
+        height, width = (tf.shape(upstream)[i + 1] + more[i] for i in (0, 1))
+        margins = [[margin[0], margin[0] + -height % CELL], [margin[1], margin[1] + -width % CELL]]
+        padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
+        cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
+        whole = tf.nn.depth_to_space(cells, CELL)[:, :height, :width]
+        known = [None if n is None else n + m for n, m in zip(upstream.shape[1:3], more)]
+        return tf.ensure_shape(whole, [upstream.shape[0], *known, kernel.shape[2]]), gradient
 
+    def kernel_gradient(image, kernel, upstream):
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=image,
+            filter_sizes=tf.shape(kernel),
+            out_backprop=upstream,
+            strides=[1, 1, 1, 1],
+            padding=padding,
+        )
 
-def _kernel_gradient(image, kernel, upstream):
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=image,
-        filter_sizes=tf.shape(kernel),
-        out_backprop=upstream,
-        strides=[1, 1, 1, 1],
-        padding="VALID",
-    )
+    return convolve
