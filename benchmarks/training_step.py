@@ -1,8 +1,10 @@
 """Time of a training step with the alignment reward against Keras's own plain step.
 
-All variants run interleaved in one process; the table gives medians and ratios to Keras's plain step.
+All variants run interleaved in one process; the table gives medians and ratios to Keras's plain step. Those
+named roi_ compute the network in a window around the tumour, all others on the whole canvas; the ratios of
+roi_ steps depend on the size of the largest tumour of a batch.
 
-    python benchmarks/training_step.py [--size 512] [--batch 8] [--repeats 10]
+    python benchmarks/training_step.py [--size 512] [--batch 8] [--tumour 48] [--repeats 10]
 """
 
 import argparse
@@ -19,6 +21,7 @@ import tensorflow as tf
 
 import fgf_keras
 from fgf_keras.models.input_gradient import section_gradients
+from fgf_keras.models.placement import placement
 
 REFERENCE = "keras_plain_step"
 
@@ -79,6 +82,27 @@ def reward_as_one_would_write_it(size):
     return step
 
 
+def roi_plain_step(size, image, mask, label):
+    """A step of the task alone, in the window."""
+    model, optimizer = network(size), keras.optimizers.Adam()
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    place = placement(model, evaluation="roi")
+
+    def in_window(seen, mask, origin):
+        del mask
+        return place.classifier(origin)(seen, training=True)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            total = loss(label, place.run(in_window, image, mask))
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
+        return total
+
+    return step
+
+
 def variants(size, image, mask, label):
     """Functions of no arguments, by the names of the JSON line."""
     theirs, ours_plain = keras_network(size), network(size)
@@ -91,9 +115,11 @@ def variants(size, image, mask, label):
     ours = {
         name: compiled(fgf_keras.AlignmentModel(network(size), features(), **arguments))
         for name, arguments in {
-            "measured_only_step": {"reward": "none"},
-            "reward_sum_step": {"reward": "sum"},
-            "reward_joint_step": {"reward": "joint"},
+            "measured_only_step": {"reward": "none", "evaluation": "dense"},
+            "reward_sum_step": {"reward": "sum", "evaluation": "dense"},
+            "reward_joint_step": {"reward": "joint", "evaluation": "dense"},
+            "roi_measured_only_step": {"reward": "none", "evaluation": "roi"},
+            "roi_reward_step": {"reward": "sum", "evaluation": "roi"},
         }.items()
     }
     our_data = iter(tf.data.Dataset.from_tensors((inputs, label)).repeat())
@@ -106,9 +132,17 @@ def variants(size, image, mask, label):
         "input_gradient": tf.function(lambda: section_gradients(ours_plain, seen)[1]),
         REFERENCE: lambda: keras_step.train_function(data),
         "plain_step": lambda: our_plain_step.train_function(data),
+        "roi_plain_step": roi_plain_step(size, image, mask, label),
         "reward_as_one_would_write_it": lambda: written(image, mask, label),
         **{name: (lambda model=model: model.train_function(our_data)) for name, model in ours.items()},
     }
+
+
+def tumour(size, length, rng):
+    """An ellipse two thirds as high as long, somewhere on the canvas: (size, size, 1)."""
+    row, column = rng.uniform(length / 2, size - length / 2, size=2)
+    y, x = np.mgrid[:size, :size] + 0.5
+    return ((2 * (x - column) / length) ** 2 + (3 * (y - row) / length) ** 2 <= 1)[..., np.newaxis]
 
 
 def main():
@@ -117,14 +151,13 @@ def main():
     )
     parser.add_argument("--size", type=int, default=512, help="canvas, px")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--tumour", type=int, default=48, help="length of the tumours, px")
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
     size, batch = arguments.size, arguments.batch
     rng = np.random.default_rng(0)
     image = tf.constant(rng.uniform(size=(batch, size, size, 1)), tf.float32)
-    y, x = np.mgrid[:size, :size] - size // 2
-    tumour = (x**2 / 24**2 + y**2 / 16**2 <= 1).astype(np.float32)
-    mask = tf.constant(np.repeat(tumour[None, ..., None], batch, axis=0))
+    mask = tf.constant(np.stack([tumour(size, arguments.tumour, rng) for _ in range(batch)]), tf.float32)
     label = tf.constant(np.arange(batch) % 2, tf.float32)
     runs = variants(size, image, mask, label)
     times = {name: [] for name in runs}
@@ -135,7 +168,10 @@ def main():
             if repeat >= 2:  # the first two trace and warm up
                 times[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    print(f"{size}x{size}, batch {batch}, {os.cpu_count()} cores, median of {arguments.repeats}\n")
+    print(
+        f"{size}x{size}, batch {batch}, tumours of {arguments.tumour} px, {os.cpu_count()} cores, "
+        f"median of {arguments.repeats}\n"
+    )
     print(f"{'':32}{'ms':>8}{'ratio':>8}")
     for name, median in medians.items():
         print(f"{name:32}{1000 * median:8.0f}{median / medians[REFERENCE]:8.2f}")

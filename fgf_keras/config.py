@@ -33,6 +33,7 @@ class ModelConfig(Section):
     pool_size: Positive = 4
     dense: list[Positive] = [256, 128]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    evaluate: Literal["auto", "dense", "roi"] = "auto"
 
     @pydantic.model_validator(mode="after")
     def _check(self):
@@ -192,6 +193,11 @@ class Config(Section):
             raise ValueError(f"train.monitor: {choices(self.train.monitor, monitors)}")
         rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.protocol.arms]
         for where, reward in rewards:
+            if self.model.evaluate == "roi" and reward.support == "image":
+                raise ValueError(
+                    f"{where}: support 'image' takes gradients outside of the tumour, which model.evaluate "
+                    "'roi' does not compute; set model.evaluate to auto or dense"
+                )
             for name in reward.weight if isinstance(reward.weight, dict) else ():
                 if name not in names:
                     raise ValueError(f"{where}: weight for {choices(name, names)}")

@@ -64,6 +64,7 @@ def test_every_choice_is_listed_where_the_phantom_file_explains_its_key():
     text = PHANTOM.read_text()
     for section, key, choices in (
         ("model", "activation", ("elu", "relu", "gelu", "silu", "softplus", "tanh")),
+        ("model", "evaluate", ("auto", "dense", "roi")),
         ("reward", "kind", ("none", "sum", "joint")),
         ("train", "imbalance", ("class_weights", "balanced_batches", "none")),
         ("compute", "precision", ("float32", "mixed_float16", "mixed_bfloat16")),
@@ -167,6 +168,9 @@ def test_keys_that_contradict_each_other_are_refused():
     refused({"reward": {"kind": "joint", "weight": {"extent": 1.0}}}, "reward", "joint")
     arm = {"name": "a", "reward": {"kind": "none"}}
     refused({"protocol": {"arms": [arm, arm]}}, "protocol", "arms", "a")
+    arm["reward"]["support"] = "image"
+    refused({"model": {"evaluate": "roi"}, "protocol": {"arms": [arm]}}, "arm a", "model.evaluate")
+    assert parse_config({"model": {"evaluate": "auto"}, "protocol": {"arms": [arm]}})
 
 
 def test_overrides_come_last_and_are_checked_like_the_file():

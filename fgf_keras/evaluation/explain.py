@@ -12,6 +12,7 @@ from fgf_keras.features.base import unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import refuse_probabilities
 from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.models.placement import measured_evaluation
 from fgf_keras.progress import progress_bar
 
 WEIGHTS = ("arc", "score")
@@ -85,6 +86,7 @@ def explain(
         images.shape[1:],
         support=support,
         mask_input=mask_input,
+        evaluation=measured_evaluation(model),
         noise_draws=noise_draws,
         steps=steps,
         max_steps=max_steps,

@@ -15,10 +15,15 @@ class Feature:
 
     Args:
         name: used in logs and files; defaults to the class's own name.
+
+    Attributes:
+        shift_invariant: moving image and mask together by whole pixels changes nothing but the place of the
+            gradient, so that the gradient may be taken in a window around the mask.
     """
 
     default_name = None
     unit = ""
+    shift_invariant = False
 
     def __init__(self, *, name: str | None = None):
         self.name = name or self.default_name

@@ -18,6 +18,7 @@ class Brightness(Feature):
     """
 
     default_name = "brightness"
+    shift_invariant = True
 
     def value(self, image, mask, spacing=None):
         """See `Feature.value`; 0 for an empty mask."""

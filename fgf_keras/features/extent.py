@@ -16,6 +16,7 @@ class Extent(Feature):
     """
 
     default_name = "extent"
+    shift_invariant = True
     unit = "mm"
 
     def value(self, image, mask, spacing=None):

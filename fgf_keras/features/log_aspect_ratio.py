@@ -19,6 +19,7 @@ class LogAspectRatio(Feature):
     """
 
     default_name = "log_aspect_ratio"
+    shift_invariant = True
 
     def value(self, image, mask, spacing=None):
         """See `Feature.value`."""

@@ -6,6 +6,7 @@ from scipy import stats
 
 from fgf_keras.geometry.alignment import Products, pointwise_alignment
 from fgf_keras.geometry.products import inner_products, on_support
+from fgf_keras.geometry.windows import crop_one
 
 
 def white_null(dimension: int, rank: int = 1):
@@ -46,13 +47,15 @@ def white_field(shape, seed, dtype=tf.float32):
     return tf.cast(tf.random.stateless_normal(shape, tf.stack([seed, 0x5EED]), alg="philox"), dtype)
 
 
-def white_noise_alignment(section_gradients, mask, *, draws: int, seed: int = 0):
+def white_noise_alignment(section_gradients, mask, *, draws: int, seed: int = 0, window=None):
     """S of `draws` linear noise features ⟨v, x⟩, one field v held in memory at a time.
 
     Args:
         section_gradients: (B, R, H, W, C), already restricted to the support.
         mask: the support, (B, H, W, 1), or None for the whole canvas.
         draws: number of fields; draw i uses seed + i, as `LinearNoise(seed=seed + i)` does.
+        window: ((H, W), origin (B, 2)) where gradients and mask are windows of a canvas: the fields are those
+            of the canvas.
 
     Returns:
         (B, draws).
@@ -62,7 +65,11 @@ def white_noise_alignment(section_gradients, mask, *, draws: int, seed: int = 0)
     section = inner_products(section_gradients, section_gradients)
 
     def draw(i, out):
-        field = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
+        if window is None:
+            field = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
+        else:
+            canvas, origin = window
+            field = crop_one(white_field([*canvas, shape[4]], seed + i, dtype), origin, (shape[2], shape[3]))
         field = on_support(field, mask)[:, tf.newaxis]
         products = Products(section, inner_products(section_gradients, field), inner_products(field, field))
         return i + 1, out.write(i, pointwise_alignment(products)[:, 0])

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from fgf_keras.errors import FeatureError, ModelError
-from fgf_keras.features.base import stack_gradients, unique_names
+from fgf_keras.features.base import unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import on_support
 from fgf_keras.models.input_gradient import refuse_probability_layer, section_gradients
 from fgf_keras.models.measure import SUPPORTS
+from fgf_keras.models.placement import placement
 
 REWARDS = ("none", "sum", "joint")
 
@@ -30,6 +31,9 @@ class AlignmentModel(keras.Model):
         reward: "sum" (the paper), "joint", or "none" to measure S while training without it.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
         support: "mask" or "image", see `AlignmentMeasure`.
+        evaluation: "auto" computes a paper CNN in a window around the tumour, which gives the same numbers
+            for a part of the cost, and other classifiers on the whole canvas; "dense" always the canvas;
+            "roi" the window or an error. `placement.reason` says why it is the canvas.
         epsilon: added to ‖∇z‖² in S.
         name: of the model.
 
@@ -53,6 +57,7 @@ class AlignmentModel(keras.Model):
         reward="sum",
         reward_weight=0.1,
         support="mask",
+        evaluation="auto",
         epsilon=1e-12,
         name=None,
     ):
@@ -68,6 +73,8 @@ class AlignmentModel(keras.Model):
         self.reward = reward
         self.reward_weight = reward_weight
         self.support = support
+        self.evaluation = evaluation
+        self.placement = placement(classifier, evaluation=evaluation, support=support)
         self.epsilon = epsilon
         self._weights_by_feature = _weights(reward, reward_weight, self.feature_names)
         self._is_rewarded = any(self._weights_by_feature)
@@ -87,42 +94,58 @@ class AlignmentModel(keras.Model):
     def call(self, inputs, training=None):
         """Logits (B, 1) or (B, K) of image·mask."""
         image, mask, _ = unpack_inputs(inputs)
-        return self.classifier(image * tf.cast(mask, image.dtype), training=training)
+
+        def logits(seen, mask, origin):
+            del mask
+            return self.placement.classifier(origin)(seen, training=training)
+
+        return self._placed(logits, image, tf.cast(mask, image.dtype))
 
     def train_step(self, data):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
-        (x, y, sample_weight), seen, mask, features = self._prepared(data)
-        with tf.GradientTape() as weight_tape:
-            logits, section = section_gradients(
-                self.classifier,
-                seen,
-                training=True,
-                stop_recording=None if self._is_rewarded else weight_tape,
-            )
-            alignment = self._alignment(section, features, mask)
-            task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
-            reward = tf.cast(self._reward(alignment), task_loss.dtype)
-            loss = task_loss
-            if self._is_rewarded:
-                # Keras divides its losses by the number of replicas, whose gradients are then summed.
-                loss -= reward / tf.distribute.get_strategy().num_replicas_in_sync
-            scaled_loss = self.optimizer.scale_loss(loss)
+        (x, y, sample_weight), image, mask, spacing = self._prepared(data)
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(weight_tape.gradient(scaled_loss, variables), variables))
+
+        def step(seen, mask, origin):
+            features = self._feature_gradients(seen, mask, spacing, origin)
+            with tf.GradientTape() as weight_tape:
+                logits, section = section_gradients(
+                    self.placement.classifier(origin),
+                    seen,
+                    training=True,
+                    stop_recording=None if self._is_rewarded else weight_tape,
+                )
+                alignment = self._alignment(section, features, mask)
+                task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
+                reward = tf.cast(self._reward(alignment), task_loss.dtype)
+                loss = task_loss
+                if self._is_rewarded:
+                    # Keras divides its losses by the number of replicas, whose gradients are then summed.
+                    loss -= reward / tf.distribute.get_strategy().num_replicas_in_sync
+                scaled_loss = self.optimizer.scale_loss(loss)
+            return logits, task_loss, reward, alignment, weight_tape.gradient(scaled_loss, variables)
+
+        logits, task_loss, reward, alignment, gradients = self._placed(step, image, mask)
+        self.optimizer.apply_gradients(zip(gradients, variables))
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
     def test_step(self, data):
         """As `train_step`, without the reward's gradient and without changing anything."""
-        (x, y, sample_weight), seen, mask, features = self._prepared(data)
-        logits, section = section_gradients(self.classifier, seen, training=False)
-        alignment = self._alignment(section, features, mask)
+        (x, y, sample_weight), image, mask, spacing = self._prepared(data)
+
+        def measured(seen, mask, origin):
+            features = self._feature_gradients(seen, mask, spacing, origin)
+            logits, section = section_gradients(self.placement.classifier(origin), seen, training=False)
+            return logits, self._alignment(section, features, mask)
+
+        logits, alignment = self._placed(measured, image, mask)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
         reward = tf.cast(self._reward(alignment), task_loss.dtype)
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
     def get_config(self):
         """Keras serialisation."""
-        return {
+        config = {
             "classifier": keras.saving.serialize_keras_object(self.classifier),
             "features": [keras.saving.serialize_keras_object(f) for f in self.features],
             "reward": self.reward,
@@ -131,6 +154,8 @@ class AlignmentModel(keras.Model):
             "epsilon": self.epsilon,
             "name": self.name,
         }
+        # Left out where it is the default, so that earlier versions load what they can compute.
+        return config if self.evaluation == "auto" else {**config, "evaluation": self.evaluation}
 
     @classmethod
     def from_config(cls, config):
@@ -141,13 +166,18 @@ class AlignmentModel(keras.Model):
         return cls(**config)
 
     def _prepared(self, data):
-        """(x, y, sample_weight), what the classifier sees, the mask, and the feature gradients."""
+        """(x, y, sample_weight), image, mask, spacing."""
         _require_loss_of_logits(self.loss)
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
-        image, mask, spacing = _at_least_float32(*unpack_inputs(unpacked[0]))
-        seen = image * mask
-        features = stack_gradients(self.features, seen, mask, spacing)
-        return unpacked, seen, mask, on_support(features, self._region(mask))
+        return unpacked, *_at_least_float32(*unpack_inputs(unpacked[0]))
+
+    def _placed(self, function, image, mask):
+        """What a function of (seen, mask, origin) returns where the classifier is computed."""
+        return self.placement.run(function, image, mask, compiled=self.jit_compile)
+
+    def _feature_gradients(self, seen, mask, spacing, origin):
+        features = self.placement.feature_gradients(self.features, seen, mask, spacing, origin)
+        return on_support(features, self._region(mask))
 
     def _region(self, mask):
         return mask if self.support == "mask" else None

@@ -1,5 +1,7 @@
 """A convolution whose gradient with respect to its image is cheap."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -40,49 +42,65 @@ class Convolution(keras.layers.Conv2D):
         )
         if not cheap:
             return super().convolution_op(inputs, kernel)
-        return _convolve(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
+        return _convolution("SAME")(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
 
 
-@tf.custom_gradient
-def _convolve(image, kernel):
-    def gradient(upstream):
-        return _input_gradient(upstream, kernel), _kernel_gradient(image, kernel, upstream)
+def valid_convolution(image, kernel):
+    """Convolution with stride 1 and no padding, (B, H, W, in) to (B, H - rows + 1, W - columns + 1, out).
 
-    return tf.nn.conv2d(image, kernel, 1, "SAME"), gradient
-
-
-@tf.custom_gradient
-def _input_gradient(upstream, kernel):
-    """The transpose of `_convolve` in its image, (B, H, W, out) to (B, H, W, in)."""
-
-    # ⟨_convolve(a, k), u⟩ = ⟨a, _input_gradient(u, k)⟩ for every a: so each is the other's derivative.
-    def gradient(cotangent):
-        return _convolve(cotangent, kernel), _kernel_gradient(cotangent, kernel, upstream)
-
-    rows, columns = kernel.shape[:2]
-    flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-    # The kernel once for each place in a cell, shifted there: their outputs become channels.
-    shifted = [
-        tf.pad(flipped, [[i, CELL - 1 - i], [j, CELL - 1 - j], [0, 0], [0, 0]])
-        for i in range(CELL)
-        for j in range(CELL)
-    ]
-    height, width = tf.shape(upstream)[1], tf.shape(upstream)[2]
-    margins = [
-        [rows // 2, rows // 2 + -height % CELL],
-        [columns // 2, columns // 2 + -width % CELL],
-    ]
-    padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
-    cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
-    whole = tf.nn.depth_to_space(cells, CELL)[:, :height, :width]
-    return tf.ensure_shape(whole, [*upstream.shape[:3], kernel.shape[2]]), gradient
+    Differentiable any number of times; its input gradient is cheap where there are few input channels.
+    """
+    image, kernel = tf.convert_to_tensor(image), tf.convert_to_tensor(kernel)
+    if kernel.shape[2] > FEW_CHANNELS:
+        return tf.nn.conv2d(image, kernel, 1, "VALID")
+    return _convolution("VALID")(image, kernel)
 
 
-def _kernel_gradient(image, kernel, upstream):
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=image,
-        filter_sizes=tf.shape(kernel),
-        out_backprop=upstream,
-        strides=[1, 1, 1, 1],
-        padding="SAME",
-    )
+@functools.cache
+def _convolution(padding):
+    """The convolution with "SAME" (kernels of odd size) or "VALID" padding, with its own derivatives."""
+
+    @tf.custom_gradient
+    def convolve(image, kernel):
+        def gradient(upstream):
+            return input_gradient(upstream, kernel), kernel_gradient(image, kernel, upstream)
+
+        return tf.nn.conv2d(image, kernel, 1, padding), gradient
+
+    @tf.custom_gradient
+    def input_gradient(upstream, kernel):
+        """The transpose of `convolve` in its image."""
+
+        # ⟨convolve(a, k), u⟩ = ⟨a, input_gradient(u, k)⟩ for every a: so each is the other's derivative.
+        def gradient(cotangent):
+            return convolve(cotangent, kernel), kernel_gradient(cotangent, kernel, upstream)
+
+        rows, columns = kernel.shape[:2]
+        flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        # The kernel once for each place in a cell, shifted there: their outputs become channels.
+        shifted = [
+            tf.pad(flipped, [[i, CELL - 1 - i], [j, CELL - 1 - j], [0, 0], [0, 0]])
+            for i in range(CELL)
+            for j in range(CELL)
+        ]
+        # Without padding the image is larger than the outputs, and its border has been read less often.
+        more = [rows - 1, columns - 1] if padding == "VALID" else [0, 0]
+        margin = [rows - 1, columns - 1] if padding == "VALID" else [rows // 2, columns // 2]
+        height, width = (tf.shape(upstream)[i + 1] + more[i] for i in (0, 1))
+        margins = [[margin[0], margin[0] + -height % CELL], [margin[1], margin[1] + -width % CELL]]
+        padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
+        cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
+        whole = tf.nn.depth_to_space(cells, CELL)[:, :height, :width]
+        known = [None if n is None else n + m for n, m in zip(upstream.shape[1:3], more)]
+        return tf.ensure_shape(whole, [upstream.shape[0], *known, kernel.shape[2]]), gradient
+
+    def kernel_gradient(image, kernel, upstream):
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=image,
+            filter_sizes=tf.shape(kernel),
+            out_backprop=upstream,
+            strides=[1, 1, 1, 1],
+            padding=padding,
+        )
+
+    return convolve

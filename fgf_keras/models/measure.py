@@ -5,7 +5,6 @@ import functools
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
-from fgf_keras.features.base import stack_gradients
 from fgf_keras.geometry.alignment import (
     alignment_products,
     class_alignment,
@@ -21,6 +20,7 @@ from fgf_keras.geometry.products import on_support
 from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
 from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
+from fgf_keras.models.placement import placement
 
 SUPPORTS = ("mask", "image")
 
@@ -35,6 +35,7 @@ class AlignmentMeasure:
         support: "mask" restricts all gradients to the mask; "image" takes the classifier's gradient over the
             whole canvas, features keep their own support.
         mask_input: the classifier sees image·mask.
+        evaluation: "auto", "dense" or "roi", see `placement`.
         noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
         steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
     """
@@ -47,6 +48,7 @@ class AlignmentMeasure:
         *,
         support="mask",
         mask_input=False,
+        evaluation="auto",
         noise_draws=0,
         steps=4,
         max_steps=64,
@@ -54,10 +56,9 @@ class AlignmentMeasure:
     ):
         if support not in SUPPORTS:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
-        self.classifier = classifier
         self.features = list(features)
         self.support = support
-        self.mask_input = mask_input
+        self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
         self._flow = {"steps": steps, "max_steps": max_steps, "tolerance": tolerance}
         self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
@@ -86,19 +87,24 @@ class AlignmentMeasure:
             tf.TensorSpec([None, height, width, 1], self.dtype, name="mask"),
             tf.TensorSpec([None, 2], self.dtype, name="spacing"),
         ]
-        return tf.function(function, autograph=False).get_concrete_function(*signature)
 
-    def _at_sample(self, image, mask, spacing):
+        def on_batch(image, mask, spacing):
+            return self.placement.run(
+                lambda seen, mask, origin: function(seen, mask, spacing, origin), image, mask
+            )
+
+        return tf.function(on_batch, autograph=False).get_concrete_function(*signature)
+
+    def _at_sample(self, seen, mask, spacing, origin):
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
         logits (B, 1 or K), logit (B,) the score of the decision, class (B,), S (B, m), S_joint (B,),
         unique (B, m), shapley (B, m) for up to ten features, S_noise (B,), rank (B,) of the features,
         dimension (B,) of the support; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
         """
-        seen = self._seen(image, mask)
-        logits, section = section_gradients(self.classifier, seen)
+        logits, section = section_gradients(self.placement.classifier(origin), seen)
         section = on_support(section, self._region(mask))
-        products = alignment_products(section, self._feature_gradients(seen, mask, spacing))
+        products = alignment_products(section, self._feature_gradients(seen, mask, spacing, origin))
         classes = logits.shape[1]
         rank = pseudo_inverse(normalised_features(products))[1]
         result = {
@@ -114,19 +120,18 @@ class AlignmentMeasure:
         if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:
             result["shapley"] = shapley_shares(products)
         if self.noise_draws:
-            draws = white_noise_alignment(section, self._region(mask), draws=self.noise_draws)
-            result["S_noise"] = tf.reduce_mean(draws, axis=1)
+            result["S_noise"] = self._noise_alignment(section, mask, origin)
         if classes > 2:
             result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
         return result
 
-    def _along_flow(self, image, mask, spacing):
+    def _along_flow(self, seen, mask, spacing, origin):
         """F along the path to the decision boundary.
 
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
         mean of √S_joint) and F_noise_<weight> (B,); residual, length, status, evaluations (B,).
         """
-        flow = self._follow(self._seen(image, mask), mask, spacing, self._observe)
+        flow = self._follow(seen, mask, spacing, origin, self._observe)
         count = len(self.features)
         result = {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
@@ -139,55 +144,59 @@ class AlignmentMeasure:
             result[key] = getattr(flow, key)
         return result
 
-    def _fields(self, image, mask, spacing):
+    def _fields(self, seen, mask, spacing, origin):
         """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
 
         gradient of the decision's score, explained (its part along the features), features (B, m, H, W, C),
         boundary.
         """
-        seen = self._seen(image, mask)
-        pair = decision_pair(self._logits(seen))
-        _, gradient = self._score(seen, mask, spacing, pair)
-        features = self._feature_gradients(seen, mask, spacing)
-        flow = self._follow(seen, mask, spacing, lambda image, *_: tf.zeros_like(image[:, 0, 0]))
-        return {
+        pair = decision_pair(self._logits(seen, origin))
+        _, gradient = self._score(seen, mask, spacing, origin, pair)
+        features = self._feature_gradients(seen, mask, spacing, origin)
+        flow = self._follow(seen, mask, spacing, origin, lambda image, *_: tf.zeros_like(image[:, 0, 0]))
+        fields = {
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
             "features": features,
             "boundary": flow.boundary,
         }
+        return {name: self.placement.on_canvas(field, origin) for name, field in fields.items()}
 
-    def _follow(self, seen, mask, spacing, observe):
-        pair = decision_pair(self._logits(seen))
-        return gradient_flow(self._score, seen, observe=observe, context=(mask, spacing, pair), **self._flow)
+    def _follow(self, seen, mask, spacing, origin, observe):
+        context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
+        return gradient_flow(self._score, seen, observe=observe, context=context, **self._flow)
 
-    def _score(self, image, mask, spacing, pair):
+    def _score(self, image, mask, spacing, origin, pair):
         del spacing
-        score, gradient = decision_gradient(self.classifier, image, pair)
+        score, gradient = decision_gradient(self.placement.classifier(origin), image, pair)
         return score, on_support(gradient, self._region(mask))
 
-    def _observe(self, image, gradient, mask, spacing, pair):
+    def _observe(self, image, gradient, mask, spacing, origin, pair):
         del pair
         section = gradient[:, tf.newaxis]
-        products = alignment_products(section, self._feature_gradients(image, mask, spacing))
+        products = alignment_products(section, self._feature_gradients(image, mask, spacing, origin))
         joint = joint_alignment(products)[:, tf.newaxis]
         quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
         if self.noise_draws:
-            draws = white_noise_alignment(section, self._region(mask), draws=self.noise_draws)
-            quantities.append(tf.reduce_mean(draws, axis=1, keepdims=True))
+            quantities.append(self._noise_alignment(section, mask, origin)[:, tf.newaxis])
         return tf.concat(quantities, axis=1)
-
-    def _seen(self, image, mask):
-        return image * mask if self.mask_input else image
 
     def _region(self, mask):
         return mask if self.support == "mask" else None
 
-    def _feature_gradients(self, image, mask, spacing):
-        return on_support(stack_gradients(self.features, image, mask, spacing), self._region(mask))
+    def _feature_gradients(self, image, mask, spacing, origin):
+        gradients = self.placement.feature_gradients(self.features, image, mask, spacing, origin)
+        return on_support(gradients, self._region(mask))
 
-    def _logits(self, image):
-        return as_logits(self.classifier(image, training=False))
+    def _noise_alignment(self, section, mask, origin):
+        """Mean S of the noise draws, (B,)."""
+        window = self.placement.window(origin)
+        region = self._region(mask)
+        draws = white_noise_alignment(section, region, draws=self.noise_draws, window=window)
+        return tf.reduce_mean(draws, axis=1)
+
+    def _logits(self, image, origin):
+        return as_logits(self.placement.classifier(origin)(image, training=False))
 
     def _dimension(self, mask):
         channels = self.image_shape[-1]

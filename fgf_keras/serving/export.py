@@ -9,6 +9,7 @@ import tensorflow as tf
 from fgf_keras.errors import ModelError
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.placement import measured_evaluation, placement
 
 
 def export_saved_model(model, path):
@@ -39,8 +40,15 @@ def export_saved_model(model, path):
         raise ModelError(f"{path} exists already. Export to a new version number, or remove it first.")
     height, width, channels = model.classifier.input_shape[1:]
 
+    # On the mask, whatever the model is measured on: a prediction needs no gradients outside of it.
+    place = placement(model.classifier, evaluation=measured_evaluation(model))
+
+    def logits_of(seen, mask, origin):
+        del mask
+        return as_logits(place.classifier(origin)(seen, training=False))
+
     def serve(image, mask):
-        logits = as_logits(model.classifier(image * mask, training=False))
+        logits = place.run(logits_of, image, mask)
         if logits.shape[1] == 1:
             return {"probability": tf.sigmoid(logits[:, 0]), "logit": logits[:, 0]}
         return {"probability": tf.nn.softmax(logits), "logit": logits}

@@ -10,6 +10,7 @@ from fgf_keras.features.base import unique_names
 from fgf_keras.geometry.flow import ENDED
 from fgf_keras.models.alignment_model import AlignmentModel, unpack_inputs
 from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.models.placement import measured_evaluation
 
 
 class AlignmentCallback(keras.callbacks.Callback):
@@ -78,6 +79,7 @@ class AlignmentCallback(keras.callbacks.Callback):
             self._images.shape[1:],
             support=self._support,
             mask_input=rewarded,
+            evaluation=measured_evaluation(self.model),
         )
         self._last_flow = {}
         if self._log_dir is not None:

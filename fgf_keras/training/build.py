@@ -34,14 +34,16 @@ def build_features(configs: list[FeatureConfig]):
 
 def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
     """The paper's network with the configured choices in a compiled `AlignmentModel`."""
-    choices = config.model
-    classifier = paper_cnn(image_shape, classes=classes, **choices.model_dump())
+    choices = config.model.model_dump()
+    evaluation = choices.pop("evaluate")
+    classifier = paper_cnn(image_shape, classes=classes, **choices)
     model = AlignmentModel(
         classifier,
         build_features(config.features),
         reward=config.reward.kind,
         reward_weight=config.reward.weight,
         support=config.reward.support,
+        evaluation=evaluation,
     )
     decay = {"weight_decay": config.train.weight_decay} if config.train.weight_decay else {}
     model.compile(

@@ -26,6 +26,7 @@ def trained():
     keras.utils.set_random_seed(0)
     network = fgf_keras.paper_cnn((12, 12, 1), filters=(3,), kernel_sizes=(3,), dense=(5,))
     model = fgf_keras.AlignmentModel(network, [fgf_keras.Brightness(), fgf_keras.Extent()], reward_weight=1.0)
+    assert model.placement.reason is None  # in a window
     model.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
     logs = model.fit(data, epochs=2, verbose=0, shuffle=False).history
     return model.get_weights(), logs

@@ -1,0 +1,104 @@
+"""Windows: rectangles of a canvas, one a sample and all of one size, each at an origin of its own.
+
+Origins are (B, 2) int32, the first row and column; edges are the number of rows and columns, each an int or a
+scalar tensor.
+"""
+
+import tensorflow as tf
+
+
+def bounding_box(mask):
+    """The smallest rectangle that holds a mask.
+
+    Args:
+        mask: (B, H, W, 1).
+
+    Returns:
+        origin (B, 2) and number of rows and columns (B, 2), int32. An empty mask has no rows and columns and
+        its origin at (H, W).
+    """
+    inside = mask[..., 0] != 0
+    first, count = zip(*(_span(tf.reduce_any(inside, axis=axis)) for axis in (2, 1)))
+    return tf.stack(first, axis=1), tf.stack(count, axis=1)
+
+
+def _span(occupied):
+    size = tf.shape(occupied)[1]
+    place = tf.range(size)
+    first = tf.reduce_min(tf.where(occupied, place, size), axis=1)
+    last = tf.reduce_max(tf.where(occupied, place, -1), axis=1)
+    return first, tf.maximum(last - first + 1, 0)
+
+
+def edges_of(field):
+    """Rows and columns of a field (B, …, rows, columns, C): ints where known, else scalar tensors."""
+    return [field.shape[axis] or tf.shape(field)[axis] for axis in (-3, -2)]
+
+
+def crop(field, origin, edges):
+    """Fields (B, …, H, W, C) inside windows that lie on them: (B, …, *edges, C)."""
+    canvas = edges_of(field)
+
+    @tf.custom_gradient
+    def cropped(field):
+        return _gather(field, _places(origin, edges)), lambda upstream: paste(upstream, origin, canvas)
+
+    return cropped(field)
+
+
+def crop_one(field, origin, edges):
+    """One field (H, W, C) inside all windows, which lie on it: (B, *edges, C)."""
+    rows, columns = _places(origin, edges)
+    return tf.gather(tf.gather(field, rows), columns, axis=2, batch_dims=1)
+
+
+def paste(field, origin, canvas):
+    """Fields (B, …, rows, columns, C) inside windows as fields on a canvas (H, W), zero elsewhere."""
+    return shift(field, -origin, canvas)
+
+
+def shift(field, offset, edges):
+    """Any rectangle of each field, zero where it leaves the field; differentiable any number of times.
+
+    Args:
+        field: (B, …, H, W, C).
+        offset: (B, 2) int32, row and column of the rectangle's first pixel.
+        edges: its rows and columns.
+
+    Returns:
+        (B, …, *edges, C).
+    """
+    size = edges_of(field)
+
+    @tf.custom_gradient
+    def shifted(field):
+        # What was read from a place goes back there: a shift by as much the other way, and no scattering.
+        return read(field), lambda upstream: shift(upstream, -offset, size)
+
+    def read(field):
+        padded = tf.pad(field, [[0, 0]] * (len(field.shape) - 3) + [[1, 1], [1, 1], [0, 0]])
+        # Everything off the field is read from the zeros beside it.
+        wanted = zip(_places(offset + 1, edges), size)
+        return _gather(padded, [tf.maximum(tf.minimum(place, edge + 1), 0) for place, edge in wanted])
+
+    return shifted(field)
+
+
+def inside(offset, edges, size):
+    """Which pixels of the rectangles of `shift` lie on a field of some size: (B, *edges, 1)."""
+    places = zip(_places(offset, edges), size)
+    rows, columns = ((place >= 0) & (place < edge) for place, edge in places)
+    return (rows[:, :, tf.newaxis] & columns[:, tf.newaxis])[..., tf.newaxis]
+
+
+def _places(origin, edges):
+    """Rows (B, rows) and columns (B, columns) of rectangles."""
+    # A slice of one column, not [:, i, tf.newaxis]: TensorFlow's graph optimiser drops the new axis of a
+    # slice of a stack.
+    return [origin[:, i : i + 1] + tf.range(edge) for i, edge in enumerate(edges)]
+
+
+def _gather(field, places):
+    for axis, place in enumerate(places, start=len(field.shape) - 3):
+        field = tf.gather(field, place, axis=axis, batch_dims=1)
+    return field
