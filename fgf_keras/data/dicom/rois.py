@@ -44,7 +44,7 @@ def choose_rois(
         raise DicomError(
             "no_roi",
             f"No region fits {_wanted(names, pattern)}. There are: {_list(candidates)}.",
-            "Adapt the rule.",
+            "Adapt data.roi.",
         )
     if strategy == "union":
         absent = [wanted for wanted, numbers in fits.items() if not numbers]
