@@ -209,6 +209,10 @@ def _published(rejected, names):
     return RejectedPatient(patient_id, rejected.stage, reason, remedy)
 
 
+def _content(row):
+    return {key: value for key, value in row.items() if key != "row"}
+
+
 def _provenance(config, names, rows, counts):
     return {
         "of": source_state(config, names),
@@ -217,6 +221,8 @@ def _provenance(config, names, rows, counts):
             "positive": sum(row["label"] > 0 for row in rows),
             "left_out": counts,
         },
+        # Of slices and labels, whatever the order in which they came.
+        "fingerprint": names.fingerprint(repr([_content(row) for row in rows]).encode()),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -13,6 +13,7 @@ from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import Series, stack_slices
 from fgf_keras.data.dicom.slice_header import SliceHeader
 from fgf_keras.errors import DataError
+from fgf_keras.progress import RateColumn, progress_bar
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,9 @@ def index_folder(root: Path, *, n_jobs: int = 1) -> FolderIndex:
     found = list(_walk(root))
     contents = read_contents([path for path, problem in found if problem is None], n_jobs)
     gathering = _Gathering(root)
-    for path, problem in found:
-        gathering.add(path, DamagedFile(problem, None) if problem else next(contents))
+    with progress_bar(RateColumn("files")) as progress:
+        for path, problem in progress.track(found, description="Reading headers"):
+            gathering.add(path, DamagedFile(problem, None) if problem else next(contents))
     return gathering.result()
 
 
