@@ -12,6 +12,7 @@ from fgf_keras.config import load_config
 from fgf_keras.config_data import PREPARED_FROM
 from fgf_keras.console import console, reported
 from fgf_keras.errors import ConfigError, DataError
+from fgf_keras.whole_file import whole_file
 
 
 @reported
@@ -55,9 +56,8 @@ def preview(
             f"The folder {str(path.parent)!r} does not exist. Let --out name a file in one that does."
         )
     sheet = contact_sheet(sheet_entries(store), window=window)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    sheet.save(unfinished, format="PNG")
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        sheet.save(unfinished, format="PNG")
     console.print(f"Contact sheet: {path}", soft_wrap=True)
 
 

@@ -126,6 +126,11 @@ class DataConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     phantom: PhantomConfig = PhantomConfig()
 
+    @property
+    def tables(self) -> list[str]:
+        """The files of tables, relative to the root."""
+        return [self.labels_file, *([self.roi.table.file] if self.roi.table else [])]
+
     @pydantic.model_validator(mode="after")
     def _check(self):
         if self.window[0] >= self.window[1]:

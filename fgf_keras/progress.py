@@ -33,3 +33,20 @@ class RateColumn(rich.progress.ProgressColumn):
         """The rate over the last seconds; nothing until the first is done."""
         speed = task.finished_speed or task.speed
         return rich.text.Text(f"{speed:.1f} {self.what}/s" if speed else "")
+
+
+def parallel(tasks, *, n_jobs: int, total: int, title: str, what: str):
+    """The results of joblib tasks in their order, each as soon as it is there, with a progress bar.
+
+    Args:
+        tasks: of `joblib.delayed`.
+        n_jobs: processes.
+        total: how many tasks there are.
+        title: of the bar.
+        what: the plural of what is counted.
+    """
+    # Here, so that bars of training do not wait for it.
+    import joblib
+
+    with progress_bar(RateColumn(what)) as progress, joblib.Parallel(n_jobs, return_as="generator") as pool:
+        yield from progress.track(pool(tasks), total=total, description=title)

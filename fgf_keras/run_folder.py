@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fgf_keras.config import Config, dump_yaml, load_config
 from fgf_keras.errors import RunError
+from fgf_keras.whole_file import whole_file
 
 UNFINISHED = "UNFINISHED"
 
@@ -135,9 +136,8 @@ def write_json(path, content):
     """Write JSON so that the file is whole or not there. NaN is an error: undefined numbers are null."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path):

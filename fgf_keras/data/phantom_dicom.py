@@ -15,7 +15,7 @@ from fgf_keras.data.phantom_tables import CLINICAL, REGIONS, write_clinical_tabl
 from fgf_keras.data.phantom_volume import FEWEST_SLICES, phantom_volume
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError
-from fgf_keras.progress import RateColumn, progress_bar
+from fgf_keras.progress import parallel
 
 OBJECTS = ("rtstruct", "seg")
 # mm. Closer slices are taken for one.
@@ -93,11 +93,7 @@ def write_phantom_dicom(
     tasks = (joblib.delayed(_write_patient)(folder, number, stack) for number in range(len(patients)))
     try:
         _make(folder)
-        with (
-            progress_bar(RateColumn("patients")) as progress,
-            joblib.Parallel(n_jobs, return_as="generator") as pool,
-        ):
-            names = list(progress.track(pool(tasks), total=len(patients), description=title))
+        names = list(parallel(tasks, n_jobs=n_jobs, total=len(patients), title=title, what="patients"))
         write_region_table(folder / REGIONS, patients, names)
         write_clinical_table(folder / CLINICAL, patients, labels)
     except OSError as error:

@@ -81,12 +81,11 @@ def slice_settings(config: DataConfig, names: Names) -> dict:
 
 def source_state(config: DataConfig, names: Names) -> dict:
     """Where patients and labels come from: settings, and hashes of the folder's place and of the tables."""
-    tables = [config.labels_file, *([config.roi.table.file] if config.roi.table else [])]
     root = Path(config.root)
     return {
         **{key: getattr(config, key) for key in LABEL_KEYS},
         "root": names.fingerprint(str(root.resolve()).encode()),
-        "tables": [names.fingerprint(_content(root / table)) for table in tables],
+        "tables": [names.fingerprint(_content(root / table)) for table in config.tables],
     }
 
 

@@ -13,7 +13,7 @@ import joblib
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.patient import dicom_patients
 from fgf_keras.data.preparation import Preparation, left_out, slice_settings, source_state
-from fgf_keras.data.prepare_patient import prepare_patient
+from fgf_keras.data.prepare_patient import prepare_patient, stored_fingerprint
 from fgf_keras.data.pseudonym import Names
 from fgf_keras.data.slices import listing
 from fgf_keras.data.source_slice import STAGES, PatientSource, RejectedPatient
@@ -21,7 +21,7 @@ from fgf_keras.data.store import SliceStore
 from fgf_keras.data.tables import LabelTable, read_labels
 from fgf_keras.data.volumes import volume_patients
 from fgf_keras.errors import DataError
-from fgf_keras.progress import RateColumn, progress_bar
+from fgf_keras.progress import parallel
 
 # Versions that decide what comes out.
 PACKAGES = ("fgf-keras", "numpy", "scipy", "pydicom", "zarr")
@@ -67,16 +67,18 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
         store.reject([asdict(r) for r in rejected])
         if not rows:
             raise _nobody_left(config, rejected)
-        counts = left_out(rejected, [row["patient_id"] for row in rows])
+        counts = {
+            "patients": len(rows),
+            "positive": sum(row["label"] > 0 for row in rows),
+            "left_out": left_out(rejected, [row["patient_id"] for row in rows]),
+        }
         store.finish(rows, _provenance(config, names, rows, counts))
     return Preparation(
         folder=Path(config.out),
-        patients=len(rows),
-        positive=sum(row["label"] > 0 for row in rows),
+        **counts,
         added=added,
         warned=sum(bool(row["warnings"]) for row in rows),
         rejected=tuple(rejected),
-        left_out=counts,
         seconds=time.monotonic() - begun,
     )
 
@@ -85,11 +87,7 @@ def _prepared(todo, public, config, names, n_jobs, title):
     """The result of each patient, in their order."""
     tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
     jobs = max(1, min(n_jobs, len(todo) // WORTH_A_PROCESS[config.source]))
-    with (
-        progress_bar(RateColumn("patients")) as progress,
-        joblib.Parallel(jobs, return_as="generator") as pool,
-    ):
-        yield from progress.track(pool(tasks), total=len(todo), description=title)
+    return parallel(tasks, n_jobs=jobs, total=len(todo), title=title, what="patients")
 
 
 def _nobody_left(config, rejected):
@@ -180,13 +178,9 @@ def _missing(patients, public, store, names):
 
     def is_new(patient):
         row = rows.get(public[patient.patient_id])
-        return row is None or store.records[row]["fingerprint"] != _fingerprint(patient, names)
+        return row is None or store.records[row]["fingerprint"] != stored_fingerprint(patient, names)
 
     return [patient for patient in patients if is_new(patient)]
-
-
-def _fingerprint(patient, names):
-    return names.fingerprint(patient.fingerprint.encode())
 
 
 def _cohort_rows(store, patients, public, labels, names):
@@ -197,7 +191,7 @@ def _cohort_rows(store, patients, public, labels, names):
         record = dict(store.records[row])
         del record["patient_id"]
         fingerprint = record.pop("fingerprint")
-        if name in current and _fingerprint(current[name], names) == fingerprint:
+        if name in current and stored_fingerprint(current[name], names) == fingerprint:
             label = labels.labels[current[name].patient_id]
             rows.append({"patient_id": name, "label": label, "row": row, **record})
     return rows
@@ -216,11 +210,7 @@ def _content(row):
 def _provenance(config, names, rows, counts):
     return {
         "of": source_state(config, names),
-        "counts": {
-            "patients": len(rows),
-            "positive": sum(row["label"] > 0 for row in rows),
-            "left_out": counts,
-        },
+        "counts": counts,
         # Of slices and labels, whatever the order in which they came.
         "fingerprint": names.fingerprint(repr([_content(row) for row in rows]).encode()),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},

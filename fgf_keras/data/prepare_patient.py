@@ -46,6 +46,11 @@ def prepare_patient(
         )
 
 
+def stored_fingerprint(patient: PatientSource, names: Names) -> str:
+    """The fingerprint of a patient's files as it is written."""
+    return names.fingerprint(patient.fingerprint.encode())
+
+
 def _placed(source: SourceSlice, patient, name, config, names):
     hu, mask, spacing = source.hu, source.mask, source.spacing[1:]
     if config.spacing_mm is not None:
@@ -55,7 +60,7 @@ def _placed(source: SourceSlice, patient, name, config, names):
     z = source.spacing[0]
     record = {
         "patient_id": name,
-        "fingerprint": names.fingerprint(patient.fingerprint.encode()),
+        "fingerprint": stored_fingerprint(patient, names),
         "source_series_uid": names.uid(source.source_uid),
         "roi_object": source.roi_object,
         "roi_names": "; ".join(names.regions(source.roi_names, config.roi.names)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from fgf_keras.data.canvas import bounding_box
 from fgf_keras.errors import DataError
 
 SHEET_WIDTH = 2400
@@ -149,14 +150,13 @@ def _tile(entry, window, style):
 
 def _crop(mask, spacing):
     """Slices of rows and columns that show the tumour."""
-    where = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
-    longer = max((lines[-1] + 1 - lines[0]) * mm for lines, mm in zip(where, spacing))
+    box = bounding_box(mask)
+    longer = max(extent * mm for extent, mm in zip(box[2:], spacing))
     side = max(AROUND * longer, LEAST_PIXELS * min(spacing))
     crop = []
-    for lines, mm, size in zip(where, spacing, mask.shape):
+    for first, extent, mm, size in zip(box[:2], box[2:], spacing, mask.shape):
         count = min(max(1, round(side / mm)), size)
-        start = (lines[0] + lines[-1] + 1 - count) // 2
-        start = int(np.clip(start, 0, size - count))
+        start = int(np.clip((2 * first + extent - count) // 2, 0, size - count))
         crop.append(slice(start, start + count))
     return tuple(crop)
 

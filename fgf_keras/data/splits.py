@@ -1,7 +1,6 @@
 """Which patients train, validate and test."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from fgf_keras.config_data import SplitConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError
+from fgf_keras.whole_file import whole_file
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ["patient_id", "split", "label"]
@@ -99,16 +99,11 @@ def save_splits(path, cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
             f"Received: {', '.join(f'{len(splits[name])} {name}' for name in SPLITS)}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for i, (name, label) in enumerate(zip(cohort.patient_id, cohort.labels)):
-                writer.writerow([name, split_of[i], label])
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for i, (name, label) in enumerate(zip(cohort.patient_id, cohort.labels)):
+            writer.writerow([name, split_of[i], label])
 
 
 def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
@@ -118,7 +113,7 @@ def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
         DataError: the file is missing or of another form, or holds other patients or labels than the cohort.
     """
     path = Path(path)
-    rows = _read_rows(path)
+    rows = read_split_rows(path)
     ids = [row["patient_id"] for row in rows]
     position = {str(name): i for i, name in enumerate(cohort.patient_id)}
     twice = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
@@ -152,7 +147,12 @@ def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
     }
 
 
-def _read_rows(path):
+def read_split_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a file of splits as they stand there, with COLUMNS.
+
+    Raises:
+        DataError: the file is missing or of another form.
+    """
     if not path.is_file():
         raise DataError(f"The file of splits {str(path)!r} does not exist.")
     try:

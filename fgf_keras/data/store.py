@@ -2,7 +2,6 @@
 
 import csv
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import zarr
 
 from fgf_keras.errors import DataError
 from fgf_keras.run_folder import UNFINISHED, write_json
+from fgf_keras.whole_file import whole_file
 
 CLOSING = "Run `fgf prepare` again: it goes on where it stopped."
 
@@ -37,6 +37,7 @@ class SliceStore:
         self.records = records
         self._images = images
         self._masks = masks
+        self._begun = False
 
     @classmethod
     @contextmanager
@@ -95,7 +96,9 @@ class SliceStore:
 
     def begin(self):
         """Declare the store unfinished: what follows changes it."""
-        _mark(self.path)
+        if not self._begun:
+            _mark(self.path)
+            self._begun = True
 
     def rows(self) -> dict[str, int]:
         """patient_id to the row of its valid slice."""
@@ -149,13 +152,10 @@ class SliceStore:
 
 def write_table(path: Path, rows: list[dict], columns: list[str]):
     """Write CSV so that the file is whole or not there; None is an empty cell."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text.getvalue(), encoding="utf-8")
-    unfinished.replace(path)
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Evaluate the model of a finished run, on its own cohort or on one that it never saw."""
 
-import csv
 import logging
 
 import keras
@@ -8,7 +7,7 @@ import numpy as np
 
 from fgf_keras.config import Config
 from fgf_keras.data.load import load_cohort, pixel_spacing
-from fgf_keras.data.splits import load_splits
+from fgf_keras.data.splits import load_splits, read_split_rows
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.evaluation.evaluate import Evaluation, evaluate
 from fgf_keras.models.alignment_model import AlignmentModel
@@ -77,8 +76,7 @@ def load_model(folder: RunFolder) -> AlignmentModel:
 
 def _warn_of_acquaintances(folder, cohort):
     """Say so where the external cohort has ids of the run's own: they may be the same people."""
-    with folder.splits_file.open(encoding="utf-8", newline="") as stream:
-        own = {row["patient_id"] for row in csv.DictReader(stream)}
+    own = {row["patient_id"] for row in read_split_rows(folder.splits_file)}
     common = len(own & set(cohort.patient_id.tolist()))
     if common:
         _log.warning(

@@ -158,8 +158,8 @@ def test_the_order_of_the_slices_does_not_matter(tmp_path, rng):
     stack = write(tmp_path, (1, EVEN), (2, EVEN))
     add(stack, tmp_path, **SCOUT)
     headers = [read_slice_header(path) for path in sorted(tmp_path.iterdir())]
-    expected = [{h.sop_uid for h in group} for group in split_acquisitions(headers)]
+    expected = [{h.sop_uid for h in series.headers} for series in split_acquisitions(headers)]
     assert expected == [set(stack.sops[:5]), set(stack.sops[5:])]
     for _ in range(5):
         shuffled = [headers[i] for i in rng.permutation(len(headers))]
-        assert [{h.sop_uid for h in group} for group in split_acquisitions(shuffled)] == expected
+        assert [{h.sop_uid for h in series.headers} for series in split_acquisitions(shuffled)] == expected

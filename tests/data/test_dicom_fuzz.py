@@ -10,16 +10,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from dicom_damage import nested, variants
-from dicom_fixtures import L_SHAPE, Stack, l_mask, write_as
+from dicom_fixtures import L_SHAPE, LOSSLESS, Stack, l_mask, write_as
 from pydicom import dcmread
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
     RLELossless,
 )
 
@@ -134,20 +129,7 @@ def test_segmentations(stack, tmp_path, rng, fractional, count):
     check(path, keywords, lambda p: read_segmentation(p, series)[1].volume(), expected, rng, count)
 
 
-@pytest.mark.parametrize(
-    "syntax",
-    [
-        ExplicitVRLittleEndian,
-        ImplicitVRLittleEndian,
-        ExplicitVRBigEndian,
-        DeflatedExplicitVRLittleEndian,
-        RLELossless,
-        JPEG2000Lossless,
-        JPEGLSLossless,
-        JPEGLosslessSV1,
-    ],
-    ids=lambda s: s.name,
-)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *LOSSLESS], ids=lambda s: s.name)
 def test_slices(stack, rng, syntax, count):
     if syntax.is_encapsulated and syntax != RLELossless:
         pytest.importorskip("gdcm", reason="python-gdcm, which writes the files, is not installed")

@@ -42,6 +42,13 @@ def write_labels(folder, count, extra=""):
     (folder / "labels.csv").write_text(f"id;label\n{rows}{extra}")
 
 
+def write_source(root, count):
+    """A folder with patients and their labels."""
+    for i in range(count):
+        write_patient(root, i)
+    write_labels(root, count)
+
+
 def make_config(root, out, **keys):
     data = {
         "source": "dicom",
@@ -159,9 +166,7 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path):
 
 def test_a_patient_whose_files_break_leaves_the_cohort(tmp_path):
     root = tmp_path / "root"
-    for i in range(2):
-        write_patient(root, i)
-    write_labels(root, 2)
+    write_source(root, 2)
     config = make_config(root, tmp_path / "out")
     prepare(config.data)
     (root / "rs1.dcm").write_bytes((root / "rs1.dcm").read_bytes()[:-9])
@@ -280,9 +285,7 @@ def run(*words, **kwargs):
 
 def test_a_run_that_is_killed_goes_on_where_it_stopped(tmp_path):
     root = tmp_path / "root"
-    for i in range(40):
-        write_patient(root, i)
-    write_labels(root, 40)
+    write_source(root, 40)
     file = tmp_path / "config.yaml"
     data = make_config(root, "-").data
     file.write_text(json.dumps({"data": data.model_dump(mode="json", exclude_unset=True)}))
@@ -317,9 +320,7 @@ def test_the_command_refuses_sources_that_need_no_preparation(tmp_path):
 
 def test_a_table_that_changed_is_not_what_was_prepared(tmp_path):
     root = tmp_path / "root"
-    for i in range(3):
-        write_patient(root, i)
-    write_labels(root, 3)
+    write_source(root, 3)
     (root / "regions.csv").write_text("Patient;name\n" + "".join(f"P-{i:03d};GTV\n" for i in range(3)))
     rule = {"table": {"file": "regions.csv", "name_columns": ["name"]}}
     config = make_config(root, tmp_path / "out", roi=rule)

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from fgf_keras.data.dicom.refusal import DicomError
-from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, SPACING_TOLERANCE, stack_slices
+from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, SPACING_TOLERANCE, Series, stack_slices
 from fgf_keras.data.dicom.slice_header import SliceHeader
 
 # Scout views are taken from one to three sides; more slices of a kind are a stack, whatever they call
@@ -16,43 +16,45 @@ MOST_SCOUTS = 3
 FEWEST_SLICES = 3
 
 
-def split_acquisitions(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
-    """Split the slices of one series into groups that stack; one group where all of them do.
+def split_acquisitions(headers: Iterable[SliceHeader]) -> list[Series]:
+    """Stack the slices of one series, in groups where they do not stack all together.
 
     Slices are told apart by their size, pixel spacing, orientation, and whether they say that they are scout
     views. Slices that are alike in these and still do not stack are told apart by AcquisitionNumber, if all
     have one and the acquisitions cover the same range: acquisitions one behind the other are parts of one
     scan, and splitting them would hide that slices are missing between them.
 
-    Nothing is dropped but up to 3 scout views of a kind: slices that are in no group are scout views.
+    Nothing is dropped but up to 3 scout views of a kind: slices that are in no stack are scout views.
 
     Returns:
-        Groups of 3 slices or more, each of which `stack_slices` takes; in the order of their acquisition
-        numbers.
+        One stack of all, or stacks of 3 slices or more in the order of their acquisition numbers.
 
     Raises:
         DicomError: as `stack_slices` on all slices together, where they cannot be split so.
     """
     headers = list(headers)
-    refusal = _refusal(headers)
-    if refusal is None:
-        return [headers]
-    groups = []
-    for alike in _alike(headers):
-        if alike[0].localizer and len(alike) <= MOST_SCOUTS:
-            continue
-        groups += [alike] if _refusal(alike) is None else _by_number(alike)
-    if not groups or any(len(group) < FEWEST_SLICES or _refusal(group) for group in groups):
-        raise refusal
-    return sorted(groups, key=lambda group: min((h.acquisition_number or 0, h.sop_uid) for h in group))
-
-
-def _refusal(headers) -> DicomError | None:
     try:
-        stack_slices(headers)
+        return [stack_slices(headers)]
     except DicomError as error:
-        return error
-    return None
+        refusal = error
+    stacks = []
+    try:
+        for alike in _alike(headers):
+            if not (alike[0].localizer and len(alike) <= MOST_SCOUTS):
+                stacks += _stacks(alike)
+    except DicomError:
+        raise refusal from None
+    if not stacks or any(len(series.headers) < FEWEST_SLICES for series in stacks):
+        raise refusal
+    return sorted(stacks, key=lambda s: min((h.acquisition_number or 0, h.sop_uid) for h in s.headers))
+
+
+def _stacks(alike):
+    """One stack, or one an acquisition."""
+    try:
+        return [stack_slices(alike)]
+    except DicomError:
+        return [stack_slices(group) for group in _by_number(alike)]
 
 
 def _alike(headers) -> list[list[SliceHeader]]:

@@ -80,7 +80,7 @@ class SeriesEntry:
             DicomError: `incomplete_series` where some of its files are rejected, or as `split_acquisitions`.
         """
         self._check_complete()
-        return [stack_slices(group) for group in split_acquisitions(self.headers)]
+        return split_acquisitions(self.headers)
 
     def _check_complete(self):
         if self.rejected:

@@ -169,8 +169,7 @@ def _region_table(config):
 
 def table_names(config: DataConfig) -> set[str]:
     """The files below the root that are no DICOM because they are tables that the configuration names."""
-    tables = [config.labels_file, *([config.roi.table.file] if config.roi.table else [])]
-    return {Path(table).as_posix() for table in tables}
+    return {Path(table).as_posix() for table in config.tables}
 
 
 def _fingerprint(entries: Sequence[SeriesEntry], names):
