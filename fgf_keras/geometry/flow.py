@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fgf_keras.geometry.path_average import PathAverage
 from fgf_keras.geometry.products import inner
 
 # A score below this is on the boundary already: its relative residual would measure rounding alone.
@@ -34,8 +35,8 @@ ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
 
 _SENTENCES = {
     FlowStatus.REACHED: "The path ended on the decision boundary.",
-    FlowStatus.NOT_REACHED: "The path did not end on the decision boundary within the tolerance, with the "
-    "most steps allowed; raise max_steps, or accept a larger tolerance.",
+    FlowStatus.NOT_REACHED: "The path could not be followed to the decision boundary within the tolerance, "
+    "with the most steps allowed; raise max_steps, or accept a larger tolerance.",
     FlowStatus.STATIONARY: "The gradient of the score vanishes at the sample or on its path, so there is no "
     "direction to follow; S or F is undefined here.",
     FlowStatus.ON_BOUNDARY: "The sample lies on the decision boundary already; F is S at the sample.",
@@ -48,7 +49,8 @@ class Flow(NamedTuple):
     Attributes:
         boundary: (B, H, W, C), the image at the end of the path.
         score: (B,), z at the start.
-        residual: (B,), |z(1)/z(0)|.
+        drift: (B,), |z/z(0)| where the steps end: how far the path strayed from the score it should have.
+        residual: (B,), |z(1)/z(0)| at the boundary, after the Newton step.
         length: (B,), arc length ∫‖dx‖, in units of the image.
         status: (B,) int32, values of `FlowStatus`.
         evaluations: (B,) int32, gradient evaluations spent.
@@ -59,6 +61,7 @@ class Flow(NamedTuple):
 
     boundary: tf.Tensor
     score: tf.Tensor
+    drift: tf.Tensor
     residual: tf.Tensor
     length: tf.Tensor
     status: tf.Tensor
@@ -67,31 +70,37 @@ class Flow(NamedTuple):
     score_mean: tf.Tensor
 
 
-def gradient_flow(score, image, *, observe, context=(), steps=4, max_steps=64, tolerance=1e-3) -> Flow:
+def gradient_flow(
+    score, image, *, observe, context=(), steps=2, max_steps=64, tolerance=1e-3, observations=128
+) -> Flow:
     """Follow the gradient of the score to its zero with classical RK4, and average quantities along the path.
 
-    The averages use Simpson's rule on the nodes of the steps. 1 + 4·steps gradient evaluations a sample;
-    samples whose residual exceeds `tolerance` are integrated again with twice the steps until `max_steps`.
+    1 + 4·steps gradient evaluations a sample, and one of the score alone: a Newton step x - z∇z/‖∇z‖² puts the
+    end onto the boundary. Samples whose drift exceeds `tolerance` are integrated again with twice the steps
+    until `max_steps`. The averages observe points between the steps too, see `PathAverage`.
 
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
             restricted to the support; each sample's values depend on that sample alone.
         image: (B, H, W, C).
-        observe: function of (image, gradient, *context) to quantities (B, n), e.g. S of each feature.
+        observe: function of (image, gradient, *context) to quantities (B, n), e.g. S of each feature; each
+            sample's values depend on that sample alone.
         context: tensors with a leading batch axis, handed to both functions (masks, spacings, classes).
-        steps: even number of steps of the first attempt.
+        steps: number of steps of the first attempt.
         max_steps: most steps of a further attempt; no further attempts below 2·steps.
-        tolerance: largest residual |z(1)/z(0)| that counts as reached.
+        tolerance: largest drift and residual of a path that counts as reached.
+        observations: least number of points of the path that are observed.
 
     Raises:
-        ValueError: `steps` is not an even number ≥ 2.
+        ValueError: `steps` or `observations` is below 1.
     """
-    if steps < 2 or steps % 2:
-        raise ValueError(f"The 'steps' parameter of gradient_flow must be an even int >= 2. Got {steps!r}.")
+    for name, value in (("steps", steps), ("observations", observations)):
+        if value < 1:
+            raise ValueError(f"The {name!r} parameter of gradient_flow must be an int >= 1. Got {value!r}.")
     context = tuple(context)
 
     def attempt(image, context, steps):
-        return _integrate(score, observe, image, context, steps, tolerance)
+        return _integrate(score, observe, image, context, steps, tolerance, observations)
 
     flow = attempt(image, context, tf.constant(steps))
 
@@ -111,68 +120,74 @@ def gradient_flow(score, image, *, observe, context=(), steps=4, max_steps=64, t
     return flow
 
 
-def _integrate(score, observe, image, context, steps, tolerance):
+def _integrate(score, observe, image, context, steps, tolerance, observations):
     z0, g0 = score(image, *context)
     dtype = image.dtype
     h = 1 / tf.cast(steps, dtype)
+    average = PathAverage(observe, context, steps, observations, dtype)
 
-    def velocity(gradient, size):
-        return -_as_field(tf.math.divide_no_nan(tf.cast(z0, dtype), size)) * gradient
+    def squared(gradient):
+        return tf.cast(inner(gradient, gradient), dtype)
 
-    def node(weight, image, gradient, size, sums):
-        # ds/dτ = |z0|/‖∇z‖; the constant |z0| cancels in the mean, which keeps it defined on the boundary.
-        observed, total, smallest = sums
-        values = tf.cast(observe(image, gradient, *context), dtype)
-        speed = tf.math.divide_no_nan(tf.ones_like(size), tf.sqrt(size))
-        weighted = weight * tf.stack([values * speed[:, tf.newaxis], values], axis=1)
-        return observed + weighted, total + weight * speed, tf.minimum(smallest, size)
+    def towards(z, gradient, size):
+        """The way on which the score falls by z at the rate it has here."""
+        return -_as_field(tf.math.divide_no_nan(tf.cast(z, dtype), size)) * gradient
 
-    def advance(i, x, gradient, size, z, sums):
-        k1 = velocity(gradient, size)
-        smallest = sums[2]
-        k = k1
-        increment = k1
+    def advance(i, start, g_start, z, smallest, *sums):
+        del z
+        k = first = towards(z0, g_start, squared(g_start))
+        increment, stages = first, []
         for fraction, weight in ((0.5, 2.0), (0.5, 2.0), (1.0, 1.0)):
-            _, stage = score(x + tf.cast(fraction, dtype) * h * k, *context)
-            stage_size = tf.cast(inner(stage, stage), dtype)
-            smallest = tf.minimum(smallest, stage_size)
-            k = velocity(stage, stage_size)
+            _, stage = score(start + tf.cast(fraction, dtype) * h * k, *context)
+            size = squared(stage)
+            smallest = tf.minimum(smallest, size)
+            k = towards(z0, stage, size)
             increment += tf.cast(weight, dtype) * k
-        x += h / 6 * increment
-        z, gradient = score(x, *context)
-        size = tf.cast(inner(gradient, gradient), dtype)
-        last = tf.equal(i, steps - 1)
-        weight = tf.where(last, 1.0, tf.where(tf.equal(i % 2, 0), 4.0, 2.0))
-        sums = node(tf.cast(weight, dtype) * h / 3, x, gradient, size, (sums[0], sums[1], smallest))
-        return i + 1, x, gradient, size, z, sums
+            stages.append(stage)
+        end = start + h / 6 * increment
+        z, g_end = score(end, *context)
+        size = squared(g_end)
+        # One halfway stage lies as far beyond the path as the other falls short of it.
+        halfway = (stages[0] + stages[1]) / 2
+        sums = average.between(
+            (start, end, h * first, h * towards(z0, g_end, size)), (g_start, halfway, g_end), sums
+        )
+        return i + 1, end, g_end, z, tf.minimum(smallest, size), *sums
 
-    size0 = tf.cast(inner(g0, g0), dtype)
-    quantities = tf.cast(observe(image, g0, *context), dtype)
-    zeros = tf.stack([tf.zeros_like(quantities)] * 2, axis=1)
-    sums = node(h / 3, image, g0, size0, (zeros, tf.zeros_like(size0), size0))
-    _, x, _, _, z, (observed, total, smallest) = tf.while_loop(
+    _, x, gradient, z, smallest, *sums = tf.while_loop(
         lambda i, *_: i < steps,
         advance,
-        (tf.constant(0), image, g0, size0, z0, sums),
+        (tf.constant(0), image, g0, z0, squared(g0), *average.start(image, g0)),
         parallel_iterations=1,
     )
+    observed, inverse_speed = average.end(x, gradient, sums)
+    boundary = x + towards(z, gradient, squared(gradient))
 
     on_boundary = tf.abs(z0) <= BOUNDARY_SCORE
-    residual = tf.where(on_boundary, tf.zeros_like(z0), tf.abs(tf.math.divide_no_nan(z, z0)))
     stationary = ~(smallest > 0)
-    status = tf.where(residual <= tolerance, int(FlowStatus.REACHED), int(FlowStatus.NOT_REACHED))
+    nan = tf.constant(float("nan"), dtype)
+
+    def relative(z):
+        share = tf.where(on_boundary, tf.zeros_like(z0), tf.abs(tf.math.divide_no_nan(z, z0)))
+        return tf.where(stationary, tf.cast(nan, z0.dtype), share)
+
+    drift, residual = relative(z), relative(score(boundary, *context)[0])
+    reached = (drift <= tolerance) & (residual <= tolerance)
+    status = tf.where(reached, int(FlowStatus.REACHED), int(FlowStatus.NOT_REACHED))
     status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), status)
     status = tf.where(stationary, int(FlowStatus.STATIONARY), status)
-    nan = tf.constant(float("nan"), dtype)
     undefined = stationary[:, tf.newaxis]
+    # ds/dτ = |z0|/‖∇z‖; the constant |z0| cancels in the mean, which keeps it defined on the boundary.
+    arc_mean = tf.math.divide_no_nan(observed[:, 0], inverse_speed[:, tf.newaxis])
     return Flow(
-        boundary=x,
+        boundary=boundary,
         score=z0,
-        residual=tf.where(stationary, tf.cast(nan, z0.dtype), residual),
-        length=tf.where(stationary, nan, tf.abs(tf.cast(z0, dtype)) * total),
+        drift=drift,
+        residual=residual,
+        length=tf.where(stationary, nan, tf.abs(tf.cast(z0, dtype)) * inverse_speed),
         status=status,
         evaluations=tf.fill(tf.shape(z0), 1 + 4 * steps),
-        arc_mean=tf.where(undefined, nan, tf.math.divide_no_nan(observed[:, 0], total[:, tf.newaxis])),
+        arc_mean=tf.where(undefined, nan, arc_mean),
         score_mean=tf.where(undefined, nan, observed[:, 1]),
     )
 
