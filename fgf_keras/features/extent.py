@@ -12,8 +12,8 @@ class Extent(Feature):
     """Root-mean-square radius of the tumour, g = √tr C, in mm.
 
     ∂g/∂x_j = m_j (|r_j - μ|² - tr C) / (2 s |g|); 0 for a tumour of one pixel. Where intensities below zero
-    make tr C negative, as on a path to the decision boundary, g = -√|tr C|: a monotone function of tr C still,
-    so that its alignment is that of tr C and changes smoothly there. Source: Jin, Garneau, Fletcher
+    make tr C negative, as on a path to the decision boundary, g = -√|tr C|: still a monotone function of
+    tr C, so that its alignment is that of tr C and changes smoothly there. Source: Jin, Garneau, Fletcher
     (ISBI 2022); alignment is the same for any monotone function of it.
     """
 

@@ -14,9 +14,9 @@ class LogAspectRatio(Feature):
     """Log of major over minor axis, g = ½(log |λ₁| - log |λ₂|), no unit.
 
     ∂λ_k/∂x_j = m_j ((v_k·(r_j - μ))² - λ_k) / s, with v_k the k-th principal axis. Below e·a²/12, with a the
-    smaller spacing, the logarithm is continued by its tangent, which at λ = 0 is the log of the variance of a
-    pixel, a²/12: a line one pixel wide has a finite ratio and one pixel a ratio of 1. A round tumour is at the
-    minimum, where the ratio has a cusp; its gradient there is 0, the value of the symmetric difference
+    smaller spacing, the logarithm is continued by its tangent, which at λ = 0 is the log of the variance of
+    a pixel, a²/12: a line one pixel wide has a finite ratio and one pixel a ratio of 1. A round tumour is at
+    the minimum, where the ratio has a cusp; its gradient there is 0, the value of the symmetric difference
     quotient. λ is negative only where intensities are, as on a path to the decision boundary: alignment is
     that of λ₁/λ₂ there too. Source: Jin, Garneau, Fletcher (ISBI 2022).
     """

@@ -71,13 +71,13 @@ class Flow(NamedTuple):
 
 
 def gradient_flow(
-    score, image, *, observe, context=(), steps=2, max_steps=64, tolerance=1e-3, observations=128
+    score, image, *, observe, quantities, context=(), steps=2, max_steps=64, tolerance=1e-3, observations=128
 ) -> Flow:
     """Follow the gradient of the score to its zero with classical RK4, and average quantities along the path.
 
-    1 + 4·steps gradient evaluations a sample, and one of the score alone: a Newton step x - z∇z/‖∇z‖² puts the
-    end onto the boundary. Samples whose drift exceeds `tolerance` are integrated again with twice the steps
-    until `max_steps`. The averages observe points between the steps too, see `PathAverage`.
+    1 + 4·steps gradient evaluations a sample, and one of the score alone: a Newton step x - z∇z/‖∇z‖² puts
+    the end onto the boundary. Samples whose drift exceeds `tolerance` are integrated again with twice the
+    steps until `max_steps`. The averages observe points between the steps too, see `PathAverage`.
 
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
@@ -85,9 +85,10 @@ def gradient_flow(
         image: (B, H, W, C).
         observe: function of (image, gradient, *context) to quantities (B, n), e.g. S of each feature; each
             sample's values depend on that sample alone.
+        quantities: n.
         context: tensors with a leading batch axis, handed to both functions (masks, spacings, classes).
         steps: number of steps of the first attempt.
-        max_steps: most steps of a further attempt; no further attempts below 2·steps.
+        max_steps: most steps of a further attempt.
         tolerance: largest drift and residual of a path that counts as reached.
         observations: least number of points of the path that are observed.
 
@@ -99,69 +100,86 @@ def gradient_flow(
             raise ValueError(f"The {name!r} parameter of gradient_flow must be an int >= 1. Got {value!r}.")
     context = tuple(context)
 
-    def attempt(image, context, steps):
-        return _integrate(score, observe, image, context, steps, tolerance, observations)
-
-    flow = attempt(image, context, tf.constant(steps))
-
     def unfinished(steps, *flow):
-        return (2 * steps <= max_steps) & tf.reduce_any(Flow(*flow).status == FlowStatus.NOT_REACHED)
+        return (steps <= most) & tf.reduce_any(Flow(*flow).status == FlowStatus.NOT_REACHED)
 
-    def again(steps, *flow):
+    def attempt(steps, *flow):
         flow = Flow(*flow)
         rows = tf.where(flow.status == FlowStatus.NOT_REACHED)
         chosen = rows[:, 0]
-        finer = attempt(tf.gather(image, chosen), [tf.gather(c, chosen) for c in context], 2 * steps)
-        finer = finer._replace(evaluations=finer.evaluations + tf.gather(flow.evaluations, chosen))
-        return (2 * steps, *(tf.tensor_scatter_nd_update(old, rows, new) for old, new in zip(flow, finer)))
+        average = PathAverage(observe, quantities, steps, observations)
+        some = _integrate(
+            score,
+            tf.gather(image, chosen),
+            [tf.gather(c, chosen) for c in context],
+            steps,
+            tolerance,
+            average,
+        )
+        some = some._replace(evaluations=some.evaluations + tf.gather(flow.evaluations, chosen))
+        return (2 * steps, *(tf.tensor_scatter_nd_update(old, rows, new) for old, new in zip(flow, some)))
 
-    if 2 * steps <= max_steps:
-        flow = Flow(*tf.while_loop(unfinished, again, (tf.constant(steps), *flow), parallel_iterations=1)[1:])
-    return flow
+    most = max(steps, max_steps)
+    start = (tf.constant(steps), *_nowhere(image, quantities))
+    # The first attempt is one of the loop too: what is in it would otherwise be traced twice.
+    return Flow(*tf.while_loop(unfinished, attempt, start, parallel_iterations=1)[1:])
 
 
-def _integrate(score, observe, image, context, steps, tolerance, observations):
-    z0, g0 = score(image, *context)
+def _nowhere(image, quantities) -> Flow:
+    """Paths that have not begun."""
+    none = tf.zeros_like(image[:, 0, 0, 0])
+    count = tf.zeros_like(none, tf.int32)
+    means = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
+    return Flow(image, none, none, none, none, count + int(FlowStatus.NOT_REACHED), count, means, means)
+
+
+def _integrate(score, image, context, steps, tolerance, average) -> Flow:
     dtype = image.dtype
     h = 1 / tf.cast(steps, dtype)
-    average = PathAverage(observe, context, steps, observations, dtype)
 
-    def squared(gradient):
-        return tf.cast(inner(gradient, gradient), dtype)
+    def evaluate(x):
+        """Score, its gradient and ‖∇z‖²."""
+        z, gradient = score(x, *context)
+        return tf.cast(z, dtype), gradient, tf.cast(inner(gradient, gradient), dtype)
 
     def towards(z, gradient, size):
         """The way on which the score falls by z at the rate it has here."""
-        return -_as_field(tf.math.divide_no_nan(tf.cast(z, dtype), size)) * gradient
+        return -_as_field(tf.math.divide_no_nan(z, size)) * gradient
 
-    def advance(i, start, g_start, z, smallest, *sums):
+    z0, g0, size0 = evaluate(image)
+    # Of the stages after a step's first: where they lie, what they count, and what as halfway gradients. One
+    # halfway stage lies as far beyond the path as the other falls short of it, so that their mean is near it.
+    fraction, weight, half = (tf.constant(c, dtype) for c in ([0.5, 0.5, 1], [2.0, 2, 1], [0.5, 0.5, 0]))
+
+    def advance(i, start, g_start, size, z, smallest, *sums):
         del z
-        k = first = towards(z0, g_start, squared(g_start))
-        increment, stages = first, []
-        for fraction, weight in ((0.5, 2.0), (0.5, 2.0), (1.0, 1.0)):
-            _, stage = score(start + tf.cast(fraction, dtype) * h * k, *context)
-            size = squared(stage)
-            smallest = tf.minimum(smallest, size)
-            k = towards(z0, stage, size)
-            increment += tf.cast(weight, dtype) * k
-            stages.append(stage)
-        end = start + h / 6 * increment
-        z, g_end = score(end, *context)
-        size = squared(g_end)
-        # One halfway stage lies as far beyond the path as the other falls short of it.
-        halfway = (stages[0] + stages[1]) / 2
-        sums = average.between(
-            (start, end, h * first, h * towards(z0, g_end, size)), (g_start, halfway, g_end), sums
-        )
-        return i + 1, end, g_end, z, tf.minimum(smallest, size), *sums
+        slope = towards(z0, g_start, size)
 
-    _, x, gradient, z, smallest, *sums = tf.while_loop(
+        def stage(j, slope_here, increment, halfway, smallest):
+            _, gradient, size = evaluate(start + fraction[j] * h * slope_here)
+            slope_here = towards(z0, gradient, size)
+            increment += weight[j] * slope_here
+            return j + 1, slope_here, increment, halfway + half[j] * gradient, tf.minimum(smallest, size)
+
+        _, _, increment, halfway, smallest = tf.while_loop(
+            lambda j, *_: j < 3,
+            stage,
+            (tf.constant(0), slope, slope, tf.zeros_like(slope), smallest),
+            parallel_iterations=1,
+        )
+        end = start + h / 6 * increment
+        z, g_end, size = evaluate(end)
+        ends = (start, end, h * slope, h * towards(z0, g_end, size))
+        sums = average.plus_step(ends, (g_start, halfway, g_end), context, sums)
+        return i + 1, end, g_end, size, z, tf.minimum(smallest, size), *sums
+
+    _, x, gradient, size, z, smallest, observed, inverse_speed = tf.while_loop(
         lambda i, *_: i < steps,
         advance,
-        (tf.constant(0), image, g0, z0, squared(g0), *average.start(image, g0)),
+        (tf.constant(0), image, g0, size0, z0, size0, *average.nothing(z0)),
         parallel_iterations=1,
     )
-    observed, inverse_speed = average.end(x, gradient, sums)
-    boundary = x + towards(z, gradient, squared(gradient))
+    boundary = x + towards(z, gradient, size)
 
     on_boundary = tf.abs(z0) <= BOUNDARY_SCORE
     stationary = ~(smallest > 0)
@@ -169,9 +187,9 @@ def _integrate(score, observe, image, context, steps, tolerance, observations):
 
     def relative(z):
         share = tf.where(on_boundary, tf.zeros_like(z0), tf.abs(tf.math.divide_no_nan(z, z0)))
-        return tf.where(stationary, tf.cast(nan, z0.dtype), share)
+        return tf.where(stationary, nan, share)
 
-    drift, residual = relative(z), relative(score(boundary, *context)[0])
+    drift, residual = relative(z), relative(tf.cast(score(boundary, *context)[0], dtype))
     reached = (drift <= tolerance) & (residual <= tolerance)
     status = tf.where(reached, int(FlowStatus.REACHED), int(FlowStatus.NOT_REACHED))
     status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), status)
@@ -184,7 +202,7 @@ def _integrate(score, observe, image, context, steps, tolerance, observations):
         score=z0,
         drift=drift,
         residual=residual,
-        length=tf.where(stationary, nan, tf.abs(tf.cast(z0, dtype)) * inverse_speed),
+        length=tf.where(stationary, nan, tf.abs(z0) * inverse_speed),
         status=status,
         evaluations=tf.fill(tf.shape(z0), 1 + 4 * steps),
         arc_mean=tf.where(undefined, nan, arc_mean),
