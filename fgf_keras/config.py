@@ -103,8 +103,8 @@ class TrainConfig(Section):
 class FlowConfig(Section):
     """The path to the decision boundary."""
 
-    steps: Annotated[int, Field(ge=2, multiple_of=2)] = 4
-    max_steps: Annotated[int, Field(ge=2)] = 64
+    steps: Positive = 2
+    max_steps: Positive = 64
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     weight: Literal["arc", "score"] = "arc"
 

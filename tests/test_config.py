@@ -133,7 +133,7 @@ def test_a_value_of_the_wrong_type_is_named_with_its_path(tree, words):
         ({"data": {"size": 8}}, ["data.size", "16", "8"]),
         ({"data": {"window": [300.0, -50.0]}}, ["data", "window", "[300.0, -50.0]"]),
         ({"data": {"source": "png"}}, ["data", "root"]),
-        ({"evaluate": {"flow": {"steps": 5}}}, ["evaluate.flow.steps", "multiple of 2", "5"]),
+        ({"evaluate": {"flow": {"steps": 0}}}, ["evaluate.flow.steps", "greater than or equal to 1", "0"]),
         ({"model": {"filters": [4], "kernel_sizes": [3, 3]}}, ["model", "kernel_sizes", "got 2"]),
         ({"reward": {"weight": -0.1}}, ["reward", "weight", "-0.1"]),
         ({"reward": {"weight": float("nan")}}, ["reward", "weight", "nan"]),

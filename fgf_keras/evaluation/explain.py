@@ -28,7 +28,7 @@ def explain(
     patient_id=None,
     support="mask",
     weight="arc",
-    steps=4,
+    steps=2,
     max_steps=64,
     tolerance=1e-3,
     noise_draws=1,
@@ -130,7 +130,7 @@ def explain(
 def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):
     allowed = {
         f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
-        "steps must be an even int >= 2": (steps, steps >= 2 and steps % 2 == 0),
+        "steps must be at least 1": (steps, steps >= 1),
         "max_steps must be at least steps": (max_steps, max_steps >= steps),
         "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
         "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),

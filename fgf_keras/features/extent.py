@@ -11,7 +11,9 @@ from fgf_keras.features.moments import as_field, image_moments, weights
 class Extent(Feature):
     """Root-mean-square radius of the tumour, g = √tr C, in mm.
 
-    ∂g/∂x_j = m_j (|r_j - μ|² - tr C) / (2 s g); 0 for a tumour of one pixel. Source: Jin, Garneau, Fletcher
+    ∂g/∂x_j = m_j (|r_j - μ|² - tr C) / (2 s |g|); 0 for a tumour of one pixel. Where intensities below zero
+    make tr C negative, as on a path to the decision boundary, g = -√|tr C|: still a monotone function of
+    tr C, so that its alignment is that of tr C and changes smoothly there. Source: Jin, Garneau, Fletcher
     (ISBI 2022); alignment is the same for any monotone function of it.
     """
 
@@ -22,14 +24,14 @@ class Extent(Feature):
     def value(self, image, mask, spacing=None):
         """See `Feature.value`; 0 for one pixel, and where the intensities sum to zero."""
         trace = image_moments(weights(image, mask), spacing).trace
-        spread = trace > 0
-        return tf.where(spread, tf.sqrt(tf.where(spread, trace, tf.ones_like(trace))), tf.zeros_like(trace))
+        spread = tf.abs(tf.where(trace == 0, tf.ones_like(trace), trace))
+        return tf.sign(trace) * tf.sqrt(spread)
 
     def gradient(self, image, mask, spacing=None):
         """See `Feature.gradient`; closed form."""
         moments = image_moments(weights(image, mask), spacing)
         trace = moments.trace
-        radius = tf.sqrt(tf.maximum(trace, 0))
+        radius = tf.sqrt(tf.abs(trace))
         scale = tf.math.divide_no_nan(tf.ones_like(trace), 2 * moments.total * radius)
         distance = moments.dy**2 + moments.dx**2
         field = scale[:, tf.newaxis, tf.newaxis] * (distance - trace[:, tf.newaxis, tf.newaxis])

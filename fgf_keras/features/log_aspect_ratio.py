@@ -1,5 +1,7 @@
 """How elongated the tumour is."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -9,13 +11,14 @@ from fgf_keras.features.moments import as_field, image_moments, pixel_spacing, w
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
 class LogAspectRatio(Feature):
-    """Log of major over minor axis, g = ½(log λ₁ - log λ₂), no unit.
+    """Log of major over minor axis, g = ½(log |λ₁| - log |λ₂|), no unit.
 
-    ∂λ_k/∂x_j = m_j ((v_k·(r_j - μ))² - λ_k) / s, with v_k the k-th principal axis. No λ counts as less than
-    the variance of a single pixel, a²/12 with a the smaller spacing: a line one pixel wide has a finite
-    ratio and one pixel a ratio of 1. A round tumour is at the minimum, where the ratio has a cusp; its
-    gradient there is 0, the value of the symmetric difference quotient. Source: Jin, Garneau, Fletcher
-    (ISBI 2022).
+    ∂λ_k/∂x_j = m_j ((v_k·(r_j - μ))² - λ_k) / s, with v_k the k-th principal axis. Below e·a²/12, with a the
+    smaller spacing, the logarithm is continued by its tangent, which at λ = 0 is the log of the variance of
+    a pixel, a²/12: a line one pixel wide has a finite ratio and one pixel a ratio of 1. A round tumour is at
+    the minimum, where the ratio has a cusp; its gradient there is 0, the value of the symmetric difference
+    quotient. λ is negative only where intensities are, as on a path to the decision boundary: alignment is
+    that of λ₁/λ₂ there too. Source: Jin, Garneau, Fletcher (ISBI 2022).
     """
 
     default_name = "log_aspect_ratio"
@@ -23,37 +26,43 @@ class LogAspectRatio(Feature):
 
     def value(self, image, mask, spacing=None):
         """See `Feature.value`."""
-        major, minor, floor, _ = _axes(image, mask, spacing)
-        return 0.5 * (tf.math.log(tf.maximum(major, floor)) - tf.math.log(tf.maximum(minor, floor)))
+        major, minor, least, _ = _axes(image, mask, spacing)
+        return 0.5 * (_log(major, least) - _log(minor, least))
 
     def gradient(self, image, mask, spacing=None):
         """See `Feature.gradient`; closed form."""
-        major, minor, floor, moments = _axes(image, mask, spacing)
+        major, minor, least, moments = _axes(image, mask, spacing)
         dy, dx = moments.dy, moments.dx
         distance = dy**2 + dx**2
         # (v₁·ρ)² - (v₂·ρ)² = ρᵀDρ / (λ₁-λ₂) with D = [[yy-xx, 2yx], [2yx, xx-yy]]: no eigenvectors needed.
         uneven = (moments.yy - moments.xx)[:, None, None] * (dy**2 - dx**2)
         uneven += 4 * moments.yx[:, None, None] * dy * dx
         uneven = tf.math.divide_no_nan(uneven, moments.anisotropy[:, None, None])
-        field = _relative_change(distance + uneven, major, floor)
-        field -= _relative_change(distance - uneven, minor, floor)
+        field = _relative_change(distance + uneven, major, least)
+        field -= _relative_change(distance - uneven, minor, least)
         field *= tf.math.divide_no_nan(tf.ones_like(major), 2 * moments.total)[:, None, None]
         return as_field(field, image, mask)
 
 
 def _axes(image, mask, spacing):
     moments = image_moments(weights(image, mask), spacing)
-    floor = tf.reduce_min(pixel_spacing(spacing, image), axis=1) ** 2 / 12
+    least = math.e / 12 * tf.reduce_min(pixel_spacing(spacing, image), axis=1) ** 2
     return (
         (moments.trace + moments.anisotropy) / 2,
         (moments.trace - moments.anisotropy) / 2,
-        floor,
+        least,
         moments,
     )
 
 
-def _relative_change(twice_square, variance, floor):
-    """s · ∂ log max(λ, floor)/∂w for twice the squared distance along the axis; 0 below the floor."""
-    above = variance > floor
-    inverse = tf.where(above, 1 / tf.where(above, variance, tf.ones_like(variance)), tf.zeros_like(variance))
+def _log(variance, least):
+    """log |λ|, continued by its tangent below `least`."""
+    size = tf.maximum(tf.abs(variance), least)
+    return tf.math.log(size) + (tf.abs(variance) - size) / least
+
+
+def _relative_change(twice_square, variance, least):
+    """s · ∂ `_log`/∂w for twice the squared distance along the axis."""
+    size = tf.maximum(tf.abs(variance), least)
+    inverse = tf.where(variance < 0, -1 / size, 1 / size)
     return (twice_square / 2 - variance[:, None, None]) * inverse[:, None, None]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fgf_keras.geometry.path_average import PathAverage
 from fgf_keras.geometry.products import inner
 
 # A score below this is on the boundary already: its relative residual would measure rounding alone.
@@ -34,8 +35,8 @@ ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
 
 _SENTENCES = {
     FlowStatus.REACHED: "The path ended on the decision boundary.",
-    FlowStatus.NOT_REACHED: "The path did not end on the decision boundary within the tolerance, with the "
-    "most steps allowed; raise max_steps, or accept a larger tolerance.",
+    FlowStatus.NOT_REACHED: "The path could not be followed to the decision boundary within the tolerance, "
+    "with the most steps allowed; raise max_steps, or accept a larger tolerance.",
     FlowStatus.STATIONARY: "The gradient of the score vanishes at the sample or on its path, so there is no "
     "direction to follow; S or F is undefined here.",
     FlowStatus.ON_BOUNDARY: "The sample lies on the decision boundary already; F is S at the sample.",
@@ -48,7 +49,8 @@ class Flow(NamedTuple):
     Attributes:
         boundary: (B, H, W, C), the image at the end of the path.
         score: (B,), z at the start.
-        residual: (B,), |z(1)/z(0)|.
+        drift: (B,), |z/z(0)| where the steps end: how far the path strayed from the score it should have.
+        residual: (B,), |z(1)/z(0)| at the boundary, after the Newton step.
         length: (B,), arc length ∫‖dx‖, in units of the image.
         status: (B,) int32, values of `FlowStatus`.
         evaluations: (B,) int32, gradient evaluations spent.
@@ -59,6 +61,7 @@ class Flow(NamedTuple):
 
     boundary: tf.Tensor
     score: tf.Tensor
+    drift: tf.Tensor
     residual: tf.Tensor
     length: tf.Tensor
     status: tf.Tensor
@@ -67,112 +70,142 @@ class Flow(NamedTuple):
     score_mean: tf.Tensor
 
 
-def gradient_flow(score, image, *, observe, context=(), steps=4, max_steps=64, tolerance=1e-3) -> Flow:
+def gradient_flow(
+    score, image, *, observe, quantities, context=(), steps=2, max_steps=64, tolerance=1e-3, observations=128
+) -> Flow:
     """Follow the gradient of the score to its zero with classical RK4, and average quantities along the path.
 
-    The averages use Simpson's rule on the nodes of the steps. 1 + 4·steps gradient evaluations a sample;
-    samples whose residual exceeds `tolerance` are integrated again with twice the steps until `max_steps`.
+    1 + 4·steps gradient evaluations a sample, and one of the score alone: a Newton step x - z∇z/‖∇z‖² puts
+    the end onto the boundary. Samples whose drift exceeds `tolerance` are integrated again with twice the
+    steps until `max_steps`. The averages observe points between the steps too, see `PathAverage`.
 
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
             restricted to the support; each sample's values depend on that sample alone.
         image: (B, H, W, C).
-        observe: function of (image, gradient, *context) to quantities (B, n), e.g. S of each feature.
+        observe: function of (image, gradient, *context) to quantities (B, n), e.g. S of each feature; each
+            sample's values depend on that sample alone.
+        quantities: n.
         context: tensors with a leading batch axis, handed to both functions (masks, spacings, classes).
-        steps: even number of steps of the first attempt.
-        max_steps: most steps of a further attempt; no further attempts below 2·steps.
-        tolerance: largest residual |z(1)/z(0)| that counts as reached.
+        steps: number of steps of the first attempt.
+        max_steps: most steps of a further attempt.
+        tolerance: largest drift and residual of a path that counts as reached.
+        observations: least number of points of the path that are observed.
 
     Raises:
-        ValueError: `steps` is not an even number ≥ 2.
+        ValueError: `steps` or `observations` is below 1.
     """
-    if steps < 2 or steps % 2:
-        raise ValueError(f"The 'steps' parameter of gradient_flow must be an even int >= 2. Got {steps!r}.")
+    for name, value in (("steps", steps), ("observations", observations)):
+        if value < 1:
+            raise ValueError(f"The {name!r} parameter of gradient_flow must be an int >= 1. Got {value!r}.")
     context = tuple(context)
 
-    def attempt(image, context, steps):
-        return _integrate(score, observe, image, context, steps, tolerance)
-
-    flow = attempt(image, context, tf.constant(steps))
-
     def unfinished(steps, *flow):
-        return (2 * steps <= max_steps) & tf.reduce_any(Flow(*flow).status == FlowStatus.NOT_REACHED)
+        return (steps <= most) & tf.reduce_any(Flow(*flow).status == FlowStatus.NOT_REACHED)
 
-    def again(steps, *flow):
+    def attempt(steps, *flow):
         flow = Flow(*flow)
         rows = tf.where(flow.status == FlowStatus.NOT_REACHED)
         chosen = rows[:, 0]
-        finer = attempt(tf.gather(image, chosen), [tf.gather(c, chosen) for c in context], 2 * steps)
-        finer = finer._replace(evaluations=finer.evaluations + tf.gather(flow.evaluations, chosen))
-        return (2 * steps, *(tf.tensor_scatter_nd_update(old, rows, new) for old, new in zip(flow, finer)))
+        average = PathAverage(observe, quantities, steps, observations)
+        some = _integrate(
+            score,
+            tf.gather(image, chosen),
+            [tf.gather(c, chosen) for c in context],
+            steps,
+            tolerance,
+            average,
+        )
+        some = some._replace(evaluations=some.evaluations + tf.gather(flow.evaluations, chosen))
+        return (2 * steps, *(tf.tensor_scatter_nd_update(old, rows, new) for old, new in zip(flow, some)))
 
-    if 2 * steps <= max_steps:
-        flow = Flow(*tf.while_loop(unfinished, again, (tf.constant(steps), *flow), parallel_iterations=1)[1:])
-    return flow
+    most = max(steps, max_steps)
+    start = (tf.constant(steps), *_nowhere(image, quantities))
+    # The first attempt is one of the loop too: what is in it would otherwise be traced twice.
+    return Flow(*tf.while_loop(unfinished, attempt, start, parallel_iterations=1)[1:])
 
 
-def _integrate(score, observe, image, context, steps, tolerance):
-    z0, g0 = score(image, *context)
+def _nowhere(image, quantities) -> Flow:
+    """Paths that have not begun."""
+    none = tf.zeros_like(image[:, 0, 0, 0])
+    count = tf.zeros_like(none, tf.int32)
+    means = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
+    return Flow(image, none, none, none, none, count + int(FlowStatus.NOT_REACHED), count, means, means)
+
+
+def _integrate(score, image, context, steps, tolerance, average) -> Flow:
     dtype = image.dtype
     h = 1 / tf.cast(steps, dtype)
 
-    def velocity(gradient, size):
-        return -_as_field(tf.math.divide_no_nan(tf.cast(z0, dtype), size)) * gradient
-
-    def node(weight, image, gradient, size, sums):
-        # ds/dτ = |z0|/‖∇z‖; the constant |z0| cancels in the mean, which keeps it defined on the boundary.
-        observed, total, smallest = sums
-        values = tf.cast(observe(image, gradient, *context), dtype)
-        speed = tf.math.divide_no_nan(tf.ones_like(size), tf.sqrt(size))
-        weighted = weight * tf.stack([values * speed[:, tf.newaxis], values], axis=1)
-        return observed + weighted, total + weight * speed, tf.minimum(smallest, size)
-
-    def advance(i, x, gradient, size, z, sums):
-        k1 = velocity(gradient, size)
-        smallest = sums[2]
-        k = k1
-        increment = k1
-        for fraction, weight in ((0.5, 2.0), (0.5, 2.0), (1.0, 1.0)):
-            _, stage = score(x + tf.cast(fraction, dtype) * h * k, *context)
-            stage_size = tf.cast(inner(stage, stage), dtype)
-            smallest = tf.minimum(smallest, stage_size)
-            k = velocity(stage, stage_size)
-            increment += tf.cast(weight, dtype) * k
-        x += h / 6 * increment
+    def evaluate(x):
+        """Score, its gradient and ‖∇z‖²."""
         z, gradient = score(x, *context)
-        size = tf.cast(inner(gradient, gradient), dtype)
-        last = tf.equal(i, steps - 1)
-        weight = tf.where(last, 1.0, tf.where(tf.equal(i % 2, 0), 4.0, 2.0))
-        sums = node(tf.cast(weight, dtype) * h / 3, x, gradient, size, (sums[0], sums[1], smallest))
-        return i + 1, x, gradient, size, z, sums
+        return tf.cast(z, dtype), gradient, tf.cast(inner(gradient, gradient), dtype)
 
-    size0 = tf.cast(inner(g0, g0), dtype)
-    quantities = tf.cast(observe(image, g0, *context), dtype)
-    zeros = tf.stack([tf.zeros_like(quantities)] * 2, axis=1)
-    sums = node(h / 3, image, g0, size0, (zeros, tf.zeros_like(size0), size0))
-    _, x, _, _, z, (observed, total, smallest) = tf.while_loop(
+    def towards(z, gradient, size):
+        """The way on which the score falls by z at the rate it has here."""
+        return -_as_field(tf.math.divide_no_nan(z, size)) * gradient
+
+    z0, g0, size0 = evaluate(image)
+    # Of the stages after a step's first: where they lie, what they count, and what as halfway gradients. One
+    # halfway stage lies as far beyond the path as the other falls short of it, so that their mean is near it.
+    fraction, weight, half = (tf.constant(c, dtype) for c in ([0.5, 0.5, 1], [2.0, 2, 1], [0.5, 0.5, 0]))
+
+    def advance(i, start, g_start, size, z, smallest, *sums):
+        del z
+        slope = towards(z0, g_start, size)
+
+        def stage(j, slope_here, increment, halfway, smallest):
+            _, gradient, size = evaluate(start + fraction[j] * h * slope_here)
+            slope_here = towards(z0, gradient, size)
+            increment += weight[j] * slope_here
+            return j + 1, slope_here, increment, halfway + half[j] * gradient, tf.minimum(smallest, size)
+
+        _, _, increment, halfway, smallest = tf.while_loop(
+            lambda j, *_: j < 3,
+            stage,
+            (tf.constant(0), slope, slope, tf.zeros_like(slope), smallest),
+            parallel_iterations=1,
+        )
+        end = start + h / 6 * increment
+        z, g_end, size = evaluate(end)
+        ends = (start, end, h * slope, h * towards(z0, g_end, size))
+        sums = average.plus_step(ends, (g_start, halfway, g_end), context, sums)
+        return i + 1, end, g_end, size, z, tf.minimum(smallest, size), *sums
+
+    _, x, gradient, size, z, smallest, observed, inverse_speed = tf.while_loop(
         lambda i, *_: i < steps,
         advance,
-        (tf.constant(0), image, g0, size0, z0, sums),
+        (tf.constant(0), image, g0, size0, z0, size0, *average.nothing(z0)),
         parallel_iterations=1,
     )
+    boundary = x + towards(z, gradient, size)
 
     on_boundary = tf.abs(z0) <= BOUNDARY_SCORE
-    residual = tf.where(on_boundary, tf.zeros_like(z0), tf.abs(tf.math.divide_no_nan(z, z0)))
     stationary = ~(smallest > 0)
-    status = tf.where(residual <= tolerance, int(FlowStatus.REACHED), int(FlowStatus.NOT_REACHED))
+    nan = tf.constant(float("nan"), dtype)
+
+    def relative(z):
+        share = tf.where(on_boundary, tf.zeros_like(z0), tf.abs(tf.math.divide_no_nan(z, z0)))
+        return tf.where(stationary, nan, share)
+
+    drift, residual = relative(z), relative(tf.cast(score(boundary, *context)[0], dtype))
+    reached = (drift <= tolerance) & (residual <= tolerance)
+    status = tf.where(reached, int(FlowStatus.REACHED), int(FlowStatus.NOT_REACHED))
     status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), status)
     status = tf.where(stationary, int(FlowStatus.STATIONARY), status)
-    nan = tf.constant(float("nan"), dtype)
     undefined = stationary[:, tf.newaxis]
+    # ds/dτ = |z0|/‖∇z‖; the constant |z0| cancels in the mean, which keeps it defined on the boundary.
+    arc_mean = tf.math.divide_no_nan(observed[:, 0], inverse_speed[:, tf.newaxis])
     return Flow(
-        boundary=x,
+        boundary=boundary,
         score=z0,
-        residual=tf.where(stationary, tf.cast(nan, z0.dtype), residual),
-        length=tf.where(stationary, nan, tf.abs(tf.cast(z0, dtype)) * total),
+        drift=drift,
+        residual=residual,
+        length=tf.where(stationary, nan, tf.abs(z0) * inverse_speed),
         status=status,
         evaluations=tf.fill(tf.shape(z0), 1 + 4 * steps),
-        arc_mean=tf.where(undefined, nan, tf.math.divide_no_nan(observed[:, 0], total[:, tf.newaxis])),
+        arc_mean=tf.where(undefined, nan, arc_mean),
         score_mean=tf.where(undefined, nan, observed[:, 1]),
     )
 

@@ -50,7 +50,7 @@ class AlignmentMeasure:
         mask_input=False,
         evaluation="auto",
         noise_draws=0,
-        steps=4,
+        steps=2,
         max_steps=64,
         tolerance=1e-3,
     ):
@@ -104,7 +104,7 @@ class AlignmentMeasure:
         """
         logits, section = section_gradients(self.placement.classifier(origin), seen)
         section = on_support(section, self._region(mask))
-        products = alignment_products(section, self._feature_gradients(seen, mask, spacing, origin))
+        products = self._products(section, seen, mask, spacing, origin)
         classes = logits.shape[1]
         rank = pseudo_inverse(normalised_features(products))[1]
         result = {
@@ -123,7 +123,7 @@ class AlignmentMeasure:
             result["S_noise"] = self._noise_alignment(section, mask, origin)
         if classes > 2:
             result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
-        return result
+        return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
 
     def _along_flow(self, seen, mask, spacing, origin):
         """F along the path to the decision boundary.
@@ -131,8 +131,9 @@ class AlignmentMeasure:
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
         mean of √S_joint) and F_noise_<weight> (B,); residual, length, status, evaluations (B,).
         """
-        flow = self._follow(seen, mask, spacing, origin, self._observe)
         count = len(self.features)
+        quantities = count + 2 + bool(self.noise_draws)
+        flow = self._follow(seen, mask, spacing, origin, self._observe, quantities)
         result = {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
             result[f"F_{weight}"] = means[:, :count]
@@ -153,7 +154,7 @@ class AlignmentMeasure:
         pair = decision_pair(self._logits(seen, origin))
         _, gradient = self._score(seen, mask, spacing, origin, pair)
         features = self._feature_gradients(seen, mask, spacing, origin)
-        flow = self._follow(seen, mask, spacing, origin, lambda image, *_: tf.zeros_like(image[:, 0, 0]))
+        flow = self._follow(seen, mask, spacing, origin, lambda image, *_: tf.zeros_like(image[:, 0, 0]), 1)
         fields = {
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
@@ -162,9 +163,11 @@ class AlignmentMeasure:
         }
         return {name: self.placement.on_canvas(field, origin) for name, field in fields.items()}
 
-    def _follow(self, seen, mask, spacing, origin, observe):
+    def _follow(self, seen, mask, spacing, origin, observe, quantities):
         context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
-        return gradient_flow(self._score, seen, observe=observe, context=context, **self._flow)
+        return gradient_flow(
+            self._score, seen, observe=observe, quantities=quantities, context=context, **self._flow
+        )
 
     def _score(self, image, mask, spacing, origin, pair):
         del spacing
@@ -174,12 +177,19 @@ class AlignmentMeasure:
     def _observe(self, image, gradient, mask, spacing, origin, pair):
         del pair
         section = gradient[:, tf.newaxis]
-        products = alignment_products(section, self._feature_gradients(image, mask, spacing, origin))
+        products = self._products(section, image, mask, spacing, origin)
         joint = joint_alignment(products)[:, tf.newaxis]
         quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
         if self.noise_draws:
-            quantities.append(self._noise_alignment(section, mask, origin)[:, tf.newaxis])
+            noise = self._noise_alignment(section, mask, origin)
+            quantities.append(tf.cast(noise, joint.dtype)[:, tf.newaxis])
         return tf.concat(quantities, axis=1)
+
+    def _products(self, section, image, mask, spacing, origin):
+        # In float64: near Σw = 0 on a path all moments turn into one direction, and only the digits beyond
+        # float32 tell the features' span there from a smaller one.
+        features = self._feature_gradients(image, mask, spacing, origin)
+        return alignment_products(tf.cast(section, tf.float64), tf.cast(features, tf.float64))
 
     def _region(self, mask):
         return mask if self.support == "mask" else None

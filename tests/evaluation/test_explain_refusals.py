@@ -178,7 +178,7 @@ def test_a_setting_that_cannot_be_is_named(cohort, setting, error):
     ("setting", "message"),
     [
         ({"weight": "length"}, "arc, score"),
-        ({"steps": 3}, "even int >= 2"),
+        ({"steps": 0}, "steps must be at least 1"),
         ({"steps": 8, "max_steps": 4}, "max_steps must be at least steps"),
         ({"tolerance": float("nan")}, "tolerance must be a number > 0"),
         ({"noise_draws": -1}, "noise_draws must be at least 0"),

@@ -8,6 +8,7 @@ import tensorflow as tf
 import fgf_keras
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature, stack_gradients, unique_names
+from fgf_keras.features.moments import image_moments, weights
 
 SIZE = 15
 
@@ -81,6 +82,33 @@ def test_the_gradient_is_that_of_autodiff_and_of_finite_differences(feature, kin
     np.testing.assert_allclose(
         finite_differences(feature, image, mask, spacing), gradient, atol=1e-5 * max(scale, 1e-3)
     )
+
+
+@pytest.mark.parametrize("shift", [0.5, 0.55, 0.65, 0.9])
+@pytest.mark.parametrize("feature", CLOSED_FORM, ids=lambda f: f.name)
+def test_intensities_below_zero_have_the_gradient_of_their_value_too(feature, shift, rng):
+    image, mask = sample("oblique", rng)
+    image -= shift
+    gradient = feature.gradient(image, mask).numpy()
+    scale = np.abs(gradient).max()
+    np.testing.assert_allclose(Feature.gradient(feature, image, mask), gradient, atol=1e-9 * scale)
+    np.testing.assert_allclose(finite_differences(feature, image, mask, None), gradient, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("feature", CLOSED_FORM, ids=lambda f: f.name)
+def test_alignment_changes_smoothly_where_intensities_sum_to_zero_and_variances_become_negative(feature, rng):
+    image, mask = sample("oblique", rng)
+    total, pixels = (float(tf.reduce_sum(t)) for t in (image * mask, mask))
+    # The sum goes from a third of what it is to minus that, and never is zero.
+    sums = np.linspace(total / 3, -total / 3, 4000)
+    shifted = image + (sums[:, None, None, None] - total) / pixels
+    mask = tf.repeat(mask, len(sums), axis=0)
+    moments = image_moments(weights(shifted, mask))
+    assert np.min(moments.trace) < 0 < np.max(moments.trace)
+    fields = feature.gradient(shifted, mask).numpy().reshape(len(sums), -1)
+    other = rng.normal(size=fields.shape[1]) * mask[0].numpy().ravel()
+    share = (fields @ other) ** 2 / (fields**2).sum(1) / (other @ other)
+    assert np.abs(np.diff(share)).max() < 0.02
 
 
 @pytest.mark.parametrize("feature", CLOSED_FORM, ids=lambda f: f.name)

@@ -39,11 +39,11 @@ def test_a_linear_score_has_straight_paths_of_known_length(rng, images, graph):
     score = autodiff(lambda x: tf.reduce_sum(a * x, AXES) + 0.3)
 
     def observe(image, gradient):
-        products = alignment_products(gradient[:, None], tf.repeat(g, len(image) if not graph else 6, axis=0))
+        products = alignment_products(gradient[:, None], tf.repeat(g, tf.shape(image)[0], axis=0))
         return pointwise_alignment(products)
 
-    run = tf.function(lambda x: gradient_flow(score, x, observe=observe)) if graph else None
-    flow = run(images) if graph else gradient_flow(score, images, observe=observe)
+    run = tf.function(lambda x: gradient_flow(score, x, observe=observe, quantities=2)) if graph else None
+    flow = run(images) if graph else gradient_flow(score, images, observe=observe, quantities=2)
     norm = float(tf.norm(a))
     np.testing.assert_allclose(flow.length, np.abs(flow.score) / norm, rtol=1e-12)
     np.testing.assert_allclose(flow.residual, 0, atol=1e-12)
@@ -54,13 +54,17 @@ def test_a_linear_score_has_straight_paths_of_known_length(rng, images, graph):
     for mean in (flow.arc_mean, flow.score_mean):
         np.testing.assert_allclose(mean, np.tile(cosine**2, (6, 1)), rtol=1e-12)
     np.testing.assert_array_equal(flow.status, FlowStatus.REACHED)
-    np.testing.assert_array_equal(flow.evaluations, 17)
+    np.testing.assert_array_equal(flow.evaluations, 9)
 
 
 def test_a_radial_score_has_radial_paths_to_the_sphere(images):
     # z = |x|² - 1: paths run along x and end at x/|x|.
     flow = gradient_flow(
-        autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 1), images, observe=observe_constant, tolerance=1e-6
+        autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 1),
+        images,
+        observe=observe_constant,
+        quantities=1,
+        tolerance=1e-6,
     )
     radius = tf.sqrt(tf.reduce_sum(images**2, AXES, keepdims=True))
     np.testing.assert_allclose(flow.boundary, images / radius, rtol=1e-4)
@@ -72,20 +76,22 @@ def test_a_quadratic_score_follows_the_exponential_of_its_matrix(rng):
     x = tf.constant(rng.uniform(1, 2, size=(5, 1, 2, 1)))
     c = tf.constant([[[1.0], [4.0]]], tf.float64)
     score = autodiff(lambda x: tf.reduce_sum(c * x**2, AXES) - 3.0)
-    flow = gradient_flow(score, x, observe=observe_constant, steps=32, tolerance=1e-6)
+    flow = gradient_flow(score, x, observe=observe_constant, quantities=1, steps=32, tolerance=1e-6)
     end = flow.boundary.numpy()[:, 0, :, 0]
     start = x.numpy()[:, 0, :, 0]
     np.testing.assert_allclose(end[:, 1] / end[:, 0] ** 4, start[:, 1] / start[:, 0] ** 4, rtol=1e-4)
     np.testing.assert_allclose(end[:, 0] ** 2 + 4 * end[:, 1] ** 2, 3, rtol=1e-6)
 
 
-def test_the_residual_falls_with_the_fourth_power_of_the_steps(images):
+def test_the_drift_falls_with_the_fourth_power_of_the_steps_and_a_newton_step_squares_it(images):
     score = autodiff(lambda x: tf.reduce_sum(tf.exp(0.3 * x), AXES) - 15.0)
-    residual = [
-        np.median(gradient_flow(score, images, observe=observe_constant, steps=s, max_steps=s).residual)
+    coarse, fine = (
+        gradient_flow(score, images, observe=observe_constant, quantities=1, steps=s, max_steps=s)
         for s in (8, 16)
-    ]
-    assert 12 < residual[0] / residual[1] < 20
+    )
+    assert 12 < np.median(coarse.drift) / np.median(fine.drift) < 20
+    assert np.all(coarse.residual <= 10 * coarse.drift**2)
+    assert np.all(coarse.drift > 0)
 
 
 def test_arc_and_score_means_weight_the_path_as_they_say(rng):
@@ -96,6 +102,7 @@ def test_arc_and_score_means_weight_the_path_as_they_say(rng):
         autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 0.25),
         tf.constant(x0),
         observe=lambda image, gradient: image[:, 0, 0],
+        quantities=1,
         steps=64,
     )
     x0 = x0[:, 0, 0, 0]
@@ -122,6 +129,7 @@ def test_the_score_weighted_joint_share_adds_up_to_the_change_of_score_along_the
         score,
         x,
         observe=lambda image, g: joint_alignment(alignment_products(g[:, None], features(image)))[:, None],
+        quantities=1,
         steps=64,
     )
     z0, _ = score(x)
@@ -146,7 +154,13 @@ def test_samples_above_the_tolerance_are_integrated_again_and_the_others_are_not
     x = tf.constant(rng.normal(size=(8, *SHAPE)))
     scale = tf.constant([0.1] * 4 + [1.4] * 4, tf.float64)
     score = autodiff(lambda x, s: tf.reduce_sum(tf.exp(s[:, None, None, None] * x), AXES) - 21.0)
-    settings = {"observe": observe_constant, "context": (scale,), "steps": 2, "tolerance": 1e-5}
+    settings = {
+        "observe": observe_constant,
+        "quantities": 1,
+        "context": (scale,),
+        "steps": 2,
+        "tolerance": 1e-5,
+    }
     once = gradient_flow(score, x, max_steps=2, **settings)
     again = gradient_flow(score, x, max_steps=256, **settings)
     late = once.status.numpy() == FlowStatus.NOT_REACHED
@@ -164,6 +178,7 @@ def test_a_vanishing_gradient_is_stationary_and_its_means_are_undefined(images):
         autodiff(lambda x, s: tf.reduce_sum(s * x, AXES) + 1.0),
         images,
         observe=observe_constant,
+        quantities=1,
         context=(zero,),
     )
     np.testing.assert_array_equal(flow.status, [FlowStatus.STATIONARY] + [FlowStatus.REACHED] * 5)
@@ -174,7 +189,11 @@ def test_a_vanishing_gradient_is_stationary_and_its_means_are_undefined(images):
 
 def test_a_score_without_a_zero_is_not_reached(images):
     flow = gradient_flow(
-        autodiff(lambda x: tf.reduce_sum(x**2, AXES) + 1), images, observe=observe_constant, max_steps=8
+        autodiff(lambda x: tf.reduce_sum(x**2, AXES) + 1),
+        images,
+        observe=observe_constant,
+        quantities=1,
+        max_steps=8,
     )
     assert np.all(flow.status.numpy() != FlowStatus.REACHED)
 
@@ -185,6 +204,7 @@ def test_a_sample_on_the_boundary_stays_there_with_the_alignment_it_has(rng):
         autodiff(lambda x: tf.reduce_sum(a * x, AXES)),
         tf.zeros([1, *SHAPE], tf.float64),
         observe=lambda image, gradient: gradient[:, :1, 0, 0],
+        quantities=1,
     )
     assert flow.status[0] == FlowStatus.ON_BOUNDARY
     assert flow.length[0] == 0
@@ -196,9 +216,13 @@ def test_every_status_has_a_sentence():
     assert len({status.sentence for status in FlowStatus}) == len(FlowStatus)
 
 
-@pytest.mark.parametrize("steps", [0, 1, 3])
-def test_an_odd_number_of_steps_is_refused(images, steps):
-    with pytest.raises(ValueError, match="even int >= 2"):
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"observations": 0}])
+def test_a_path_without_steps_or_observations_is_refused(images, settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))!r} parameter .* must be an int >= 1. Got 0"):
         gradient_flow(
-            autodiff(lambda x: tf.reduce_sum(x, AXES)), images, observe=observe_constant, steps=steps
+            autodiff(lambda x: tf.reduce_sum(x, AXES)),
+            images,
+            observe=observe_constant,
+            quantities=1,
+            **settings,
         )

@@ -1,0 +1,100 @@
+"""Means of quantities along a path that is known at the ends of its steps and once between them."""
+
+import tensorflow as tf
+
+from fgf_keras.geometry.products import inner
+
+# Points of a step are observed together as long as they have no more pixels than this: small images cost
+# little more together than one by one, and large ones would not fit into memory.
+PIXELS_TOGETHER = 1 << 20
+
+
+class PathAverage:
+    """Sums of quantities along the paths of a batch, by Simpson's rule on evenly spaced points of each step.
+
+    Between the ends of a step, x is on the cubic with their tangents, and the gradient on the parabola
+    through those at the ends and one at half the step. So observing takes points, which may be many, and no
+    gradients, which are dear: a path is smooth, but features turn fast where intensities sum to nearly zero.
+
+    Args:
+        observe: function of (image, gradient, *context) to quantities (B, n).
+        quantities: n.
+        steps: number of steps, an int32 tensor.
+        observations: least number of intervals between the points of a path.
+
+    The sums are Σ w q/‖∇z‖ and Σ w q, stacked to (B, 2, n), and Σ w/‖∇z‖ (B,), with the weights w of
+    Simpson's rule on [0, 1].
+    """
+
+    def __init__(self, observe, quantities, steps, observations):
+        self._observe, self._quantities, self._steps = observe, quantities, steps
+        # Simpson's rule needs an even number of intervals.
+        self._intervals = 2 * -(-observations // (2 * steps))
+
+    def nothing(self, like):
+        """Sums over no steps, of the batch and type of a tensor (B,)."""
+        return tf.zeros([tf.size(like), 2, self._quantities], like.dtype), tf.zeros_like(like)
+
+    def plus_step(self, ends, gradients, context, sums):
+        """The sums with those over one more step.
+
+        Args:
+            ends: images (B, H, W, C) at the start and at the end of the step, dx/dt at both, with t from 0 to
+                1 over the step.
+            gradients: (B, H, W, C) at t = 0, ½ and 1.
+            context: tensors with a leading batch axis.
+            sums: those before.
+        """
+        ends, gradients = tf.stack(ends), tf.stack(gradients)
+        dtype = ends.dtype
+        points = self._intervals + 1
+        together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(ends[0]), 1), 1, points)
+        third = 1 / tf.cast(3 * self._steps * self._intervals, dtype)
+
+        def add(first, *sums):
+            count = tf.minimum(together, points - first)
+            index = first + tf.range(count)
+            inner_weight = tf.where(tf.equal(index % 2, 0), tf.cast(2, dtype), 4)
+            weight = third * tf.where((index > 0) & (index < points - 1), inner_weight, 1)
+            t = tf.cast(index, dtype) / tf.cast(self._intervals, dtype)
+            image, gradient = (
+                _merged(tf.tensordot(basis, fields, 1))
+                for basis, fields in ((_cubic(t), ends), (_parabola(t), gradients))
+            )
+            tiled = [tf.tile(c, [count, *[1] * (len(c.shape) - 1)]) for c in context]
+            found = self._weighted(image, gradient, tiled, weight)
+            return first + count, *(a + b for a, b in zip(sums, found))
+
+        return tf.while_loop(
+            lambda first, *_: first < points, add, (tf.constant(0), *sums), parallel_iterations=1
+        )[1:]
+
+    def _weighted(self, image, gradient, context, weight):
+        """Sums over p points of (p·B) images with p weights."""
+        values = tf.cast(self._observe(image, gradient, *context), weight.dtype)
+        norm = tf.sqrt(tf.cast(inner(gradient, gradient), weight.dtype))
+        inverse_speed = tf.math.divide_no_nan(tf.ones_like(norm), norm)
+        points = tf.size(weight)
+        weighted = tf.reshape(inverse_speed, [points, -1]) * weight[:, tf.newaxis]
+        values = tf.reshape(values, [points, -1, self._quantities])
+        both = tf.stack([weighted, weight[:, tf.newaxis] * tf.ones_like(weighted)], axis=2)
+        return tf.einsum("pbk,pbn->bkn", both, values), tf.reduce_sum(weighted, axis=0)
+
+
+def _cubic(t):
+    """Weights (p, 4) of the values at 0 and 1 and the slopes at 0 and 1."""
+    return tf.stack(
+        [(1 + 2 * t) * (1 - t) ** 2, t**2 * (3 - 2 * t), t * (1 - t) ** 2, -(t**2) * (1 - t)], axis=1
+    )
+
+
+def _parabola(t):
+    """Weights (p, 3) of the values at 0, ½ and 1."""
+    return tf.stack([(1 - t) * (1 - 2 * t), 4 * t * (1 - t), t * (2 * t - 1)], axis=1)
+
+
+def _merged(stack):
+    """(p, B, …) as (p·B, …)."""
+    shape = tf.shape(stack)
+    merged = tf.reshape(stack, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))
+    return tf.ensure_shape(merged, [None, *stack.shape[2:]])
