@@ -32,11 +32,18 @@ def _pool(size):
 
     def spread(upstream, shape):
         """Each value over its pool, zero on the rest of an image that pools do not fill."""
-        batch, down, across, channels = tf.unstack(tf.shape(upstream))
-        share = (upstream / (rows * columns))[:, :, tf.newaxis, :, tf.newaxis]
-        cells = tf.broadcast_to(share, tf.stack([batch, down, rows, across, columns, channels]))
-        filled = tf.reshape(cells, tf.stack([batch, down * rows, across * columns, channels]))
-        rest = [[0, 0], [0, shape[1] - down * rows], [0, shape[2] - across * columns], [0, 0]]
-        return tf.pad(filled, rest)
+
+        # Linear, and the transpose of `pool`: so each is the other's derivative. The library's derivative
+        # of a broadcast, a sum over some of six axes, takes ten times as long.
+        @tf.custom_gradient
+        def spread(upstream):
+            batch, down, across, channels = tf.unstack(tf.shape(upstream))
+            share = (upstream / (rows * columns))[:, :, tf.newaxis, :, tf.newaxis]
+            cells = tf.broadcast_to(share, tf.stack([batch, down, rows, across, columns, channels]))
+            filled = tf.reshape(cells, tf.stack([batch, down * rows, across * columns, channels]))
+            rest = [[0, 0], [0, shape[1] - down * rows], [0, shape[2] - across * columns], [0, 0]]
+            return tf.pad(filled, rest), pool
+
+        return spread(upstream)
 
     return pool

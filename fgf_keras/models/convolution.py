@@ -5,6 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from fgf_keras.models.activation import activated
+
 # The input gradient is computed in cells of this edge: one strided convolution makes CELL² values at once.
 CELL = 4
 # Above this number of input channels the library's own input gradient has enough to do to be fast.
@@ -18,16 +20,16 @@ class Convolution(keras.layers.Conv2D):
     With one image channel, the library's input gradient of a convolution costs an order of magnitude more
     than its forward pass, and alignment takes it in every step. Here it is a strided convolution followed by
     depth-to-space, the same sums in another order. Applies to kernels of odd size with stride 1, "same"
-    padding and few input channels; all other cases are Keras's own. Adds the bias with `tf.nn.bias_add`,
-    whose gradient is one reduction.
+    padding and few input channels; all other cases are Keras's own. Bias and ELU have cheap derivatives
+    (`activated`); other activations are Keras's own.
     """
 
     def call(self, inputs):
         """As Keras."""
+        if self.data_format != "channels_last":
+            return super().call(inputs)
         outputs = self.convolution_op(inputs, self.kernel)
-        if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, self.bias)
-        return outputs if self.activation is None else self.activation(outputs)
+        return activated(outputs, self.bias if self.use_bias else None, self.activation)
 
     def convolution_op(self, inputs, kernel):
         """As Keras; differentiable any number of times."""

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.windows import edges_of, inside, shift
+from fgf_keras.models.activation import activated
 from fgf_keras.models.average_pooling import AveragePooling
 from fgf_keras.models.convolution import Convolution, valid_convolution
 
@@ -208,8 +209,7 @@ class _Stage:
     def _computed(self, view, kernel, bias):
         """The map of a view that holds all that the convolution reads."""
         outputs = valid_convolution(tf.cast(view, kernel.dtype), kernel)
-        outputs = outputs if bias is None else tf.nn.bias_add(outputs, bias)
-        outputs = self._convolution.activation(outputs)
+        outputs = activated(outputs, bias, self._convolution.activation)
         return outputs if self._pooling is None else self._pooling(outputs)
 
 

@@ -26,6 +26,10 @@ PAIRS = {
         (3, 1, {"dilation_rate": 2}),
         (3, 1, {"padding": "valid"}),
         (3, 1, {"use_bias": False}),
+        (5, 1, {"activation": "elu"}),
+        (3, 7, {"activation": "elu"}),
+        (3, 1, {"activation": "elu", "use_bias": False}),
+        (3, 1, {"activation": "gelu", "padding": "valid"}),
     ]
 } | {
     f"pooling {size}, {options}": (
@@ -39,7 +43,7 @@ PAIRS = {
 
 
 def derivatives(layer, image, mix):
-    """Output, its input gradient, and what a function of the input gradient gives for image and weights."""
+    """Output, its input gradient, and what a function of both gives for image and weights."""
     with tf.GradientTape() as outer:
         outer.watch(image)
         with tf.GradientTape() as inner:
@@ -47,7 +51,7 @@ def derivatives(layer, image, mix):
             output = layer(image)
             z = tf.reduce_sum(tf.sin(output) * mix)
         gradient = inner.gradient(z, image)
-        second = tf.reduce_sum(gradient**3)
+        second = tf.reduce_sum(gradient**3) + z
     return [output, gradient, *outer.gradient(second, [image, *layer.trainable_weights])]
 
 
@@ -68,7 +72,7 @@ def test_numbers_are_those_of_keras_to_the_second_derivative(name, size, rng):
 
 @pytest.mark.parametrize("jit", [False, True])
 def test_graphs_of_any_batch_and_size_agree(jit, rng):
-    layer = Convolution(3, 5, padding="same")
+    layer = Convolution(3, 5, padding="same", activation="elu")
     layer.build((None, None, None, 1))
 
     @tf.function(input_signature=[tf.TensorSpec([None, 14, 10, 1])], jit_compile=jit)
@@ -81,6 +85,17 @@ def test_graphs_of_any_batch_and_size_agree(jit, rng):
     image = tf.constant(rng.normal(size=(3, 14, 10, 1)), tf.float32)
     assert gradient(image).shape == image.shape
     np.testing.assert_allclose(gradient(image)[1:2], gradient(image[1:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_channels_may_come_first(rng):
+    image = rng.normal(size=(2, 3, 8, 6)).astype(np.float32)
+    ours, theirs = (
+        layer(4, 3, data_format="channels_first", activation="elu")
+        for layer in (Convolution, keras.layers.Conv2D)
+    )
+    ours.build(image.shape), theirs.build(image.shape)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_array_equal(ours(image), theirs(image))
 
 
 def test_the_network_survives_saving_and_takes_the_weights_of_keras(tmp_path, rng):
