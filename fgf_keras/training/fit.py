@@ -46,8 +46,11 @@ def fit(
         augment=config.data.augment,
         balanced=balanced,
         training=True,
+        windows=True,
     )
-    validation = make_dataset(cohort, splits["validation"], batch_size=config.evaluate.batch_size)
+    validation = make_dataset(
+        cohort, splits["validation"], batch_size=config.evaluate.batch_size, windows=True
+    )
     weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
     steps = math.ceil(len(splits["train"]) / train.batch_size)
     history = model.fit(
