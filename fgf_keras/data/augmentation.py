@@ -1,4 +1,4 @@
-"""Flips and rotations of slices with their tumours."""
+"""Rotations of slices with their tumours."""
 
 import tensorflow as tf
 
@@ -24,12 +24,7 @@ def rotations(centre, spacing, angle):
     )
 
 
-def flipped(field, step):
-    """A field (H, W, C), mirrored along the axes whose `step` (2,) is -1 and not 1."""
-    return field[:: step[0], :: step[1]]
-
-
-def rotated(image, mask, rotation, *, surroundings):
+def rotated(field, rotation, *, surroundings):
     """A slice with its tumour, turned.
 
     Inside the mask a pixel is the mean of the tumour pixels around it, weighted by distance, and takes
@@ -37,13 +32,12 @@ def rotated(image, mask, rotation, *, surroundings):
     nothing is left of it stays as it was.
 
     Args:
-        image: (H, W, 1).
-        mask: (H, W, 1) in {0, 1}, of the type of the image.
+        field: (H, W, 2), image and mask in {0, 1}.
         rotation: (8,), one of `rotations`.
-        surroundings: what is outside of the mask is turned too; else it is 0.
+        surroundings: what is outside of the mask is turned too; else it must be 0, and is.
 
     Returns:
-        Image and mask.
+        As `field`.
     """
 
     def warped(x, fill):
@@ -56,13 +50,16 @@ def rotated(image, mask, rotation, *, surroundings):
             fill_mode=fill,
         )[0]
 
-    tumour = warped(tf.concat([image * mask, mask], axis=-1), "CONSTANT")
-    share = tumour[..., 1:]
+    around = 0.0
+    tumour = field
+    if surroundings:
+        image, mask = tf.split(field, 2, axis=-1)
+        # NEAREST, because what lies beyond the canvas is more of the same and not air.
+        around = warped(image, "NEAREST")
+        tumour = tf.concat([image * mask, mask], axis=-1)
+    value, share = tf.split(warped(tumour, "CONSTANT"), 2, axis=-1)
     inside = share > 0.5
-    # NEAREST, because what lies beyond the canvas is more of the same and not air.
-    around = warped(image, "NEAREST") if surroundings else tf.zeros_like(image)
-    turned = tf.where(inside, tf.math.divide_no_nan(tumour[..., :1], share), around)
     # Quotients of rounded numbers may pass 1 by a rounding error.
-    turned = tf.clip_by_value(turned, 0.0, 1.0)
-    kept = tf.reduce_any(inside)
-    return tf.where(kept, turned, image), tf.where(kept, tf.cast(inside, mask.dtype), mask)
+    turned = tf.clip_by_value(tf.where(inside, tf.math.divide_no_nan(value, share), around), 0.0, 1.0)
+    turned = tf.concat([turned, tf.cast(inside, field.dtype)], axis=-1)
+    return tf.where(tf.reduce_any(inside), turned, field)

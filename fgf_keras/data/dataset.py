@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.config_data import AugmentConfig
-from fgf_keras.data.augmentation import flipped, rotated, rotations
+from fgf_keras.data.augmentation import rotated, rotations
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.tumour_windows import tumour_window
 from fgf_keras.errors import DataError
@@ -131,16 +131,16 @@ def _patients(cohort, indices, augment, *, windows):
     origins, edges, centres = (np.stack(part) for part in zip(*places))
     if not windows:
         origins, edges = np.zeros_like(origins), np.tile(canvas, (len(indices), 1))
-    images, masks = _pixels(cohort, indices, origins, edges)
+    pixels = _pixels(cohort, indices, origins, edges)
     if windows:
-        images *= masks
+        pixels[:, 0] *= pixels[:, 1]
     largest = [*edges.max(axis=0), 1]
     shapes = {"image": largest, "mask": largest, "spacing": [2]} | ({"origin": [2]} if windows else {})
     # On a GPU these would be copied back for every batch: the input pipeline runs on the CPU.
     with tf.device("/CPU:0"):
-        images, masks = tf.constant(images), tf.constant(masks)
+        pixels = tf.constant(pixels)
         known = {
-            "start": tf.constant(np.cumsum(edges.prod(axis=1)) - edges.prod(axis=1)),
+            "start": tf.constant(np.cumsum(edges.prod(axis=1)) - edges.prod(axis=1), tf.int64),
             "edges": tf.constant(edges, tf.int32),
             "origin": tf.constant(origins, tf.int32),
             "centre": tf.constant(centres - origins, tf.float32),
@@ -150,10 +150,10 @@ def _patients(cohort, indices, augment, *, windows):
 
     # Both are graphs as they stand: to convert them would only delay the start.
     @tf.autograph.experimental.do_not_convert
-    def describe(rows, draw=None):
+    def describe(rows, integers=None):
         of = {name: tf.gather(values, rows) for name, values in known.items()}
         centre = of.pop("centre")
-        uniform = tf.random.stateless_uniform([3, tf.shape(rows)[0]], draw) if augment else None
+        uniform = tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
         if flips:
             chosen = tf.transpose(uniform[:2] < 0.5)
             of["step"] = tf.where(chosen, -1, 1)
@@ -166,25 +166,25 @@ def _patients(cohort, indices, augment, *, windows):
 
     @tf.autograph.experimental.do_not_convert
     def draw(of):
-        shape = tf.concat([of["edges"], [1]], axis=0)
-        held = [of["start"]], [tf.cast(tf.reduce_prod(shape), of["start"].dtype)]
-        image = tf.reshape(tf.slice(images, *held), shape)
-        mask = tf.cast(tf.reshape(tf.slice(masks, *held), shape), tf.float32)
+        rows, columns = tf.unstack(of["edges"])
+        held = tf.slice(pixels, [of["start"], 0], [tf.cast(rows * columns, tf.int64), 2])
+        field = tf.reshape(held, [rows, columns, 2])
         if flips:
-            image, mask = flipped(image, of["step"]), flipped(mask, of["step"])
+            field = field[:: of["step"][0], :: of["step"][1]]
         if degrees:
-            image, mask = rotated(image, mask, of["rotation"], surroundings=not windows)
+            field = rotated(field, of["rotation"], surroundings=not windows)
+        image, mask = tf.split(field, 2, axis=-1)
         return {"image": image, "mask": mask} | {key: of[key] for key in shapes if key in of}, of["label"]
 
     return describe, draw, shapes
 
 
 def _pixels(cohort, indices, origins, edges):
-    """Images and masks in one rectangle a patient, one after the other: two flat arrays."""
+    """(pixels, 2), image and mask in a rectangle of each patient, one after the other."""
     stops = np.cumsum(edges.prod(axis=1))
-    images, masks = np.empty(stops[-1], np.float32), np.empty(stops[-1], np.uint8)
+    pixels = np.empty((stops[-1], 2), np.float32)
     for index, (y, x), (rows, columns), stop in zip(indices, origins, edges, stops):
-        held = slice(stop - rows * columns, stop)
-        images[held] = cohort.images[index, y : y + rows, x : x + columns].ravel()
-        masks[held] = cohort.masks[index, y : y + rows, x : x + columns].ravel()
-    return images, masks
+        held = pixels[stop - rows * columns : stop].reshape(rows, columns, 2)
+        for channel, field in enumerate((cohort.images, cohort.masks)):
+            held[..., channel] = field[index, y : y + rows, x : x + columns, 0]
+    return pixels
