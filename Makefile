@@ -42,6 +42,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/training_step.py $(ARGS)
 	$(BIN)/python benchmarks/flow.py $(ARGS)
+	$(BIN)/python benchmarks/input_pipeline.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -3,10 +3,10 @@
 import importlib
 import logging
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from fgf_keras._backend import require_tensorflow_backend
 
-require_tensorflow_backend()
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 try:
@@ -14,7 +14,22 @@ try:
 except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"
 
-# Loaded on first use, so that reading a config or printing help does not wait for TensorFlow.
+if TYPE_CHECKING:
+    from fgf_keras.evaluation.explain import explain as explain
+    from fgf_keras.evaluation.explanation import Explanation as Explanation
+    from fgf_keras.features.autodiff import AutodiffFeature as AutodiffFeature
+    from fgf_keras.features.base import Feature as Feature
+    from fgf_keras.features.brightness import Brightness as Brightness
+    from fgf_keras.features.extent import Extent as Extent
+    from fgf_keras.features.linear_noise import LinearNoise as LinearNoise
+    from fgf_keras.features.log_aspect_ratio import LogAspectRatio as LogAspectRatio
+    from fgf_keras.geometry.flow import FlowStatus as FlowStatus
+    from fgf_keras.models.alignment_model import AlignmentModel as AlignmentModel
+    from fgf_keras.models.paper_cnn import paper_cnn as paper_cnn
+    from fgf_keras.serving.export import export_saved_model as export_saved_model
+    from fgf_keras.training.alignment_callback import AlignmentCallback as AlignmentCallback
+
+# Loaded on first use, so that what needs no TensorFlow does not wait for it.
 _HOME = {
     "AlignmentCallback": "fgf_keras.training.alignment_callback",
     "AlignmentModel": "fgf_keras.models.alignment_model",
@@ -36,6 +51,7 @@ __all__ = ["__version__", *_HOME]
 
 def __getattr__(name):
     if name in _HOME:
+        require_tensorflow_backend()
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import typer
 
 from fgf_keras import cli_data
+from fgf_keras._backend import require_tensorflow_backend
 from fgf_keras.config import Config, ProtocolConfig, load_config
 from fgf_keras.config_data import PREPARED_FROM
 from fgf_keras.console import console, reported
@@ -68,7 +69,11 @@ def _import_tensorflow():
 
     They are written by native code straight to file descriptor 2; what is caught there is shown if the import
     fails.
+
+    Raises:
+        BackendError: Keras is configured for another backend.
     """
+    require_tensorflow_backend()
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:

@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.config_data import AugmentConfig
+from fgf_keras.data.augmentation import rotated, rotations
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.tumour_windows import tumour_window
 from fgf_keras.errors import DataError
 
 
@@ -19,6 +21,7 @@ def make_dataset(
     augment: AugmentConfig | None = None,
     balanced: bool = False,
     training: bool = False,
+    windows: bool = False,
 ) -> tf.data.Dataset:
     """Batches of the patients at `indices`.
 
@@ -36,6 +39,9 @@ def make_dataset(
         balanced: draw every class equally often: patients of a rare class come several times an epoch, and
             all batches are full. Training only.
         training: shuffle anew each epoch. False keeps the order of `indices`.
+        windows: keep and deliver only a window around each tumour, as `AlignmentModel` takes it: image and
+            mask are (B, h, w, 1), as large as the largest needs, and zero outside of the tumour; "origin"
+            (B, 2) int32 is the place of their first pixel on the canvas, beyond which they may reach.
 
     Raises:
         DataError: indices that are empty, not integers or not in the cohort; a batch size below 1; `balanced`
@@ -46,43 +52,23 @@ def make_dataset(
         raise DataError(f"batch_size must be at least 1. Received: batch_size={batch_size}.")
     if (augment or balanced) and not training:
         raise DataError("augment and balanced change what is measured: they need training=True.")
-    labels = cohort.labels[indices]
     batches = math.ceil(len(indices) / batch_size)
-    # On a GPU these would be copied back for every batch: the input pipeline runs on the CPU.
-    with tf.device("/CPU:0"):
-        arrays = {
-            "image": tf.constant(cohort.images[indices]),
-            "mask": tf.constant(cohort.masks[indices]),
-            "spacing": tf.constant(cohort.spacing[indices]),
-        }
-        label = tf.constant(labels)
-
     if balanced:
-        order = _balanced_order(labels, cohort.class_count, seed).batch(batch_size).take(batches)
-        order = order.apply(tf.data.experimental.assert_cardinality(batches))
+        order = _balanced_order(cohort.labels[indices], cohort.class_count, seed).take(batches * batch_size)
     else:
         order = tf.data.Dataset.range(len(indices))
         if training:
             order = order.shuffle(len(indices), seed=seed, reshuffle_each_iteration=True)
-        order = order.batch(batch_size)
-
-    def gather(rows):
-        slices = {name: tf.cast(tf.gather(array, rows), tf.float32) for name, array in arrays.items()}
-        return slices, tf.gather(label, rows)
-
-    if augment is None:
-        dataset = order.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    else:
+    order = order.batch(batch_size)
+    if augment is not None:
         draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
-
-        def gather_and_augment(rows, draw):
-            slices, truth = gather(rows)
-            return _augmented(slices, draw, augment), truth
-
-        dataset = tf.data.Dataset.zip(order, draws).map(
-            gather_and_augment, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+        order = tf.data.Dataset.zip(order, draws)
+    describe, draw, shapes = _patients(cohort, indices, augment, windows=windows)
+    # Drawn one by one: most windows are much smaller than the largest of their batch.
+    dataset = order.map(describe).unbatch()
+    dataset = dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.padded_batch(batch_size, padded_shapes=(shapes, []))
+    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)
 
 
 def class_weights(labels) -> dict[int, float]:
@@ -133,71 +119,72 @@ def _balanced_order(labels, classes, seed):
     )
 
 
-def _augmented(slices, draw, augment):
-    """One random flip and rotation a patient, the same for image and mask; `draw` is (2,) int64."""
-    image, mask, spacing = slices["image"], slices["mask"], slices["spacing"]
-    patients = tf.shape(image)[0]
-    uniform = tf.random.stateless_uniform([3, patients], draw)
-    if augment.flips:
-        for axis in (1, 2):
-            chosen = uniform[axis - 1][:, None, None, None] < 0.5
-            image = tf.where(chosen, tf.reverse(image, [axis]), image)
-            mask = tf.where(chosen, tf.reverse(mask, [axis]), mask)
-    if augment.rotation_degrees:
-        angle = (2 * uniform[2] - 1) * math.radians(augment.rotation_degrees)
-        image, mask = _rotated(image, mask, spacing, angle)
-    return {"image": image, "mask": mask, "spacing": spacing}
+def _patients(cohort, indices, augment, *, windows):
+    """Two functions and the shapes of a patient's slices.
 
-
-def _rotated(image, mask, spacing, angle):
-    """Rotate about the centre of the mask by `angle` (B,), a rotation in mm whatever the spacing.
-
-    Inside the mask a pixel is the mean of the tumour pixels around it, weighted by distance, and takes
-    nothing from outside: slices that are masked already would get a dark rim otherwise. A tumour so thin that
-    nothing is left of it stays as it was.
+    The first turns the rows of a batch (B,), and (2,) random integers to augment by, into what is to be done
+    for each patient; the second turns a patient's part of that into (slices, label).
     """
-    shape = tf.shape(image)[1:3]
-    transforms = _rotation_about(_centre(mask), spacing, angle)
+    canvas = cohort.masks.shape[1:3]
+    flips, degrees = (augment.flips, augment.rotation_degrees) if augment else (False, 0.0)
+    places = [tumour_window(cohort.masks[i, ..., 0], cohort.spacing[i], degrees) for i in indices]
+    origins, edges, centres = (np.stack(part) for part in zip(*places))
+    if not windows:
+        origins, edges = np.zeros_like(origins), np.tile(canvas, (len(indices), 1))
+    pixels = _pixels(cohort, indices, origins, edges)
+    if windows:
+        pixels[:, 0] *= pixels[:, 1]
+    largest = [*edges.max(axis=0), 1]
+    shapes = {"image": largest, "mask": largest, "spacing": [2]} | ({"origin": [2]} if windows else {})
+    # On a GPU these would be copied back for every batch: the input pipeline runs on the CPU.
+    with tf.device("/CPU:0"):
+        pixels = tf.constant(pixels)
+        known = {
+            "start": tf.constant(np.cumsum(edges.prod(axis=1)) - edges.prod(axis=1), tf.int64),
+            "edges": tf.constant(edges, tf.int32),
+            "origin": tf.constant(origins, tf.int32),
+            "centre": tf.constant(centres - origins, tf.float32),
+            "spacing": tf.constant(cohort.spacing[indices]),
+            "label": tf.constant(cohort.labels[indices]),
+        }
 
-    def warped(x, fill):
-        return tf.raw_ops.ImageProjectiveTransformV3(
-            images=x,
-            transforms=transforms,
-            output_shape=shape,
-            fill_value=0.0,
-            interpolation="BILINEAR",
-            fill_mode=fill,
-        )
+    # Both are graphs as they stand: to convert them would only delay the start.
+    @tf.autograph.experimental.do_not_convert
+    def describe(rows, integers=None):
+        of = {name: tf.gather(values, rows) for name, values in known.items()}
+        centre = of.pop("centre")
+        uniform = tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
+        if flips:
+            chosen = tf.transpose(uniform[:2] < 0.5)
+            of["step"] = tf.where(chosen, -1, 1)
+            of["origin"] = tf.where(chosen, canvas - of["edges"] - of["origin"], of["origin"])
+            centre = tf.where(chosen, tf.cast(of["edges"] - 1, tf.float32) - centre, centre)
+        if degrees:
+            angle = (2 * uniform[2] - 1) * math.radians(degrees)
+            of["rotation"] = rotations(centre, of["spacing"], angle)
+        return of
 
-    tumour = warped(tf.concat([image * mask, mask], axis=-1), "CONSTANT")
-    share = tumour[..., 1:]
-    inside = share > 0.5
-    # NEAREST, because what lies beyond the canvas is more of the same and not air.
-    around = warped(image, "NEAREST")
-    turned = tf.where(inside, tf.math.divide_no_nan(tumour[..., :1], share), around)
-    kept = tf.reduce_any(inside, axis=[1, 2, 3], keepdims=True)
-    # Quotients of rounded numbers may pass 1 by a rounding error.
-    turned = tf.clip_by_value(turned, 0.0, 1.0)
-    return tf.where(kept, turned, image), tf.where(kept, tf.cast(inside, mask.dtype), mask)
+    @tf.autograph.experimental.do_not_convert
+    def draw(of):
+        rows, columns = tf.unstack(of["edges"])
+        held = tf.slice(pixels, [of["start"], 0], [tf.cast(rows * columns, tf.int64), 2])
+        field = tf.reshape(held, [rows, columns, 2])
+        if flips:
+            field = field[:: of["step"][0], :: of["step"][1]]
+        if degrees:
+            field = rotated(field, of["rotation"], surroundings=not windows)
+        image, mask = tf.split(field, 2, axis=-1)
+        return {"image": image, "mask": mask} | {key: of[key] for key in shapes if key in of}, of["label"]
+
+    return describe, draw, shapes
 
 
-def _centre(mask):
-    """(B, 2), mean row and column of each mask in pixels."""
-    area = tf.reduce_sum(mask, axis=[1, 2, 3])
-    rows = tf.range(tf.shape(mask)[1], dtype=tf.int32)
-    columns = tf.range(tf.shape(mask)[2], dtype=tf.int32)
-    y = tf.reduce_sum(mask[..., 0] * tf.cast(rows, mask.dtype)[:, None], axis=[1, 2]) / area
-    x = tf.reduce_sum(mask[..., 0] * tf.cast(columns, mask.dtype), axis=[1, 2]) / area
-    return tf.stack([y, x], axis=1)
-
-
-def _rotation_about(centre, spacing, angle):
-    """(B, 8) projective transforms from output to input pixels, column first, as TensorFlow wants them."""
-    y, x = centre[:, 0], centre[:, 1]
-    ratio = spacing[:, 0] / spacing[:, 1]
-    cos, sin = tf.cos(angle), tf.sin(angle)
-    x_by_y, y_by_x = -sin * ratio, sin / ratio
-    zero = tf.zeros_like(x)
-    return tf.stack(
-        [cos, x_by_y, x - cos * x - x_by_y * y, y_by_x, cos, y - y_by_x * x - cos * y, zero, zero], axis=1
-    )
+def _pixels(cohort, indices, origins, edges):
+    """(pixels, 2), image and mask in a rectangle of each patient, one after the other."""
+    stops = np.cumsum(edges.prod(axis=1))
+    pixels = np.empty((stops[-1], 2), np.float32)
+    for index, (y, x), (rows, columns), stop in zip(indices, origins, edges, stops):
+        held = pixels[stop - rows * columns : stop].reshape(rows, columns, 2)
+        for channel, field in enumerate((cohort.images, cohort.masks)):
+            held[..., channel] = field[index, y : y + rows, x : x + columns, 0]
+    return pixels

@@ -3,6 +3,10 @@
 All families are imported here, so that a saved model that holds any of them can be loaded.
 """
 
+from fgf_keras._backend import require_tensorflow_backend
+
+require_tensorflow_backend()
+
 from fgf_keras.features.autodiff import AutodiffFeature
 from fgf_keras.features.base import Feature
 from fgf_keras.features.brightness import Brightness

@@ -3,6 +3,10 @@
 What a saved model may hold is imported here, so that it can be loaded.
 """
 
+from fgf_keras._backend import require_tensorflow_backend
+
+require_tensorflow_backend()
+
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.average_pooling import AveragePooling
 from fgf_keras.models.convolution import Convolution

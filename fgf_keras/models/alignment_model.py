@@ -21,9 +21,11 @@ class AlignmentModel(keras.Model):
     """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
 
     S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
-    keys; the classifier sees image·mask. `train_step` nests two `GradientTape`s: the inner one for the input
-    gradient, the outer one for the weights. Logs carry `task_loss`, `reward`, `S_<feature>` and `S_joint`
-    beside the compiled metrics; samples whose ∇z vanishes are left out of the means of S.
+    keys; the classifier sees image·mask. Where a dictionary has "origin", (B, 2) int32, image and mask are
+    windows that hold the tumours, and origin is the place of their first pixel on the canvas; the numbers are
+    the same. `train_step` nests two `GradientTape`s: the inner one for the input gradient, the outer one for
+    the weights. Logs carry `task_loss`, `reward`, `S_<feature>` and `S_joint` beside the compiled metrics;
+    samples whose ∇z vanishes are left out of the means of S.
 
     Args:
         classifier: any Keras model from images (B, H, W, C) to logits (B, 1) or (B, K).
@@ -99,7 +101,7 @@ class AlignmentModel(keras.Model):
             del mask
             return self.placement.classifier(origin)(seen, training=training)
 
-        return self._placed(logits, image, tf.cast(mask, image.dtype))
+        return self._placed(logits, image, tf.cast(mask, image.dtype), inputs)
 
     def train_step(self, data):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
@@ -125,7 +127,7 @@ class AlignmentModel(keras.Model):
                 scaled_loss = self.optimizer.scale_loss(loss)
             return logits, task_loss, reward, alignment, weight_tape.gradient(scaled_loss, variables)
 
-        logits, task_loss, reward, alignment, gradients = self._placed(step, image, mask)
+        logits, task_loss, reward, alignment, gradients = self._placed(step, image, mask, x)
         self.optimizer.apply_gradients(zip(gradients, variables))
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
@@ -138,7 +140,7 @@ class AlignmentModel(keras.Model):
             logits, section = section_gradients(self.placement.classifier(origin), seen, training=False)
             return logits, self._alignment(section, features, mask)
 
-        logits, alignment = self._placed(measured, image, mask)
+        logits, alignment = self._placed(measured, image, mask, x)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
         reward = tf.cast(self._reward(alignment), task_loss.dtype)
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
@@ -171,9 +173,10 @@ class AlignmentModel(keras.Model):
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
         return unpacked, *_at_least_float32(*unpack_inputs(unpacked[0]))
 
-    def _placed(self, function, image, mask):
+    def _placed(self, function, image, mask, inputs):
         """What a function of (seen, mask, origin) returns where the classifier is computed."""
-        return self.placement.run(function, image, mask, compiled=self.jit_compile)
+        origin = inputs.get("origin") if isinstance(inputs, dict) else None
+        return self.placement.run(function, image, mask, origin=origin, compiled=self.jit_compile)
 
     def _feature_gradients(self, seen, mask, spacing, origin):
         features = self.placement.feature_gradients(self.features, seen, mask, spacing, origin)
@@ -226,7 +229,7 @@ def unpack_inputs(inputs):
     what = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
     raise ModelError(
         "AlignmentModel takes (image, mask), (image, mask, spacing), or a dictionary with the keys 'image', "
-        f"'mask' and perhaps 'spacing'. Received: {what}."
+        f"'mask' and perhaps 'spacing' and 'origin'. Received: {what}."
     )
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import stack_gradients
-from fgf_keras.geometry.windows import bounding_box, crop, edges_of, paste
+from fgf_keras.geometry.windows import bounding_box, crop, edges_of, paste, shift
 from fgf_keras.models.roi_cnn import RoiCnn
 
 EVALUATIONS = ("auto", "dense", "roi")
@@ -85,9 +85,12 @@ class OnCanvas:
         self._classifier = classifier
         self._mask_input = mask_input
 
-    def run(self, function, image, mask, *, compiled=False):
+    def run(self, function, image, mask, *, origin=None, compiled=False):
         """What `function` of (seen, mask, origin) returns; see `InWindow.run`."""
         del compiled
+        if origin is not None:
+            canvas = _canvas(self._classifier)
+            image, mask = (paste(field, origin, canvas) for field in (image, mask))
         origin = tf.zeros([tf.shape(image)[0], 2], tf.int32)
         return function(image * mask if self._mask_input else image, mask, origin)
 
@@ -120,7 +123,7 @@ class InWindow:
         self._network = RoiCnn(classifier)
         self._canvas = tuple(classifier.input_shape[1:3])
 
-    def run(self, function, image, mask, *, compiled=False):
+    def run(self, function, image, mask, *, origin=None, compiled=False):
         """What `function` of (seen, mask, origin) returns.
 
         Args:
@@ -129,27 +132,36 @@ class InWindow:
                 sees one of several branches.
             image: (B, H, W, C) on the canvas.
             mask: (B, H, W, 1) in {0, 1}, of the type of the image.
+            origin: (B, 2) int32, where image and mask are windows of any size that hold the tumours: the
+                place of their first pixel on the canvas. They may reach beyond it with a mask that is 0.
             compiled: in a graph for XLA, where the size of the window must be known: one of `KNOWN_SIZES`.
 
         Raises:
             ValueError: images that are not of the size of the canvas.
         """
-        image, mask = (tf.ensure_shape(field, [None, *self._canvas, None]) for field in (image, mask))
+        if origin is None:
+            image, mask = (tf.ensure_shape(field, [None, *self._canvas, None]) for field in (image, mask))
         first, counts = bounding_box(mask)
         needed = tf.reduce_max(counts, axis=0)
+        held = 0 if origin is None else origin
+        # What is cut out of a window may lie beside it, where there is nothing of the tumour.
+        cut = crop if origin is None else shift
 
         def within(edges):
-            origin = tf.minimum(first, [size - edge for size, edge in zip(self._canvas, edges)])
-            inside = crop(mask, origin, edges)
-            return function(crop(image, origin, edges) * inside, inside, origin)
+            place = tf.clip_by_value(
+                first + held, 0, [size - edge for size, edge in zip(self._canvas, edges)]
+            )
+            inside = cut(mask, place - held, edges)
+            return function(cut(image, place - held, edges) * inside, inside, place)
 
         if not compiled:
             edges = -(-tf.maximum(needed, 1) // GRAIN) * GRAIN
             return within(tf.unstack(tf.minimum(edges, self._canvas)))
-        known = [size for size in KNOWN_SIZES if size < max(self._canvas)]
+        largest = max(edges_of(image))
+        known = [size for size in KNOWN_SIZES if size < largest]
         branches = [
             functools.partial(within, [min(size, edge) for edge in self._canvas])
-            for size in (*known, max(self._canvas))
+            for size in (*known, largest)
         ]
         return tf.switch_case(tf.reduce_sum(tf.cast(tf.reduce_max(needed) > known, tf.int32)), branches)
 
@@ -176,3 +188,15 @@ class InWindow:
     def window(self, origin):
         """As `OnCanvas.window`."""
         return self._canvas, origin
+
+
+def _canvas(classifier):
+    """Rows and columns of the images that a classifier takes."""
+    shape = getattr(classifier, "input_shape", None)
+    size = tuple(shape or ())[1:3]
+    if len(size) != 2 or None in size:
+        raise ModelError(
+            "Windows lie on a canvas, so the rows and columns of the classifier's input must be known. "
+            f"Received: input_shape={shape}. Give whole images, without 'origin'."
+        )
+    return size

@@ -52,6 +52,8 @@ def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
         metrics=_metrics(classes),
         jit_compile=config.compute.jit_compile,
     )
+    # A step that makes variables is traced twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

@@ -1,7 +1,5 @@
 """Train one model and leave its weights, logs and splits in a run folder."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -46,13 +44,19 @@ def fit(
         augment=config.data.augment,
         balanced=balanced,
         training=True,
+        windows=True,
     )
-    validation = make_dataset(cohort, splits["validation"], batch_size=config.evaluate.batch_size)
+    validation = make_dataset(
+        cohort, splits["validation"], batch_size=config.evaluate.batch_size, windows=True
+    )
     weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
-    steps = math.ceil(len(splits["train"]) / train.batch_size)
+    steps = len(training)
     history = model.fit(
-        training,
-        validation_data=validation,
+        # Without end: Keras would make new iterators for every epoch, whose first batch takes its time.
+        training.repeat(),
+        steps_per_epoch=steps,
+        validation_data=validation.repeat(),
+        validation_steps=len(validation),
         epochs=train.epochs,
         class_weight=weights,
         callbacks=_callbacks(config, cohort, splits, folder, steps, title),

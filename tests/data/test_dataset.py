@@ -236,6 +236,66 @@ def test_augmentation_that_changes_nothing_changes_nothing(cohort):
     np.testing.assert_array_equal(plain["image"], same["image"])
 
 
+def pasted(seen, size):
+    """Windows put on the canvases that they come from."""
+    fields = {name: np.zeros((len(seen["origin"]), size, size, 1), np.float32) for name in ("image", "mask")}
+    for k, (y, x) in enumerate(seen["origin"]):
+        for name, field in fields.items():
+            part = field[k, y : y + seen[name].shape[1], x : x + seen[name].shape[2]]
+            part[:] = seen[name][k, : part.shape[0], : part.shape[1]]
+            # What does not fit on the canvas is nothing.
+            assert np.count_nonzero(part) == np.count_nonzero(seen[name][k])
+    return fields
+
+
+def off_centre():
+    """Ellipses of several sizes anywhere on the canvas, some of them cut off at its border, in tissue."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:48, :48]
+    masks = []
+    for _ in range(40):
+        row, column, long, short, turn = rng.uniform([2, 2, 2, 2, 0], [46, 46, 14, 6, 3])
+        along = np.cos(turn) * (x - column) + np.sin(turn) * (y - row)
+        across = np.cos(turn) * (y - row) - np.sin(turn) * (x - column)
+        masks.append(np.hypot(along / long, across / short) <= 1)
+    masks = np.array(masks)[..., None]
+    images = np.float32(0.2) + rng.uniform(0, 0.8, masks.shape).astype(np.float32) * masks
+    spacing = rng.uniform(0.7, 1.5, (40, 2))
+    return Cohort([f"c{i}" for i in range(40)], images, masks, np.arange(40) % 2, spacing)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 10.0, 100.0, 180.0])
+@pytest.mark.parametrize("flips", [False, True])
+def test_windows_are_what_the_canvas_shows_of_the_tumour_however_it_is_turned(flips, degrees):
+    cohort = off_centre()
+    options = {"augment": AugmentConfig(flips=flips, rotation_degrees=degrees), "training": True}
+    whole, cut = (
+        stack(make_dataset(cohort, np.arange(40), batch_size=7, seed=0, windows=windows, **options))
+        for windows in (False, True)
+    )
+    back = pasted(cut, 48)
+    np.testing.assert_array_equal(back["mask"], whole["mask"])
+    # Places on the canvas are larger numbers than in the window, so they are rounded elsewhere.
+    np.testing.assert_allclose(back["image"], whole["image"] * whole["mask"], atol=1e-4 if degrees else 0)
+    np.testing.assert_array_equal(cut["label"], whole["label"])
+    np.testing.assert_array_equal(cut["spacing"], whole["spacing"])
+
+
+def test_windows_are_as_large_as_the_largest_tumour_needs(cohort):
+    inputs, _ = make_dataset(cohort, np.arange(22), batch_size=5, windows=True).element_spec
+    rows, columns = (cohort.masks.any(axis=axis).sum(axis=1).max() for axis in ((2, 3), (1, 3)))
+    assert inputs["image"] == inputs["mask"] == tf.TensorSpec([None, rows, columns, 1])
+    assert inputs["origin"] == tf.TensorSpec([None, 2], tf.int32)
+    assert rows < 32
+
+
+def test_windows_without_augmentation_are_exact_and_empty_around_the_tumour(cohort):
+    seen = stack(make_dataset(cohort, np.arange(22), batch_size=5, windows=True))
+    back = pasted(seen, 32)
+    np.testing.assert_array_equal(back["mask"], cohort.masks)
+    np.testing.assert_array_equal(back["image"], cohort.images * cohort.masks)
+
+
 @pytest.mark.parametrize("indices", [[], [0.5], [[0, 1]], [True, False], [0, 22], [-1]])
 def test_indices_that_are_no_positions_in_the_cohort_are_refused(cohort, indices):
     with pytest.raises(DataError, match="indices must be"):

@@ -87,6 +87,56 @@ def test_a_training_step_is_that_on_the_canvas(reward, classes, size, rng):
         np.testing.assert_allclose(logs[3][key], logs[1][key], rtol=1e-5, err_msg=key)
 
 
+def windows_of(image, mask, edge):
+    """Square windows that hold the tumours, some of them reaching beyond the canvas."""
+    origin = np.array([np.argwhere(m[..., 0]).min(axis=0) for m in mask]) - [[0, 0], [edge // 3, 1]] * 2
+    padded = [np.pad(x, [(0, 0), (edge, edge), (edge, edge), (0, 0)]) for x in (image, mask)]
+    cut = [
+        np.stack([x[k, y + edge : y + 2 * edge, c + edge : c + 2 * edge] for k, (y, c) in enumerate(origin)])
+        for x in padded
+    ]
+    return {"image": cut[0], "mask": cut[1], "origin": origin.astype(np.int32)}
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("evaluation", ["dense", "roi"])
+def test_windows_with_their_origins_are_as_good_as_canvases(evaluation, size, rng):
+    image, mask = batch(rng, size)
+    label = tf.constant([0, 1, 1, 0])
+    canvases = {"image": tf.constant(image), "mask": tf.constant(mask)}
+    windows = tf.nest.map_structure(tf.constant, windows_of(image, mask, size + size // 2))
+    weights, logs, tested, logits = [], [], [], []
+    for inputs in (canvases, windows):
+        built = model(evaluation, reward_weight=1.0)
+        tested.append(built.test_step((inputs, label)))
+        logs.append(built.train_step((inputs, label)))
+        logits.append(built(inputs))
+        weights.append(built.classifier.get_weights())
+    for a, b in zip(*weights):
+        np.testing.assert_allclose(b, a, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(logits[1], logits[0], rtol=1e-9)
+    for key in logs[0]:
+        np.testing.assert_allclose(logs[1][key], logs[0][key], rtol=1e-5, err_msg=key)
+        np.testing.assert_allclose(tested[1][key], tested[0][key], rtol=1e-5, err_msg=key)
+
+
+def test_a_compiled_step_takes_windows_too(compiled, rng):
+    image, mask = batch(rng, 40, np.float32)
+    found, expected = (
+        compiled.test_on_batch(inputs, np.arange(4) % 2, return_dict=True)
+        for inputs in (windows_of(image, mask, 60), {"image": image, "mask": mask})
+    )
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-4, err_msg=key)
+
+
+def test_windows_need_a_canvas_of_known_size(rng):
+    anysize = keras.Sequential([keras.Input((None, None, 1)), keras.layers.GlobalAveragePooling2D()])
+    built = fgf_keras.AlignmentModel(anysize, features())
+    with pytest.raises(ModelError, match="must be known"):
+        built(windows_of(*batch(rng, 9, np.float32), 9))
+
+
 @pytest.mark.parametrize("size", TUMOURS)
 def test_a_compiled_step_chooses_a_window_that_holds_the_tumours(size, compiled, rng):
     image, mask = batch(rng, size, np.float32)
