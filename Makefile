@@ -44,7 +44,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/training_step.py $(ARGS)
 	$(BIN)/python benchmarks/flow.py $(ARGS)
 
-# What benchmarks compare with, in an environment of its own; about a gigabyte.
+# What benchmarks compare with, in an environment of its own; about two gigabytes.
 $(PEERS)/.ready: benchmarks/requirements-peers.txt
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt

@@ -164,10 +164,7 @@ def main():
     arguments = parser.parse_args()
     on_two_cores()
     size, batch = arguments.size, arguments.batch
-    image, mask, label = (
-        array.astype(np.float32)
-        for array in phantom_batch(size, batch, arguments.tumour, np.random.default_rng(0))
-    )
+    image, mask, label = phantom_batch(size, batch, arguments.tumour, np.random.default_rng(0))
     edges = window_edges(mask)
 
     classifier = network(size)

@@ -33,7 +33,7 @@ class Peer:
         if not answer:
             raise RuntimeError(
                 f"{' '.join(self.process.args)} ended with code {self.process.wait()} while it was asked "
-                f"{job}. Its environment is made by `make bench-peers`."
+                f"{job}; what it had to say is above. A system that lacks memory ends programs with code -9."
             )
         return json.loads(answer)
 

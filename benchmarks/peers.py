@@ -18,6 +18,8 @@ decision boundary and says which share of the way each feature explains (in a wi
 
     make bench-peers ARGS='--masks hn_cnn/data'
 
+At 512 px, batch 16, it needs about 20 GB of free memory: 12 GB of them PyTorch's, 6 GB JAX's.
+
 Without --masks, tumours are ellipses on noise; with it, random batches of the cohort that configs/hn_cnn.yaml
 describes, in that folder.
 """
@@ -60,17 +62,25 @@ def on_two_cores():
 
 
 def phantom_batch(size, batch, length, rng):
-    """Image, mask (B, H, W, 1) and label (B,)."""
+    """Image, mask (B, H, W, 1) and label (B,), float32."""
     mask = np.stack([tumour(size, length, rng) for _ in range(batch)])
-    return rng.uniform(size=mask.shape), mask, np.arange(batch) % 2
+    return _float32(rng.uniform(size=mask.shape), mask, np.arange(batch) % 2)
 
 
-def cohort_batches(folder, size, batch, count, rng):
-    """As `phantom_batch`, of random patients."""
-    words = [f"data.root={folder}", f"data.size={size}"]
+def taken_batches(arguments):
+    """As `phantom_batch`, several; and what they are."""
+    size, batch, rng = arguments.size, arguments.batch, np.random.default_rng(0)
+    if not arguments.masks:
+        what = f"tumours of {arguments.tumour} px"
+        return [phantom_batch(size, batch, arguments.tumour, rng) for _ in range(arguments.batches)], what
+    words = [f"data.root={arguments.masks}", f"data.size={size}"]
     cohort = load_cohort(load_config(ROOT / "configs" / "hn_cnn.yaml", words))
-    chosen = [cohort.select(rng.choice(len(cohort), batch, replace=False)) for _ in range(count)]
-    return [(one.images, one.masks, one.labels) for one in chosen]
+    picked = [cohort.select(rng.choice(len(cohort), batch, replace=False)) for _ in range(arguments.batches)]
+    return [_float32(one.images, one.masks, one.labels) for one in picked], "the cohort's tumours"
+
+
+def _float32(*arrays):
+    return tuple(np.asarray(array, np.float32) for array in arrays)
 
 
 def models(size):
@@ -204,9 +214,8 @@ def explanations(size, batch, torch):
     flows = {"flow_roi": flow("roi"), "flow_dense": flow("dense")}
     (evaluations,) = set(flows["flow_roi"](image, mask, spacing)["evaluations"].numpy().tolist())
     runs = {name: lambda f=f: timed(f, image, mask, spacing) for name, f in flows.items()}
-    runs["captum_integrated_gradients"] = lambda: torch.ask(do="attribute", evaluations=evaluations)[
-        "seconds"
-    ]
+    job = {"do": "attribute", "evaluations": evaluations}
+    runs["captum_integrated_gradients"] = lambda: torch.ask(**job)
     return runs, evaluations
 
 
@@ -233,6 +242,21 @@ def table(title, rows, reference):
         )
 
 
+def step_table(rows, by_batch, peers):
+    """Print the steps, and add to each row how it compares with the step in a window."""
+    table("a training step", rows, REFERENCE)
+    ours = rows["roi_reward_step"]
+    ours["ratio_by_batch"] = by_batch
+    print(f"\nroi_reward_step: ratio {min(by_batch):.3f} to {max(by_batch):.3f} over batches")
+    for name in (name for name in peers if "reward" in name):
+        rows[name]["times_roi"] = rows[name]["median_s"] / ours["median_s"]
+        rows[name]["cpu_times_roi"] = rows[name]["cpu_s"] / ours["cpu_s"]
+        print(
+            f"{rows[name]['times_roi']:.0f} times as fast as {name}, {rows[name]['cpu_times_roi']:.0f} times "
+            "by the seconds of the cores"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -251,16 +275,7 @@ def main():
         parser.error(f"there is no {arguments.peer}: `make bench-peers` makes that environment")
     on_two_cores()
     size = arguments.size
-    rng = np.random.default_rng(0)
-    if arguments.masks:
-        batches = cohort_batches(arguments.masks, size, arguments.batch, arguments.batches, rng)
-        what = "the cohort's tumours"
-    else:
-        shape = (size, arguments.batch, arguments.tumour, rng)
-        batches = [phantom_batch(*shape) for _ in range(arguments.batches)]
-        what = f"tumours of {arguments.tumour} px"
-    batches = [tuple(array.astype(np.float32) for array in batch) for batch in batches]
-
+    batches, what = taken_batches(arguments)
     workers = [Peer(arguments.peer, "peer_torch.py"), Peer(arguments.peer, "peer_jax.py")]
     started = [worker.ask(do="start", threads=THREADS) for worker in workers]
     peers = {name: worker for worker, one in zip(workers, started) for name in one["steps"]}
@@ -287,24 +302,12 @@ def main():
                 times.setdefault(name, []).extend(reads)
             median = medians(found)
             by_batch.append(median["roi_reward_step"]["median_s"] / median[REFERENCE]["median_s"])
+        rows = medians(times)
+        step_table(rows, by_batch, peers)
         runs, evaluations = explanations(size, batches[0], workers[0])
-        explained = interleaved(runs, arguments.repeats)
+        patients = medians(interleaved(runs, arguments.repeats))
     for worker in workers:
         worker.end()
-
-    rows = medians(times)
-    table("a training step", rows, REFERENCE)
-    ours = rows["roi_reward_step"]
-    ours["ratio_by_batch"] = by_batch
-    print(f"\nroi_reward_step: ratio {min(by_batch):.3f} to {max(by_batch):.3f} over batches")
-    for name in (name for name in peers if "reward" in name):
-        rows[name]["times_roi"] = rows[name]["median_s"] / ours["median_s"]
-        rows[name]["cpu_times_roi"] = rows[name]["cpu_s"] / ours["cpu_s"]
-        print(
-            f"{rows[name]['times_roi']:.0f} times as fast as {name}, {rows[name]['cpu_times_roi']:.0f} times "
-            "by the seconds of the cores"
-        )
-    patients = medians(explained)
     for row in patients.values():
         row.update({key: value / arguments.batch for key, value in row.items()})
     table(f"a patient, {evaluations} evaluations", patients, "flow_roi")
