@@ -4,8 +4,9 @@ CONFIG ?= configs/phantom.yaml
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 
-.PHONY: venv train evaluate test fuzz lint bench clean
+.PHONY: venv train evaluate test fuzz lint bench bench-peers clean
 
 # The stamps are newer than the requirements they satisfy.
 $(VENV)/.runtime: requirements.txt pyproject.toml
@@ -44,5 +45,16 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/flow.py $(ARGS)
 	$(BIN)/python benchmarks/input_pipeline.py $(ARGS)
 
+# What benchmarks compare with, in an environment of its own; about two gigabytes.
+$(PEERS)/.ready: benchmarks/requirements-peers.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
+	touch $@
+
+# Beside PyTorch and JAX, and beside what this machine can do at most.
+bench-peers: $(VENV)/.runtime $(PEERS)/.ready
+	$(BIN)/python benchmarks/peers.py --peer $(PEERS)/bin/python $(ARGS)
+	$(BIN)/python benchmarks/limit.py
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .ruff_cache

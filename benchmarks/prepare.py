@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import SimpleITK as sitk
+from peer import Peer
 
 from fgf_keras.config import load_config
 from fgf_keras.data.dicom.patient import dicom_patients
@@ -68,21 +69,6 @@ def simpleitk(images, index):
     return sitk.GetArrayFromImage(reader.Execute())[index]
 
 
-class Peer:
-    """dcmrtstruct2nii in a process that stays, so that its start is not counted."""
-
-    def __init__(self, python):
-        worker = [python, "-W", "ignore", str(Path(__file__).with_name("prepare_peer.py"))]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(worker, text=True, **pipes)
-
-    def convert(self, **job):
-        """Seconds, and pixels inside the mask."""
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-
 def compare(root, count, size, peer, *, cold):
     """Median seconds a patient of each reader, and how many pixels the peer's masks have too many."""
     times, excess = {}, []
@@ -100,7 +86,7 @@ def compare(root, count, size, peer, *, cold):
             if peer:
                 _ = cold and forget_files()
                 job = {"images": f"{folder}/CT", "structures": f"{folder}/RTSTRUCT/1-1.dcm"}
-                answer = peer.convert(**job, region=found.roi_names[0], index=found.index)
+                answer = peer.ask(do="convert", **job, region=found.roi_names[0], index=found.index)
                 row["dcmrtstruct2nii"] = answer["seconds"]
                 excess.append(answer["pixels"] / int(found.mask.sum()) - 1)
             if counted:
@@ -188,7 +174,8 @@ def main():
             f"{written.patients} patients of {arguments.slices}x{arguments.size}x{arguments.size}, ", end=""
         )
         print(f"{written.bytes / 1e9:.1f} GB, written in {seconds:.0f} s; {os.cpu_count()} cores\n")
-        peer = Peer(arguments.peer) if arguments.peer else None
+        quiet = {"stderr": subprocess.DEVNULL}
+        peer = Peer(arguments.peer, "prepare_peer.py", **quiet) if arguments.peer else None
         for cache, cold in (("cached", False), ("from_disk", True)):
             if cold and not forget_files():
                 continue
