@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import fgf_keras
-from fgf_keras.config import PhantomConfig
+from fgf_keras.config_data import PhantomConfig
 from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment
 from fgf_keras.geometry.products import on_support
