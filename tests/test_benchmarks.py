@@ -1,0 +1,64 @@
+"""The benchmarks can be run, and count rightly; how fast anything is, is not tested."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from commands import command
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def benchmark_named(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+# Peers need libraries of their own.
+@pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py") if "peer" not in p.stem))
+def test_finds_what_it_imports(benchmark_named, name):
+    benchmark_named(name)
+
+
+def test_steps_have_time_and_memory_beside_the_reference(tmp_path):
+    small = ("--size", 64, "--batch", 2, "--tumour", 16, "--repeats", 1)
+    names = ("keras_plain_step", "roi_reward_step")
+    done = command("benchmarks/training_step.py", *small, "--variants", *names, cwd=tmp_path)
+    assert done.code == 0, done.err
+    rows = json.loads(done.out.splitlines()[-1])
+    assert tuple(rows) == names
+    assert rows["keras_plain_step"]["ratio"] == 1
+    for row in rows.values():
+        assert row["median_s"] > 0
+        # Between them lies TensorFlow itself, hundreds of MB.
+        assert 0 < row["added_mb"] < row["peak_mb"] - 100
+
+
+def test_peak_memory_remembers_what_is_gone(benchmark_named):
+    measuring = benchmark_named("measuring")
+    before = measuring.memory_mb()
+    held = b"1" * 1_000_000_000
+    assert measuring.memory_mb() > before + 900
+    del held
+    assert measuring.memory_mb() < before + 100
+    assert measuring.peak_memory_mb() > before + 900
+
+
+def test_exponents_are_of_the_upper_half(benchmark_named):
+    scaling = benchmark_named("scaling")
+    values = [1, 2, 4, 8, 16]
+    assert scaling.exponent(values, [50, 50, 16, 64, 256]) == pytest.approx(2)
+    assert scaling.exponent([10, 100], [1, 1000]) == pytest.approx(3)
+
+
+def test_a_page_keeps_what_is_around_a_section(benchmark_named, tmp_path):
+    measuring = benchmark_named("measuring")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- steps -->\nold\n<!-- end of steps -->\nafter\n")
+    for _ in range(2):
+        measuring.write_section(page, "steps", "new")
+        assert page.read_text() == "before\n<!-- steps -->\n\nnew\n\n<!-- end of steps -->\nafter\n"
+    with pytest.raises(SystemExit, match="no lines"):
+        measuring.write_section(page, "flow", "new")
