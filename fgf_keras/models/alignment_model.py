@@ -21,7 +21,7 @@ class AlignmentModel(keras.Model):
     """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
 
     S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
-    keys; the classifier sees image·mask. Where a dictionary has "origin", (B, 2) int32, image and mask are
+    keys; the classifier sees image·mask. Where a dictionary has "origin", (B, 2) integers, image and mask are
     windows that hold the tumours, and origin is the place of their first pixel on the canvas; the numbers are
     the same. `train_step` nests two `GradientTape`s: the inner one for the input gradient, the outer one for
     the weights. Logs carry `task_loss`, `reward`, `S_<feature>` and `S_joint` beside the compiled metrics;
@@ -176,6 +176,9 @@ class AlignmentModel(keras.Model):
     def _placed(self, function, image, mask, inputs):
         """What a function of (seen, mask, origin) returns where the classifier is computed."""
         origin = inputs.get("origin") if isinstance(inputs, dict) else None
+        if origin is not None:
+            # Keras hands on other types: int64 from NumPy, float32 where it builds for several replicas.
+            origin = tf.cast(origin, tf.int32)
         return self.placement.run(function, image, mask, origin=origin, compiled=self.jit_compile)
 
     def _feature_gradients(self, seen, mask, spacing, origin):

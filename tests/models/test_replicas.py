@@ -19,10 +19,12 @@ mask = np.zeros((6, 12, 12, 1), np.float32)
 for k in range(6):
     mask[k, 2 : 6 + k % 4, 3 : 10 - k % 3] = 1
 x = {"image": rng.uniform(0.1, 1, mask.shape).astype(np.float32), "mask": mask}
-data = tf.data.Dataset.from_tensor_slices((x, np.arange(6) % 2)).batch(6)
+canvases = tf.data.Dataset.from_tensor_slices((x, np.arange(6) % 2)).batch(6)
+x = {"image": x["image"][:, 1:, 2:], "mask": mask[:, 1:, 2:], "origin": np.tile([1, 2], (6, 1))}
+windows = tf.data.Dataset.from_tensor_slices((x, np.arange(6) % 2)).batch(6)
 
 
-def trained():
+def trained(data):
     keras.utils.set_random_seed(0)
     network = fgf_keras.paper_cnn((12, 12, 1), filters=(3,), kernel_sizes=(3,), dense=(5,))
     model = fgf_keras.AlignmentModel(network, [fgf_keras.Brightness(), fgf_keras.Extent()], reward_weight=1.0)
@@ -32,15 +34,16 @@ def trained():
     return model.get_weights(), logs
 
 
-one, its_logs = trained()
+one, its_logs = trained(canvases)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-with strategy.scope():
-    two, their_logs = trained()
-for a, b in zip(one, two):
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-for key in its_logs:
-    np.testing.assert_allclose(its_logs[key], their_logs[key], rtol=1e-4, err_msg=key)
+for data in (canvases, windows):
+    with strategy.scope():
+        two, their_logs = trained(data)
+    for a, b in zip(one, two):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    for key in its_logs:
+        np.testing.assert_allclose(its_logs[key], their_logs[key], rtol=1e-4, err_msg=key)
 """
 
 
