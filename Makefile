@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: venv train evaluate test fuzz lint bench bench-peers clean
+.PHONY: venv train evaluate test fuzz lint bench bench-peers performance clean
 
 # The stamps are newer than the requirements they satisfy.
 $(VENV)/.runtime: requirements.txt pyproject.toml
@@ -40,10 +40,20 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# A few minutes on a quiet machine: time and memory of training steps (256 px, batch 8, or as ARGS says), the
+# flow against explicit Euler, and how time and memory grow, at few and small points.
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/training_step.py $(ARGS)
-	$(BIN)/python benchmarks/flow.py $(ARGS)
-	$(BIN)/python benchmarks/input_pipeline.py $(ARGS)
+	$(BIN)/python benchmarks/training_step.py --size 256 --batch 8 $(ARGS)
+	$(BIN)/python benchmarks/flow.py
+	$(BIN)/python benchmarks/input_pipeline.py
+	$(BIN)/python benchmarks/scaling.py --quick
+
+# Writes tables and plots of docs/performance.md anew; best on a machine that does nothing else.
+STEPS := keras_plain_step raw_plain_step reward_as_one_would_write_it reward_sum_step roi_plain_step roi_reward_step
+performance: $(VENV)/.dev
+	$(BIN)/python benchmarks/training_step.py --sizes 192 256 512 --batches 8 16 --variants $(STEPS) \
+	    --write docs/performance.md
+	$(BIN)/python benchmarks/scaling.py --plots docs/images --write docs/performance.md
 
 # What benchmarks compare with, in an environment of its own; about two gigabytes.
 $(PEERS)/.ready: benchmarks/requirements-peers.txt

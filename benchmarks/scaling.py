@@ -231,13 +231,13 @@ def table(curves):
         rows.append(
             [
                 f"{AXES[axis].title}: {low}…{high}, {series}",
-                f"{1e3 * first['median_s']:.3g}…{1e3 * last['median_s']:.3g}",
+                f"{first['median_s']:.2g}…{last['median_s']:.2g}",
                 f"{found['time_exponent']:.2f}",
                 f"{first['added_mb']:.0f}…{last['added_mb']:.0f}",
                 f"{found['memory_exponent']:.2f}",
             ]
         )
-    return markdown_table(["", "ms", "exponent", "MB", "exponent"], rows)
+    return markdown_table(["", "s", "exponent", "MB", "exponent"], rows)
 
 
 def main():

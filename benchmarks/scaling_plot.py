@@ -49,7 +49,7 @@ def page(titles, curves, key, unit, exponent):
         limits = [panel.get_ylim() for panel in figure.axes]
         for panel in figure.axes:
             # Room above for the legends.
-            panel.set_ylim(0.7 * min(low for low, _ in limits), 6 * max(high for _, high in limits))
+            panel.set_ylim(0.7 * min(low for low, _ in limits), 20 * max(high for _, high in limits))
     return figure
 
 
@@ -79,10 +79,14 @@ def finish(panel, title, unit):
     panel.set_axisbelow(True)
     values = sorted({float(x) for line in panel.get_lines() for x in line.get_xdata()})
     panel.set_xticks(values if len(values) < 7 else values[::2])
-    plain = FuncFormatter(lambda x, _: f"{x:g}" if x < 10_000 else f"{x:,.0f}".replace(",", "\u202f"))
-    panel.xaxis.set_major_formatter(plain)
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    for side in (panel.xaxis, panel.yaxis):
+        side.set_major_formatter(FuncFormatter(plain))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_minor_locator(NullLocator())
     panel.tick_params(length=3, color=INK, labelcolor=INK)
     panel.legend(loc="upper left", frameon=False, fontsize=8, handlelength=1.6, borderaxespad=0.2)
+
+
+def plain(number, _):
+    """Without exponents; groups of three digits from five on."""
+    return f"{number:g}" if number < 10_000 else f"{number:,.0f}".replace(",", "\u202f")
