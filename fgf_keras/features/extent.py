@@ -33,6 +33,6 @@ class Extent(Feature):
         trace = moments.trace
         radius = tf.sqrt(tf.abs(trace))
         scale = tf.math.divide_no_nan(tf.ones_like(trace), 2 * moments.total * radius)
-        distance = moments.dy**2 + moments.dx**2
-        field = scale[:, tf.newaxis, tf.newaxis] * (distance - trace[:, tf.newaxis, tf.newaxis])
-        return as_field(field, image, mask)
+        scale, trace = scale[:, tf.newaxis, tf.newaxis], trace[:, tf.newaxis, tf.newaxis]
+        # Rows and columns by themselves first: their sum is the only pass over all pixels.
+        return as_field(scale * (moments.dy**2 - trace) + scale * moments.dx**2, image, mask)

@@ -32,15 +32,20 @@ class LogAspectRatio(Feature):
     def gradient(self, image, mask, spacing=None):
         """See `Feature.gradient`; closed form."""
         major, minor, least, moments = _axes(image, mask, spacing)
-        dy, dx = moments.dy, moments.dx
-        distance = dy**2 + dx**2
+        major_inverse, minor_inverse = _log_slope(major, least), _log_slope(minor, least)
         # (v₁·ρ)² - (v₂·ρ)² = ρᵀDρ / (λ₁-λ₂) with D = [[yy-xx, 2yx], [2yx, xx-yy]]: no eigenvectors needed.
-        uneven = (moments.yy - moments.xx)[:, None, None] * (dy**2 - dx**2)
-        uneven += 4 * moments.yx[:, None, None] * dy * dx
-        uneven = tf.math.divide_no_nan(uneven, moments.anisotropy[:, None, None])
-        field = _relative_change(distance + uneven, major, least)
-        field -= _relative_change(distance - uneven, minor, least)
-        field *= tf.math.divide_no_nan(tf.ones_like(major), 2 * moments.total)[:, None, None]
+        even = (major_inverse - minor_inverse) / 2
+        uneven = tf.math.divide_no_nan((major_inverse + minor_inverse) / 2, moments.anisotropy)
+        difference = uneven * (moments.yy - moments.xx)
+        constant = minor * minor_inverse - major * major_inverse
+        scale = tf.math.divide_no_nan(tf.ones_like(major), 2 * moments.total)
+        of_y, of_x, of_both, constant = (
+            (scale * coefficient)[:, tf.newaxis, tf.newaxis]
+            for coefficient in (even + difference, even - difference, 4 * uneven * moments.yx, constant)
+        )
+        dy, dx = moments.dy, moments.dx
+        # Rows and columns by themselves first: there are few of them.
+        field = (of_y * dy**2 + constant) + of_x * dx**2 + (of_both * dy) * dx
         return as_field(field, image, mask)
 
 
@@ -61,8 +66,7 @@ def _log(variance, least):
     return tf.math.log(size) + (tf.abs(variance) - size) / least
 
 
-def _relative_change(twice_square, variance, least):
-    """s · ∂ `_log`/∂w for twice the squared distance along the axis."""
+def _log_slope(variance, least):
+    """The derivative of `_log`."""
     size = tf.maximum(tf.abs(variance), least)
-    inverse = tf.where(variance < 0, -1 / size, 1 / size)
-    return (twice_square / 2 - variance[:, None, None]) * inverse[:, None, None]
+    return tf.where(variance < 0, -1 / size, 1 / size)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.alignment import (
-    alignment_products,
+    Products,
     class_alignment,
     joint_alignment,
     normalised_features,
@@ -16,7 +16,7 @@ from fgf_keras.geometry.alignment import (
 )
 from fgf_keras.geometry.flow import gradient_flow
 from fgf_keras.geometry.nulls import white_noise_alignment
-from fgf_keras.geometry.products import on_support
+from fgf_keras.geometry.products import inner_products, on_support
 from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
 from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
@@ -189,7 +189,10 @@ class AlignmentMeasure:
         # In float64: near Σw = 0 on a path all moments turn into one direction, and only the digits beyond
         # float32 tell the features' span there from a smaller one.
         features = self._feature_gradients(image, mask, spacing, origin)
-        return alignment_products(tf.cast(section, tf.float64), tf.cast(features, tf.float64))
+        both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
+        gram = inner_products(both, both)
+        rank = section.shape[1]
+        return Products(gram[:, :rank, :rank], gram[:, :rank, rank:], gram[:, rank:, rank:])
 
     def _region(self, mask):
         return mask if self.support == "mask" else None
