@@ -26,8 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from measuring import Inputs, compiled, network
 from peers import THREADS, interleaved, medians, models, on_two_cores, phantom_batch, timed
-from training_step import REFERENCE, compiled, keras_network, network, roi_plain_step
+from training_step import REFERENCE, keras_network, roi_plain_step
 
 from fgf_keras.geometry.windows import bounding_box
 from fgf_keras.models.input_gradient import section_gradients
@@ -227,7 +228,7 @@ def measured_steps(size, image, mask, label):
     }.items():
         graph = tf.function(lambda c=classifier: section_gradients(c, constant)[1])
         runs[name] = "input_gradient", False, lambda graph=graph: timed(graph)
-    plain = roi_plain_step(size, *(tf.constant(array) for array in (image, mask, label)))
+    plain = roi_plain_step(Inputs(size, *(tf.constant(array) for array in (image, mask, label))))
     runs["roi_plain_step"] = "plain", True, lambda: timed(plain)
     return runs
 

@@ -36,8 +36,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import compiled, features, network, tumour
 from peer import Clock, Peer
-from training_step import REFERENCE, compiled, features, keras_network, network, tumour
+from training_step import REFERENCE, keras_network
 
 import fgf_keras
 from fgf_keras.config import load_config
@@ -207,7 +208,13 @@ def explanations(size, batch, torch):
     def flow(evaluation):
         # No further attempts, so that the number of evaluations is the same for all.
         measure = AlignmentMeasure(
-            network(size), features(), image.shape[1:], mask_input=True, evaluation=evaluation, max_steps=4
+            network(size),
+            features(),
+            image.shape[1:],
+            mask_input=True,
+            evaluation=evaluation,
+            steps=4,
+            max_steps=4,
         )
         return measure.along_flow
 
