@@ -55,7 +55,7 @@ def matched_fields(count, fields, seed):
     edges = fields.shape[-2:]
     padded = [fft.next_fast_len(2 * edge, real=True) for edge in edges]
     amplitude = np.abs(fft.rfft2(fields, padded))
-    phase = _hermitian_phases([count, len(fields), 1, *padded], seed)
+    phase = hermitian_phases([count, len(fields), 1, *padded], seed)
     drawn = fft.irfft2(amplitude * phase, padded, overwrite_x=True)[..., : edges[0], : edges[1]]
     return tf.constant(np.moveaxis(drawn, 2, -1), tf.float32)
 
@@ -117,7 +117,7 @@ def white_coordinates(count, number, gram, dimension, seed):
     return directions, fields
 
 
-def _hermitian_phases(shape, seed):
+def hermitian_phases(shape, seed):
     """Random unit factors of the transform of real fields (…, rows, columns): (…, rows, columns // 2 + 1)."""
     *stack, rows, columns = shape
     half = [*stack, rows, columns // 2 + 1]

@@ -7,7 +7,13 @@ from scipy import stats
 
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
 from fgf_keras.geometry.nulls import fixed_field_alignment, white_null
-from fgf_keras.geometry.random_fields import matched_fields, moved_fields, smooth_fields, white_coordinates
+from fgf_keras.geometry.random_fields import (
+    hermitian_phases,
+    matched_fields,
+    moved_fields,
+    smooth_fields,
+    white_coordinates,
+)
 
 SEED = np.array([3, -4], np.int32)
 ALPHA = 1e-3
@@ -45,6 +51,15 @@ def test_matched_fields_have_the_covariance_of_the_field_and_are_not_the_field(r
         # From one corner: with too little padding it would touch the opposite edge.
         measured = np.mean(drawn[:, 0, 0] * drawn[:, down, right]) / np.mean(drawn**2)
         assert measured == pytest.approx(expected, abs=0.06), (down, right)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (5, 4), (4, 5), (3, 3)])
+def test_random_phases_are_those_of_real_fields_of_unit_power(shape):
+    phase = hermitian_phases([50, *shape], SEED)
+    again = np.fft.rfft2(np.fft.irfft2(phase, shape))
+    assert np.allclose(again, phase, atol=1e-5)
+    assert np.allclose(np.abs(phase), 1, atol=1e-5)
+    assert np.all(np.abs(phase.mean(axis=0)) < 0.6)
 
 
 def test_matched_fields_draw_phases_for_each_feature_and_share_them_among_channels(rng):
