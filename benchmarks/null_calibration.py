@@ -6,7 +6,7 @@ are at most alpha, for patients one by one and for the mean over the cohort, wit
 the networks' cohort means; for patients, who share a network, from the spread between networks), and the
 largest distance of the patients' p-values from the uniform distribution (Kolmogorov-Smirnov).
 
-    python benchmarks/null_calibration.py [--networks 20] [--patients 16] [--epochs 10]
+    python benchmarks/null_calibration.py [--networks 20] [--patients 24] [--epochs 10]
 """
 
 import argparse
@@ -31,7 +31,7 @@ CLASSIFIERS = ("random weights", "permuted labels")
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--patients", type=int, default=16)
+    parser.add_argument("--patients", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--size", type=int, default=48)

@@ -119,7 +119,7 @@ class EvaluateConfig(Section):
     """What is measured on the finished model."""
 
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
-    nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "matched"]
+    nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "smooth"]
     null_draws: Positive = 100
     correlation_lengths: Annotated[
         list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)

@@ -17,7 +17,8 @@ from fgf_keras.geometry.random_fields import (
 )
 
 NULLS = ("white", "smooth", "matched", "permutation")
-# Fields that are in memory at once have no more pixels than this together.
+# Draws that are in memory at once are no more than this, and have no more pixels together.
+DRAWS_TOGETHER = 50
 PIXELS_TOGETHER = 1 << 20
 
 
@@ -125,7 +126,7 @@ class NullDraws:
 
     def _portions(self, pixels, words):
         """Numbers of draws and their seeds; all are whole, so that more draws begin with the same ones."""
-        count = max(1, int(PIXELS_TOGETHER // pixels))
+        count = min(DRAWS_TOGETHER, max(1, int(PIXELS_TOGETHER // pixels)))
         for portion in range(-(-self._draws // count)):
             yield count, words(portion)
 
@@ -138,7 +139,8 @@ class NullDraws:
             words = self._words("permutation", patient, 0)
             rng = np.random.default_rng(words.view(np.uint32).tolist())
             donors = rng.permutation([j for j in range(others + 1) if j != i])[: self._draws]
-            found = [held.moved(self._kept[j][1]) for j in donors]
+            portions = np.split(donors, range(DRAWS_TOGETHER, len(donors), DRAWS_TOGETHER))
+            found = [held.moved([self._kept[j][1] for j in portion]) for portion in portions]
             for kind, shares in zip("SF", zip(*found)):
                 self._shares["permutation"][kind].append(np.concatenate(shares))
             chosen.append(rng.integers(0, len(donors), self._draws))
@@ -172,10 +174,10 @@ class _InBox:
         flat = tf.reshape(fields, [-1, self.count, int(np.prod(self.shape))])
         return self._against(tf.gather(flat, self._places, axis=2))
 
-    def moved(self, other):
-        """S and F, each (1, m + 1), of another patient's feature gradients in this one's frame."""
-        fields = moved_fields(other.features, other.mask, self.mask)
-        return self._against(tf.constant(fields.reshape(1, self.count, -1)))
+    def moved(self, others):
+        """S and F, each (n, m + 1), of n other patients' feature gradients in this one's frame."""
+        fields = np.stack([moved_fields(other.features, other.mask, self.mask) for other in others])
+        return self._against(tf.constant(fields.reshape(len(others), self.count, -1)))
 
     def _against(self, fields):
         return tuple(

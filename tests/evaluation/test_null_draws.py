@@ -8,7 +8,9 @@ from scipy import stats
 
 from fgf_keras import AlignmentModel, Brightness, Extent, explain, paper_cnn
 from fgf_keras.errors import ConfigError, DataError
-from fgf_keras.evaluation.null_draws import NULLS
+from fgf_keras.evaluation.chance import p_value
+from fgf_keras.evaluation.null_draws import NULLS, NullDraws
+from fgf_keras.geometry.random_fields import matched_fields, smooth_fields
 
 SIZE = 24
 N = 5
@@ -183,6 +185,33 @@ def test_patients_without_a_gradient_are_left_out_and_counted(cohort):
 def test_settings_with_which_nothing_could_be_found_are_refused(model, cohort, settings, words):
     with pytest.raises(ConfigError, match=words):
         explain(model, *cohort, **{**QUICK, **settings})
+
+
+@pytest.mark.parametrize("label", ["white", "smooth", "matched"])
+def test_p_values_are_uniform_where_the_feature_is_a_draw_of_its_null(label):
+    rng = np.random.default_rng(2)
+    mask = np.ones((9, 8, 1))
+    mask[:2, :3] = 0
+    gradient = mask * rng.normal(size=mask.shape) * np.arange(9)[:, np.newaxis, np.newaxis]
+    gradient /= np.linalg.norm(gradient)
+    spectrum = (mask * rng.normal(size=mask.shape))[np.newaxis].astype(np.float32)
+    null = NullDraws([label], 99, [1.5], seed=1)
+    p = []
+    for i in range(80):
+        seed = np.array([i, 77], np.int32)
+        drawn = {
+            "white": lambda seed: rng.normal(size=mask.shape),
+            "smooth": lambda seed: smooth_fields(1, mask.shape, 1.5, seed)[0],
+            "matched": lambda seed: matched_fields(1, spectrum, seed)[0, 0],
+        }[label](seed) * mask
+        part = {"null_mask": mask, "null_features": spectrum}
+        for kind in "SF":
+            part |= {f"null_{kind}": gradient[np.newaxis], f"null_{kind}_gram": np.eye(1)}
+        null.add(str(i), part, mask.sum())
+        p.append(np.sum(gradient * drawn) ** 2 / np.sum(drawn**2))
+    p = p_value(p, null.finish()[label].S[..., 0])
+    assert stats.kstest(p, "uniform").pvalue > 1e-3
+    assert stats.kstest(p / 2, "uniform").pvalue < 1e-3
 
 
 def test_one_patient_cannot_be_permuted(model, cohort):
