@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 from pydantic import BeforeValidator, Field
 
-from fgf_keras.config_base import Fraction, Name, Positive, Section, no_duplicates
+from fgf_keras.config_base import Fraction, Name, Positive, Section, check_draws, no_duplicates
 from fgf_keras.config_data import DataConfig
 from fgf_keras.config_faults import choices, describe_fault
 from fgf_keras.errors import ConfigError
@@ -119,13 +119,24 @@ class EvaluateConfig(Section):
     """What is measured on the finished model."""
 
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
-    nulls: list[Literal["white"]] = ["white"]
+    nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "smooth"]
+    null_draws: Positive = 100
+    correlation_lengths: Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)
+    ] = [3.0]
+    alpha: Fraction = 0.05
     noise_draws: Annotated[int, Field(ge=0)] = 4
     flow: FlowConfig = FlowConfig()
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95
     batch_size: Positive = 16
     pictures: Annotated[int, Field(ge=0)] = 8
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        no_duplicates("nulls", self.nulls)
+        no_duplicates("correlation_lengths", [f"{length:g}" for length in self.correlation_lengths])
+        return self
 
 
 class ArmConfig(Section):
@@ -181,6 +192,11 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check(self):
         names = [feature.name for feature in self.features]
+        try:
+            check_draws(self.evaluate.null_draws, self.evaluate.alpha, len(names))
+        except ValueError as error:
+            if self.evaluate.nulls:
+                raise ValueError(f"evaluate.null_draws: {error}") from None
         no_duplicates("features", names)
         if "noise" in names and self.evaluate.noise_draws:
             raise ValueError(

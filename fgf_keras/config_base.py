@@ -1,5 +1,6 @@
 """What the sections of the configuration share: strictness, and the kinds of values."""
 
+import math
 import re
 from typing import Annotated
 
@@ -14,6 +15,22 @@ def no_duplicates(what, names):
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
+
+
+def check_draws(draws, alpha, tests):
+    """Refuse numbers of draws with which no p-value can be small enough.
+
+    Raises:
+        ValueError: with Benjamini-Hochberg over `tests` features, the smallest p-value 1/(1 + draws) is
+            above alpha/tests, so that nothing could ever be found at level alpha.
+    """
+    needed = math.ceil(tests / alpha - 1e-9) - 1
+    if draws < needed:
+        raise ValueError(
+            f"{draws} draws of a null are too few for alpha={alpha} and {tests} feature(s): the smallest "
+            f"p-value, 1/(1 + {draws}) = {1 / (1 + draws):.4f}, is above alpha/{tests} = "
+            f"{alpha / tests:.4f}. At least {needed} draws are needed"
+        )
 
 
 def _path_safe(name: str) -> str:

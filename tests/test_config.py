@@ -235,3 +235,26 @@ def test_reading_a_configuration_does_not_wait_for_tensorflow(program):
 
 def test_a_value_that_yaml_would_want_quoted_is_text():
     assert load_config(PHANTOM, ["data.separator=,"]).data.separator == ","
+
+
+def test_too_few_draws_of_a_null_are_refused_with_the_number_that_is_needed():
+    few = {"evaluate": {"null_draws": 58}}
+    with pytest.raises(ConfigError, match=r"evaluate\.null_draws: 58 draws.*3 feature.*At least 59 draws"):
+        parse_config(few)
+    parse_config({"evaluate": {"null_draws": 59}})
+    parse_config({"evaluate": {"null_draws": 58, "nulls": []}})
+    parse_config({"evaluate": {"null_draws": 58, "alpha": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "words"),
+    [
+        ({"nulls": ["smoth"]}, "did you mean 'smooth'"),
+        ({"nulls": ["white", "white"]}, "white is there more than once"),
+        ({"correlation_lengths": [0.0]}, r"correlation_lengths\.0"),
+        ({"correlation_lengths": [2.0, 2.0]}, "2 is there more than once"),
+    ],
+)
+def test_nulls_are_known_ones_each_once(evaluate, words):
+    with pytest.raises(ConfigError, match=words):
+        parse_config({"evaluate": evaluate})

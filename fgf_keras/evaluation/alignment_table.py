@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from fgf_keras.geometry.flow import ENDED, FlowStatus
+from fgf_keras.evaluation.chance import defined as defined_for
+from fgf_keras.geometry.flow import FlowStatus
+
+_NULL_KEYS = ("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted")
 
 
 def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
@@ -21,14 +24,15 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     Returns:
         {"n", "status": {name: count}, "undefined": {"S", "F"}, "S" and "F": {feature: {"mean", "ci",
         "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white": {feature: {"expected",
-        "below_0.05"}}}.
+        "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint": {"null_mean", "null_q05",
+        "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, of the mean over patients, see
+        `Explanation.against_chance`.
     """
     frame = explanation.to_frame()
     rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
     frame, status = frame.iloc[rows], explanation.status[rows]
     names = explanation.feature_names
-    ended = np.isin(status, ENDED)
-    defined = {"S": frame["S_joint"].notna().to_numpy(), "F": ended & frame["F_joint"].notna().to_numpy()}
+    defined = {kind: defined_for(explanation, kind)[rows] for kind in "SF"}
     rng = np.random.default_rng(seed)
     table = {
         "n": len(frame),
@@ -49,6 +53,8 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
         if f"{kind}_noise" in frame:
             table[kind]["noise"] = summary(f"{kind}_noise")
     table["white"] = _white(explanation, frame[defined["S"]], rows[defined["S"]])
+    if explanation.nulls:
+        table["nulls"] = _nulls(explanation.against_chance(rows))
     return table
 
 
@@ -62,6 +68,17 @@ def _summary(values, bootstrap, confidence, rng):
         "ci": np.percentile(means, tails).tolist(),
         "median": float(np.median(values)),
     }
+
+
+def _nulls(chance):
+    """`against_chance` as a tree; what is undefined is None."""
+    tree = {}
+    for row in chance.to_dict(orient="records"):
+        null = tree.setdefault(row["null"], {"draws": row["draws"], "S": {}, "F": {}})
+        null[row["quantity"]][row["feature"]] = {
+            key: None if np.isnan(row[key]) else row[key] for key in _NULL_KEYS
+        }
+    return tree
 
 
 def _white(explanation, frame, rows):

@@ -52,7 +52,7 @@ def evaluate(
         cohort: patients.
         splits: index arrays by name. Pictures show the last split.
         settings: the section `evaluate` of a configuration.
-        seed: of the bootstrap.
+        seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
         title: sentence for the progress bars.
 
@@ -72,6 +72,11 @@ def evaluate(
             max_steps=settings.flow.max_steps,
             tolerance=settings.flow.tolerance,
             noise_draws=settings.noise_draws,
+            null=settings.nulls,
+            n_null=settings.null_draws,
+            correlation_length=settings.correlation_lengths,
+            alpha=settings.alpha,
+            seed=seed,
             batch_size=settings.batch_size,
             progress=title and f"{title}, alignment on support {support}",
         )

@@ -5,9 +5,11 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
+from fgf_keras.config_base import check_draws
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.evaluation.explanation import Explanation
+from fgf_keras.evaluation.null_draws import NullDraws, as_nulls
 from fgf_keras.features.base import unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import refuse_probabilities
@@ -32,6 +34,11 @@ def explain(
     max_steps=64,
     tolerance=1e-3,
     noise_draws=1,
+    null=(),
+    n_null=200,
+    correlation_length=3.0,
+    alpha=0.05,
+    seed=0,
     batch_size=8,
     progress=None,
 ) -> Explanation:
@@ -50,6 +57,13 @@ def explain(
             for which F_joint is the part of that change which moves along the features.
         steps, max_steps, tolerance: see `geometry.flow.gradient_flow`.
         noise_draws: number of linear noise features measured beside the features (columns S_noise, F_noise).
+        null: chance to compare with, one or some of "white", "smooth", "matched" and "permutation"; see
+            docs/method.md for what each is and which can be trusted. Nulls are drawn inside the masks, only
+            white noise over the whole support.
+        n_null: draws of each null a patient.
+        correlation_length: σ of the smooth fields in px, one or several.
+        alpha: the level at which something is to be found; decides whether n_null is enough.
+        seed: of the draws of the nulls.
         batch_size: samples in memory at once.
         progress: a sentence for a progress bar; none by default.
 
@@ -57,7 +71,7 @@ def explain(
         An `Explanation`.
 
     Raises:
-        ConfigError: a setting out of its range.
+        ConfigError: a setting out of its range; n_null too small for alpha and the number of features.
         DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
         ModelError: the classifier returns probabilities, or has no gradient.
         FeatureError: no features, or two of one name.
@@ -72,6 +86,9 @@ def explain(
             "Give the feature another name, or set noise_draws=0."
         )
     _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size)
+    kinds, lengths = as_nulls(null), np.atleast_1d(correlation_length).tolist()
+    if kinds:
+        _check_nulls(n_null, lengths, alpha, len(features))
     images, masks = np.asarray(images), np.asarray(masks)
     ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
     check_slices(ids, images, masks)
@@ -91,7 +108,9 @@ def explain(
         steps=steps,
         max_steps=max_steps,
         tolerance=tolerance,
+        null_weight=weight if kinds else None,
     )
+    draws = NullDraws(kinds, n_null, lengths, seed)
 
     def batch(rows):
         arrays = (images[rows], masks[rows], spacing[rows])
@@ -104,7 +123,13 @@ def explain(
         for start in range(0, len(images), batch_size):
             tensors = batch(slice(start, start + batch_size))
             part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
-            parts.append({key: value.numpy() for key, value in part.items()})
+            part = {key: value.numpy() for key, value in part.items()}
+            fields = {key: part.pop(key) for key in list(part) if key.startswith("null_")}
+            for i in range(len(tensors[0]) if kinds else 0):
+                draws.add(
+                    ids[start + i], {key: value[i] for key, value in fields.items()}, part["dimension"][i]
+                )
+            parts.append(part)
             advance(len(tensors[0]))
     values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     settings = {
@@ -115,6 +140,8 @@ def explain(
         "tolerance": tolerance,
         "noise_draws": noise_draws,
     }
+    if kinds:
+        settings |= {"null": list(kinds), "n_null": n_null, "correlation_length": lengths, "seed": seed}
 
     def pictures(rows):
         tensors = batch(rows)
@@ -124,7 +151,9 @@ def explain(
             **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
         }
 
-    return Explanation(ids, names, settings, values, max(2, values["logits"].shape[1]), pictures)
+    return Explanation(
+        ids, names, settings, values, max(2, values["logits"].shape[1]), pictures, draws.finish()
+    )
 
 
 def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):
@@ -139,6 +168,21 @@ def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size
     for rule, (given, holds) in allowed.items():
         if not holds:
             raise ConfigError(f"{rule}. Received: {given!r}.")
+
+
+def _check_nulls(n_null, lengths, alpha, tests):
+    allowed = {
+        "correlation_length must be > 0, in px": (lengths, lengths and all(0 < s < np.inf for s in lengths)),
+        "correlation_length must name each length once": (lengths, len(set(lengths)) == len(lengths)),
+        "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
+    }
+    for rule, (given, holds) in allowed.items():
+        if not holds:
+            raise ConfigError(f"{rule}. Received: {given!r}.")
+    try:
+        check_draws(n_null, alpha, tests)
+    except ValueError as error:
+        raise ConfigError(f"n_null: {error}.") from error
 
 
 def _check_shape(classifier, images):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fgf_keras.evaluation.chance import cohort_table, measured_shares, p_value, patient_table
 from fgf_keras.geometry.flow import FlowStatus
 from fgf_keras.geometry.nulls import white_p_value
 
@@ -21,6 +22,7 @@ class Explanation:
         settings: support, weight, flow settings, number of noise draws.
         values: arrays with a leading axis of N, as `AlignmentMeasure.at_sample` and `.along_flow` name them.
         classes: number of classes, 2 for a single logit.
+        nulls: `NullShares` by the name of the null; a smooth one has its length where there are several.
     """
 
     patient_id: np.ndarray
@@ -29,6 +31,7 @@ class Explanation:
     values: dict
     classes: int
     _pictures: object = field(default=None, repr=False)
+    nulls: dict = field(default_factory=dict)
 
     def __len__(self):
         return len(self.patient_id)
@@ -49,7 +52,9 @@ class Explanation:
 
         Columns: logit (K > 2: the margin of the decision), class, S_<feature>, S_joint, S_joint_magnitude
         (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S along the path), S_noise, F_noise,
-        unique_<feature>, shapley_<feature>, p_white_<feature>, flow_residual, flow_length, status.
+        unique_<feature>, shapley_<feature>, p_white_<feature> (the exact law, for S), p_<null>_<feature>
+        and p_<null>_F_<feature> for S and F against draws (the joint shares too), flow_residual, flow_length,
+        status.
 
         Args:
             per_class: K > 2: one row a sample and class instead, with the centred logit of that class and
@@ -69,10 +74,30 @@ class Explanation:
         for key in ("unique", "shapley"):
             if key in v:
                 columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
-        columns |= self._white_p_values()
+        columns |= self._drawn_p_values() | self._white_p_values()
         columns |= {"flow_residual": v["residual"], "flow_length": v["length"]}
         columns["status"] = [FlowStatus(s).name.lower() for s in self.status]
         return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
+
+    def against_chance(self, rows=None, *, per_patient=False) -> pd.DataFrame:
+        """The means over patients beside those of null features, for each null.
+
+        Columns: quantity (S or F), feature (or joint), null, mean, null_mean, null_q05, null_q95 (of the mean
+        over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥ mean})/(1 + draws),
+        p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the features; the joint
+        share is a test of its own), draws, n and undefined (patients in and left out of the means).
+
+        Args:
+            rows: which patients, all by default.
+            per_patient: a row a patient instead, with patient_id and value in place of mean, n and undefined.
+
+        Raises:
+            ValueError: `explain` was called without a null.
+        """
+        if not self.nulls:
+            raise ValueError("There are no nulls to compare with: call explain(…, null='matched').")
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        return (patient_table if per_patient else cohort_table)(self, rows)
 
     def to_json(self, path=None) -> str:
         """Settings, the sentence of each status, and a record a sample; undefined numbers are null.
@@ -108,6 +133,16 @@ class Explanation:
         from fgf_keras.evaluation.pictures import patient_page
 
         return patient_page(self, self._pictures, patients, path=path)
+
+    def _drawn_p_values(self):
+        columns = {}
+        for label, shares in self.nulls.items():
+            for kind, infix in (("S", ""), ("F", "F_")):
+                measured = measured_shares(self, kind)
+                for i, name in enumerate([*self.feature_names, "joint"]):
+                    draws = getattr(shares, kind)[..., i]
+                    columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
+        return columns
 
     def _white_p_values(self):
         v, columns = self.values, {}

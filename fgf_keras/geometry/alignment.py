@@ -138,6 +138,16 @@ def projection(fields, onto):
     return weighted_sum(tf.matmul(inner_products(fields, onto), inverse), onto)
 
 
+def orthonormal(fields):
+    """Fields u_k (B, k, H, W, C) with Σ_k u_k u_kᵀ the projector on the span of others (B, k, H, W, C)."""
+    gram = inner_products(fields, fields)
+    scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
+    inverse, _ = pseudo_inverse(_unit_diagonal(gram))
+    values, vectors = tf.linalg.eigh(inverse)
+    root = tf.sqrt(tf.maximum(values, 0))[..., tf.newaxis] * tf.linalg.matrix_transpose(vectors)
+    return weighted_sum(root * scale[:, tf.newaxis], fields)
+
+
 def pseudo_inverse(gram):
     """Pseudo-inverse of positive semidefinite matrices (..., m, m) and their rank (...), by eigenvalues.
 

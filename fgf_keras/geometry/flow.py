@@ -10,7 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from fgf_keras.geometry.path_average import PathAverage
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.path_directions import PathDirections
+from fgf_keras.geometry.products import inner, inner_products
 
 # A score below this is on the boundary already: its relative residual would measure rounding alone.
 BOUNDARY_SCORE = 1e-6
@@ -56,6 +57,8 @@ class Flow(NamedTuple):
         evaluations: (B,) int32, gradient evaluations spent.
         arc_mean: (B, n), ∫ q ds / ∫ ds of the observed quantities q.
         score_mean: (B, n), ∫ q dτ.
+        directions: (B, k, H, W, C), fields u_k with Σ_k u_k u_kᵀ the mean of ĝĝᵀ along the path, see
+            `PathDirections`; k = 0 where they are not asked for.
         NaN in both means where the path is STATIONARY.
     """
 
@@ -68,10 +71,21 @@ class Flow(NamedTuple):
     evaluations: tf.Tensor
     arc_mean: tf.Tensor
     score_mean: tf.Tensor
+    directions: tf.Tensor
 
 
 def gradient_flow(
-    score, image, *, observe, quantities, context=(), steps=2, max_steps=64, tolerance=1e-3, observations=128
+    score,
+    image,
+    *,
+    observe,
+    quantities,
+    context=(),
+    steps=2,
+    max_steps=64,
+    tolerance=1e-3,
+    observations=128,
+    directions=None,
 ) -> Flow:
     """Follow the gradient of the score to its zero with classical RK4, and average quantities along the path.
 
@@ -91,6 +105,7 @@ def gradient_flow(
         max_steps: most steps of a further attempt.
         tolerance: largest drift and residual of a path that counts as reached.
         observations: least number of points of the path that are observed.
+        directions: "arc" or "score" for the mean of ĝĝᵀ over ds or dτ as well; None for no such fields.
 
     Raises:
         ValueError: `steps` or `observations` is below 1.
@@ -107,33 +122,40 @@ def gradient_flow(
         flow = Flow(*flow)
         rows = tf.where(flow.status == FlowStatus.NOT_REACHED)
         chosen = rows[:, 0]
-        average = PathAverage(observe, quantities, steps, observations)
+        averages = PathAverage(observe, quantities, steps, observations), held
         some = _integrate(
             score,
             tf.gather(image, chosen),
             [tf.gather(c, chosen) for c in context],
             steps,
             tolerance,
-            average,
+            *averages,
         )
         some = some._replace(evaluations=some.evaluations + tf.gather(flow.evaluations, chosen))
-        return (2 * steps, *(tf.tensor_scatter_nd_update(old, rows, new) for old, new in zip(flow, some)))
+        return (2 * steps, *(_updated(old, rows, new) for old, new in zip(flow, some)))
 
     most = max(steps, max_steps)
-    start = (tf.constant(steps), *_nowhere(image, quantities))
+    held = PathDirections(directions)
+    start = (tf.constant(steps), *_nowhere(image, quantities, held))
     # The first attempt is one of the loop too: what is in it would otherwise be traced twice.
     return Flow(*tf.while_loop(unfinished, attempt, start, parallel_iterations=1)[1:])
 
 
-def _nowhere(image, quantities) -> Flow:
+def _updated(old, rows, new):
+    """Some rows replaced; TensorFlow refuses to do so where there is nothing in a row."""
+    return old if 0 in old.shape[1:] else tf.tensor_scatter_nd_update(old, rows, new)
+
+
+def _nowhere(image, quantities, held) -> Flow:
     """Paths that have not begun."""
     none = tf.zeros_like(image[:, 0, 0, 0])
     count = tf.zeros_like(none, tf.int32)
     means = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
-    return Flow(image, none, none, none, none, count + int(FlowStatus.NOT_REACHED), count, means, means)
+    status = count + int(FlowStatus.NOT_REACHED)
+    return Flow(image, none, none, none, none, status, count, means, means, held.nothing(image))
 
 
-def _integrate(score, image, context, steps, tolerance, average) -> Flow:
+def _integrate(score, image, context, steps, tolerance, average, held) -> Flow:
     dtype = image.dtype
     h = 1 / tf.cast(steps, dtype)
 
@@ -151,7 +173,7 @@ def _integrate(score, image, context, steps, tolerance, average) -> Flow:
     # halfway stage lies as far beyond the path as the other falls short of it, so that their mean is near it.
     fraction, weight, half = (tf.constant(c, dtype) for c in ([0.5, 0.5, 1], [2.0, 2, 1], [0.5, 0.5, 0]))
 
-    def advance(i, start, g_start, size, z, smallest, *sums):
+    def advance(i, start, g_start, size, z, smallest, fields, *sums):
         del z
         slope = towards(z0, g_start, size)
 
@@ -170,13 +192,15 @@ def _integrate(score, image, context, steps, tolerance, average) -> Flow:
         end = start + h / 6 * increment
         z, g_end, size = evaluate(end)
         ends = (start, end, h * slope, h * towards(z0, g_end, size))
-        sums = average.plus_step(ends, (g_start, halfway, g_end), context, sums)
-        return i + 1, end, g_end, size, z, tf.minimum(smallest, size), *sums
+        gradients = (g_start, halfway, g_end)
+        sums = average.plus_step(ends, gradients, context, sums)
+        fields = held.plus_step(gradients, fields, average.intervals)
+        return i + 1, end, g_end, size, z, tf.minimum(smallest, size), fields, *sums
 
-    _, x, gradient, size, z, smallest, observed, inverse_speed = tf.while_loop(
+    _, x, gradient, size, z, smallest, fields, observed, inverse_speed = tf.while_loop(
         lambda i, *_: i < steps,
         advance,
-        (tf.constant(0), image, g0, size0, z0, size0, *average.nothing(z0)),
+        (tf.constant(0), image, g0, size0, z0, size0, held.nothing(image), *average.nothing(z0)),
         parallel_iterations=1,
     )
     boundary = x + towards(z, gradient, size)
@@ -207,7 +231,14 @@ def _integrate(score, image, context, steps, tolerance, average) -> Flow:
         evaluations=tf.fill(tf.shape(z0), 1 + 4 * steps),
         arc_mean=tf.where(undefined, nan, arc_mean),
         score_mean=tf.where(undefined, nan, observed[:, 1]),
+        directions=_of_trace_one(fields),
     )
+
+
+def _of_trace_one(fields):
+    """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of ĝĝᵀ."""
+    trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))
 
 
 def _as_field(per_sample):

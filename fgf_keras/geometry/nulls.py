@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from fgf_keras.geometry.alignment import Products, pointwise_alignment
+from fgf_keras.geometry.alignment import Products, pointwise_alignment, pseudo_inverse
 from fgf_keras.geometry.products import inner_products, on_support
 from fgf_keras.geometry.windows import crop_one
 
@@ -77,3 +77,32 @@ def white_noise_alignment(section_gradients, mask, *, draws: int, seed: int = 0,
     out = tf.TensorArray(section.dtype, size=draws, element_shape=[None])
     _, out = tf.while_loop(lambda i, _: i < draws, draw, (tf.constant(0), out), parallel_iterations=1)
     return tf.transpose(out.stack())
+
+
+def fixed_field_alignment(directions, gram, fields):
+    """S, or F, of fields that do not depend on the image, one by one and together.
+
+    With A = Σ_k u_k u_kᵀ, the share of one field v is vᵀAv/‖v‖² and the joint share of m is tr(PA)/tr A, P
+    the projector on their span. u_k orthonormal in the section give S; those of `PathDirections` give F.
+
+    Args:
+        directions: (k, d), u_k at d pixels.
+        gram: (k, k), ⟨u_k, u_l⟩ over the whole support, which may have more pixels than d.
+        fields: (n, m, d), zero elsewhere.
+
+    Returns:
+        (n, m + 1) float64 in [0, 1]; the last column is the joint share. 0 for fields that vanish.
+    """
+    directions, gram, fields = (tf.cast(tensor, tf.float64) for tensor in (directions, gram, fields))
+    products = tf.matmul(fields, fields, transpose_b=True)
+    norm = tf.sqrt(tf.linalg.diag_part(products))
+    count, edge = fields.shape[1], directions.shape[0]
+    # One product of two matrices: a stack of small ones takes ten times as long.
+    flat = tf.reshape(fields, [-1, fields.shape[2]])
+    cross = tf.reshape(tf.matmul(flat, directions, transpose_b=True), [-1, count, edge])
+    cross = tf.math.divide_no_nan(cross, norm[:, :, tf.newaxis])
+    inverse, _ = pseudo_inverse(tf.math.divide_no_nan(products, norm[:, :, tf.newaxis] * norm[:, tf.newaxis]))
+    pairs = tf.matmul(cross, cross, transpose_b=True)
+    joint = tf.math.divide_no_nan(tf.reduce_sum(pairs * inverse, axis=[1, 2]), tf.linalg.trace(gram))
+    shares = tf.concat([tf.linalg.diag_part(pairs), joint[:, tf.newaxis]], axis=1)
+    return tf.clip_by_value(shares, 0, 1)

@@ -29,7 +29,7 @@ class PathAverage:
     def __init__(self, observe, quantities, steps, observations):
         self._observe, self._quantities, self._steps = observe, quantities, steps
         # Simpson's rule needs an even number of intervals.
-        self._intervals = 2 * -(-observations // (2 * steps))
+        self.intervals = 2 * -(-observations // (2 * steps))
 
     def nothing(self, like):
         """Sums over no steps, of the batch and type of a tensor (B,)."""
@@ -47,19 +47,19 @@ class PathAverage:
         """
         ends, gradients = tf.stack(ends), tf.stack(gradients)
         dtype = ends.dtype
-        points = self._intervals + 1
+        points = self.intervals + 1
         together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(ends[0]), 1), 1, points)
-        third = 1 / tf.cast(3 * self._steps * self._intervals, dtype)
+        third = 1 / tf.cast(3 * self._steps * self.intervals, dtype)
 
         def add(first, *sums):
             count = tf.minimum(together, points - first)
             index = first + tf.range(count)
             inner_weight = tf.where(tf.equal(index % 2, 0), tf.cast(2, dtype), 4)
             weight = third * tf.where((index > 0) & (index < points - 1), inner_weight, 1)
-            t = tf.cast(index, dtype) / tf.cast(self._intervals, dtype)
+            t = tf.cast(index, dtype) / tf.cast(self.intervals, dtype)
             image, gradient = (
                 _merged(tf.tensordot(basis, fields, 1))
-                for basis, fields in ((_cubic(t), ends), (_parabola(t), gradients))
+                for basis, fields in ((_cubic(t), ends), (parabola(t), gradients))
             )
             tiled = [tf.tile(c, [count, *[1] * (len(c.shape) - 1)]) for c in context]
             found = self._weighted(image, gradient, tiled, weight)
@@ -88,8 +88,8 @@ def _cubic(t):
     )
 
 
-def _parabola(t):
-    """Weights (p, 3) of the values at 0, ½ and 1."""
+def parabola(t):
+    """Weights (p, 3) of the values at 0, ½ and 1, for t (p,) in [0, 1]."""
     return tf.stack([(1 - t) * (1 - 2 * t), 4 * t * (1 - t), t * (2 * t - 1)], axis=1)
 
 

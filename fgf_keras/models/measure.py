@@ -10,6 +10,7 @@ from fgf_keras.geometry.alignment import (
     class_alignment,
     joint_alignment,
     normalised_features,
+    orthonormal,
     pointwise_alignment,
     projection,
     pseudo_inverse,
@@ -38,6 +39,7 @@ class AlignmentMeasure:
         evaluation: "auto", "dense" or "roi", see `placement`.
         noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
         steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
+        null_weight: "arc" or "score": what null fields are held against comes along, see `_null_fields`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class AlignmentMeasure:
         steps=2,
         max_steps=64,
         tolerance=1e-3,
+        null_weight=None,
     ):
         if support not in SUPPORTS:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
@@ -60,6 +63,7 @@ class AlignmentMeasure:
         self.support = support
         self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
+        self.null_weight = null_weight
         self._flow = {"steps": steps, "max_steps": max_steps, "tolerance": tolerance}
         self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
         self.image_shape = tuple(image_shape)
@@ -123,6 +127,10 @@ class AlignmentMeasure:
             result["S_noise"] = self._noise_alignment(section, mask, origin)
         if classes > 2:
             result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
+        if self.null_weight:
+            result |= self._null_fields("S", orthonormal(section))
+            features = self._feature_gradients(seen, mask, spacing, origin)
+            result |= {"null_features": features, "null_mask": mask}
         return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
 
     def _along_flow(self, seen, mask, spacing, origin):
@@ -133,8 +141,10 @@ class AlignmentMeasure:
         """
         count = len(self.features)
         quantities = count + 2 + bool(self.noise_draws)
-        flow = self._follow(seen, mask, spacing, origin, self._observe, quantities)
-        result = {}
+        flow = self._follow(
+            seen, mask, spacing, origin, self._observe, quantities, directions=self.null_weight
+        )
+        result = self._null_fields("F", flow.directions) if self.null_weight else {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
             result[f"F_{weight}"] = means[:, :count]
             result[f"F_joint_{weight}"] = means[:, count]
@@ -163,10 +173,23 @@ class AlignmentMeasure:
         }
         return {name: self.placement.on_canvas(field, origin) for name, field in fields.items()}
 
-    def _follow(self, seen, mask, spacing, origin, observe, quantities):
+    def _null_fields(self, kind, directions):
+        """Directions u_k (B, k, rows, columns, C) of the S or F of fixed fields, and ⟨u_k, u_l⟩ (B, k, k).
+
+        The rows and columns are those of what is seen: they differ from batch to batch.
+        """
+        return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
+
+    def _follow(self, seen, mask, spacing, origin, observe, quantities, directions=None):
         context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
         return gradient_flow(
-            self._score, seen, observe=observe, quantities=quantities, context=context, **self._flow
+            self._score,
+            seen,
+            observe=observe,
+            quantities=quantities,
+            context=context,
+            directions=directions,
+            **self._flow,
         )
 
     def _score(self, image, mask, spacing, origin, pair):

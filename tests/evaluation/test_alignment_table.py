@@ -1,11 +1,14 @@
 """The alignment of a cohort is that of the patients in whom it is defined; the others are counted."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from fgf_keras import Explanation, FlowStatus
 from fgf_keras.evaluation.alignment_table import alignment_table
+from fgf_keras.evaluation.null_draws import NullShares
 
 NAMES = ["brightness", "extent"]
 STATUS = [
@@ -104,6 +107,23 @@ def test_white_noise_is_what_chance_gives_in_as_many_pixels():
     p_values = stats.beta(1 / 2, (d - 1) / 2).sf(found.values["S"][:-1, 1])
     assert 0 < (p_values < 0.05).mean() < 1
     assert white["extent"]["below_0.05"] == pytest.approx((p_values < 0.05).mean())
+
+
+def test_the_nulls_stand_beside_the_means_of_the_same_patients():
+    found = explanation()
+    assert "nulls" not in alignment_table(found, bootstrap=100)
+    rng = np.random.default_rng(1)
+    s, f = rng.uniform(0, 0.3, (2, N, 50, 3))
+    found = dataclasses.replace(found, nulls={"matched": NullShares(s, f)})
+    null = alignment_table(found, bootstrap=100)["nulls"]["matched"]
+    assert null["draws"] == 50
+    assert null["S"]["extent"]["null_mean"] == pytest.approx(s[:-1, :, 1].mean())
+    ended = [0, 1, 2, 3, 4, 6]
+    assert null["F"]["joint"]["null_mean"] == pytest.approx(f[ended, :, 2].mean())
+    reached = f[ended, :, 2].mean(axis=0) >= found.values["F_joint_arc"][ended].mean()
+    assert null["F"]["joint"]["p"] == pytest.approx((1 + reached.sum()) / 51)
+    undefined = alignment_table(found, [7], bootstrap=100)["nulls"]["matched"]["S"]["extent"]
+    assert set(undefined.values()) == {None}
 
 
 def test_four_classes_are_held_against_a_section_of_three_dimensions():

@@ -1,0 +1,146 @@
+"""How often each null calls a classifier aligned that knows nothing: false positives at level alpha.
+
+Two kinds of classifiers know nothing of the features: networks with random weights, and networks trained on
+permuted labels. Over several of each, on one phantom cohort, the program prints the share of p-values that
+are at most alpha, for patients one by one and for the mean over the cohort, with a 95 % interval (Wilson for
+the networks' cohort means; for patients, who share a network, from the spread between networks), and the
+largest distance of the patients' p-values from the uniform distribution (Kolmogorov-Smirnov).
+
+    python benchmarks/null_calibration.py [--networks 20] [--patients 24] [--epochs 10]
+"""
+
+import argparse
+import json
+import logging
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+import fgf_keras
+from fgf_keras import Explanation
+from fgf_keras.config import parse_config
+from fgf_keras.data.load import load_cohort
+from fgf_keras.evaluation.null_draws import NULLS, NullDraws
+from fgf_keras.models.measure import AlignmentMeasure
+
+CLASSIFIERS = ("random weights", "permuted labels")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", type=int, default=20)
+    parser.add_argument("--patients", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--size", type=int, default=48)
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=CLASSIFIERS)
+    parser.add_argument("--alpha", type=float, default=0.05)
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    cohort = phantom(options)
+    networks = Networks(cohort)
+    figures = {}
+    for kind in options.classifiers:
+        found = []
+        for seed in range(options.networks):
+            networks.draw(seed)
+            if kind == "permuted labels":
+                networks.train_on_permuted_labels(seed, options.epochs)
+            found.append(networks.p_values(options.draws, seed))
+        figures[kind] = table(kind, found, options)
+    print(json.dumps(figures))
+
+
+def phantom(options):
+    data = {"source": "phantom", "size": options.size}
+    data["phantom"] = {"patients": options.patients, "prevalence": 0.5}
+    return load_cohort(parse_config({"seed": 0, "data": data}))
+
+
+class Networks:
+    """One network with ever new weights, so that its graphs are traced once."""
+
+    def __init__(self, cohort):
+        self.cohort = cohort
+        self.classifier = fgf_keras.paper_cnn(
+            cohort.images.shape[1:], filters=[8, 16, 16], kernel_sizes=[5, 3, 3], pool_size=2, dense=[16]
+        )
+        optimizer = keras.optimizers.Adam(1e-3)
+        self.classifier.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True))
+        optimizer.build(self.classifier.trainable_variables)
+        self.optimizer_start = [(v, v.numpy()) for v in optimizer.variables]
+        features = [fgf_keras.Brightness(), fgf_keras.Extent(), fgf_keras.LogAspectRatio()]
+        self.names = [feature.name for feature in features]
+        self.measure = AlignmentMeasure(
+            self.classifier,
+            features,
+            cohort.images.shape[1:],
+            mask_input=True,
+            max_steps=4,
+            null_weight="arc",
+        )
+
+    def draw(self, seed):
+        """New random weights."""
+        keras.utils.set_random_seed(seed)
+        self.classifier.set_weights(keras.models.clone_model(self.classifier).get_weights())
+        for variable, value in self.optimizer_start:
+            variable.assign(value)
+
+    def train_on_permuted_labels(self, seed, epochs):
+        """Fit labels that belong to other patients."""
+        labels = np.random.default_rng(seed).permutation(self.cohort.labels).astype(np.float32)
+        seen = self.cohort.images * self.cohort.masks
+        self.classifier.fit(seen, labels, epochs=epochs, batch_size=16, verbose=0)
+
+    def p_values(self, count, seed):
+        """(cohort's table, patients' table) without what is undefined."""
+        c = self.cohort
+        spacing = np.broadcast_to(c.spacing, (len(c), 2))
+        tensors = [tf.constant(a, tf.float32) for a in (c.images, c.masks, spacing)]
+        values = {**self.measure.at_sample(*tensors), **self.measure.along_flow(*tensors)}
+        values = {key: value.numpy() for key, value in values.items()}
+        draws = NullDraws(NULLS, count, [3.0], seed)
+        fields = {key: values.pop(key) for key in list(values) if key.startswith("null_")}
+        for i, name in enumerate(c.patient_id):
+            draws.add(name, {key: value[i] for key, value in fields.items()}, values["dimension"][i])
+        settings = {"weight": "arc", "support": "mask"}
+        found = Explanation(c.patient_id, self.names, settings, values, 2, None, draws.finish())
+        return found.against_chance(), found.against_chance(per_patient=True).dropna(subset=["p"])
+
+
+def table(kind, found, options):
+    print(f"\n{kind}: {options.networks} networks, {options.patients} patients, alpha = {options.alpha}")
+    print("| null | of | feature | patients p ≤ alpha | largest distance from uniform | cohort p ≤ alpha |")
+    print("|---|---|---|---|---|---|")
+    figures = {}
+    for (null, of, feature), _ in found[0][0].groupby(["null", "quantity", "feature"], sort=False):
+
+        def these(frame, null=null, of=of, feature=feature):
+            chosen = (frame["null"] == null) & (frame["quantity"] == of) & (frame["feature"] == feature)
+            return frame.loc[chosen, "p"].to_numpy()
+
+        patients = [these(one) for _, one in found]
+        rates = np.array([np.mean(p <= options.alpha) for p in patients])
+        spread = stats.t.ppf(0.975, len(rates) - 1) * rates.std(ddof=1) / np.sqrt(len(rates))
+        distance = stats.kstest(np.concatenate(patients), "uniform").statistic
+        hits = int(sum(these(mean)[0] <= options.alpha for mean, _ in found))
+        wilson = stats.binomtest(hits, len(found)).proportion_ci(method="wilson")
+        low, high = max(rates.mean() - spread, 0), min(rates.mean() + spread, 1)
+        print(
+            f"| {null} | {of} | {feature} | {rates.mean():.2f} [{low:.2f}, {high:.2f}] | {distance:.2f} "
+            f"| {hits}/{len(found)} [{wilson.low:.2f}, {wilson.high:.2f}] |"
+        )
+        figures[f"{null} {of} {feature}"] = {
+            "patients": round(float(rates.mean()), 3),
+            "interval": [round(float(low), 3), round(float(high), 3)],
+            "distance": round(float(distance), 3),
+            "cohort": [hits, len(found)],
+        }
+    return figures
+
+
+if __name__ == "__main__":
+    main()
