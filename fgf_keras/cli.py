@@ -184,10 +184,15 @@ def _trained(config, folder, cohort, splits):
     for name, rows in splits.items():
         save_splits(RunFolder(folder.path / name).splits_file, cohort, rows)
     run_trials(config, folder, cohort, splits, surroundings)
-    found = {
-        (trial.split, trial.arm.name): read_json(trial.folder(folder).metrics_file)
-        for trial in trials_of(config)
-    }
+    found = {}
+    for trial in trials_of(config):
+        own = trial.folder(folder)
+        failed = own.failure_file.is_file()
+        found[trial.split, trial.arm.name] = None if failed else read_json(own.metrics_file)
+        if failed:
+            console.print(f"Failed: {trial.name}: {read_json(own.failure_file)['error']}", soft_wrap=True)
+    if not any(found.values()):
+        raise RunError(f"Every trial in {folder.path} failed, the last as told above.")
     _tabulate(config, folder, found, split="test", where="evaluation", directory=folder.path)
     folder.finish(latest=True)
     return folder
@@ -216,9 +221,16 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
     found = {}
     for trial in trials_of(config):
         own = trial.folder(folder)
+        if own.failure_file.is_file():
+            found[trial.split, trial.arm.name] = None
+            continue
         evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
         evaluation.write(own.path / where)
-        found[trial.split, trial.arm.name] = evaluation.metrics
+        # How many patients a model was trained on belongs to its intervals, whoever it is tested on.
+        trained = {"train": read_json(own.metrics_file)["splits"]["train"]}
+        found[trial.split, trial.arm.name] = evaluation.metrics | {
+            "splits": trained | evaluation.metrics["splits"]
+        }
     _tabulate(config, folder, found, split=split, where=where, directory=folder.path / where)
     return folder.path / where
 
@@ -228,7 +240,7 @@ def _tabulate(config, folder, found, *, split, where, directory):
 
     `where` is the folder inside each trial's with its table of patients.
     """
-    if config.protocol.split_names == [""] and config.sweep is None:
+    if not config.has_tables:
         _compare({arm: metrics for (_, arm), metrics in found.items()}, split, directory)
     else:
         from fgf_keras.evaluation.protocol_report import report_protocol

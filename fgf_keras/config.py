@@ -184,6 +184,11 @@ class Config(Section):
         return resolved_arms(self.protocol, self.sweep, self.reward, names, self.run.name)
 
     @property
+    def has_tables(self) -> bool:
+        """Whether arms are compared over splits, or over weights, rather than side by side on one split."""
+        return self.protocol.split_names != [""] or self.sweep is not None
+
+    @property
     def phantom_seed(self) -> int:
         """The seed that the synthetic cohort is drawn from."""
         return self.seed if self.data.phantom.seed is None else self.data.phantom.seed

@@ -110,8 +110,8 @@ class SweepConfig(Section):
     """A logarithmic grid of reward weights for each kind of reward, beside a baseline without."""
 
     kinds: Annotated[list[Literal["sum", "joint"]], Field(min_length=1)] = ["sum", "joint"]
-    lowest: Annotated[float, Field(gt=0)] = 0.001
-    highest: Annotated[float, Field(gt=0)] = 10.0
+    lowest: Annotated[float, Field(gt=1e-6)] = 0.001
+    highest: Annotated[float, Field(gt=0, lt=1e6)] = 10.0
     points: Annotated[int, Field(ge=2)] = 5
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.02
 

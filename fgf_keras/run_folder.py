@@ -107,8 +107,9 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is a whole run without arms."""
-        return self.metrics_file.is_file() and not (self.path / UNFINISHED).exists()
+        """Whether there is a whole run without arms, or what it came to nothing by."""
+        ended = self.metrics_file.is_file() or self.failure_file.is_file()
+        return ended and not (self.path / UNFINISHED).exists()
 
     @property
     def config_file(self) -> Path:
@@ -144,6 +145,11 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """Metrics of every split."""
         return self.path / "metrics.json"
+
+    @property
+    def failure_file(self) -> Path:
+        """Instead of metrics: why a trial of a comparison over many splits has none."""
+        return self.path / "failure.json"
 
     @property
     def evaluation(self) -> Path:

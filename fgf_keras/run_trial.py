@@ -1,13 +1,15 @@
 """From splits to metrics: what a run, or a trial of a comparison, does and leaves."""
 
+import logging
 import shutil
 
 import keras
+import tensorflow as tf
 
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.repeated_splits import require_unseen
-from fgf_keras.errors import FgfError
+from fgf_keras.errors import FgfError, RunError
 from fgf_keras.evaluation.evaluate import evaluate
 from fgf_keras.evaluation.figures import run_figures
 from fgf_keras.run_folder import RunFolder, write_json
@@ -29,6 +31,8 @@ def run_trial(
 ) -> None:
     """Train, evaluate and export one trial into a whole run folder; what a stopped one left goes first.
 
+    A training that fails among many leaves failure.json instead of metrics.
+
     Args:
         trial: which.
         config: of the comparison.
@@ -46,11 +50,18 @@ def run_trial(
     # The names and graphs of the trials before, which would only take memory.
     keras.utils.clear_session()
     configure_compute(own.compute)
+    # Each trial is traced anew, which TensorFlow takes for a mistake.
+    tf.get_logger().setLevel(logging.ERROR)
     try:
         require_unseen(cohort, splits)
         RunFolder.create(folder.path, own)
         write_json(folder.path / "environment.json", {**surroundings, "seed": own.seed})
         train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name)
+    except RunError as error:
+        # The same seed fails again. One weight that diverges must not cost all the others.
+        if not config.has_tables:
+            raise RunError(f"{trial.name}: {error}") from error
+        write_json(folder.failure_file, {"error": str(error)})
     except FgfError as error:
         raise type(error)(f"{trial.name}: {error}") from error
     folder.finish(latest=False)

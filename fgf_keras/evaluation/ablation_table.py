@@ -68,9 +68,9 @@ def ablation_terminal(table: pd.DataFrame, arm: str) -> rich.table.Table:
     for name in ("support", "feature"):
         shown.add_column(name)
     for name in (*columns.values(), "patients left out"):
-        shown.add_column(name, justify="right")
+        shown.add_column(name, justify="right", overflow="fold")
     for _, row in table.iterrows():
-        cells = [f"{row[n]:.3f} [{row[f'{n}_low']:.3f}, {row[f'{n}_high']:.3f}]" for n in columns]
+        cells = [f"{row[n]:.3f}\n[{row[f'{n}_low']:.3f}, {row[f'{n}_high']:.3f}]" for n in columns]
         shown.add_row(row["support"], row["feature"], *cells, str(row["unique_left_out"]))
     return shown
 

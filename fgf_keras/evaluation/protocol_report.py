@@ -47,6 +47,7 @@ def report_protocol(config: Config, metrics_by_trial: dict, split: str, director
         "splits": list(dict.fromkeys(trials["repeat"])),
         "n_train": float(trials["n_train"].mean()),
         "n_test": float(trials["n_test"].mean()),
+        "failed": [list(key) for key, metrics in metrics_by_trial.items() if metrics is None],
         "confidence": confidence,
         "p_values": "one by one, not corrected for the number of figures and arms",
         "figures": as_records(table),
@@ -74,7 +75,7 @@ def report_ablation(config: Config, metrics_by_trial: dict, patients: dict, spli
     arm = ablated_arm(config.arms, features)
     table = ablation_table(
         trial_table(metrics_by_trial, split),
-        {key: pd.read_csv(path) for key, path in patients.items()},
+        {key: pd.read_csv(path) for key, path in patients.items() if metrics_by_trial[key]},
         split=split,
         arm=arm.name,
         features=arm.reward.features or features,

@@ -15,11 +15,15 @@ def trial_table(metrics_by_trial: dict, split: str) -> pd.DataFrame:
     """A row a trial: repeat, arm, n_train, n_test, the figures of `split`, and what they leave out.
 
     Args:
-        metrics_by_trial: content of metrics.json by (name of the split of the cohort, arm).
+        metrics_by_trial: content of metrics.json by (name of the split of the cohort, arm); None where the
+            trial failed, whose row is empty.
         split: which part of it: "test", "validation", ….
     """
     rows = []
     for (repeat, arm), metrics in metrics_by_trial.items():
+        if metrics is None:
+            rows.append({"repeat": repeat, "arm": arm})
+            continue
         figures = run_figures(metrics, split)
         # An external cohort comes without the part that was trained on.
         trained = metrics["splits"].get("train", {}).get("n", math.nan)
@@ -81,6 +85,7 @@ def protocol_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: a row a figure, with mean ± sd of every arm and each arm's difference."""
     arms = list(dict.fromkeys(table["arm"]))
     cells = {(row["arm"], row["figure"]): row for row in as_records(table)}
+    most = max(row["splits"] for row in cells.values())
     header = ["figure", *arms, *(f"{arm} − {arms[0]}" for arm in arms[1:]), "patients left out"]
     rows = []
     for figure in dict.fromkeys(table["figure"]):
@@ -91,7 +96,6 @@ def protocol_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
             for row in own[1:]
         ]
         # A figure can be undefined for a whole split, which is then missing from the mean.
-        most = max(row["splits"] for row in cells.values())
         means = [
             f"{_number(row['mean'])} ± {_number(row['sd'])}"
             + (f" ({row['splits']} of {most} splits)" if row["splits"] < most else "")
@@ -116,7 +120,7 @@ def protocol_terminal(table: pd.DataFrame, title: str) -> rich.table.Table:
     header, rows = protocol_rows(table)
     shown = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left")
     for i, name in enumerate(header):
-        shown.add_column(name, justify="right" if i else "left")
+        shown.add_column(name, justify="right" if i else "left", overflow="fold")
     for row in rows:
         shown.add_row(*row)
     return shown

@@ -11,7 +11,7 @@ class ResampledMean(NamedTuple):
 
     Attributes:
         mean: over the splits; NaN without any.
-        low, high: interval; NaN where there are fewer than two splits.
+        low, high: interval; NaN where there are fewer than two splits, or all have the same value but 0.
         p: two-sided, of a mean of 0; NaN likewise.
         splits: how many there are, those with NaN not counted.
     """
@@ -21,6 +21,11 @@ class ResampledMean(NamedTuple):
     high: float
     p: float
     splits: int
+
+
+_SAME = ResampledMean(0.0, 0.0, 0.0, 1.0, 0)
+# Below this part of the mean, a spread is what rounding leaves.
+_ROUNDING = 1e-12
 
 
 def resampled_mean(values, *, n_train: float, n_test: float, confidence: float = 0.95) -> ResampledMean:
@@ -44,8 +49,9 @@ def resampled_mean(values, *, n_train: float, n_test: float, confidence: float =
     if splits < 2:
         return ResampledMean(mean, np.nan, np.nan, np.nan, splits)
     error = float(np.sqrt((1 / splits + n_test / n_train) * values.var(ddof=1)))
-    if error == 0:
-        return ResampledMean(mean, mean, mean, 1.0 if mean == 0 else 0.0, splits)
+    if error <= _ROUNDING * abs(mean):
+        # Two splits that happen to agree are no certainty, as an interval of no width would have it.
+        return ResampledMean(mean, np.nan, np.nan, np.nan, splits) if mean else _SAME._replace(splits=splits)
     half = float(stats.t.ppf(0.5 + confidence / 2, splits - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, splits - 1))
     return ResampledMean(mean, mean - half, mean + half, p, splits)
@@ -55,6 +61,11 @@ def verdict(figure: str, arm: str, reference: str, found: ResampledMean, *, conf
     """One plain sentence on the difference of a figure between an arm and a reference."""
     if found.splits < 2:
         return f"no verdict: {figure} is there for {found.splits} split(s) of both arms, and two are needed"
+    if np.isnan(found.p):
+        return (
+            f"no verdict: {figure} of {arm} minus {reference} is {_number(found.mean)} on each of "
+            f"{found.splits} splits, and without a spread there is no interval"
+        )
     interval = f"[{_number(found.low)}, {_number(found.high)}]"
     if found.low <= 0 <= found.high:
         return (

@@ -56,12 +56,13 @@ def report_sweep(config: Config, metrics_by_trial: dict, directory) -> rich.cons
     )
     shown.add_column("")
     for label in ("AUC", "change of AUC", "balanced accuracy", "joint S", "joint F"):
-        shown.add_column(label, justify="right")
+        shown.add_column(label, justify="right", overflow="fold")
     for row in as_records(table):
         cells = [
             _cell(row, name) for name in ("auc", "auc_change", "balanced_accuracy", "S_joint", "F_joint")
         ]
-        shown.add_row(row["arm"] + (" *" if row["pareto"] else ""), *cells)
+        failed = f" ({row['failed']} failed)" if row["failed"] else ""
+        shown.add_row(row["arm"] + (" *" if row["pareto"] else "") + failed, *cells)
     sentences = [_sentence(kind, arm, test, config) for kind, arm in chosen.items()]
     return rich.console.Group(shown, rich.text.Text("\n".join(sentences)))
 

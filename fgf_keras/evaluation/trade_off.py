@@ -12,9 +12,10 @@ ACCURACIES = ("auc", "balanced_accuracy")
 def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     """A row an arm of a sweep, from a `trial_table`.
 
-    Columns: arm, kind, weight; mean, <figure>_low and <figure>_high over splits of AUC, balanced accuracy,
-    S_joint and F_joint on the first support that is evaluated; auc_change, auc_change_low and auc_change_high
-    (paired with the baseline); pareto: no other arm has both a higher mean AUC and a higher mean S_joint.
+    Columns: arm, kind, weight; failed (trials without a result); mean, <figure>_low and <figure>_high over
+    splits of AUC, balanced accuracy, S_joint and F_joint on the first support that is evaluated; auc_change,
+    auc_change_low and auc_change_high (paired with the baseline); pareto: no other arm is better in mean AUC
+    or mean S_joint without being worse in the other.
     """
     sizes = {
         "n_train": trials["n_train"].mean(),
@@ -30,6 +31,7 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
         held = by_arm[arm.name]
         weight = 0.0 if arm.reward.kind == "none" else arm.reward.weight
         row = {"arm": arm.name, "kind": arm.reward.kind, "weight": weight}
+        row["failed"] = int(held["auc"].isna().sum())
         for name, column in figures.items():
             row |= _named(name, resampled_mean(held[column], **sizes))
         row |= _named("auc_change", resampled_mean(held["auc"] - by_arm["baseline"]["auc"], **sizes))
@@ -55,12 +57,12 @@ def pareto_front(points) -> np.ndarray:
 def largest_weights(table: pd.DataFrame, tolerance: float) -> dict[str, str | None]:
     """For each kind, the arm with the largest weight whose mean loss of AUC is at most `tolerance`.
 
-    None where every weight of a kind loses more.
+    A weight with a failed trial is not chosen. None where every weight of a kind loses more.
     """
     chosen = {}
     for kind, rows in table[table["kind"] != "none"].groupby("kind", sort=False):
         # A little more than the tolerance, so that 0.02 in binary is within 0.02.
-        within = rows[rows["auc_change"] >= -tolerance - 1e-9]
+        within = rows[(rows["auc_change"] >= -tolerance - 1e-9) & (rows["failed"] == 0)]
         chosen[kind] = within.loc[within["weight"].idxmax(), "arm"] if len(within) else None
     return chosen
 

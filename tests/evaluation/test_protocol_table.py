@@ -73,6 +73,16 @@ def test_what_is_undefined_is_counted_and_not_averaged(found):
     assert row(table, "reward", "auc")["left_out"] == 0
 
 
+def test_a_failed_trial_is_counted(found, tmp_path):
+    found["repeat_0", "baseline"] = None
+    report_protocol(parse_config({}), found, "test", tmp_path)
+    summary = read_json(tmp_path / "protocol.json")
+    assert summary["failed"] == [["repeat_0", "baseline"]]
+    splits = {(row["arm"], row["splits"], row["pairs"]) for row in summary["figures"]}
+    assert splits == {("baseline", 2, None), ("reward", 3, 2)}
+    assert "(2 of 3 splits)" in (tmp_path / "protocol.md").read_text()
+
+
 def test_a_report_leaves_the_same_numbers_as_json_csv_and_markdown(found, tmp_path):
     report_protocol(parse_config({}), found, "test", tmp_path)
     summary = read_json(tmp_path / "protocol.json")

@@ -39,9 +39,16 @@ def test_undefined_splits_are_left_out_and_counted():
     assert np.isnan(alone.p)
 
 
-@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.25, 0.0)])
-def test_a_difference_without_spread_is_certain(value, p):
-    assert resampled_mean([value] * 3, n_train=2, n_test=1) == (value, value, value, p, 3)
+def test_arms_that_are_equal_on_every_split_show_no_difference():
+    found = resampled_mean([0.0] * 3, n_train=2, n_test=1)
+    assert found == (0, 0, 0, 1, 3)
+    assert verdict("AUC", "a", "b", found).startswith("no difference shown")
+
+
+def test_a_difference_without_spread_is_no_certainty():
+    found = resampled_mean([0.2] * 3, n_train=2, n_test=1)
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert verdict("AUC", "a", "b", found).startswith("no verdict: AUC of a minus b is 0.200 on each of 3")
 
 
 @pytest.mark.parametrize(

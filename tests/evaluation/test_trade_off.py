@@ -63,10 +63,21 @@ def test_the_largest_weight_within_the_tolerance_is_chosen(tolerance, arm):
             "arm": ["baseline", "sum_0.01", "sum_0.1", "sum_1"],
             "kind": ["none", "sum", "sum", "sum"],
             "weight": [0, 0.01, 0.1, 1],
+            "failed": 0,
             "auc_change": [0, 0.0, -0.015, -0.1],
         }
     )
     assert largest_weights(table, tolerance) == {"sum": arm}
+
+
+def test_a_weight_that_failed_somewhere_is_not_chosen(found, tmp_path):
+    found["repeat_1", "sum_0.1"] = None
+    report_sweep(CONFIG, found, tmp_path)
+    summary = read_json(tmp_path / "sweep.json")
+    assert summary["chosen"]["sum"] == "sum_0.01"
+    assert {row["arm"]: row["failed"] for row in summary["trade_off"]} == dict.fromkeys(AT, 0) | {
+        "sum_0.1": 1
+    }
 
 
 def test_a_sweep_chooses_on_validation_and_reports_on_test(found, tmp_path):
