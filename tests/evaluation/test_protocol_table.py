@@ -55,7 +55,8 @@ def test_differences_are_paired_by_split(found):
 
 
 def test_the_order_of_trials_does_not_matter(found):
-    others = dict(sorted(found.items(), key=lambda entry: (entry[0][1], -OF_SPLIT[int(entry[0][0][-1])])))
+    baseline, reward = ([key for key in found if key[1] == arm] for arm in ("baseline", "reward"))
+    others = {key: found[key] for key in (*baseline, *reversed(reward))}
     tables = [protocol_table(trial_table(each, "test"), confidence=0.95) for each in (found, others)]
     assert row(tables[1], "reward", "auc")["p"] == pytest.approx(row(tables[0], "reward", "auc")["p"])
 
