@@ -154,8 +154,9 @@ STARTED = "The first step is done.\n"
 def start(store, size):
     """What train.py does; says when the first training step is done."""
     from fgf_keras import cli
+    from fgf_keras._backend import import_tensorflow
 
-    cli._import_tensorflow()
+    import_tensorflow()
     import keras
 
     from fgf_keras.training import fit

@@ -1,8 +1,9 @@
-"""Refuses Keras backends other than TensorFlow before Keras is imported."""
+"""Refuses Keras backends other than TensorFlow before Keras is imported, and imports TensorFlow."""
 
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from fgf_keras.errors import BackendError
@@ -20,6 +21,33 @@ def require_tensorflow_backend():
             f"fgf_keras needs Keras on the TensorFlow backend. Received: backend={backend!r} ({where}). "
             "Set KERAS_BACKEND=tensorflow before Python starts."
         )
+
+
+def import_tensorflow():
+    """Import TensorFlow without its banners about absent CUDA drivers, which no log level silences.
+
+    They are written by native code straight to file descriptor 2; what is caught there is shown if the import
+    fails.
+
+    Raises:
+        BackendError: Keras is configured for another backend.
+    """
+    require_tensorflow_backend()
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            caught.seek(0)
+            os.write(kept, caught.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _configured_backend():

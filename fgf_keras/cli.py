@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +11,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import typer
 
 from fgf_keras import cli_data
-from fgf_keras._backend import require_tensorflow_backend
-from fgf_keras.config import Config, ProtocolConfig, load_config
+from fgf_keras._backend import import_tensorflow
+from fgf_keras.config import Config, load_config
 from fgf_keras.config_data import PREPARED_FROM
 from fgf_keras.console import console, reported
-from fgf_keras.errors import ConfigError
-from fgf_keras.run_folder import RunFolder, write_json
+from fgf_keras.errors import ConfigError, RunError
+from fgf_keras.protocol import alone_in, run_trials
+from fgf_keras.run_folder import RunFolder, read_json, write_json
+from fgf_keras.trial import trials_of
 
 app = typer.Typer(
     help="Feature gradient flow: measure and train image classifiers by features a human can name.",
@@ -29,12 +30,51 @@ app = typer.Typer(
 @app.command()
 @reported
 def train(
-    config: Annotated[str, typer.Option(help="YAML file, e.g. configs/phantom.yaml.")],
+    config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/phantom.yaml.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. train.epochs=3")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Folder of a comparison or sweep that was stopped: go on with it.")
+    ] = None,
 ):
     """Train, evaluate and export a model, or several arms of a comparison, into a run folder."""
-    folder = run_training(load_config(config, overrides or ()))
-    console.print(f"Run folder: {folder.path}")
+    if resume is not None:
+        _resume(resume, config, overrides)
+        return
+    read = load_config(_required(config), overrides or ())
+    if read.sweep is not None:
+        raise ConfigError(f"{config} has a section sweep: start it with fgf sweep --config {config}.")
+    folder = run_training(read)
+    console.print(f"Run folder: {folder.path}", soft_wrap=True)
+
+
+@app.command()
+@reported
+def sweep(
+    config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/sweep.yaml.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. sweep.points=9")] = None,
+    resume: Annotated[str | None, typer.Option(help="Folder of a sweep that was stopped: go on.")] = None,
+):
+    """Train a grid of reward weights, and choose the largest that does not cost accuracy on validation."""
+    if resume is not None:
+        _resume(resume, config, overrides)
+        return
+    read = load_config(_required(config), overrides or ())
+    if read.sweep is None:
+        raise ConfigError(f"{config} has no section sweep; see configs/sweep.yaml.")
+    folder = run_training(read)
+    console.print(f"Run folder: {folder.path}", soft_wrap=True)
+
+
+def _required(config):
+    if config is None:
+        raise ConfigError("Give --config a YAML file, or --resume a folder of a stopped comparison.")
+    return config
+
+
+def _resume(resume, config, overrides):
+    if config is not None or overrides:
+        raise ConfigError("--resume goes on with the configuration in the folder: no --config, no overrides.")
+    console.print(f"Run folder: {resume_training(resume).path}", soft_wrap=True)
 
 
 @app.command()
@@ -64,41 +104,42 @@ app.command()(cli_data.phantom)
 app.command(name="inspect")(cli_data.inspect_dicom)
 
 
-def _import_tensorflow():
-    """Import TensorFlow without its banners about absent CUDA drivers, which no log level silences.
-
-    They are written by native code straight to file descriptor 2; what is caught there is shown if the import
-    fails.
-
-    Raises:
-        BackendError: Keras is configured for another backend.
-    """
-    require_tensorflow_backend()
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
-        except BaseException:
-            caught.seek(0)
-            os.write(kept, caught.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 def run_training(config: Config) -> RunFolder:
     """Everything that `train.py` does. Data and splits are checked before a folder is made."""
-    _import_tensorflow()
+    import_tensorflow()
+    cohort, splits = _prepared(config)
+    folder = RunFolder.create_now(config.run_dir, config)
+    with alone_in(folder):
+        return _trained(config, folder, cohort, splits)
+
+
+def resume_training(path) -> RunFolder:
+    """Go on with a comparison or a sweep that was stopped: finished trials stay, others begin anew.
+
+    Raises:
+        RunError: there is nothing to resume, another process is at it, or the data has changed since.
+    """
+    folder = RunFolder.open_unfinished(path)
+    with alone_in(folder):
+        config = folder.load_config()
+        import_tensorflow()
+        cohort, splits = _prepared(config)
+        known = folder.path / "environment.json"
+        if known.is_file() and read_json(known)["data"]["fingerprint"] != cohort.fingerprint():
+            raise RunError(
+                f"The data under {config.data.root or config.data.source} is not what {path} was begun with: "
+                "its fingerprint has changed. Restore it, or train again."
+            )
+        return _trained(config, folder, cohort, splits)
+
+
+def _prepared(config):
+    """Cohort and splits by name; what cannot be done stops here."""
     from fgf_keras.data.load import load_cohort
     from fgf_keras.data.preparation import describe_left_out
-    from fgf_keras.data.splits import save_splits, stratified_splits
+    from fgf_keras.data.repeated_splits import repeated_splits
+    from fgf_keras.data.splits import stratified_splits
     from fgf_keras.training.build import build_model
-    from fgf_keras.training.environment import environment
     from fgf_keras.training.fit import configure_compute
 
     configure_compute(config.compute)
@@ -107,45 +148,54 @@ def run_training(config: Config) -> RunFolder:
         told = describe_left_out(cohort.provenance["counts"]["left_out"])
         left_out = f"; left out: {told}, see rejected.csv there" if told else ""
         console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
-    splits = stratified_splits(cohort, config.data.splits, seed=config.seed)
+    protocol = config.protocol
+    names = protocol.split_names
+    if names == [""]:
+        splits = {"": stratified_splits(cohort, config.data.splits, seed=config.seed)}
+    else:
+        asked = {"repeats": protocol.repeats, "folds": protocol.folds, "seed": config.seed}
+        splits = dict(zip(names, repeated_splits(cohort, config.data.splits, **asked)))
     # What cannot be built stops here, not after the first arm.
-    build_model(config, cohort.images.shape[1:], cohort.class_count)
+    for each in [trial.config(config) for trial in trials_of(config)[: len(config.arms)]] or [config]:
+        build_model(each, cohort.images.shape[1:], cohort.class_count)
+    first = next(iter(splits.values()))
+    many = f"; {len(splits)} such splits" if len(splits) > 1 else ""
     console.print(
         f"{len(cohort)} patients, {int(cohort.labels.sum())} positive: "
-        + ", ".join(f"{name} {len(rows)} ({int(cohort.labels[rows].sum())})" for name, rows in splits.items())
+        + ", ".join(f"{name} {len(rows)} ({int(cohort.labels[rows].sum())})" for name, rows in first.items())
+        + many
     )
-    folder = RunFolder.create_now(config.run_dir, config)
-    surroundings = environment(config, cohort, splits)
+    return cohort, splits
+
+
+def _trained(config, folder, cohort, splits):
+    from fgf_keras.data.splits import save_splits
+    from fgf_keras.run_trial import train_and_evaluate
+    from fgf_keras.training.environment import environment
+
+    surroundings = environment(config, cohort, next(iter(splits.values())))
     write_json(folder.path / "environment.json", surroundings)
-    if not config.protocol.arms:
-        metrics = {config.run.name: _train_one(config, cohort, splits, folder, config.run.name)}
-    else:
-        save_splits(folder.splits_file, cohort, splits)
-        metrics = {}
-        for arm in config.protocol.arms:
-            of_arm = config.model_copy(update={"reward": arm.reward, "protocol": ProtocolConfig()})
-            arm_folder = RunFolder.create(folder.path / arm.name, of_arm)
-            write_json(arm_folder.path / "environment.json", surroundings)
-            metrics[arm.name] = _train_one(of_arm, cohort, splits, arm_folder, arm.name)
-            arm_folder.finish(latest=False)
-    _compare(metrics, "test", folder.path)
+    if not config.arms:
+        name = config.run.name
+        metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name)
+        _compare({name: metrics}, "test", folder.path)
+        folder.finish(latest=True)
+        return folder
+    for name, rows in splits.items():
+        save_splits(RunFolder(folder.path / name).splits_file, cohort, rows)
+    run_trials(config, folder, cohort, splits, surroundings)
+    found = {}
+    for trial in trials_of(config):
+        own = trial.folder(folder)
+        failed = own.failure_file.is_file()
+        found[trial.split, trial.arm.name] = None if failed else read_json(own.metrics_file)
+        if failed:
+            console.print(f"Failed: {trial.name}: {read_json(own.failure_file)['error']}", soft_wrap=True)
+    if not any(found.values()):
+        raise RunError(f"Every trial in {folder.path} failed, the last as told above.")
+    _tabulate(config, folder, found, split="test", where="evaluation", directory=folder.path)
     folder.finish(latest=True)
     return folder
-
-
-def _train_one(config, cohort, splits, folder, title):
-    from fgf_keras.evaluation.evaluate import evaluate
-    from fgf_keras.serving.export import export_saved_model
-    from fgf_keras.training.fit import fit
-
-    model = fit(config, cohort, splits, folder, title=f"Training {title}")
-    evaluation = evaluate(
-        model, cohort, splits, config.evaluate, seed=config.seed, title=f"Evaluating {title}"
-    )
-    evaluation.write(folder.evaluation)
-    export_saved_model(model, folder.saved_model)
-    write_json(folder.metrics_file, evaluation.metrics)
-    return evaluation.metrics
 
 
 def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: str | None = None):
@@ -156,20 +206,58 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
         external: configuration of another cohort.
         name: of that cohort, part of the folder's name.
     """
-    _import_tensorflow()
+    import_tensorflow()
     from fgf_keras.evaluation.evaluate_run import evaluate_run
     from fgf_keras.training.fit import configure_compute
 
-    configure_compute(folder.load_config().compute)
-    where = f"evaluation-{name}" if external else "evaluation"
-    metrics = {}
-    for arm in folder.arms():
-        evaluation = evaluate_run(arm, external=external, title=f"Evaluating {arm.path.name}")
-        evaluation.write(arm.path / where)
-        column = arm.path.name if arm is not folder else arm.load_config().run.name
-        metrics[column] = evaluation.metrics
-    _compare(metrics, "external" if external else "test", folder.path / where)
+    config = folder.load_config()
+    configure_compute(config.compute)
+    where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
+    if not config.arms:
+        evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
+        evaluation.write(folder.path / where)
+        _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
+        return folder.path / where
+    found = {}
+    for trial in trials_of(config):
+        own = trial.folder(folder)
+        if own.failure_file.is_file():
+            found[trial.split, trial.arm.name] = None
+            continue
+        evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
+        evaluation.write(own.path / where)
+        # How many patients a model was trained on belongs to its intervals, whoever it is tested on.
+        trained = {"train": read_json(own.metrics_file)["splits"]["train"]}
+        found[trial.split, trial.arm.name] = evaluation.metrics | {
+            "splits": trained | evaluation.metrics["splits"]
+        }
+    _tabulate(config, folder, found, split=split, where=where, directory=folder.path / where)
     return folder.path / where
+
+
+def _tabulate(config, folder, found, *, split, where, directory):
+    """Print what a comparison found, {(name of the split, arm): metrics}, and write it into `directory`.
+
+    `where` is the folder inside each trial's with its table of patients.
+    """
+    if not config.has_tables:
+        _compare({arm: metrics for (_, arm), metrics in found.items()}, split, directory)
+    else:
+        from fgf_keras.evaluation.protocol_report import report_protocol
+
+        console.print(report_protocol(config, found, split, directory))
+    if config.protocol.ablation:
+        from fgf_keras.evaluation.protocol_report import report_ablation
+
+        tables = {
+            (trial.split, trial.arm.name): trial.folder(folder).path / where / "patients.csv"
+            for trial in trials_of(config)
+        }
+        console.print(report_ablation(config, found, tables, split, directory))
+    if config.sweep is not None and split == "test":
+        from fgf_keras.evaluation.sweep_report import report_sweep
+
+        console.print(report_sweep(config, found, directory))
 
 
 def _compare(metrics, split, directory):

@@ -87,7 +87,7 @@ def phantom(
         data.phantom,
         size=data.size,
         spacing=data.spacing,
-        seed=settings.seed,
+        seed=settings.phantom_seed,
         slices=slices,
         slice_mm=slice_mm,
         n_jobs=jobs or os.cpu_count() or 1,

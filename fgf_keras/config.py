@@ -17,10 +17,17 @@ from pydantic import BeforeValidator, Field
 from fgf_keras.config_base import Fraction, Name, Positive, Section, check_draws, no_duplicates
 from fgf_keras.config_data import DataConfig
 from fgf_keras.config_faults import choices, describe_fault
+from fgf_keras.config_protocol import (
+    ArmConfig,
+    ProtocolConfig,
+    RewardConfig,
+    Support,
+    SweepConfig,
+    resolved_arms,
+)
 from fgf_keras.errors import ConfigError
 
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
-Support = Literal["mask", "image"]
 
 
 class ModelConfig(Section):
@@ -65,24 +72,6 @@ class FeatureConfig(Section):
 
 def _feature(value):
     return {"name": value} if isinstance(value, str) else value
-
-
-class RewardConfig(Section):
-    """The alignment reward: loss = task - sum_i weight_i S_i, or task - weight S_joint."""
-
-    kind: Literal["none", "sum", "joint"] = "sum"
-    weight: float | dict[str, float] = 0.1
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    support: Support = "mask"
-
-    @pydantic.model_validator(mode="after")
-    def _check(self):
-        weights = self.weight.values() if isinstance(self.weight, dict) else [self.weight]
-        if any(not 0 <= w < float("inf") for w in weights):
-            raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
-        if self.kind == "joint" and isinstance(self.weight, dict):
-            raise ValueError("weight: the joint reward takes one number, not one a feature")
-        return self
 
 
 class TrainConfig(Section):
@@ -139,30 +128,13 @@ class EvaluateConfig(Section):
         return self
 
 
-class ArmConfig(Section):
-    """One arm of a comparison: the same data and splits, another reward."""
-
-    name: Name
-    reward: RewardConfig
-
-
-class ProtocolConfig(Section):
-    """Which arms are trained and compared; none means one run with the section `reward`."""
-
-    arms: list[ArmConfig] = []
-
-    @pydantic.model_validator(mode="after")
-    def _check(self):
-        no_duplicates("arms", [arm.name for arm in self.arms])
-        return self
-
-
 class ComputeConfig(Section):
-    """Precision, compilation, threads."""
+    """Precision, compilation, threads, processes."""
 
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
     threads: Positive | None = None
+    jobs: Positive = 1
     deterministic: bool = True
 
 
@@ -186,6 +158,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     protocol: ProtocolConfig = ProtocolConfig()
+    sweep: SweepConfig | None = None
     compute: ComputeConfig = ComputeConfig()
     run: OutputConfig = OutputConfig()
 
@@ -207,17 +180,34 @@ class Config(Section):
         monitors = ["val_loss", "val_task_loss", "val_auc", "val_accuracy", *measured]
         if self.train.monitor not in monitors:
             raise ValueError(f"train.monitor: {choices(self.train.monitor, monitors)}")
-        rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.protocol.arms]
+        rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.arms]
         for where, reward in rewards:
             if self.model.evaluate == "roi" and reward.support == "image":
                 raise ValueError(
                     f"{where}: support 'image' takes gradients outside of the tumour, which model.evaluate "
                     "'roi' does not compute; set model.evaluate to auto or dense"
                 )
-            for name in reward.weight if isinstance(reward.weight, dict) else ():
-                if name not in names:
-                    raise ValueError(f"{where}: weight for {choices(name, names)}")
+            try:
+                reward.check_features(names)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
         return self
+
+    @property
+    def arms(self) -> list[ArmConfig]:
+        """What is trained and compared, each arm with its reward; none where there is a single run."""
+        names = [feature.name for feature in self.features]
+        return resolved_arms(self.protocol, self.sweep, self.reward, names, self.run.name)
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether arms are compared over splits, or over weights, rather than side by side on one split."""
+        return self.protocol.split_names != [""] or self.sweep is not None
+
+    @property
+    def phantom_seed(self) -> int:
+        """The seed that the synthetic cohort is drawn from."""
+        return self.seed if self.data.phantom.seed is None else self.data.phantom.seed
 
     @property
     def run_dir(self) -> Path:

@@ -20,6 +20,7 @@ class PhantomConfig(Section):
 
     patients: Annotated[int, Field(ge=8)] = 400
     prevalence: Fraction = 0.13
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     brightness: float = 1.5
     extent: float = 1.5
     log_aspect_ratio: float = 0.0

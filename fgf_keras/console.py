@@ -29,7 +29,8 @@ def reported(command):
         except KeyboardInterrupt:
             _errors.print(
                 "Stopped. A folder that is not finished has a file UNFINISHED in it; `fgf prepare` goes on "
-                "where it stopped, training begins anew.",
+                "where it stopped, a comparison or a sweep with `python train.py --resume FOLDER`, a single "
+                "training begins anew.",
                 soft_wrap=True,
             )
             raise typer.Exit(130) from None

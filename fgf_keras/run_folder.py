@@ -69,7 +69,26 @@ class RunFolder:
         if (folder.path / UNFINISHED).exists():
             raise RunError(
                 f"The run in {path} has not finished: it is still running, or it was stopped. "
-                "Wait for it, or train again."
+                "Wait for it, or train again; a comparison goes on with python train.py --resume."
+            )
+        return folder
+
+    @classmethod
+    def open_unfinished(cls, path) -> "RunFolder":
+        """A comparison that was stopped.
+
+        Raises:
+            RunError: there is none, or it has finished, or it is a single run.
+        """
+        folder = cls(Path(path).resolve())
+        if not folder.config_file.is_file():
+            raise RunError(f"{path} is not a run folder: it has no config.yaml. Give runs/<name>/<time>.")
+        if not (folder.path / UNFINISHED).exists():
+            raise RunError(f"The run in {path} has finished: there is nothing to resume.")
+        if not folder.load_config().arms:
+            raise RunError(
+                f"The run in {path} is a single training, which cannot go on where it stopped. Train again; "
+                "a comparison of arms, of repeats or of folds can be resumed."
             )
         return folder
 
@@ -86,10 +105,11 @@ class RunFolder:
         """The resolved configuration of the run."""
         return load_config(self.config_file)
 
-    def arms(self) -> list["RunFolder"]:
-        """The runs of the arms of a comparison; the run itself where it has none."""
-        names = [arm.name for arm in self.load_config().protocol.arms]
-        return [RunFolder(self.path / name) for name in names] or [self]
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a whole run without arms, or what it came to nothing by."""
+        ended = self.metrics_file.is_file() or self.failure_file.is_file()
+        return ended and not (self.path / UNFINISHED).exists()
 
     @property
     def config_file(self) -> Path:
@@ -125,6 +145,11 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """Metrics of every split."""
         return self.path / "metrics.json"
+
+    @property
+    def failure_file(self) -> Path:
+        """Instead of metrics: why a trial of a comparison over many splits has none."""
+        return self.path / "failure.json"
 
     @property
     def evaluation(self) -> Path:

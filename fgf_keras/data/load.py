@@ -11,7 +11,7 @@ from fgf_keras.data.png import png_cohort
 
 
 def load_cohort(config: Config) -> Cohort:
-    """The cohort that `config.data` describes; a phantom is drawn from `config.seed`.
+    """The cohort that `config.data` describes; a phantom is drawn from `config.phantom_seed`.
 
     DICOM and volumes are prepared into `config.data.out` first, unless they lie there already.
 
@@ -21,7 +21,7 @@ def load_cohort(config: Config) -> Cohort:
     data = config.data
     if data.source == "phantom":
         return phantom_cohort(
-            data.phantom, size=data.size, window=data.window, spacing=data.spacing, seed=config.seed
+            data.phantom, size=data.size, window=data.window, spacing=data.spacing, seed=config.phantom_seed
         )
     if data.source == "png":
         return png_cohort(data)

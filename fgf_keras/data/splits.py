@@ -41,10 +41,34 @@ def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict
         )
     try:
         rest, test_part = train_test_split(np.arange(n), test_size=test, stratify=labels, random_state=seed)
+    except ValueError as error:  # a class with a single patient, or a part smaller than the number of classes
+        raise DataError(
+            f"{found} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
+        ) from error
+    return train_and_validation(cohort, rest, test_part, config, seed=seed)
+
+
+def train_and_validation(
+    cohort: Cohort, rest, test_part, config: SplitConfig, *, seed: int
+) -> dict[str, np.ndarray]:
+    """Splits with a given test part; the validation part is drawn from the `rest` of the patients.
+
+    Raises:
+        DataError: a part would be empty or lack a class.
+    """
+    n, labels = len(cohort), cohort.labels
+    validation = _size("validation", config.validation, n)
+    found = f"{n} patients with {_by_class(np.bincount(labels, minlength=cohort.class_count))}"
+    asked = f"{len(rest) - validation} train, {validation} validation and {len(test_part)} test"
+    if min(validation, len(rest) - validation) < 1:
+        raise DataError(
+            f"{found} cannot be split into {asked}: no part may be empty. Change data.splits.validation."
+        )
+    try:
         train_part, validation_part = train_test_split(
             rest, test_size=validation, stratify=labels[rest], random_state=seed
         )
-    except ValueError as error:  # a class with a single patient, or a part smaller than the number of classes
+    except ValueError as error:  # as above
         raise DataError(
             f"{found} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
         ) from error

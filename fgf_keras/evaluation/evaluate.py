@@ -8,6 +8,7 @@ import pandas as pd
 
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.errors import RunError
 from fgf_keras.evaluation.alignment_table import alignment_table
 from fgf_keras.evaluation.classification import choose_threshold, classification_metrics
 from fgf_keras.evaluation.explain import explain
@@ -58,6 +59,7 @@ def evaluate(
 
     Raises:
         DataError: a split with a single class.
+        RunError: a score that is not finite.
     """
     explanations = {
         support: explain(
@@ -83,6 +85,11 @@ def evaluate(
         for support in settings.support
     }
     logits = next(iter(explanations.values())).values["logit"].astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise RunError(
+            f"The score of {int(np.sum(~np.isfinite(logits)))} of {len(logits)} patients is not finite: the "
+            "training diverged in its last steps. Lower train.learning_rate or reward.weight."
+        )
     if threshold is None:
         chosen = splits["validation"]
         logit = choose_threshold(cohort.labels[chosen], logits[chosen])

@@ -32,6 +32,8 @@ class AlignmentModel(keras.Model):
         features: list of `Feature`.
         reward: "sum" (the paper), "joint", or "none" to measure S while training without it.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
+        reward_features: list of `Feature` that the reward is on where it is not on `features`, which are then
+            only measured; λ_i are of these.
         support: "mask" or "image", see `AlignmentMeasure`.
         evaluation: "auto" computes a paper CNN in a window around the tumour, which gives the same numbers
             for a part of the cost, and other classifiers on the whole canvas; "dense" always the canvas;
@@ -58,6 +60,7 @@ class AlignmentModel(keras.Model):
         *,
         reward="sum",
         reward_weight=0.1,
+        reward_features=None,
         support="mask",
         evaluation="auto",
         epsilon=1e-12,
@@ -74,11 +77,13 @@ class AlignmentModel(keras.Model):
         self.features = list(features)
         self.reward = reward
         self.reward_weight = reward_weight
+        self.reward_features = None if reward_features is None else list(reward_features)
         self.support = support
         self.evaluation = evaluation
         self.placement = placement(classifier, evaluation=evaluation, support=support)
         self.epsilon = epsilon
-        self._weights_by_feature = _weights(reward, reward_weight, self.feature_names)
+        rewarded = self.features if reward_features is None else self.reward_features
+        self._weights_by_feature = _weights(reward, reward_weight, unique_names(rewarded))
         self._is_rewarded = any(self._weights_by_feature)
         # A factor on λ, 1 unless a warm-up changes it; a variable, so that changing it does not retrace.
         self.reward_scale = self.add_weight(
@@ -110,6 +115,7 @@ class AlignmentModel(keras.Model):
 
         def step(seen, mask, origin):
             features = self._feature_gradients(seen, mask, spacing, origin)
+            rewarded = self._rewarded_gradients(seen, mask, spacing, origin)
             with tf.GradientTape() as weight_tape:
                 logits, section = section_gradients(
                     self.placement.classifier(origin),
@@ -119,7 +125,7 @@ class AlignmentModel(keras.Model):
                 )
                 alignment = self._alignment(section, features, mask)
                 task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
-                reward = tf.cast(self._reward(alignment), task_loss.dtype)
+                reward = tf.cast(self._reward(alignment, section, rewarded, mask), task_loss.dtype)
                 loss = task_loss
                 if self._is_rewarded:
                     # Keras divides its losses by the number of replicas, whose gradients are then summed.
@@ -138,11 +144,13 @@ class AlignmentModel(keras.Model):
         def measured(seen, mask, origin):
             features = self._feature_gradients(seen, mask, spacing, origin)
             logits, section = section_gradients(self.placement.classifier(origin), seen, training=False)
-            return logits, self._alignment(section, features, mask)
+            alignment = self._alignment(section, features, mask)
+            rewarded = self._rewarded_gradients(seen, mask, spacing, origin)
+            return logits, alignment, self._reward(alignment, section, rewarded, mask)
 
-        logits, alignment = self._placed(measured, image, mask, x)
+        logits, alignment, reward = self._placed(measured, image, mask, x)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
-        reward = tf.cast(self._reward(alignment), task_loss.dtype)
+        reward = tf.cast(reward, task_loss.dtype)
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
     def get_config(self):
@@ -156,7 +164,9 @@ class AlignmentModel(keras.Model):
             "epsilon": self.epsilon,
             "name": self.name,
         }
-        # Left out where it is the default, so that earlier versions load what they can compute.
+        # Left out where they are the default, so that earlier versions load what they can compute.
+        if self.reward_features is not None:
+            config["reward_features"] = [keras.saving.serialize_keras_object(f) for f in self.reward_features]
         return config if self.evaluation == "auto" else {**config, "evaluation": self.evaluation}
 
     @classmethod
@@ -164,7 +174,9 @@ class AlignmentModel(keras.Model):
         """Keras serialisation."""
         config = dict(config)
         config["classifier"] = keras.saving.deserialize_keras_object(config["classifier"])
-        config["features"] = [keras.saving.deserialize_keras_object(f) for f in config["features"]]
+        for key in ("features", "reward_features"):
+            if key in config:
+                config[key] = [keras.saving.deserialize_keras_object(f) for f in config[key]]
         return cls(**config)
 
     def _prepared(self, data):
@@ -181,9 +193,16 @@ class AlignmentModel(keras.Model):
             origin = tf.cast(origin, tf.int32)
         return self.placement.run(function, image, mask, origin=origin, compiled=self.jit_compile)
 
-    def _feature_gradients(self, seen, mask, spacing, origin):
-        features = self.placement.feature_gradients(self.features, seen, mask, spacing, origin)
-        return on_support(features, self._region(mask))
+    def _feature_gradients(self, seen, mask, spacing, origin, features=None):
+        features = self.features if features is None else features
+        gradients = self.placement.feature_gradients(features, seen, mask, spacing, origin)
+        return on_support(gradients, self._region(mask))
+
+    def _rewarded_gradients(self, seen, mask, spacing, origin):
+        """∇g of the features that the reward is on; None where those are the measured ones."""
+        if self.reward_features is None:
+            return None
+        return self._feature_gradients(seen, mask, spacing, origin, self.reward_features)
 
     def _region(self, mask):
         return mask if self.support == "mask" else None
@@ -195,7 +214,9 @@ class AlignmentModel(keras.Model):
         pointwise, joint = differentiable_alignment(products, self.epsilon)
         return pointwise, joint, tf.linalg.trace(products.section) > 0
 
-    def _reward(self, alignment):
+    def _reward(self, alignment, section, rewarded, mask):
+        if rewarded is not None:
+            alignment = self._alignment(section, rewarded, mask)
         pointwise, joint, _ = alignment
         weights = tf.constant(self._weights_by_feature, pointwise.dtype) * tf.cast(
             self.reward_scale, pointwise.dtype

@@ -13,6 +13,7 @@ from fgf_keras.features.linear_noise import LinearNoise
 from fgf_keras.features.log_aspect_ratio import LogAspectRatio
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.paper_cnn import paper_cnn
+from fgf_keras.seeds import derived_seed
 
 REGISTRY = {
     "brightness": Brightness,
@@ -20,6 +21,8 @@ REGISTRY = {
     "log_aspect_ratio": LogAspectRatio,
     "noise": LinearNoise,
 }
+# Keeps the random feature of a reward apart from all else that is drawn from the seed.
+_NOISE_STREAM = 0x6E6F
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
 
 
@@ -42,6 +45,7 @@ def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
         build_features(config.features),
         reward=config.reward.kind,
         reward_weight=config.reward.weight,
+        reward_features=_reward_features(config),
         support=config.reward.support,
         evaluation=evaluation,
     )
@@ -55,6 +59,16 @@ def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
     # A step that makes variables is traced twice.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _reward_features(config):
+    """The features that the reward is on; None where those are all that are measured."""
+    if config.reward.features is None:
+        return None
+    configured = {feature.name: feature for feature in config.features}
+    # Not among the seeds 0, 1, … that the measured noise is drawn from.
+    noise = FeatureConfig(name="noise", seed=derived_seed(config.seed, _NOISE_STREAM))
+    return build_features([configured.get(name, noise) for name in config.reward.features])
 
 
 def _loss(classes):

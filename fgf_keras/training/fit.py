@@ -1,5 +1,7 @@
 """Train one model and leave its weights, logs and splits in a run folder."""
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,11 +21,18 @@ from fgf_keras.training.reward_warmup import RewardWarmup
 
 
 def fit(
-    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title="Training"
+    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title: str | None = "Training"
 ) -> AlignmentModel:
     """Train on the split "train", keep the best epoch on "validation", and save the model.
 
     Leaves splits.csv, logs/, checkpoints/ and model.keras in the folder.
+
+    Args:
+        config: of the run.
+        cohort: patients.
+        splits: index arrays by name.
+        folder: of the run.
+        title: of the progress bar; None for no bar.
 
     Returns:
         The model with the weights of its best epoch.
@@ -93,7 +102,7 @@ def _callbacks(config, cohort, splits, folder, steps, title):
             batch_size=config.evaluate.batch_size,
             log_dir=folder.logs / "validation",
         ),
-        ProgressCallback(title),
+        *([ProgressCallback(title)] if title else []),
         keras.callbacks.TerminateOnNaN(),
         BestCheckpoint(
             folder.best_weights,
@@ -125,10 +134,16 @@ def _classes_in_turn(cohort, indices):
 
 
 def configure_compute(compute):
-    """Threads, precision and determinism, for the whole process; call it before anything is computed."""
-    if compute.threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(compute.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(compute.threads)
+    """Threads, precision and determinism, for the whole process; call it before anything is computed.
+
+    Without `threads`, the cores are divided by the number of jobs.
+    """
+    threads = compute.threads
+    if threads is None and compute.jobs > 1:
+        threads = max(1, (os.cpu_count() or 1) // compute.jobs)
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     if compute.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(compute.precision)

@@ -1,0 +1,38 @@
+"""The figures of a run as one flat table: what comparisons over several splits are made of."""
+
+import math
+
+CLASSIFICATION = ("balanced_accuracy", "auc", "sensitivity", "specificity")
+
+
+def run_figures(metrics: dict, split: str) -> dict[str, float]:
+    """Figures of a split by name: balanced_accuracy, …, then <support>.<kind>_<feature> for each support.
+
+    `joint` is the squared share, `joint_magnitude` its root; NaN where no patient of the split has the
+    figure.
+
+    Args:
+        metrics: content of metrics.json.
+        split: which split of it.
+    """
+    held = metrics["splits"][split]
+    figures = {name: held[name]["value"] for name in CLASSIFICATION}
+    for support, table in held["alignment"].items():
+        for kind in "SF":
+            for name, summary in table[kind].items():
+                if name == "joint":
+                    figures[f"{support}.{kind}_joint"] = _mean(summary["squared"])
+                    figures[f"{support}.{kind}_joint_magnitude"] = _mean(summary["magnitude"])
+                else:
+                    figures[f"{support}.{kind}_{name}"] = _mean(summary)
+    return figures
+
+
+def left_out(metrics: dict, split: str, figure: str) -> int:
+    """How many patients of a split a figure leaves out because it is undefined for them."""
+    support, dot, name = figure.partition(".")
+    return metrics["splits"][split]["alignment"][support]["undefined"][name[0]] if dot else 0
+
+
+def _mean(summary):
+    return math.nan if summary["mean"] is None else summary["mean"]

@@ -1,0 +1,83 @@
+"""From splits to metrics: what a run, or a trial of a comparison, does and leaves."""
+
+import logging
+import shutil
+
+import keras
+import tensorflow as tf
+
+from fgf_keras.config import Config
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.repeated_splits import require_unseen
+from fgf_keras.errors import FgfError, RunError
+from fgf_keras.evaluation.evaluate import evaluate
+from fgf_keras.evaluation.figures import run_figures
+from fgf_keras.run_folder import RunFolder, write_json
+from fgf_keras.serving.export import export_saved_model
+from fgf_keras.training.fit import configure_compute, fit
+from fgf_keras.training.hparams import write_hparams
+from fgf_keras.trial import Trial
+
+
+def run_trial(
+    trial: Trial,
+    config: Config,
+    parent: RunFolder,
+    cohort: Cohort,
+    splits: dict,
+    surroundings: dict,
+    *,
+    title: str | None = None,
+) -> None:
+    """Train, evaluate and export one trial into a whole run folder; what a stopped one left goes first.
+
+    A training that fails among many leaves failure.json instead of metrics.
+
+    Args:
+        trial: which.
+        config: of the comparison.
+        parent: folder of the comparison.
+        cohort: patients.
+        splits: of this trial.
+        surroundings: content of its environment.json.
+        title: of progress bars; none by default.
+
+    Raises:
+        FgfError: what went wrong, with the name of the trial.
+    """
+    folder, own = trial.folder(parent), trial.config(config)
+    shutil.rmtree(folder.path, ignore_errors=True)
+    # The names and graphs of the trials before, which would only take memory.
+    keras.utils.clear_session()
+    configure_compute(own.compute)
+    # Each trial is traced anew, which TensorFlow takes for a mistake.
+    tf.get_logger().setLevel(logging.ERROR)
+    try:
+        require_unseen(cohort, splits)
+        RunFolder.create(folder.path, own)
+        write_json(folder.path / "environment.json", {**surroundings, "seed": own.seed})
+        train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name)
+    except RunError as error:
+        # The same seed fails again. One weight that diverges must not cost all the others.
+        if not config.has_tables:
+            raise RunError(f"{trial.name}: {error}") from error
+        write_json(folder.failure_file, {"error": str(error)})
+    except FgfError as error:
+        raise type(error)(f"{trial.name}: {error}") from error
+    folder.finish(latest=False)
+
+
+def train_and_evaluate(
+    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title: str | None, arm: str
+) -> dict:
+    """Everything between a new run folder and its metrics, which are returned."""
+    model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
+    evaluation = evaluate(
+        model, cohort, splits, config.evaluate, seed=config.seed, title=title and f"Evaluating {title}"
+    )
+    evaluation.write(folder.evaluation)
+    export_saved_model(model, folder.saved_model)
+    figures = {split: run_figures(evaluation.metrics, split) for split in ("validation", "test")}
+    write_hparams(folder, config, figures, arm=arm)
+    write_json(folder.metrics_file, evaluation.metrics)
+    return evaluation.metrics

@@ -1,0 +1,75 @@
+"""Which arms a configuration means, and which it cannot."""
+
+import pytest
+
+from fgf_keras.config import parse_config
+from fgf_keras.errors import ConfigError
+
+TWO = {"features": ["brightness", "extent"], "reward": {"kind": "sum", "weight": 0.3, "warmup_epochs": 4}}
+
+
+def arms_of(**tree):
+    return {arm.name: arm.reward for arm in parse_config(TWO | tree).arms}
+
+
+def test_named_arms_take_all_else_from_the_reward():
+    arms = arms_of(protocol={"arms": ["baseline", "sum", "joint", "placebo"]})
+    assert [arms[name].kind for name in arms] == ["none", "sum", "joint", "sum"]
+    assert arms["placebo"].features == ["noise"]
+    assert {(reward.weight, reward.warmup_epochs) for reward in arms.values()} == {(0.3, 4)}
+
+
+def test_a_single_run_has_no_arms_and_repeats_have_one():
+    assert arms_of() == {}
+    assert list(arms_of(protocol={"repeats": 2})) == ["run"]
+
+
+def test_an_ablation_leaves_each_feature_out_of_the_first_reward():
+    arms = arms_of(protocol={"arms": ["baseline", "joint"], "ablation": True})
+    assert list(arms) == ["baseline", "joint", "without_brightness", "without_extent"]
+    assert arms["without_extent"].features == ["brightness"]
+    assert arms["without_extent"].kind == "joint"
+
+
+def test_an_ablation_leaves_the_weight_out_as_well():
+    reward = {"kind": "sum", "weight": {"brightness": 0.1, "extent": 0.2}}
+    assert arms_of(reward=reward, protocol={"ablation": True})["without_extent"].weight == {"brightness": 0.1}
+
+
+def test_a_sweep_is_a_logarithmic_grid_beside_a_baseline():
+    arms = arms_of(sweep={"lowest": 0.01, "highest": 1.0, "points": 3, "kinds": ["joint"]})
+    assert [(name, reward.kind, reward.weight) for name, reward in arms.items()] == [
+        ("baseline", "none", 0.3),
+        ("joint_0.01", "joint", 0.01),
+        ("joint_0.1", "joint", 0.1),
+        ("joint_1", "joint", 1.0),
+    ]
+
+
+def test_folders_of_splits_sort_as_they_are_counted():
+    names = parse_config(TWO | {"protocol": {"repeats": 11, "folds": 2}}).protocol.split_names
+    assert names == sorted(names)
+    assert (len(names), names[0], names[-1]) == (22, "repeat_00_fold_0", "repeat_10_fold_1")
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"protocol": {"arms": ["basline"]}}, ["protocol.arms.0", "'basline'", "did you mean 'baseline'"]),
+        ({"protocol": {"arms": [{"name": "a", "rewards": {}}]}}, ["protocol.arms.0.rewards", "reward"]),
+        ({"protocol": {"arms": ["sum", "sum"]}}, ["more than once", "sum"]),
+        ({"protocol": {"arms": [{"name": "a", "reward": {"weight": -1.0}}]}}, ["arms.0.reward", "-1.0"]),
+        ({"protocol": {"folds": 1}}, ["protocol.folds", "2"]),
+        ({"protocol": {"ablation": True, "arms": ["baseline"]}}, ["ablation", "no such arm"]),
+        ({"reward": {"features": ["extend"]}}, ["'extend'", "did you mean 'extent'"]),
+        ({"reward": {"features": ["extent"], "weight": {"brightness": 0.1}}}, ["'brightness'", "extent"]),
+        ({"reward": {"weight": {"extent": 0.1}}, "protocol": {"arms": ["placebo"]}}, ["arm placebo"]),
+        ({"sweep": {}, "protocol": {"arms": ["sum"]}}, ["sweep", "protocol.arms"]),
+        ({"sweep": {"lowest": 2.0, "highest": 1.0}}, ["sweep", "highest"]),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tree, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(TWO | tree)
+    for word in words:
+        assert word in str(caught.value)

@@ -1,0 +1,132 @@
+"""A comparison over repeated splits: paired, whole, the same however it was computed, resumed when killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from commands import ROOT, command, commands
+
+SMALL = """
+data:
+  size: 24
+  splits: {test: 0.3, validation: 0.25}
+  phantom: {patients: 24, prevalence: 0.5}
+model: {filters: [2], kernel_sizes: [3], pool_size: 4, dense: [2]}
+features: [brightness]
+reward: {kind: sum, weight: 0.5}
+train: {epochs: 1, flow_patients: 2}
+evaluate: {bootstrap: 100, noise_draws: 0, pictures: 0, support: [mask], flow: {max_steps: 4}}
+protocol: {arms: [baseline, placebo], repeats: 2}
+compute: {threads: 1}
+"""
+TABLES = ("protocol.json", "protocol.csv", "protocol.md", "trials.csv")
+TRIALS = [f"repeat_{r}/{arm}" for r in range(2) for arm in ("baseline", "placebo")]
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("protocol")
+    (place / "small.yaml").write_text(SMALL)
+    return place
+
+
+@pytest.fixture(scope="module")
+def whole(place):
+    """A comparison that was left alone, one process for all."""
+    done = command("train.py", "--config", "small.yaml", "run.dir=whole", cwd=place)
+    assert done.code == 0, done.err
+    assert "no difference shown" in done.out
+    return (place / "whole" / "latest").resolve()
+
+
+@pytest.fixture(scope="module")
+def resumed(place):
+    """The same with two processes, killed when one trial was finished and another was not."""
+    argv = [sys.executable, ROOT / "train.py", "--config", "small.yaml", "run.dir=killed", "compute.jobs=2"]
+    with (place / "log").open("w") as log:
+        process = subprocess.Popen(argv, cwd=place, stdout=log, stderr=log, start_new_session=True)
+    try:
+        while process.poll() is None and not list(place.glob("killed/*/repeat_*/*/metrics.json")):
+            time.sleep(0.05)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    (folder,) = (place / "killed").iterdir()
+    assert (folder / "UNFINISHED").exists(), (place / "log").read_text()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("repeat_*/*/metrics.json")}
+    finished = [path for path in before if not (path.parent / "UNFINISHED").exists()]
+    done = commands(
+        {
+            "evaluate": ["evaluate.py", "--run", folder],
+            "resume": ["train.py", "--resume", folder],
+            "again": ["train.py", "--resume", folder],
+            "config": ["train.py", "--resume", folder, "--config", "small.yaml"],
+        },
+        cwd=place,
+    )
+    assert done["resume"].code == 0, done["resume"].err
+    kept = [path for path in finished if path.stat().st_mtime_ns == before[path]]
+    return folder, done, (len(kept), len(finished))
+
+
+def test_every_trial_is_a_whole_run(place, whole):
+    assert [str(path.parent.relative_to(whole)) for path in sorted(whole.glob("*/*/metrics.json"))] == TRIALS
+    assert not list(whole.rglob("UNFINISHED"))
+    before = read(whole / TRIALS[3] / "metrics.json")
+    done = command("evaluate.py", "--run", whole / TRIALS[3], cwd=place)
+    assert done.code == 0, done.err
+    assert read(whole / TRIALS[3] / "evaluation" / "metrics.json") == before
+
+
+def test_arms_share_splits_and_seed_and_repeats_do_not(whole):
+    splits = [(whole / trial / "splits.csv").read_text() for trial in TRIALS]
+    seeds = [read(whole / trial / "environment.json")["seed"] for trial in TRIALS]
+    for found in (splits, seeds):
+        assert found[0] == found[1] != found[2] == found[3]
+    assert splits[0] == (whole / "repeat_0" / "splits.csv").read_text()
+    first, second = (read(whole / trial / "metrics.json") for trial in TRIALS[:2])
+    assert first != second
+
+
+def test_the_table_holds_what_the_trials_found(whole):
+    trials = pd.read_csv(whole / "trials.csv").set_index(["repeat", "arm"])
+    for trial in TRIALS:
+        metrics = read(whole / trial / "metrics.json")["splits"]["test"]
+        found = trials.loc[tuple(trial.split("/"))]
+        assert found["auc"] == metrics["auc"]["value"]
+        assert found["mask.S_joint"] == metrics["alignment"]["mask"]["S"]["joint"]["squared"]["mean"]
+
+
+def test_a_killed_comparison_goes_on_without_repeating_what_was_finished(resumed):
+    folder, done, (kept, finished) = resumed
+    assert kept == finished >= 1
+    assert not list(folder.rglob("UNFINISHED"))
+    assert (folder.parent / "latest").resolve() == folder
+    assert "not finished" in done["evaluate"].err
+    assert "nothing to resume" in done["again"].err
+    assert "no --config" in done["config"].err
+
+
+def test_tables_are_the_same_whatever_the_number_of_jobs_and_where_it_was_stopped(whole, resumed):
+    for name in TABLES:
+        assert (resumed[0] / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_each_trial_is_on_the_page_of_hyperparameters(whole):
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    for trial in TRIALS:
+        (file,) = (whole / trial / "logs" / "hparams").iterdir()
+        content = file.read_bytes()
+        for word in (b"lambda", b"rewarded_features", b"seed", b"test/auc", b"validation/mask.S_joint"):
+            assert word in content
+    assert plugin_data_pb2.HParamsPluginData is not None
