@@ -98,9 +98,14 @@ def white_coordinates(count, number, gram, dimension, seed):
         seed: (2,) int32.
 
     Returns:
-        directions (k, k + m) and fields (count, m, k + m), with the joint law of products of the real ones.
+        directions (k, k + m) and fields (count, m, k + m), with the joint law of products of the real ones;
+        directions of NaN where `gram` is not finite.
     """
-    values, vectors = np.linalg.eigh(np.asarray(gram, np.float64))
+    gram = np.asarray(gram, np.float64)
+    if not np.isfinite(gram).all():
+        columns = len(gram) + number
+        return np.full((len(gram), columns), np.nan), np.ones((count, number, columns))
+    values, vectors = np.linalg.eigh(gram)
     keep = values > 1e-6 * max(values[-1], 0)
     directions = np.zeros((len(gram), len(gram) + number))
     directions[:, : keep.sum()] = vectors[:, keep] * np.sqrt(values[keep])

@@ -120,3 +120,10 @@ def test_fixed_fields_have_the_shares_that_alignment_defines(rng):
     shares = cosine_squared(u, fields.reshape(4, 3, -1))
     assert np.allclose(shares[:, :-1], pointwise_alignment(products), atol=1e-12)
     assert np.allclose(shares[:, -1], joint_alignment(products), atol=1e-9)
+
+
+def test_white_noise_beside_a_gradient_that_is_not_finite_has_no_share():
+    gram = np.full((1, 1), np.nan)
+    directions, fields = white_coordinates(5, 2, gram, 30, SEED)
+    assert np.isnan(directions).all()
+    assert np.isnan(fixed_field_alignment(directions, gram, fields)).all()
