@@ -80,16 +80,14 @@ def plain_step(given, *, of):
     return fitted(of(given.size), (given.image * given.mask, given.label))
 
 
-def raw_plain_step(given):
-    """The plain step without `fit`: Keras's layers and optimizer in a bare tf.function."""
-    model, optimizer = keras_network(given.size), keras.optimizers.Adam()
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    seen = given.image * given.mask
+def bare_step(model, logits, label):
+    """A step of the task alone on the logits that a function returns, in a bare tf.function."""
+    optimizer, loss = keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(from_logits=True)
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            total = loss(given.label, model(seen, training=True))
+            total = loss(label, logits())
         variables = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
         return total
@@ -97,25 +95,22 @@ def raw_plain_step(given):
     return step
 
 
+def raw_plain_step(given):
+    """The plain step without `fit`: Keras's layers and optimizer in a bare tf.function."""
+    model, seen = keras_network(given.size), given.image * given.mask
+    return bare_step(model, lambda: model(seen, training=True), given.label)
+
+
 def roi_plain_step(given):
     """The bare plain step in the window."""
-    model, optimizer = network(given.size), keras.optimizers.Adam()
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model = network(given.size)
     place = placement(model, evaluation="roi")
 
     def in_window(seen, mask, origin):
         del mask
         return place.classifier(origin)(seen, training=True)
 
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            total = loss(given.label, place.run(in_window, given.image, given.mask))
-        variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(total, variables), variables))
-        return total
-
-    return step
+    return bare_step(model, lambda: place.run(in_window, given.image, given.mask), given.label)
 
 
 def reward_as_one_would_write_it(given):

@@ -165,10 +165,10 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check(self):
         names = [feature.name for feature in self.features]
-        try:
-            check_draws(self.evaluate.null_draws, self.evaluate.alpha, len(names))
-        except ValueError as error:
-            if self.evaluate.nulls:
+        if self.evaluate.nulls:
+            try:
+                check_draws(self.evaluate.null_draws, self.evaluate.alpha, len(names))
+            except ValueError as error:
                 raise ValueError(f"evaluate.null_draws: {error}") from None
         no_duplicates("features", names)
         if "noise" in names and self.evaluate.noise_draws:

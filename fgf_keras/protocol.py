@@ -1,6 +1,5 @@
 """A comparison of arms over one or many splits: trained in parallel, resumed where it stopped, tabulated."""
 
-import fcntl
 import os
 import threading
 import time
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from fgf_keras._backend import import_tensorflow
 from fgf_keras.config import Config
 from fgf_keras.errors import RunError
+from fgf_keras.file_lock import lock_file
 from fgf_keras.progress import progress_bar
 from fgf_keras.run_folder import RunFolder
 from fgf_keras.trial import trials_of
@@ -76,16 +76,13 @@ def _end_with(parent):
 
 @contextmanager
 def alone_in(folder: RunFolder):
-    """Hold a folder for this process; the system lets go of it however the process ends.
+    """Hold a folder for this process, however it ends.
 
     Raises:
         RunError: another process works there.
     """
     with (folder.path / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(
-                f"Another process is working in {folder.path}. Wait for it, or stop it first."
-            ) from None
+        lock_file(
+            lock, RunError(f"Another process is working in {folder.path}. Wait for it, or stop it first.")
+        )
         yield

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,26 @@ def commands(by_name, *, cwd) -> dict[str, Done]:
     code, out, err = _python(["-c", _SEVERAL, json.dumps(argvs)], cwd, {"PYTHONPATH": str(ROOT)})
     assert code == 0, err
     return {name: Done(*end) for name, end in json.loads(out.splitlines()[-1]).items()}
+
+
+def kill_when(pattern, *argv, cwd, log) -> None:
+    """`python argv`, killed as soon as a file below `cwd` matches the pattern; it prints into `log`."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, argv)],
+            cwd=cwd,
+            stdout=stream,
+            stderr=stream,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        while process.poll() is None and not list(cwd.glob(pattern)):
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _python(argv, cwd, environment):

@@ -1,15 +1,10 @@
 """A comparison over repeated splits: paired, whole, the same however it was computed, resumed when killed."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pandas as pd
 import pytest
-from commands import ROOT, command, commands
+from commands import ROOT, command, commands, kill_when
 
 SMALL = """
 data:
@@ -51,15 +46,8 @@ def whole(place):
 @pytest.fixture(scope="module")
 def resumed(place):
     """The same with two processes, killed when one trial was finished and another was not."""
-    argv = [sys.executable, ROOT / "train.py", "--config", "small.yaml", "run.dir=killed", "compute.jobs=2"]
-    with (place / "log").open("w") as log:
-        process = subprocess.Popen(argv, cwd=place, stdout=log, stderr=log, start_new_session=True)
-    try:
-        while process.poll() is None and not list(place.glob("killed/*/repeat_*/*/metrics.json")):
-            time.sleep(0.05)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    argv = [ROOT / "train.py", "--config", "small.yaml", "run.dir=killed", "compute.jobs=2"]
+    kill_when("killed/*/repeat_*/*/metrics.json", *argv, cwd=place, log=place / "log")
     (folder,) = (place / "killed").iterdir()
     assert (folder / "UNFINISHED").exists(), (place / "log").read_text()
     before = {path: path.stat().st_mtime_ns for path in folder.glob("repeat_*/*/metrics.json")}

@@ -1,14 +1,9 @@
 """A sweep is a comparison over weights: killed and resumed, and what it says of trials that diverge."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
-from commands import ROOT, command
+from commands import command, kill_when
 
 SWEEP = """
 data:
@@ -34,16 +29,8 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def swept(place):
     """A sweep that was killed after its first trial, and its folder after it went on."""
-    argv = [sys.executable, "-m", "fgf_keras", "sweep", "--config", "sweep.yaml", "run.dir=swept"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with (place / "log").open("w") as log:
-        process = subprocess.Popen(argv, cwd=place, stdout=log, stderr=log, env=environment)
-    try:
-        while process.poll() is None and not list(place.glob("swept/*/sum_0.01/config.yaml")):
-            time.sleep(0.05)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    argv = ["-m", "fgf_keras", "sweep", "--config", "sweep.yaml", "run.dir=swept"]
+    kill_when("swept/*/sum_0.01/config.yaml", *argv, cwd=place, log=place / "log")
     (folder,) = (place / "swept").iterdir()
     finished = folder / "baseline" / "metrics.json"
     assert finished.is_file(), (place / "log").read_text()

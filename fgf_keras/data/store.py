@@ -1,7 +1,6 @@
 """The folder of prepared slices: one a patient, whole or not there."""
 
 import csv
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import numpy as np
 import zarr
 
 from fgf_keras.errors import DataError
+from fgf_keras.file_lock import lock_file
 from fgf_keras.run_folder import UNFINISHED, write_json
 from fgf_keras.whole_file import whole_file
 
@@ -170,10 +170,7 @@ def _locked(path):
             f"The folder {str(path)!r} cannot be written: {error.strerror}. Let data.out name another."
         ) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DataError(f"Another process is preparing {str(path)!r}. Wait for it.") from None
+        lock_file(lock, DataError(f"Another process is preparing {str(path)!r}. Wait for it."))
         yield
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 import rich.box
 import rich.table
 
+from fgf_keras.evaluation.protocol_table import averaging
 from fgf_keras.evaluation.resampled_difference import resampled_mean
 
 SHARES = ("unique", "shapley")
@@ -28,7 +29,7 @@ def ablation_table(
         supports: where gradients are compared.
         confidence: of the intervals.
     """
-    sizes = {"n_train": trials["n_train"].mean(), "n_test": trials["n_test"].mean(), "confidence": confidence}
+    over_splits = averaging(trials, confidence)
     by_arm = {name: rows.set_index("repeat") for name, rows in trials.groupby("arm")}
     own = [table[table["split"] == split] for (_, name), table in patients.items() if name == arm]
     rows = []
@@ -37,7 +38,7 @@ def ablation_table(
             row = {"support": support, "feature": feature}
             for share in SHARES:
                 columns = [table[f"{support}.{share}_{feature}"] for table in own]
-                row |= _named(share, resampled_mean([column.mean() for column in columns], **sizes))
+                row |= resampled_mean([column.mean() for column in columns], **over_splits).named(share)
                 row[f"{share}_left_out"] = int(sum(column.isna().sum() for column in columns))
             without = by_arm[f"without_{feature}"]
             for name, figure in (
@@ -46,7 +47,7 @@ def ablation_table(
                 ("auc", "auc"),
             ):
                 change = without[figure] - by_arm[arm][figure]
-                row |= _named(f"without_reward_{name}", resampled_mean(change, **sizes))
+                row |= resampled_mean(change, **over_splits).named(f"without_reward_{name}")
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -73,7 +74,3 @@ def ablation_terminal(table: pd.DataFrame, arm: str) -> rich.table.Table:
         cells = [f"{row[n]:.3f}\n[{row[f'{n}_low']:.3f}, {row[f'{n}_high']:.3f}]" for n in columns]
         shown.add_row(row["support"], row["feature"], *cells, str(row["unique_left_out"]))
     return shown
-
-
-def _named(name, found):
-    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}

@@ -3,6 +3,8 @@
 import rich.box
 import rich.table
 
+from fgf_keras.evaluation.figures import rounded
+
 
 def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[str]]]:
     """(figure, one text a run) for a split: classification, then alignment on each support.
@@ -84,12 +86,7 @@ def _mean(summary):
 
 
 def _interval(value, ci):
-    return f"{_number(value)} [{_number(ci[0])}, {_number(ci[1])}]"
-
-
-def _number(value):
-    """Three decimals, or one digit where those would all be 0."""
-    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
+    return f"{rounded(value)} [{rounded(ci[0])}, {rounded(ci[1])}]"
 
 
 def _white(white):

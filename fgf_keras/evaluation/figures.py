@@ -34,5 +34,10 @@ def left_out(metrics: dict, split: str, figure: str) -> int:
     return metrics["splits"][split]["alignment"][support]["undefined"][name[0]] if dot else 0
 
 
+def rounded(value: float) -> str:
+    """Three decimals, or one digit where those would all be 0."""
+    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
+
+
 def _mean(summary):
     return math.nan if summary["mean"] is None else summary["mean"]

@@ -7,7 +7,7 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from fgf_keras.evaluation.figures import left_out, run_figures
+from fgf_keras.evaluation.figures import left_out, rounded, run_figures
 from fgf_keras.evaluation.resampled_difference import resampled_mean, verdict
 
 
@@ -34,6 +34,12 @@ def trial_table(metrics_by_trial: dict, split: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def averaging(trials: pd.DataFrame, confidence: float) -> dict[str, float]:
+    """What `resampled_mean` takes beside the values of a `trial_table`."""
+    sizes = {name: trials[name].mean() for name in ("n_train", "n_test")}
+    return sizes | {"confidence": confidence}
+
+
 def figure_names(trials: pd.DataFrame) -> list[str]:
     """The figures that a `trial_table` holds, in order."""
     known = ("repeat", "arm", "n_train", "n_test")
@@ -48,20 +54,20 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
     (mean of the paired differences from the first arm), difference_low, difference_high, p, pairs, verdict.
     """
     arms = list(dict.fromkeys(trials["arm"]))
-    sizes = {"n_train": trials["n_train"].mean(), "n_test": trials["n_test"].mean(), "confidence": confidence}
+    over_splits = averaging(trials, confidence)
     by_arm = {arm: trials[trials["arm"] == arm].set_index("repeat") for arm in arms}
     reference = by_arm[arms[0]]
     rows = []
     for arm in arms:
         for figure in figure_names(trials):
             values = by_arm[arm][figure]
-            own = resampled_mean(values, **sizes)
+            own = resampled_mean(values, **over_splits)
             row = {"arm": arm, "figure": figure, "mean": own.mean, "sd": values.std(ddof=1)}
             row |= {"low": own.low, "high": own.high, "splits": own.splits}
             row["left_out"] = int(by_arm[arm].get(f"left_out.{figure}", pd.Series([0])).sum())
             if arm != arms[0]:
                 # The index is the split: only what was seen on the same one is subtracted.
-                found = resampled_mean(values - reference[figure], **sizes)
+                found = resampled_mean(values - reference[figure], **over_splits)
                 row |= {"difference": found.mean, "difference_low": found.low, "difference_high": found.high}
                 row |= {"p": found.p, "pairs": found.splits}
                 row["verdict"] = verdict(told(figure), arm, arms[0], found, confidence=confidence)
@@ -127,6 +133,4 @@ def protocol_terminal(table: pd.DataFrame, title: str) -> rich.table.Table:
 
 
 def _number(value):
-    if value is None:
-        return "undefined"
-    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
+    return "undefined" if value is None else rounded(value)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from fgf_keras.evaluation.figures import rounded
+
 
 class ResampledMean(NamedTuple):
     """A mean over splits with the corrected interval.
@@ -21,6 +23,10 @@ class ResampledMean(NamedTuple):
     high: float
     p: float
     splits: int
+
+    def named(self, name: str) -> dict[str, float]:
+        """Mean and interval as columns of a table."""
+        return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
 _SAME = ResampledMean(0.0, 0.0, 0.0, 1.0, 0)
@@ -63,19 +69,15 @@ def verdict(figure: str, arm: str, reference: str, found: ResampledMean, *, conf
         return f"no verdict: {figure} is there for {found.splits} split(s) of both arms, and two are needed"
     if np.isnan(found.p):
         return (
-            f"no verdict: {figure} of {arm} minus {reference} is {_number(found.mean)} on each of "
+            f"no verdict: {figure} of {arm} minus {reference} is {rounded(found.mean)} on each of "
             f"{found.splits} splits, and without a spread there is no interval"
         )
-    interval = f"[{_number(found.low)}, {_number(found.high)}]"
+    interval = f"[{rounded(found.low)}, {rounded(found.high)}]"
     if found.low <= 0 <= found.high:
         return (
-            f"no difference shown: {figure} of {arm} minus {reference} is {_number(found.mean)} {interval} "
+            f"no difference shown: {figure} of {arm} minus {reference} is {rounded(found.mean)} {interval} "
             f"({confidence:.0%})"
         )
     change = "raises" if found.mean > 0 else "lowers"
-    shown = interval if found.mean > 0 else f"[{_number(-found.high)}, {_number(-found.low)}]"
-    return f"{arm} {change} {figure} by {_number(abs(found.mean))} {shown} ({confidence:.0%})"
-
-
-def _number(value):
-    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
+    shown = interval if found.mean > 0 else f"[{rounded(-found.high)}, {rounded(-found.low)}]"
+    return f"{arm} {change} {figure} by {rounded(abs(found.mean))} {shown} ({confidence:.0%})"

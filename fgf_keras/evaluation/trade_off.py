@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.config import Config
+from fgf_keras.evaluation.protocol_table import averaging
 from fgf_keras.evaluation.resampled_difference import resampled_mean
 
 ACCURACIES = ("auc", "balanced_accuracy")
@@ -17,11 +18,7 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     auc_change_low and auc_change_high (paired with the baseline); pareto: no other arm is better in mean AUC
     or mean S_joint without being worse in the other.
     """
-    sizes = {
-        "n_train": trials["n_train"].mean(),
-        "n_test": trials["n_test"].mean(),
-        "confidence": config.evaluate.confidence,
-    }
+    over_splits = averaging(trials, config.evaluate.confidence)
     support = config.evaluate.support[0]
     figures = {name: name for name in ACCURACIES}
     figures |= {f"{kind}_joint": f"{support}.{kind}_joint" for kind in "SF"}
@@ -33,8 +30,8 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
         row = {"arm": arm.name, "kind": arm.reward.kind, "weight": weight}
         row["failed"] = int(held["auc"].isna().sum())
         for name, column in figures.items():
-            row |= _named(name, resampled_mean(held[column], **sizes))
-        row |= _named("auc_change", resampled_mean(held["auc"] - by_arm["baseline"]["auc"], **sizes))
+            row |= resampled_mean(held[column], **over_splits).named(name)
+        row |= resampled_mean(held["auc"] - by_arm["baseline"]["auc"], **over_splits).named("auc_change")
         rows.append(row)
     table = pd.DataFrame(rows)
     table["pareto"] = pareto_front(table[["auc", "S_joint"]].to_numpy())
@@ -65,7 +62,3 @@ def largest_weights(table: pd.DataFrame, tolerance: float) -> dict[str, str | No
         within = rows[(rows["auc_change"] >= -tolerance - 1e-9) & (rows["failed"] == 0)]
         chosen[kind] = within.loc[within["weight"].idxmax(), "arm"] if len(within) else None
     return chosen
-
-
-def _named(name, found):
-    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}

@@ -131,18 +131,14 @@ def projection(fields, onto):
     Returns:
         (B, k, H, W, C). Collinear fields in `onto` count once.
     """
-    gram = inner_products(onto, onto)
-    scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
-    inverse, _ = pseudo_inverse(_unit_diagonal(gram))
+    inverse, scale = _unit_inverse(onto)
     inverse = inverse * scale[:, :, tf.newaxis] * scale[:, tf.newaxis]
     return weighted_sum(tf.matmul(inner_products(fields, onto), inverse), onto)
 
 
 def orthonormal(fields):
     """Fields u_k (B, k, H, W, C) with Σ_k u_k u_kᵀ the projector on the span of others (B, k, H, W, C)."""
-    gram = inner_products(fields, fields)
-    scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
-    inverse, _ = pseudo_inverse(_unit_diagonal(gram))
+    inverse, scale = _unit_inverse(fields)
     values, vectors = tf.linalg.eigh(inverse)
     root = tf.sqrt(tf.maximum(values, 0))[..., tf.newaxis] * tf.linalg.matrix_transpose(vectors)
     return weighted_sum(root * scale[:, tf.newaxis], fields)
@@ -161,6 +157,13 @@ def pseudo_inverse(gram):
     inverse = tf.where(keep, 1 / tf.where(keep, values, tf.ones_like(values)), tf.zeros_like(values))
     rank = tf.reduce_sum(tf.cast(keep, gram.dtype), axis=-1)
     return tf.matmul(vectors * inverse[..., tf.newaxis, :], vectors, transpose_b=True), rank
+
+
+def _unit_inverse(fields):
+    """Pseudo-inverse of the Gram matrix of fields made unit, (B, k, k), and what makes them so, (B, k)."""
+    gram = inner_products(fields, fields)
+    scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
+    return pseudo_inverse(_unit_diagonal(gram))[0], scale
 
 
 def _unit_diagonal(gram):

@@ -142,7 +142,13 @@ class AlignmentMeasure:
         count = len(self.features)
         quantities = count + 2 + bool(self.noise_draws)
         flow = self._follow(
-            seen, mask, spacing, origin, self._observe, quantities, directions=self.null_weight
+            seen,
+            mask,
+            spacing,
+            origin,
+            observe=self._observe,
+            quantities=quantities,
+            directions=self.null_weight,
         )
         result = self._null_fields("F", flow.directions) if self.null_weight else {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
@@ -164,7 +170,9 @@ class AlignmentMeasure:
         pair = decision_pair(self._logits(seen, origin))
         _, gradient = self._score(seen, mask, spacing, origin, pair)
         features = self._feature_gradients(seen, mask, spacing, origin)
-        flow = self._follow(seen, mask, spacing, origin, lambda image, *_: tf.zeros_like(image[:, 0, 0]), 1)
+        # The end of the path alone: nothing is observed on it.
+        nothing = {"observe": lambda image, *_: tf.zeros_like(image[:, 0, 0]), "quantities": 1}
+        flow = self._follow(seen, mask, spacing, origin, **nothing, observations=1)
         fields = {
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
@@ -180,17 +188,9 @@ class AlignmentMeasure:
         """
         return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
 
-    def _follow(self, seen, mask, spacing, origin, observe, quantities, directions=None):
+    def _follow(self, seen, mask, spacing, origin, **observed):
         context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
-        return gradient_flow(
-            self._score,
-            seen,
-            observe=observe,
-            quantities=quantities,
-            context=context,
-            directions=directions,
-            **self._flow,
-        )
+        return gradient_flow(self._score, seen, context=context, **observed, **self._flow)
 
     def _score(self, image, mask, spacing, origin, pair):
         del spacing
