@@ -177,7 +177,8 @@ def _trained(config, folder, cohort, splits):
     write_json(folder.path / "environment.json", surroundings)
     if not config.arms:
         name = config.run.name
-        metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name)
+        facts = _facts(config, surroundings)
+        metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name, facts=facts)
         _compare({name: metrics}, "test", folder.path)
         folder.finish(latest=True)
         return folder
@@ -215,7 +216,7 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
     where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
     if not config.arms:
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
-        evaluation.write(folder.path / where)
+        evaluation.write(folder.path / where, facts=_facts(config, read_json(folder.path / "environment.json")))
         _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
         return folder.path / where
     found = {}
@@ -233,6 +234,13 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
         }
     _tabulate(config, folder, found, split=split, where=where, directory=folder.path / where)
     return folder.path / where
+
+
+def _facts(config, surroundings):
+    from fgf_keras.evaluation.report import RunFacts
+    from fgf_keras.evaluation.report_text import command_line
+
+    return RunFacts(config, surroundings, command_line(sys.argv))
 
 
 def _tabulate(config, folder, found, *, split, where, directory):
