@@ -68,7 +68,14 @@ def run_trial(
 
 
 def train_and_evaluate(
-    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title: str | None, arm: str, facts=None
+    config: Config,
+    cohort: Cohort,
+    splits: dict,
+    folder: RunFolder,
+    *,
+    title: str | None,
+    arm: str,
+    facts=None,
 ) -> dict:
     """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}")

@@ -43,9 +43,7 @@ def alignment_rows(table: dict) -> list[AlignmentRow]:
             for told, part in parts.items():
                 # Nulls are of squared shares.
                 bands = {} if told == "joint (magnitude)" else _bands(table, kind, name)
-                rows.append(
-                    AlignmentRow(kind, told, part["mean"], tuple(part["ci"]), part["median"], bands)
-                )
+                rows.append(AlignmentRow(kind, told, part["mean"], tuple(part["ci"]), part["median"], bands))
     return rows
 
 

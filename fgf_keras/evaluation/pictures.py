@@ -153,15 +153,16 @@ def _of_patient(patient, fields, row, names, status):
     panels = [
         Panel("slice", "", image, _of_tumour(image, mask), False),
         Panel("∇z: what raises the score", "", gradient, scale, True),
-        Panel(
-            "explained by the features", _shares(row["S_joint"], row["F_joint"]), explained, scale, True
-        ),
+        Panel("explained by the features", _shares(row["S_joint"], row["F_joint"]), explained, scale, True),
         Panel("not explained", f"1 − S {_number(1 - row['S_joint'])}", gradient - explained, scale, True),
     ]
     panels += [
         Panel(
-            f"∇ {name.replace('_', ' ')}", _shares(row[f"S_{name}"], row[f"F_{name}"]), field,
-            _symmetric(field), True,
+            f"∇ {name.replace('_', ' ')}",
+            _shares(row[f"S_{name}"], row[f"F_{name}"]),
+            field,
+            _symmetric(field),
+            True,
         )
         for name, field in zip(names, features)
     ]

@@ -10,14 +10,13 @@ from fgf_keras.config import Config
 from fgf_keras.evaluation.pictures import PatientPanels
 from fgf_keras.evaluation.report_blocks import Report
 from fgf_keras.evaluation.report_checks import behaviour_section, findings_blocks, read_checks, sanity_section
+from fgf_keras.evaluation.report_patients import gallery_section, patients_section
 from fgf_keras.evaluation.report_render import write_report
 from fgf_keras.evaluation.report_sections import (
     alignment_section,
     calibration_section,
     data_section,
-    gallery_section,
     limits_section,
-    patients_section,
     performance_section,
     provenance_section,
     question_section,

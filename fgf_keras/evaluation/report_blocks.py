@@ -1,4 +1,4 @@
-"""What a report is made of. Templates draw each block as HTML and as Markdown; texts are plain, never markup."""
+"""What a report is made of, drawn as HTML and as Markdown. Texts are plain, never markup."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -49,12 +49,13 @@ class Callout:
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, a header and rows of text; the first column names the row."""
+    """A caption, a header and rows of text; the first column names the row, the others hold figures or words."""
 
     kind: ClassVar = "table"
     caption: str
     header: list[str]
     rows: list[list[str]]
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,9 @@ class Report:
 
     def plots(self) -> list[Plot]:
         """Every plot, also those that are folded away."""
-        return [block for section in self.sections for block in _within(section.blocks) if block.kind == "plot"]
+        return [
+            block for section in self.sections for block in _within(section.blocks) if block.kind == "plot"
+        ]
 
 
 def _within(blocks):

@@ -25,11 +25,13 @@ def findings_blocks(content: dict | None) -> list:
         return []
     findings = content["findings"]
     found = [
-        Callout(each["title"], [each["why"], *([f"What to try: {each['try']}"] if each["try"] else [])], "warning")
+        Callout(
+            each["title"], [each["why"], *([f"What to try: {each['try']}"] if each["try"] else [])], "warning"
+        )
         for each in findings
         if each["found"]
     ]
-    blocks = [Text(f"Of {len(findings)} things that are known to go wrong, {len(found)} were found.")] + found
+    blocks = [Text(f"Of {len(findings)} known ways to go wrong, found: {len(found)}."), *found]
     for state, title in ((False, "Checked and not found"), (None, "Could not be checked")):
         others = [(each["title"], each["why"]) for each in findings if each["found"] is state]
         if others:
@@ -42,8 +44,8 @@ def behaviour_section(content: dict) -> Section:
     features = content["features"]
     blocks = [
         Text(
-            f"The images of {content['n']} {content['split']} patients were changed so that one feature moves and the "
-            "score was asked again: what the network does, beside what its gradient says."
+            f"The images of {content['n']} {content['split']} patients were changed so that one feature "
+            "moves and the score was asked again: what the network does, beside what its gradient says."
         )
     ]
     effects = [
@@ -56,10 +58,13 @@ def behaviour_section(content: dict) -> Section:
         for name, held in features.items()
     ]
     told = "; ".join(f"{row[0]} {row[1]}" for row in effects)
-    alt = f"Change of the score against the change of each feature. Mean absolute change for one standard deviation: {told}."
+    alt = (
+        "Change of the score against the change of each feature. Mean absolute change for one standard "
+        f"deviation: {told}."
+    )
     caption = (
-        "Mean change of the score, with intervals over patients, where a feature is moved by so many of its standard "
-        "deviations over the patients."
+        "Mean change of the score, with intervals over patients, where a feature is moved by so many of its "
+        "standard deviations over the patients."
     )
     blocks += [
         Plot("behaviour", alt, caption, svg_of(behaviour_plot(features), "behaviour")),
@@ -70,21 +75,23 @@ def behaviour_section(content: dict) -> Section:
         ),
     ]
     for support, held in content["agreement"].items():
-        rows = [
-            [f"{kind} and effect", _spearman(held[kind]), str(held[kind]["n"])]
-            for kind in "SF"
-        ]
+        rows = [[f"{kind} and effect", _spearman(held[kind]), str(held[kind]["n"])] for kind in "SF"]
         blocks += [
             Table(
-                f"Support “{support}”: does alignment order the features as their effects do? Spearman's correlation "
-                "over the features of a patient, mean over patients",
+                f"Support “{support}”: does alignment order the features as their effects do? Spearman's "
+                "correlation over the features of a patient, mean over patients",
                 ["", "mean", "patients"],
                 rows,
             ),
             Bullets(
                 [
-                    f"Largest first, {told}: {', '.join(n.replace('_', ' ') for n in held[key]) or 'undefined'}."
-                    for key, told in (("order_by_effect", "by effect"), ("order_by_S", "by S"), ("order_by_F", "by F"))
+                    f"Largest first, {told}: "
+                    f"{', '.join(n.replace('_', ' ') for n in held[key]) or 'undefined'}."
+                    for key, told in (
+                        ("order_by_effect", "by effect"),
+                        ("order_by_S", "by S"),
+                        ("order_by_F", "by F"),
+                    )
                 ]
             ),
         ]
@@ -102,7 +109,7 @@ def _spearman(held):
 def behaviour_plot(features: dict) -> Figure:
     """The mean change of the score against the change of each feature, a panel a feature."""
     figure = Figure(figsize=(min(9.4, 0.8 + 2.9 * len(features)), 2.7))
-    panels = figure.subplots(1, len(features), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(features), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, held), colour in zip(panels, features.items(), COLOURS):
         known = [move for move in held["moves"] if move["score_change"]["mean"] is not None]
         amounts = [move["amount"] for move in known]
@@ -111,6 +118,8 @@ def behaviour_plot(features: dict) -> Figure:
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.fill_between(amounts, *bounds, color=colour, alpha=0.22, linewidth=0)
         axes.plot(amounts, means, "o-", color=colour, markersize=4)
+        if not known:
+            axes.annotate("undefined", (0.5, 0.6), xycoords="axes fraction", ha="center", fontsize=8)
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("change, standard deviations")
     panels[0].set_ylabel("change of the score")
@@ -123,15 +132,16 @@ def sanity_section(content: dict) -> Section:
     told = ", ".join(step["name"] for step in content["steps"])
     blocks = [
         Text(
-            "If alignment were a property of images and features alone, a network with random weights, or one trained "
-            f"on permuted labels, would have it too. On {content['split']} patients, support “{support}”:"
+            "If alignment were a property of images and features alone, a network with random weights, or "
+            f"one trained on permuted labels, would have it too. On {content['split']} patients, support "
+            f"“{support}”:"
         ),
         Bullets(content["verdicts"]),
     ]
     alt = f"S and F of {in_words(features)} at each step: {told}. {' '.join(content['verdicts'])}"
     caption = (
-        "From the trained network (left) to networks that know nothing. Lines: means with intervals; bands: the null "
-        "of the joint share, 5–95 %."
+        "From the trained network (left) to networks that know nothing. Lines: means with intervals; bands: "
+        "the null of the joint share, 5–95 %."
     )
     blocks.append(Plot("sanity", alt, caption, svg_of(sanity_plot(content), "sanity")))
     for kind in "SF":
@@ -158,7 +168,9 @@ def sanity_plot(content: dict) -> Figure:
     for axes, kind in zip(panels, "SF"):
         nulls = [step["null"][kind].get("joint", {}) for step in steps]
         low, high = ([_float(null.get(key)) for null in nulls] for key in ("q05", "q95"))
-        axes.fill_between(x, low, high, color=GREY, alpha=0.35, linewidth=0, step="mid", label="null of joint")
+        axes.fill_between(
+            x, low, high, color=GREY, alpha=0.35, linewidth=0, step="mid", label="null of joint"
+        )
         for name, colour in zip(features, COLOURS):
             means = [_float(step[kind][name]["mean"]) for step in steps]
             ends = [[_float(end) for end in step[kind][name]["ci"]] for step in steps]

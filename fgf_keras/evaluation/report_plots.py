@@ -36,7 +36,7 @@ def roc_plot(labels, logits, threshold, *, confidence, seed) -> Figure:
         decided[labels == 0].mean(), decided[labels == 1].mean(), "o", color=ORANGE, markersize=8,
         markeredgecolor=PAPER, label="chosen threshold", zorder=4,
     )  # fmt: skip
-    _roc_axes(axes)
+    roc_axes(axes)
     return figure
 
 
@@ -61,7 +61,8 @@ def roc_on_grid(labels, logits) -> np.ndarray:
     return 1 - np.searchsorted(positive, threshold, side="right") / len(positive)
 
 
-def _roc_axes(axes):
+def roc_axes(axes) -> None:
+    """Axes, the line of chance and the legend of ROC curves."""
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xlabel("1 − specificity")
@@ -81,10 +82,19 @@ def calibration_plot(bins: pd.DataFrame, labels, probability) -> Figure:
     axes, below = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="perfect")
     prevalence = np.mean(labels)
-    axes.axhline(prevalence, color=INK, linewidth=0.8, linestyle="--", label=f"observed overall {prevalence:.2f}")
+    axes.axhline(
+        prevalence, color=INK, linewidth=0.8, linestyle="--", label=f"observed overall {prevalence:.2f}"
+    )
     error = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
     axes.errorbar(
-        bins["predicted"], bins["observed"], error, fmt="o-", color=BLUE, elinewidth=1, capsize=2, label="groups"
+        bins["predicted"],
+        bins["observed"],
+        error,
+        fmt="o-",
+        color=BLUE,
+        elinewidth=1,
+        capsize=2,
+        label="groups",
     )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set_ylabel("observed rate")
@@ -158,16 +168,14 @@ def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float)
     """Every patient of a split from the highest score to the lowest: score, then S and F of all and of each.
 
     Args:
-        patients: by `report_patients.scanned`: number, label, logit, and S_<name>, F_<name> of each feature
+        patients: by `report_patients.scanned_patients`: number, label, logit, and S_<name>, F_<name> of each feature
             and joint, NaN where undefined.
         features: names of the panels below the joint share.
         threshold: the logit of the decision.
     """
     names = ["joint", *features]
     figure = Figure(figsize=(9.4, 1.6 + 1.35 * len(names)))
-    score, *panels = figure.subplots(
-        1 + len(names), 1, sharex=True, height_ratios=[1.1, *[1] * len(names)]
-    )
+    score, *panels = figure.subplots(1 + len(names), 1, sharex=True, height_ratios=[1.1, *[1] * len(names)])
     x, positive = patients["number"].to_numpy(), patients["label"].to_numpy() == 1
     size = float(np.clip(500 / len(x), 2.5, 6))
     for axes in (score, *panels):
@@ -195,6 +203,8 @@ def _shares_of(axes, x, patients, name, size):
     axes.plot(x, flow, "o", markerfacecolor="none", color=PURPLE, markersize=size, label="F")
     undefined = np.isnan(pointwise) | np.isnan(flow)
     if undefined.any():
-        axes.plot(x[undefined], np.full(undefined.sum(), -0.12), "x", color=INK, markersize=size, label="undefined")
+        axes.plot(
+            x[undefined], np.full(undefined.sum(), -0.12), "x", color=INK, markersize=size, label="undefined"
+        )
     axes.set_ylim(-0.22 if undefined.any() else -0.08, 1.08)
     axes.set_yticks([0, 0.5, 1])

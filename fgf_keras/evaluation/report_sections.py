@@ -1,8 +1,5 @@
 """The sections of a report on one model."""
 
-from collections.abc import Iterable
-
-import numpy as np
 import pandas as pd
 
 from fgf_keras.config import Config, dump_yaml
@@ -10,14 +7,11 @@ from fgf_keras.data.preparation import describe_left_out
 from fgf_keras.evaluation.alignment_rows import alignment_rows, null_names
 from fgf_keras.evaluation.calibration import calibration_bins, calibration_summary
 from fgf_keras.evaluation.figures import CLASSIFICATION, rounded
-from fgf_keras.evaluation.pictures import SCALES, PatientPanels, panel_png
 from fgf_keras.evaluation.report_blocks import (
     Bullets,
     Callout,
     Code,
     Fold,
-    Gallery,
-    Picture,
     Plot,
     Section,
     Table,
@@ -25,7 +19,8 @@ from fgf_keras.evaluation.report_blocks import (
     Text,
     Tiles,
 )
-from fgf_keras.evaluation.report_plots import alignment_plot, calibration_plot, patients_plot, roc_plot
+from fgf_keras.evaluation.report_plots import alignment_plot, calibration_plot, roc_plot
+from fgf_keras.evaluation.report_settings import settings_rows
 from fgf_keras.evaluation.report_style import svg_of
 from fgf_keras.evaluation.report_text import (
     GLOSSARY,
@@ -39,9 +34,7 @@ from fgf_keras.evaluation.report_text import (
     left_out_sentence,
     number,
     performance_sentence,
-    settings_rows,
 )
-from fgf_keras.geometry.flow import ENDED
 
 
 def summary_section(metrics: dict, split: str, features: list[str]) -> Section:
@@ -85,22 +78,32 @@ def data_section(config: Config, data: dict, metrics: dict, trained: dict) -> Se
     rows = [
         [name, str(held["n"]), str(held["n_positive"]), f"{held['n_positive'] / held['n']:.3f}"]
         for name, held in metrics["splits"].items()
+        if name in data["splits"]
     ]
     if len(rows) > 1:
-        rows.append(["all", str(data["patients"]), str(data["positive"]), f"{data['positive'] / data['patients']:.3f}"])
+        rows.append(
+            [
+                "all",
+                str(data["patients"]),
+                str(data["positive"]),
+                f"{data['positive'] / data['patients']:.3f}",
+            ]
+        )
     blocks = [Table("Patients by part of the cohort", ["part", "patients", "positive", "share"], rows)]
     if data["fingerprint"] != trained["fingerprint"]:
         parts = ", ".join(f"{name} {n}" for name, n in trained["splits"].items())
         blocks.append(
             Text(
-                f"This is another cohort than the one the network was trained on, which had {trained['patients']} "
-                f"patients, {trained['positive']} positive ({parts}). The threshold is that of the training."
+                "This is another cohort than the one the network was trained on, which had "
+                f"{trained['patients']} patients, {trained['positive']} positive ({parts}). The threshold is "
+                "that of the training."
             )
         )
     low, high = config.data.window
     form = (
-        f"Source: {data.get('source', config.data.source)}. One slice a patient on a canvas of {config.data.size} px; "
-        f"{low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour is 0."
+        f"Source: {data.get('source', config.data.source)}. One slice a patient on a canvas of "
+        f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
+        "is 0."
     )
     return Section("data", "The data", [*blocks, Bullets([*exclusions(data), form])])
 
@@ -119,7 +122,8 @@ def exclusions(data: dict) -> list[str]:
     if "rows_without_image" in counts:
         without_image, without_row = counts["rows_without_image"], counts["images_without_row"]
         return [
-            f"Left out: {without_image} rows of the table without an image, {without_row} images without a row."
+            f"Left out: {without_image} rows of the table without an image, {without_row} images without a "
+            "row."
             if without_image or without_row
             else "No patient was left out: every row of the table has an image, and every image a row."
         ]
@@ -132,7 +136,10 @@ def performance_section(config: Config, metrics: dict, patients: pd.DataFrame, s
     """Figures of every part with intervals, ROC, what the threshold does."""
     names = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
     rows = [
-        [names.get(key, key), *(interval(held[key]["value"], held[key]["ci"]) for held in metrics["splits"].values())]
+        [
+            names.get(key, key),
+            *(interval(held[key]["value"], held[key]["ci"]) for held in metrics["splits"].values()),
+        ]
         for key in CLASSIFICATION
     ]
     rows[:2] = rows[1::-1]
@@ -143,10 +150,10 @@ def performance_section(config: Config, metrics: dict, patients: pd.DataFrame, s
     blocks = [
         Table(f"Figures with {metrics['confidence']:.0%} intervals", ["", *metrics["splits"]], rows),
         Text(
-            f"The threshold is the one with the {threshold['criterion']} on {threshold['chosen_on']} patients: "
-            f"probability {rounded(threshold['probability'])}. Of {held['n_positive']} positive {split} patients it "
-            f"finds {counts[1, 1]} and misses {counts[1, 0]}; of {held['n'] - held['n_positive']} others it calls "
-            f"{counts[0, 1]} positive."
+            f"The threshold is the one with the {threshold['criterion']} on {threshold['chosen_on']} "
+            f"patients: probability {rounded(threshold['probability'])}. Of {held['n_positive']} positive "
+            f"{split} patients it finds {counts[1, 1]} and misses {counts[1, 0]}; of "
+            f"{held['n'] - held['n_positive']} others it calls {counts[0, 1]} positive."
         ),
     ]
     figure = roc_plot(
@@ -154,8 +161,8 @@ def performance_section(config: Config, metrics: dict, patients: pd.DataFrame, s
     )
     auc = interval(held["auc"]["value"], held["auc"]["ci"])
     alt = (
-        f"ROC curve of {held['n']} {split} patients: sensitivity against 1 − specificity. AUC {auc}. At the chosen "
-        f"threshold sensitivity is {rounded(held['sensitivity']['value'])} and specificity "
+        f"ROC curve of {held['n']} {split} patients: sensitivity against 1 − specificity. AUC {auc}. At the "
+        f"chosen threshold sensitivity is {rounded(held['sensitivity']['value'])} and specificity "
         f"{rounded(held['specificity']['value'])}."
     )
     caption = (
@@ -174,14 +181,15 @@ def calibration_section(config: Config, patients: pd.DataFrame, split: str, conf
         calibration_summary(labels, probability),
     )
     sentence = (
-        f"The mean prediction is {rounded(found['mean'])}, the observed rate {rounded(found['rate'])}: expected over "
-        f"observed {found['expected_to_observed']:.2f}. The Brier score is {rounded(found['brier'])}; always "
-        f"predicting the observed rate would have {rounded(found['reference'])} (lower is better)."
+        f"The mean prediction is {rounded(found['mean'])}, the observed rate {rounded(found['rate'])}: "
+        f"expected over observed {found['expected_to_observed']:.2f}. The Brier score is "
+        f"{rounded(found['brier'])}; always predicting the observed rate would have "
+        f"{rounded(found['reference'])} (lower is better)."
     )
     alt = f"Reliability diagram of {len(shown)} {split} patients in {len(bins)} groups. {sentence}"
     caption = (
-        f"{len(bins)} groups of about {len(shown) // len(bins)} patients with like predictions; bars are Wilson's "
-        f"{confidence:.0%} intervals of the observed rate. Below: predictions of both classes."
+        f"{len(bins)} groups of about {len(shown) // len(bins)} patients with like predictions; bars are "
+        f"Wilson's {confidence:.0%} intervals of the observed rate. Below: predictions of both classes."
     )
     rows = [
         [rounded(row.predicted), interval(row.observed, (row.low, row.high)), f"{row.positive} of {row.n}"]
@@ -211,17 +219,23 @@ def alignment_section(metrics: dict, split: str, features: list[str]) -> Section
 
 
 def alignment_blocks(table: dict, support: str, split: str, features: list[str], *, of="") -> list:
-    """Sentence, plot, tables and who is left out, of one support; `of` names the model where there are several."""
+    """What there is on one support; `of` names the model where there are several."""
     rows, nulls = alignment_rows(table), null_names(table)
     whose = f"{of}: " if of else ""
     sentence = alignment_sentence(table, support, features)
-    name = f"alignment_{of}_{support}" if of else f"alignment_{support}"
+    name = "_".join(["alignment", *of.split("/"), support]) if of else f"alignment_{support}"
     caption = (
-        f"{whose}means over {table['n']} {split} patients, support “{support}”. Dots and lines: measured, with intervals "
-        "over patients. Bands: what features that mean nothing reach on average over the same patients."
+        f"{whose}means over {table['n']} {split} patients, support “{support}”. Dots and lines: measured, "
+        "with intervals over patients. Bands: what features that mean nothing reach on average over the same "
+        "patients."
     )
     figure = alignment_plot(rows, nulls)
-    plot = Plot(name, f"Alignment with each feature, S and F, on support {support}. {sentence}", caption, svg_of(figure, name))
+    plot = Plot(
+        name,
+        f"Alignment with each feature, S and F, on support {support}. {sentence}",
+        caption,
+        svg_of(figure, name),
+    )
     tables = [
         Table(
             f"{whose}{kind} on support “{support}”: mean [interval], and of each null mean (5–95 %), p",
@@ -248,118 +262,14 @@ def _band(band):
     return f"{rounded(mean)} ({rounded(low)}–{rounded(high)}), p {rounded(p)}"
 
 
-def patients_section(patients: pd.DataFrame, metrics: dict, split: str, features: list[str], supports) -> Section:
-    """Every patient of a split in one plot for each support, and as a table."""
-    blocks = []
-    for support in supports:
-        scanned = scanned_patients(patients[patients["split"] == split], support, features)
-        undefined = int(scanned[["S_joint", "F_joint"]].isna().any(axis=1).sum())
-        told = f"{len(scanned)} {split} patients from the highest score to the lowest, support “{support}”"
-        alt = (
-            f"{told}: the score, S and F of all features together and of each. Joint S has median "
-            f"{number(scanned['S_joint'].median())}, joint F {number(scanned['F_joint'].median())}; {undefined} patients undefined."
-        )
-        caption = f"{told}. Orange lines mark positive patients. Filled dots are S, open ones F."
-        if undefined:
-            caption += f" Crosses: {undefined} patients without S or F."
-        plot = Plot(
-            f"every_patient_{support}",
-            alt,
-            caption,
-            svg_of(patients_plot(scanned, features, metrics["threshold"]["logit"]), f"every_patient_{support}"),
-        )
-        table = _patients_table(scanned, support, features)
-        inner = [plot, Fold(f"The {len(scanned)} patients as a table, support “{support}”", [table])]
-        # The first support is the one to look at.
-        blocks += inner if not blocks else [Fold(f"The same on support “{support}”", inner)]
-    return Section("patients", "Patient by patient", blocks)
-
-
-def scanned_patients(patients: pd.DataFrame, support: str, features: Iterable[str]) -> pd.DataFrame:
-    """Patients from the highest score to the lowest, with the S and F that tables average.
-
-    Columns: number, label, logit, probability, decision, status, S_<name> and F_<name> of each feature and
-    joint, NaN where undefined.
-
-    Args:
-        patients: of a split, as patients.csv holds them, by patient_id.
-        support: where gradients were compared.
-        features: names.
-    """
-    table = patients.sort_values("logit", ascending=False, kind="stable")
-    ended = table[f"{support}.status"].isin([status.name.lower() for status in ENDED])
-    columns = {"number": np.arange(1, len(table) + 1)}
-    columns |= {name: table[name] for name in ("label", "logit", "probability", "decision")}
-    columns["status"] = table[f"{support}.status"]
-    for name in ("joint", *features):
-        columns[f"S_{name}"] = table[f"{support}.S_{name}"]
-        # The mean over a path that did not end says nothing about the boundary.
-        columns[f"F_{name}"] = table[f"{support}.F_{name}"].where(ended)
-    return pd.DataFrame(columns, index=table.index)
-
-
-def _patients_table(scanned, support, features):
-    names = [f"{kind}_{name}" for kind in "SF" for name in ("joint", *features)]
-    header = ["patient", "number", "outcome", "probability", "decision", *(n.replace("_", " ") for n in names), "path"]
-    rows = [
-        [
-            str(patient),
-            str(row["number"]),
-            "positive" if row["label"] else "negative",
-            rounded(row["probability"]),
-            "positive" if row["decision"] else "negative",
-            *(number(row[name]) for name in names),
-            str(row["status"]).replace("_", " "),
-        ]
-        for patient, row in scanned.iterrows()
-    ]
-    return Table(f"Support “{support}”", header, rows)
-
-
-def gallery_section(shown: dict[str, list[PatientPanels]], patients: pd.DataFrame) -> Section:
-    """Some patients: slice, gradient and its parts, the image at the boundary.
-
-    Args:
-        shown: by support.
-        patients: as patients.csv holds them, by patient_id.
-    """
-    blocks = []
-    for support, panels in shown.items():
-        alt = f"{len(panels)} patients, a row each, on support {support}: {_titles(panels[0])}."
-        gallery = Gallery([_patient(each, patients, support) for each in panels], f"patients_{support}.png", alt)
-        lead = Text(f"Support “{support}”. {SCALES}")
-        blocks += [lead, gallery] if not blocks else [Fold(f"The same patients on support “{support}”", [lead, gallery])]
-    if not blocks:
-        blocks = [Text("No pictures were asked for (evaluate.pictures: 0).")]
-    return Section("pictures", "Patients shown", blocks)
-
-
-def _titles(patient):
-    return ", ".join(panel.title for panel in patient.panels)
-
-
-def _patient(shown, patients, support):
-    row = patients.loc[shown.patient_id]
-    outcome, decision = (("negative", "positive")[int(row[key])] for key in ("label", "decision"))
-    heading = (
-        f"{shown.patient_id} – {outcome}, called {decision}, probability {rounded(row['probability'])}, "
-        f"score {shown.logit:.2f}"
-    )
-    pictures = [
-        Picture(
-            panel.title,
-            panel.caption,
-            f"Patient {shown.patient_id}, support {support}: {panel.title}. {panel.caption}".strip(),
-            panel_png(panel, shown.mask),
-        )
-        for panel in shown.panels
-    ]
-    return heading, pictures
-
-
 def settings_section(config: Config) -> Section:
     """The settings that the figures depend on."""
-    table = Table("Change one of these, and figures above change", ["setting", "here", "why it matters"], settings_rows(config))
+    table = Table(
+        "Change one of these, and figures above change",
+        ["setting", "here", "why it matters"],
+        settings_rows(config),
+        words=True,
+    )
     return Section("settings", "What the figures are sensitive to", [table])
 
 
@@ -368,19 +278,25 @@ def limits_section() -> Section:
     return Section("limits", "Limits", [Bullets(LIMITS)])
 
 
-def provenance_section(config: Config, environment: dict, fingerprint: str, command: str, version: str) -> Section:
+def provenance_section(
+    config: Config, environment: dict, fingerprint: str, command: str, version: str
+) -> Section:
     """Versions, the data's fingerprint, the command, the whole configuration."""
     rows = [["fgf_keras", environment["fgf_keras"]], ["Python", environment["python"]]]
     rows += [[name, version] for name, version in environment["packages"].items()]
     rows += [["system", environment["system"]], ["devices", ", ".join(environment["devices"])]]
-    rows += [["this report", f"fgf_keras {version}"], ["seed", str(environment["seed"])], ["data (SHA-256)", fingerprint]]
+    rows += [
+        ["this report", f"fgf_keras {version}"],
+        ["seed", str(environment["seed"])],
+        ["data (SHA-256)", fingerprint],
+    ]
     return Section(
         "provenance",
         "How this was made",
         [
             Text("The command that wrote this report:"),
             Code(command),
-            Table("What the network was trained with", ["", "version"], rows),
+            Table("What the network was trained with", ["", "version"], rows, words=True),
             Fold("The whole configuration", [Code(dump_yaml(config))]),
         ],
     )

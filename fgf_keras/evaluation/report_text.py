@@ -9,78 +9,81 @@ from fgf_keras.evaluation.figures import rounded
 from fgf_keras.geometry.flow import FlowStatus
 
 QUESTION = (
-    "A trained network gives every patient a score. Its gradient says which small changes of the image would raise "
-    "that score. A person can name features of a tumour – how bright it is, how far it extends, how elongated it is – "
-    "and each of these has a gradient too. This report tells how much of the network's gradient lies along the "
-    "gradients of the named features: how much of what the network reacts to can be put into those words."
+    "A trained network gives every patient a score. Its gradient says which small changes of the image would "
+    "raise that score. A person can name features of a tumour – how bright it is, how far it extends, how "
+    "elongated it is – and each of these has a gradient too. This report tells how much of the network's "
+    "gradient lies along the gradients of the named features: how much of what the network reacts to can be "
+    "put into those words."
 )
 
 GLOSSARY = [
     (
         "S, pointwise alignment",
-        "At the patient's own image: the part of what the network reacts to that is the feature. 0: nothing of it, "
-        "1: all of it. S does not say whether the reaction is right, nor in which direction it goes.",
+        "At the patient's own image: the part of what the network reacts to that is the feature. 0: nothing "
+        "of it, 1: all of it. S does not say whether the reaction is right, nor in which direction it goes.",
     ),
     (
         "F, flow alignment",
-        "The same, averaged while the image is changed, along the network's own gradient, until the decision would "
-        "turn: on the whole way from this patient to the decision boundary rather than at its start alone.",
+        "The same, averaged while the image is changed, along the network's own gradient, until the decision "
+        "would turn: on the whole way from this patient to the decision boundary rather than at its start "
+        "alone.",
     ),
     ("joint", "All named features together. Features that overlap count once."),
     (
         "squared and magnitude",
-        "The squared share adds up like explained variance; the magnitude is its root, the share of the length of "
-        "the gradient. The paper that describes the method reports the magnitude.",
+        "The squared share adds up like explained variance; the magnitude is its root, the share of the "
+        "length of the gradient. The paper that describes the method reports the magnitude.",
     ),
     (
         "support",
-        "Where gradients are compared. “mask”: inside the tumour, which is all that the network is shown. “image”: "
-        "over the whole picture, also where its input is always zero; shares are far smaller there.",
+        "Where gradients are compared. “mask”: inside the tumour, which is all that the network is shown. "
+        "“image”: over the whole picture, also where its input is always zero; shares are far smaller there.",
     ),
     (
         "null",
-        "What features that mean nothing would reach. “white”: independent random pixels; “smooth”: random fields of "
-        "a given smoothness; “matched”: random fields as smooth as the feature's own gradient; “permutation”: the "
-        "feature of another patient. The band holds 90 % of what such features reach on average over the same "
-        "patients.",
+        "What features that mean nothing would reach. “white”: independent random pixels; “smooth”: random "
+        "fields of a given smoothness; “matched”: random fields as smooth as the feature's own gradient; "
+        "“permutation”: the feature of another patient. The band holds 90 % of what such features reach on "
+        "average over the same patients.",
     ),
     (
         "interval",
-        "Bootstrap over patients: how far the figure would move with other patients of the same kind, with this one "
-        "trained network. It does not say how far another training would move it.",
+        "Bootstrap over patients: how far the figure would move with other patients of the same kind, with "
+        "this one trained network. It does not say how far another training would move it.",
     ),
     (
         "undefined",
-        "Where the network's gradient vanishes, or the path does not end on the boundary, there is no S or F. Such "
-        "patients are counted and left out, never taken for 0.",
+        "Where the network's gradient vanishes, or the path does not end on the boundary, there is no S or "
+        "F. Such patients are counted and left out, never taken for 0.",
     ),
 ]
 
 NULL_CAVEATS = [
-    "p-values of means over patients are statements about this one network, not evidence of what training has put "
-    "there: what a network does to one tumour it does to the next.",
-    "Brightness, and with it the joint share, exceeds random fields even in networks that have learned nothing, "
-    "because summing the input is natural to a network. Hold these against the same network trained on permuted "
-    "labels, not against random fields.",
-    "The white null shows that gradients are smooth, nothing more. The smooth null is calibrated for S of extent and "
-    "of aspect ratio, at a length that fits the network and the pixel size.",
-    "F has a bias of its own: the gradients of extent and aspect ratio turn with the image along the path, while a "
-    "null stays, and that alone lets F exceed it.",
+    "p-values of means over patients are statements about this one network, not evidence of what training "
+    "has put there: what a network does to one tumour it does to the next.",
+    "Brightness, and with it the joint share, exceeds random fields even in networks that have learned "
+    "nothing, because summing the input is natural to a network. Hold these against the same network trained "
+    "on permuted labels, not against random fields.",
+    "The white null shows that gradients are smooth, nothing more. The smooth null is calibrated for S of "
+    "extent and of aspect ratio, at a length that fits the network and the pixel size.",
+    "F has a bias of its own: the gradients of extent and aspect ratio turn with the image along the path, "
+    "while a null stays, and that alone lets F exceed it.",
 ]
 
 TRUST = (
-    "Chance by random fields is a weak opponent for brightness, for the joint share and for F: networks that have "
-    "learned nothing exceed it too. See “How to read the nulls”."
+    "Chance by random fields is a weak opponent for brightness, for the joint share and for F: networks that "
+    "have learned nothing exceed it too. See “How to read the nulls”."
 )
 
 LIMITS = [
-    "Alignment says what the network reacts to. It does not say that the named features cause the outcome, nor that "
-    "the rest of the gradient is wrong.",
+    "Alignment says what the network reacts to. It does not say that the named features cause the outcome, "
+    "nor that the rest of the gradient is wrong.",
     "One slice a patient is seen: the tumour in its largest or chosen cross-section, not the volume.",
-    "S and F belong to this trained network. Another seed, split or cohort gives another; a protocol of repeated "
-    "splits says how much (protocol.repeats).",
+    "S and F belong to this trained network. Another seed, split or cohort gives another; a protocol of "
+    "repeated splits says how much (protocol.repeats).",
     "The image at the boundary is what the network would call undecided, not what a tumour could look like.",
-    "The decision threshold is chosen on validation patients; with few positive ones there it is itself uncertain.",
+    "The decision threshold is chosen on validation patients; with few positive ones there it is itself "
+    "uncertain.",
     "The method has no clinical validation. Do not use it for a decision about a patient.",
 ]
 
@@ -120,8 +123,8 @@ def performance_sentence(held: dict, split: str, confidence: float) -> str:
     )
     worse = " The AUC lies below 0.5: the score falls where it should rise." * (auc["ci"][1] < 0.5)
     return (
-        f"On {held['n']} {of_network(split)}, {held['n_positive']} of them positive, which the network was not "
-        f"trained on, the AUC is {interval(auc['value'], auc['ci'])} and the balanced accuracy "
+        f"On {held['n']} {of_network(split)}, {held['n_positive']} of them positive, which the network was "
+        f"not trained on, the AUC is {interval(auc['value'], auc['ci'])} and the balanced accuracy "
         f"{interval(accuracy['value'], accuracy['ci'])} ({confidence:.0%} intervals).{chance}{worse}"
     )
 
@@ -137,11 +140,13 @@ def alignment_sentence(table: dict, support: str, features: list[str]) -> str:
     where = "inside the tumour" if support == "mask" else "over the whole picture"
     joint = table["S"]["joint"]
     if joint["squared"]["mean"] is None:
-        return f"Of what the network reacts to {where}, nothing can be said: S is undefined for every patient."
+        return (
+            f"Of what the network reacts to {where}, nothing can be said: S is undefined for every patient."
+        )
     ratio = percent(joint["squared"]["mean"]), percent(joint["magnitude"]["mean"])
     sentence = (
-        f"Of what the network reacts to {where} (support “{support}”), {ratio[0]} of the squared gradient, {ratio[1]} "
-        f"of its magnitude, can be put into the words {in_words(features)}"
+        f"Of what the network reacts to {where} (support “{support}”), {ratio[0]} of the squared gradient, "
+        f"{ratio[1]} of its magnitude, can be put into the words {in_words(features)}"
     )
     largest = max(features, key=lambda name: table["S"][name]["mean"])
     alone = f"; {largest.replace('_', ' ')} alone makes up {percent(table['S'][largest]['mean'])}"
@@ -154,8 +159,8 @@ def _chance_sentence(table):
     held = nulls[name]["S"]["joint"] if name else {"null_mean": None}
     if held["null_mean"] is not None:
         return (
-            f"Random smooth fields would reach {percent(held['null_mean'])} of the squared gradient by chance "
-            f"({percent(held['null_q05'])} to {percent(held['null_q95'])}). "
+            f"Random smooth fields would reach {percent(held['null_mean'])} of the squared gradient by "
+            f"chance ({percent(held['null_q05'])} to {percent(held['null_q95'])}). "
         )
     return f"White noise would reach {percent(table['white']['joint']['expected'])} by chance. "
 
@@ -178,8 +183,8 @@ def left_out_sentence(table: dict) -> str:
         if table["status"][status.name.lower()]
     ]
     return (
-        f"Of {n} patients, {undefined['S']} are left out of S and {undefined['F']} out of F, because these are "
-        f"undefined there: {'; '.join(reasons) or 'values that are not finite'}"
+        f"Of {n} patients, {undefined['S']} are left out of S and {undefined['F']} out of F, because these "
+        f"are undefined there: {'; '.join(reasons) or 'values that are not finite'}"
     )
 
 
@@ -187,54 +192,16 @@ def imbalance_sentence(config: Config) -> str:
     """What the training does to probabilities."""
     if config.train.imbalance == "none":
         return "Both classes counted as often as they are there, so that probabilities can be read as such."
-    how = "class weights" if config.train.imbalance == "class_weights" else "batches of as many positive patients as others"
-    return (
-        f"The network was trained with {how} (train.imbalance: {config.train.imbalance}), as if half of all patients "
-        "were positive. Where they are fewer, its probabilities are too high by design: they rank patients, they are "
-        "no risks. A curve to the right of the diagonal is expected."
+    how = (
+        "class weights"
+        if config.train.imbalance == "class_weights"
+        else "batches of as many positive patients as others"
     )
-
-
-def settings_rows(config: Config) -> list[list[str]]:
-    """The settings that figures are sensitive to: key, value, why it matters."""
-    data, reward, flow, measured = config.data, config.reward, config.evaluate.flow, config.evaluate
-    kept = {
-        "evaluate.support": (measured.support, "shares over the whole picture are far smaller than inside the tumour"),
-        "data.slice": (data.slice, "which cross-section stands for the patient"),
-        "data.window": (f"{data.window[0]:g} to {data.window[1]:g} HU", "what is outside is clipped, and has no gradient of its own"),
-        "data.size": (f"{data.size} px", "the canvas; shares on support “image” fall as it grows"),
-        "data.spacing": (_spacing(data), "extent is in mm; the smooth null's length is in px"),
-        "features": (in_words(f.name for f in config.features), "the joint share grows with every feature that is named"),
-        "reward": (_reward(reward), "training for alignment raises S; with “sum” often of a single feature"),
-        "train.epochs, learning_rate": (f"{config.train.epochs}, {config.train.learning_rate:g}", "alignment changes in the course of training"),
-        "evaluate.flow": (
-            f"{flow.steps} to {flow.max_steps} steps, tolerance {flow.tolerance:g}, mean over {flow.weight}",
-            "how the path is followed, and what F is the mean over",
-        ),
-        "evaluate.nulls": (
-            f"{', '.join(measured.nulls) or 'none'}; {measured.null_draws} draws; smooth: "
-            f"{', '.join(f'{length:g}' for length in measured.correlation_lengths)} px",
-            "what counts as chance; the smallest p-value is 1/(1 + draws)",
-        ),
-        "data.splits": (f"test {data.splits.test:g}, validation {data.splits.validation:g}", "few positive patients make wide intervals"),
-        "seed": (str(config.seed), "of splits, weights, order, bootstrap and nulls"),
-    }  # fmt: skip
-    return [[key, value if isinstance(value, str) else ", ".join(value), why] for key, (value, why) in kept.items()]
-
-
-def _spacing(data):
-    if data.source in ("phantom", "png"):
-        return " × ".join(f"{mm:g}" for mm in data.spacing) + " mm"
-    return "each patient's own" if data.spacing_mm is None else f"{data.spacing_mm:g} mm"
-
-
-def _reward(reward):
-    if reward.kind == "none":
-        return "none"
-    weight = reward.weight
-    told = ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
-    named = f", on {in_words(reward.features)}" if reward.features else ""
-    return f"{reward.kind}, λ = {told}{named}; warm-up {reward.warmup_epochs} epochs, support {reward.support}"
+    return (
+        f"The network was trained with {how} (train.imbalance: {config.train.imbalance}), as if half of all "
+        "patients were positive. Where they are fewer, its probabilities are too high by design: they rank "
+        "patients, they are no risks. A curve to the right of the diagonal is expected."
+    )
 
 
 def command_line(argv: list[str]) -> str:

@@ -1,5 +1,6 @@
 """What a sweep leaves: the trade-off on validation, the weights chosen there, and how those do on test."""
 
+import pandas as pd
 import rich.box
 import rich.console
 import rich.table
@@ -63,7 +64,7 @@ def report_sweep(config: Config, metrics_by_trial: dict, directory) -> rich.cons
         ]
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         shown.add_row(row["arm"] + (" *" if row["pareto"] else "") + failed, *cells)
-    sentences = [_sentence(kind, arm, test, config) for kind, arm in chosen.items()]
+    sentences = [sweep_sentence(kind, arm, test, config) for kind, arm in chosen.items()]
     return rich.console.Group(shown, rich.text.Text("\n".join(sentences)))
 
 
@@ -113,7 +114,15 @@ def _errors(axes, rows, x, y, **style):
     axes.errorbar(rows[x], rows[y], **bars, elinewidth=0.6, capsize=2, **style)
 
 
-def _sentence(kind, arm, test, config):
+def sweep_sentence(kind: str, arm: str | None, test: pd.DataFrame, config: Config) -> str:
+    """What was chosen for a kind of reward, and how it does on test.
+
+    Args:
+        kind: of reward.
+        arm: chosen, None for none.
+        test: a `protocol_table` of the test part.
+        config: of the sweep.
+    """
     tolerance = f"{config.sweep.tolerance:g}"
     if arm is None:
         return f"{kind}: every λ loses more than {tolerance} of validation AUC."
