@@ -10,7 +10,7 @@ A_GROUP = 20
 
 
 def calibration_bins(labels, probability, *, confidence=0.95) -> pd.DataFrame:
-    """Groups of patients with like predictions, as many in each as ties allow.
+    """Groups of patients with like predictions, of one size where there are no ties.
 
     Columns: predicted (mean probability), observed (rate of positive patients), low and high (Wilson's
     interval of that rate), n, positive.
@@ -22,10 +22,10 @@ def calibration_bins(labels, probability, *, confidence=0.95) -> pd.DataFrame:
     """
     table = pd.DataFrame({"predicted": np.asarray(probability, np.float64), "label": np.asarray(labels)})
     groups = int(np.clip(len(table) // A_GROUP, 3, 10))
-    table["bin"] = pd.qcut(table["predicted"], min(groups, len(table)), labels=False, duplicates="drop")
+    # Ranks rather than quantiles: equal predictions share a rank, and so a group.
+    place = (table["predicted"].rank() - 0.5) / len(table)
     rows = []
-    # All predictions alike are one group.
-    for _, group in table.fillna({"bin": 0}).groupby("bin"):
+    for _, group in table.groupby(np.floor(place * groups)):
         n, positive = len(group), int(group["label"].sum())
         interval = stats.binomtest(positive, n).proportion_ci(confidence, method="wilson")
         rows.append(

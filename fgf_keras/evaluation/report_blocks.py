@@ -49,7 +49,7 @@ class Callout:
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, a header and rows of text; the first column names the row, the others hold figures or words."""
+    """A caption, a header and rows of text; the first column names the row, others hold figures or words."""
 
     kind: ClassVar = "table"
     caption: str

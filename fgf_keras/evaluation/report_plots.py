@@ -168,8 +168,8 @@ def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float)
     """Every patient of a split from the highest score to the lowest: score, then S and F of all and of each.
 
     Args:
-        patients: by `report_patients.scanned_patients`: number, label, logit, and S_<name>, F_<name> of each feature
-            and joint, NaN where undefined.
+        patients: by `report_patients.scanned_patients`: number, label, logit, and S_<name>, F_<name> of each
+            feature and joint, NaN where undefined.
         features: names of the panels below the joint share.
         threshold: the logit of the decision.
     """
