@@ -69,10 +69,12 @@ def resumed(place):
 def test_every_trial_is_a_whole_run(place, whole):
     assert [str(path.parent.relative_to(whole)) for path in sorted(whole.glob("*/*/metrics.json"))] == TRIALS
     assert not list(whole.rglob("UNFINISHED"))
+    assert [path.parent.parent for path in whole.rglob("report.html")] == [whole]
     before = read(whole / TRIALS[3] / "metrics.json")
     done = command("evaluate.py", "--run", whole / TRIALS[3], cwd=place)
     assert done.code == 0, done.err
     assert read(whole / TRIALS[3] / "evaluation" / "metrics.json") == before
+    assert (whole / TRIALS[3] / "evaluation" / "report.html").is_file()
 
 
 def test_arms_share_splits_and_seed_and_repeats_do_not(whole):

@@ -225,8 +225,8 @@ def alignment_blocks(table: dict, support: str, split: str, features: list[str],
     sentence = alignment_sentence(table, support, features)
     name = "_".join(["alignment", *of.split("/"), support]) if of else f"alignment_{support}"
     caption = (
-        f"{whose}means over {table['n']} {split} patients, support “{support}”. Dots and lines: measured, "
-        "with intervals over patients. Bands: what features that mean nothing reach on average over the same "
+        f"{whose}{table['n']} {split} patients, support “{support}”. Dots and lines: measured means, with "
+        "intervals over patients. Bands: what features that mean nothing reach on average over the same "
         "patients."
     )
     figure = alignment_plot(rows, nulls)

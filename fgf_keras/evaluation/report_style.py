@@ -79,7 +79,9 @@ def inline_svg(svg: bytes) -> str:
     text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
     opening = re.match(r"<svg[^>]*>", text).group(0)
     view, width = re.search(r'viewBox="0 0 ([0-9.]+) [^"]*"', opening).group(0, 1)
-    size = f"width:{float(width) * PIXELS_A_POINT:.0f}px"
+    pixels = float(width) * PIXELS_A_POINT
+    # Smaller than that, one would rather scroll.
+    size = f"width:{pixels:.0f}px;min-width:{0.75 * pixels:.0f}px"
     return f'<svg {view} style="{size}" aria-hidden="true">' + text[len(opening) :].replace(
         "xlink:href", "href"
     )
