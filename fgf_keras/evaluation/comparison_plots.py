@@ -9,7 +9,7 @@ from fgf_keras.evaluation.report_style import COLOURS, FAINT, GREY, PAPER
 
 
 def arms_plot(table: pd.DataFrame) -> Figure:
-    """A panel a figure, a row an arm: value, interval, and faintly what each split gave.
+    """A panel a figure, a row an arm: value, interval cut at 0 and 1, and faintly what each split gave.
 
     Args:
         table: with the columns arm, figure, title, value, low, high (NaN where there is no interval), points
@@ -27,7 +27,7 @@ def arms_plot(table: pd.DataFrame) -> Figure:
             y = len(arms) - 1 - arms.index(row.arm)
             colour = COLOURS[arms.index(row.arm) % len(COLOURS)]
             axes.plot(row.points, np.full(len(row.points), y), "o", color=colour, alpha=0.3, markersize=3)
-            axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2)
+            axes.plot(np.clip([row.low, row.high], 0, 1), [y, y], color=colour, linewidth=2)
             axes.plot(row.value, y, "o", color=colour, markersize=6, markeredgecolor=PAPER)
         axes.set_title(rows["title"].iloc[0])
         axes.set_yticks(range(len(arms)), arms[::-1])
@@ -38,7 +38,7 @@ def arms_plot(table: pd.DataFrame) -> Figure:
 
 
 def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
-    """The mean ROC of each arm over splits, at the same false positive rates; the band is ± one sd.
+    """The mean ROC of each arm over splits, at the same false positive rates; bands of two arms are ± one sd.
 
     Args:
         curves: [(labels (N,), logits (N,)), …], one a split, by arm.
@@ -48,7 +48,8 @@ def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
     for (arm, splits), colour in zip(curves.items(), COLOURS):
         rates = np.stack([roc_on_grid(np.asarray(labels), np.asarray(logits)) for labels, logits in splits])
         mean = rates.mean(axis=0)
-        if len(rates) > 1:
+        # Bands of more than two arms cannot be told apart.
+        if len(rates) > 1 and len(curves) <= 2:
             spread = rates.std(axis=0, ddof=1)
             axes.fill_between(
                 GRID,

@@ -71,8 +71,7 @@ def overview_section(config, trials: pd.DataFrame, table, failures: dict, found:
         f"{len(trials)} trainings, {len(failures)} of them failed. Figures are of the {split} part."
     ]
     if table is not None:
-        shown = table[table["figure"].isin(headlines(config))]
-        sentences += list(shown["verdict"].dropna()) if "verdict" in shown else []
+        sentences += _verdicts(table, headlines(config))
         sentences.append("Verdicts are one by one, not corrected for the number of figures and arms.")
     else:
         sentences.append(
@@ -94,6 +93,19 @@ def overview_section(config, trials: pd.DataFrame, table, failures: dict, found:
             Callout("Failed trainings", [f"{name}: {error}" for name, error in failures.items()], "warning")
         )
     return Section("summary", "In short", blocks)
+
+
+def _verdicts(table, titles):
+    """A sentence a difference that is shown, and one for all that are not."""
+    if "verdict" not in table:
+        return []
+    compared = table[table["figure"].isin(titles) & table["verdict"].notna()]
+    shown = (compared["difference_low"] > 0) | (compared["difference_high"] < 0)
+    sentences = [f"{sentence}." for sentence in compared[shown]["verdict"]]
+    others = compared[~shown].groupby("arm", sort=False)["figure"]
+    told = "; ".join(f"{arm} ({', '.join(titles[name] for name in names)})" for arm, names in others)
+    first = table["arm"].iloc[0]
+    return sentences + ([f"No difference from {first} is shown for {told}."] if told else [])
 
 
 def _auc_interval(found, arm, split):
@@ -201,8 +213,8 @@ def _arms_plot(rows, config, intervals):
         for title in dict.fromkeys(table["title"])
     )
     caption = (
-        f"Dots and lines: means with intervals ({intervals}); faint dots: single splits. The dotted line is "
-        f"{config.arms[0].name}."
+        f"Dots and lines: means with intervals ({intervals}), cut at 0 and 1; faint dots: single splits. The "
+        f"dotted line is {config.arms[0].name}."
     )
     return Plot("arms", f"Figures of each arm. {values}.", caption, svg_of(arms_plot(table), "arms"))
 
@@ -230,7 +242,7 @@ def arms_roc_section(patients: dict, split: str, arms: list[str]) -> Section:
     most = max(len(splits) for splits in curves.values())
     how = (
         f"Mean over up to {most} splits of the sensitivity at each specificity (no pooling of scores, which "
-        "differ between networks); bands: ± one standard deviation over splits."
+        "differ between networks)" + ("; bands: ± one standard deviation." if len(curves) <= 2 else ".")
         if most > 1
         else "One split; with so few positive patients, small differences mean nothing."
     )
@@ -332,7 +344,7 @@ def models_section(config: Config, found: dict, arms: list[str], split: str) -> 
         for support, table in found[name]["splits"][split]["alignment"].items():
             inner += alignment_blocks(table, support, split, features, of=_in_folder(name))
         title = f"{arm}, {name[0]}" if name[0] else arm
-        blocks.append(Fold(title, inner) if arm != arms[0] else Text(f"{title}:"))
+        blocks.append(Fold(title, inner) if arm != arms[0] else Text(title, lead=True))
         blocks += inner if arm == arms[0] else []
     undefined = sum(
         left_out(metrics, split, f"{config.evaluate.support[0]}.F_joint")

@@ -104,12 +104,12 @@ def patient_page(shown: list[PatientPanels], support: str, *, path=None) -> Figu
             axis.set_yticks([])
             if patient.mask.min() < patient.mask.max():
                 axis.contour(patient.mask, [0.5], colors=CONTOUR, linewidths=0.8)
-            axis.set_xlabel(panel.caption, fontsize=8)
+            axis.set_xlabel(panel.caption, fontsize=9)
         # An id is no formula, whatever signs it has.
-        line[0].set_ylabel(f"{patient.patient_id}\nlogit {patient.logit:.2f}", fontsize=8, parse_math=False)
+        line[0].set_ylabel(f"{patient.patient_id}\nlogit {patient.logit:.2f}", fontsize=9, parse_math=False)
     for axis, title in zip(axes[0], titles):
-        axis.set_title(title, fontsize=8)
-    figure.suptitle(f"Support: {support}. {SCALES}", fontsize=8)
+        axis.set_title(title, fontsize=9)
+    figure.suptitle(f"Support: {support}. {SCALES}", fontsize=9)
     if path is not None:
         figure.savefig(path, dpi=130)
     return figure

@@ -1,6 +1,7 @@
 """A report as one HTML page that loads nothing, and as Markdown with plots beside it."""
 
 import base64
+import re
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def as_html(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["inline"] = lambda svg: Markup(inline_svg(svg))
+    environment.filters["figures"] = _unbroken
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     template = environment.get_template("report.html.j2")
     return template.render(report=report, not_clinical=NOT_CLINICAL)
+
+
+def _unbroken(text):
+    """Text whose intervals and p-values are not broken over lines."""
+    return re.sub(r"\[[^\]]*\]|\([^)]*\)|\bp [0-9]", lambda found: found[0].replace(" ", "\u00a0"), text)

@@ -51,6 +51,7 @@ class Page(HTMLParser):
         self._cell = self._cell and tag not in ("td", "th")
 
     def handle_data(self, data):
+        data = data.replace("\xa0", " ")
         self.texts.append(data)
         if self._cell:
             self.cells.append(data)
@@ -184,7 +185,7 @@ def test_the_figures_are_those_of_the_metrics(page, folder):
 
 
 def test_html_and_markdown_hold_the_same_figures(page, markdown, folder):
-    plain = re.sub(r"\\(.)", r"\1", markdown).replace("&lt;", "<").replace("&gt;", ">")
+    plain = re.sub(r"\\(.)", r"\1", markdown).replace("&lt;", "<").replace("&gt;", ">").replace("\xa0", " ")
     missing = [cell for cell in page.cells if cell.strip() and cell not in plain]
     assert not missing
     names = re.findall(r"\]\(report_figures/(\w+\.svg)\)", markdown)
