@@ -277,8 +277,8 @@ def trade_off_section(config: Config, trade_off: pd.DataFrame, chosen: dict, tes
     ]
     sentences = [sweep_sentence(kind, arm, test, config) for kind, arm in chosen.items()]
     caption = (
-        f"Validation part, support “{support}”, means over splits with intervals; numbers are λ. Up: more of "
-        "the gradient in words; right: more accurate."
+        f"Validation part, support “{support}”, means over splits with intervals; numbers are λ; lines of "
+        "intervals may leave the picture. Up: more of the gradient in words; right: more accurate."
     )
     figure = trade_off_plot(trade_off, support)
     return Section(
