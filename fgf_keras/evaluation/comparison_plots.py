@@ -1,5 +1,7 @@
 """Plots of several arms: their figures side by side, and their ROC curves."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -45,7 +47,7 @@ def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
     """
     figure = Figure(figsize=(4.8, 4.5))
     axes = figure.subplots()
-    for (arm, splits), colour in zip(curves.items(), COLOURS):
+    for (arm, splits), colour in zip(curves.items(), cycle(COLOURS)):
         rates = np.stack([roc_on_grid(np.asarray(labels), np.asarray(logits)) for labels, logits in splits])
         mean = rates.mean(axis=0)
         # Bands of more than two arms cannot be told apart.

@@ -1,6 +1,7 @@
 """Sections on checks of a model that lie in the evaluation folder: behaviour, sanity, findings."""
 
 import math
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -110,7 +111,7 @@ def behaviour_plot(features: dict) -> Figure:
     """The mean change of the score against the change of each feature, a panel a feature."""
     figure = Figure(figsize=(min(9.4, 0.8 + 2.9 * len(features)), 2.7))
     panels = figure.subplots(1, len(features), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, (name, held), colour in zip(panels, features.items(), COLOURS):
+    for axes, (name, held), colour in zip(panels, features.items(), cycle(COLOURS)):
         known = [move for move in held["moves"] if move["score_change"]["mean"] is not None]
         amounts = [move["amount"] for move in known]
         means = [move["score_change"]["mean"] for move in known]
@@ -171,7 +172,7 @@ def sanity_plot(content: dict) -> Figure:
         axes.fill_between(
             x, low, high, color=GREY, alpha=0.35, linewidth=0, step="mid", label="null of joint"
         )
-        for name, colour in zip(features, COLOURS):
+        for name, colour in zip(features, cycle(COLOURS)):
             means = [_float(step[kind][name]["mean"]) for step in steps]
             ends = [[_float(end) for end in step[kind][name]["ci"]] for step in steps]
             colour = INK if name == "joint" else colour

@@ -1,15 +1,18 @@
 """Plots of a single model: ROC, calibration, alignment beside its nulls, patients one by one."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from fgf_keras.evaluation.alignment_rows import AlignmentRow
-from fgf_keras.evaluation.report_style import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE
+from fgf_keras.evaluation.report_style import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE
 
 RESAMPLES = 500
-_NULL_COLOURS = (GREY, GREEN, PURPLE, ORANGE)
+# All but that of what was measured; there may be a null for each correlation length.
+_NULL_COLOURS = (GREY, GREEN, PURPLE, ORANGE, *COLOURS[5:])
 # False positive rates at which curves are averaged.
 GRID = np.linspace(0, 1, 101)
 
@@ -140,13 +143,13 @@ def alignment_plot(rows: list[AlignmentRow], nulls: list[str]) -> Figure:
 
 def _draw_row(axes, y, row, nulls):
     height = 0.62 / max(1, len(nulls))
-    for k, null in enumerate(nulls):
+    for k, (null, colour) in enumerate(zip(nulls, cycle(_NULL_COLOURS))):
         if null in row.nulls:
             low, high = row.nulls[null][1:3]
             bottom = y + 0.31 - (k + 1) * height
             # A band that is thinner than a line is still to be seen.
             axes.broken_barh(
-                [(low, high - low)], (bottom, height * 0.9), color=_NULL_COLOURS[k], alpha=0.5, linewidth=1
+                [(low, high - low)], (bottom, height * 0.9), color=colour, alpha=0.5, linewidth=1
             )
     if row.mean is None:
         axes.annotate("undefined", (0, y), color=INK, fontsize=8, va="center")
@@ -160,7 +163,7 @@ def _alignment_legend(nulls):
     from matplotlib.patches import Patch
 
     handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2)]
-    handles += [Patch(color=_NULL_COLOURS[k], alpha=0.5) for k in range(len(nulls))]
+    handles += [Patch(color=colour, alpha=0.5) for _, colour in zip(nulls, cycle(_NULL_COLOURS))]
     return handles, ["measured mean and interval", *(f"{null} null, 5–95 %" for null in nulls)]
 
 

@@ -11,10 +11,12 @@ import pytest
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.phantom import phantom_cohort
+from fgf_keras.evaluation.alignment_rows import AlignmentRow
 from fgf_keras.evaluation.evaluate import evaluate
 from fgf_keras.evaluation.figures import rounded
 from fgf_keras.evaluation.report import RunFacts, write_run_report
 from fgf_keras.evaluation.report_patients import scanned_patients
+from fgf_keras.evaluation.report_plots import alignment_plot
 from fgf_keras.evaluation.report_sections import exclusions
 from fgf_keras.evaluation.report_text import command_line, imbalance_sentence
 from fgf_keras.training.build import build_model
@@ -289,3 +291,11 @@ def test_a_network_trained_with_class_weights_is_said_to_give_no_risks(page):
     assert "they are no risks" in page.text
     plain = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"imbalance": "none"})})
     assert "can be read as such" in imbalance_sentence(plain)
+
+
+def test_there_are_inks_for_a_null_of_every_length():
+    nulls = [f"smooth_{length}" for length in range(1, 13)]
+    row = AlignmentRow("S", "extent", 0.3, (0.2, 0.4), 0.3, dict.fromkeys(nulls, (0.1, 0.05, 0.15, 0.02)))
+    figure = alignment_plot([row, row._replace(kind="F", mean=None, interval=(None, None))], nulls)
+    assert len(figure.axes[0].collections) == 12
+    assert [text.get_text() for text in figure.axes[1].texts] == ["undefined"]
