@@ -5,9 +5,10 @@ import math
 import pandas as pd
 
 from fgf_keras.config import Config
+from fgf_keras.evaluation.ablation_table import SHOWN
 from fgf_keras.evaluation.comparison import comparison_rows
 from fgf_keras.evaluation.comparison_plots import arms_plot, arms_roc_plot
-from fgf_keras.evaluation.figures import left_out, run_figures
+from fgf_keras.evaluation.figures import left_out, number, run_figures
 from fgf_keras.evaluation.protocol_table import as_records, protocol_rows
 from fgf_keras.evaluation.report_blocks import (
     Bullets,
@@ -24,7 +25,7 @@ from fgf_keras.evaluation.report_blocks import (
 from fgf_keras.evaluation.report_sections import alignment_blocks
 from fgf_keras.evaluation.report_settings import reward_in_words
 from fgf_keras.evaluation.report_style import svg_of
-from fgf_keras.evaluation.report_text import GLOSSARY, NULL_CAVEATS, QUESTION, TRUST, number
+from fgf_keras.evaluation.report_text import GLOSSARY, NULL_CAVEATS, QUESTION, TRUST
 from fgf_keras.evaluation.sweep_report import sweep_sentence, trade_off_plot
 
 COMPARED = (
@@ -303,15 +304,8 @@ def trade_off_section(config: Config, trade_off: pd.DataFrame, chosen: dict, tes
 
 def ablation_section(content: dict) -> Section:
     """What each feature is worth, from ablation.json."""
-    columns = {
-        "unique": "unique share",
-        "shapley": "Shapley share",
-        "without_reward_S_feature": "S of it",
-        "without_reward_S_joint": "joint S",
-        "without_reward_auc": "AUC",
-    }
     rows = [
-        [f"{row['feature'].replace('_', ' ')} ({row['support']})", *(_with_bounds(row, n) for n in columns)]
+        [f"{row['feature'].replace('_', ' ')} ({row['support']})", *(_with_bounds(row, n) for n in SHOWN)]
         for row in content["features"]
     ]
     lead = Text(
@@ -322,7 +316,7 @@ def ablation_section(content: dict) -> Section:
         "Mean over splits [interval]; the last three columns are changes without the feature in the reward"
     )
     return Section(
-        "ablation", "What each feature is worth", [lead, Table(caption, ["feature", *columns.values()], rows)]
+        "ablation", "What each feature is worth", [lead, Table(caption, ["feature", *SHOWN.values()], rows)]
     )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from fgf_keras.evaluation.figures import interval, number
 from fgf_keras.evaluation.report_blocks import Bullets, Callout, Fold, Plot, Section, Table, Terms, Text
 from fgf_keras.evaluation.report_style import COLOURS, GREY, INK, svg_of
-from fgf_keras.evaluation.report_text import in_words, interval, number
+from fgf_keras.evaluation.report_text import in_words
 from fgf_keras.run_folder import read_json
 
 CHECKS = ("behaviour", "sanity", "findings")

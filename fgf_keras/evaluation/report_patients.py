@@ -5,12 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from fgf_keras.evaluation.figures import rounded
+from fgf_keras.evaluation.figures import number, rounded
 from fgf_keras.evaluation.pictures import SCALES, PatientPanels, panel_png
 from fgf_keras.evaluation.report_blocks import Fold, Gallery, Picture, Plot, Section, Table, Text
 from fgf_keras.evaluation.report_plots import patients_plot
 from fgf_keras.evaluation.report_style import svg_of
-from fgf_keras.evaluation.report_text import number
 from fgf_keras.geometry.flow import ENDED
 
 

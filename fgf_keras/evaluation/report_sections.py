@@ -6,7 +6,7 @@ from fgf_keras.config import Config, dump_yaml
 from fgf_keras.data.preparation import describe_left_out
 from fgf_keras.evaluation.alignment_rows import alignment_rows, null_names
 from fgf_keras.evaluation.calibration import calibration_bins, calibration_summary
-from fgf_keras.evaluation.figures import CLASSIFICATION, rounded
+from fgf_keras.evaluation.figures import CLASSIFICATION, interval, number, rounded
 from fgf_keras.evaluation.report_blocks import (
     Bullets,
     Callout,
@@ -30,9 +30,7 @@ from fgf_keras.evaluation.report_text import (
     TRUST,
     alignment_sentence,
     imbalance_sentence,
-    interval,
     left_out_sentence,
-    number,
     performance_sentence,
 )
 

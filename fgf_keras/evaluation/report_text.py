@@ -1,11 +1,10 @@
 """What a report says in words."""
 
-import math
 import shlex
 from pathlib import Path
 
 from fgf_keras.config import Config
-from fgf_keras.evaluation.figures import rounded
+from fgf_keras.evaluation.figures import interval
 from fgf_keras.geometry.flow import FlowStatus
 
 QUESTION = (
@@ -86,11 +85,6 @@ LIMITS = [
     "uncertain.",
     "The method has no clinical validation. Do not use it for a decision about a patient.",
 ]
-
-
-def interval(value: float, ci) -> str:
-    """A figure with its interval."""
-    return f"{rounded(value)} [{rounded(ci[0])}, {rounded(ci[1])}]"
 
 
 def percent(value: float) -> str:
@@ -212,8 +206,3 @@ def command_line(argv: list[str]) -> str:
     else:
         program = ["python", script.name] if script.suffix == ".py" else [script.name]
     return shlex.join([*program, *argv[1:]])
-
-
-def number(value: float | None) -> str:
-    """A figure, or that there is none."""
-    return "undefined" if value is None or math.isnan(value) else rounded(value)
