@@ -103,10 +103,12 @@ def _verdicts(table, titles):
     compared = table[table["figure"].isin(titles) & table["verdict"].notna()]
     shown = (compared["difference_low"] > 0) | (compared["difference_high"] < 0)
     sentences = [f"{sentence}." for sentence in compared[shown]["verdict"]]
-    others = compared[~shown].groupby("arm", sort=False)["figure"]
-    told = "; ".join(f"{arm} ({', '.join(titles[name] for name in names)})" for arm, names in others)
     first = table["arm"].iloc[0]
-    return sentences + ([f"No difference from {first} is shown for {told}."] if told else [])
+    if not shown.any():
+        return [f"No difference from {first} is shown for any arm in {', '.join(titles.values())}."]
+    others = compared[~shown].groupby("arm", sort=False)["figure"]
+    told = "; ".join(f"{arm}: {', '.join(titles[name] for name in names)}" for arm, names in others)
+    return sentences + ([f"No difference from {first} is shown of {told}."] if told else [])
 
 
 def _auc_interval(found, arm, split):

@@ -4,12 +4,13 @@ import dataclasses
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.evaluation.comparison_report import comparison_report, write_comparison_report
-from fgf_keras.evaluation.comparison_sections import arms_told
+from fgf_keras.evaluation.comparison_sections import arms_told, overview_section
 from fgf_keras.evaluation.evaluate import evaluate
 from fgf_keras.evaluation.figures import rounded
 from fgf_keras.evaluation.protocol_table import protocol_table, trial_table
@@ -188,3 +189,23 @@ def test_pages_of_patients_come_from_the_trainings_and_are_linked_in_markdown(
         f"../repeat_{i}/{arm}/evaluation/patients_mask.png" for i, arm in ((0, "baseline"), (1, "joint"))
     ]
     assert all((folder.evaluation / name).is_file() for name in linked)
+
+
+def test_differences_that_are_shown_stand_in_short_and_others_in_one_sentence():
+    figures = {"auc": 0.7, "balanced_accuracy": 0.6, "mask.S_joint": 0.3, "mask.F_joint": 0.3}
+    rows = []
+    for repeat, noise in enumerate((-0.01, 0.0, 0.01)):
+        for arm, more in (("baseline", 0.0), ("joint", 0.5)):
+            row = {"repeat": f"repeat_{repeat}", "arm": arm, "n_train": 100, "n_test": 30} | figures
+            row["mask.S_joint"] += more + noise * more
+            row["auc"] += noise * more
+            rows.append(row)
+    table = protocol_table(pd.DataFrame(rows), confidence=0.95)
+    section = overview_section(PROTOCOL, pd.DataFrame(rows), table, {}, {}, "test")
+    (bullets,) = [block.items for block in section.blocks if block.kind == "bullets"]
+    assert bullets[1].startswith("joint raises S_joint (mask) by 0.500 [")
+    assert "No difference from baseline is shown of joint: AUC, balanced accuracy, joint F (mask)." in bullets
+    same = table.assign(difference_low=-1.0, difference_high=1.0)
+    section = overview_section(PROTOCOL, pd.DataFrame(rows), same, {}, {}, "test")
+    (bullets,) = [block.items for block in section.blocks if block.kind == "bullets"]
+    assert "is shown for any arm in AUC, balanced accuracy, joint S (mask), joint F (mask)." in bullets[1]
