@@ -189,11 +189,13 @@ def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float)
         score.plot(x[chosen], patients["logit"][chosen], "o", color=colour, markersize=size, label=label)
     score.axhline(threshold, color=INK, linestyle="--", linewidth=0.8, label="threshold")
     score.set_ylabel("score")
-    score.legend(loc="upper right", ncols=3)
+    # Above, where there are no patients.
+    above = {"loc": "lower right", "bbox_to_anchor": (1, 0.96), "ncols": 3, "borderaxespad": 0}
+    score.legend(**above)
     for axes, name in zip(panels, names):
         _shares_of(axes, x, patients, name, size)
         axes.set_title("all features together" if name == "joint" else name.replace("_", " "), pad=3)
-    panels[0].legend(loc="lower left", ncols=3)
+    panels[0].legend(**above)
     panels[-1].set_xlabel("patients, from the highest score to the lowest (numbers as in the table)")
     panels[-1].set_xlim(0, len(x) + 1)
     return figure

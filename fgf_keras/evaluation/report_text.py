@@ -63,8 +63,8 @@ NULL_CAVEATS = [
     "Brightness, and with it the joint share, exceeds random fields even in networks that have learned "
     "nothing, because summing the input is natural to a network. Hold these against the same network trained "
     "on permuted labels, not against random fields.",
-    "The white null shows that gradients are smooth, nothing more. The smooth null is calibrated for S of "
-    "extent and of aspect ratio, at a length that fits the network and the pixel size.",
+    "The white null shows that gradients are smooth, nothing more. The smooth null keeps its level for S "
+    "of extent and of aspect ratio, at a length that fits the network and the pixel size.",
     "F has a bias of its own: the gradients of extent and aspect ratio turn with the image along the path, "
     "while a null stays, and that alone lets F exceed it.",
 ]
