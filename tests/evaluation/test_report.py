@@ -220,6 +220,14 @@ def test_without_facts_there_is_no_report(bare, tmp_path):
     assert not list(tmp_path.glob("report*"))
 
 
+def test_findings_in_the_folder_stand_in_short(bare, facts, tmp_path):
+    finding = {"name": "a", "title": "One feature takes all", "found": True, "why": "0.9", "try": "joint"}
+    (tmp_path / "findings.json").write_text(json.dumps({"findings": [finding]}))
+    bare.write(tmp_path, facts=facts)
+    html = (tmp_path / "report.html").read_text()
+    assert html.index('id="summary"') < html.index("One feature takes all") < html.index('id="question"')
+
+
 def test_undefined_is_said_and_never_a_number(ignorant):
     page, markdown = ignorant
     assert "S is undefined for every patient" in page.text
