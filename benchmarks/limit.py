@@ -30,9 +30,8 @@ from measuring import Inputs, compiled, network
 from peers import THREADS, interleaved, medians, models, on_two_cores, phantom_batch, timed
 from training_step import REFERENCE, keras_network, roi_plain_step
 
-from fgf_keras.geometry.windows import bounding_box
+from fgf_keras.geometry.windows import GRAIN, bounding_box
 from fgf_keras.models.input_gradient import section_gradients
-from fgf_keras.models.placement import GRAIN
 from fgf_keras.models.roi_cnn import RoiCnn
 
 # How often a step takes each: forward passes, gradients of inputs, of those that of the image, of kernels.

@@ -139,7 +139,8 @@ def _prepared(config):
     from fgf_keras.data.preparation import describe_left_out
     from fgf_keras.data.repeated_splits import repeated_splits
     from fgf_keras.data.splits import stratified_splits
-    from fgf_keras.training.build import build_model
+    from fgf_keras.training.build import build_features, build_model
+    from fgf_keras.training.feature_check import check_features
     from fgf_keras.training.fit import configure_compute
 
     configure_compute(config.compute)
@@ -155,6 +156,7 @@ def _prepared(config):
     else:
         asked = {"repeats": protocol.repeats, "folds": protocol.folds, "seed": config.seed}
         splits = dict(zip(names, repeated_splits(cohort, config.data.splits, **asked)))
+    check_features(build_features(config.features), cohort)
     # What cannot be built stops here, not after the first arm.
     for each in [trial.config(config) for trial in trials_of(config)[: len(config.arms)]] or [config]:
         build_model(each, cohort.images.shape[1:], cohort.class_count)
@@ -229,11 +231,7 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
         evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
         evaluation.write(own.path / where)
         data = evaluation.data
-        # How many patients a model was trained on belongs to its intervals, whoever it is tested on.
-        trained = {"train": read_json(own.metrics_file)["splits"]["train"]}
-        found[trial.split, trial.arm.name] = evaluation.metrics | {
-            "splits": trained | evaluation.metrics["splits"]
-        }
+        found[trial.split, trial.arm.name] = evaluation.metrics
     _tabulate(config, folder, found, split=split, where=where, directory=folder.path / where)
     _report(config, folder, found, data, split=split, where=where, tables=folder.path / where)
     return folder.path / where

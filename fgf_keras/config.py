@@ -108,6 +108,7 @@ class EvaluateConfig(Section):
     """What is measured on the finished model."""
 
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
+    training_patients: bool = True
     nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "smooth"]
     null_draws: Positive = 100
     correlation_lengths: Annotated[

@@ -22,7 +22,7 @@ class ModelError(FgfError):
 
 
 class FeatureError(FgfError):
-    """A feature that is unknown, named twice, or has no gradient."""
+    """A feature that is unknown, named twice, constant on a cohort, or has no gradient."""
 
 
 class RunError(FgfError):

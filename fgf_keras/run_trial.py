@@ -80,7 +80,13 @@ def train_and_evaluate(
     """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
     evaluation = evaluate(
-        model, cohort, splits, config.evaluate, seed=config.seed, title=title and f"Evaluating {title}"
+        model,
+        cohort,
+        splits,
+        config.evaluate,
+        seed=config.seed,
+        n_train=len(splits["train"]),
+        title=title and f"Evaluating {title}",
     )
     evaluation.write(folder.evaluation, facts=facts)
     export_saved_model(model, folder.saved_model)

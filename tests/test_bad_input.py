@@ -26,6 +26,7 @@ CASES = {
         ["tiny.yaml", "features=[{name: a, function: 'no.such:f'}]"],
         ["FeatureError", "'no.such:f'"],
     ),
+    "the same tumour everywhere": (["png.yaml"], ["FeatureError", "'brightness'", "all 20 patients"]),
     "small canvas": (["tiny.yaml", "model.pool_size=8"], ["ModelError", "64 px", "pool_size"]),
 }
 PNG = TINY.replace("  size: 32\n", "  size: 32\n  source: png\n  root: cohort\n  image_folder: slices\n")

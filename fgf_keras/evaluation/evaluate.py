@@ -60,15 +60,24 @@ class Evaluation:
 
 
 def evaluate(
-    model, cohort: Cohort, splits: dict, settings: EvaluateConfig, *, seed, threshold=None, title=None
+    model,
+    cohort: Cohort,
+    splits: dict,
+    settings: EvaluateConfig,
+    *,
+    seed,
+    n_train: int,
+    threshold=None,
+    title=None,
 ) -> Evaluation:
     """Classification and alignment of a two-class `AlignmentModel` on every split.
 
     Args:
         model: trained.
-        cohort: patients.
-        splits: index arrays by name. Pictures show the last split.
+        cohort: patients; those in no split are left out.
+        splits: index arrays by name; "train" is left out where the settings say so. Pictures show the last.
         settings: the section `evaluate` of a configuration.
+        n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
         title: sentence for the progress bars.
@@ -77,6 +86,10 @@ def evaluate(
         DataError: a split with a single class.
         RunError: a score that is not finite.
     """
+    data = cohort.description(splits)
+    if not settings.training_patients:
+        splits = {name: rows for name, rows in splits.items() if name != "train"}
+    cohort, splits = _measured(cohort, splits)
     explanations = {
         support: explain(
             model,
@@ -116,7 +129,7 @@ def evaluate(
             "criterion": "largest balanced accuracy",
         }
     resampling = {"bootstrap": settings.bootstrap, "confidence": settings.confidence, "seed": seed}
-    metrics = {"threshold": threshold, "confidence": settings.confidence, "splits": {}}
+    metrics = {"threshold": threshold, "confidence": settings.confidence, "n_train": n_train, "splits": {}}
     for name, rows in splits.items():
         metrics["splits"][name] = {
             **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
@@ -127,7 +140,13 @@ def evaluate(
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     shown = _shown(cohort, logits, list(splits.values())[-1], settings.pictures)
-    return Evaluation(metrics, patients, explanations, shown, cohort.description(splits))
+    return Evaluation(metrics, patients, explanations, shown, data)
+
+
+def _measured(cohort, splits):
+    """The patients of some splits, and where those are among them."""
+    rows = np.unique(np.concatenate(list(splits.values())))
+    return cohort.select(rows), {name: np.searchsorted(rows, own) for name, own in splits.items()}
 
 
 def _patients(cohort, splits, logits, threshold, explanations):

@@ -36,7 +36,7 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
     """
     config = folder.load_config()
     trained_on = read_json(folder.path / "environment.json")["data"]["fingerprint"]
-    threshold = read_json(folder.metrics_file)["threshold"]
+    found = read_json(folder.metrics_file)
     if external is not None:
         external = _as_trained(config.data, external)
         _check_comparable(config.data, external.data)
@@ -58,7 +58,14 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
         splits = load_splits(folder.splits_file, cohort)
     model = load_model(folder)
     return evaluate(
-        model, cohort, splits, config.evaluate, seed=config.seed, threshold=threshold, title=title
+        model,
+        cohort,
+        splits,
+        config.evaluate,
+        seed=config.seed,
+        n_train=found["n_train"],
+        threshold=found["threshold"],
+        title=title,
     )
 
 

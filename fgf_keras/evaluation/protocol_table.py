@@ -1,7 +1,5 @@
 """Arms over repeated splits: means, spreads, paired differences from the first arm, and verdicts."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import rich.box
@@ -25,10 +23,8 @@ def trial_table(metrics_by_trial: dict, split: str) -> pd.DataFrame:
             rows.append({"repeat": repeat, "arm": arm})
             continue
         figures = run_figures(metrics, split)
-        # An external cohort comes without the part that was trained on.
-        trained = metrics["splits"].get("train", {}).get("n", math.nan)
-        row = {"repeat": repeat, "arm": arm, "n_train": trained, "n_test": metrics["splits"][split]["n"]}
-        row |= figures
+        row = {"repeat": repeat, "arm": arm, "n_train": metrics["n_train"]}
+        row |= {"n_test": metrics["splits"][split]["n"]} | figures
         row |= {f"left_out.{name}": left_out(metrics, split, name) for name in figures if "." in name}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -77,9 +77,8 @@ class Flow(NamedTuple):
 def gradient_flow(
     score,
     image,
+    observer,
     *,
-    observe,
-    quantities,
     context=(),
     steps=2,
     max_steps=64,
@@ -97,10 +96,8 @@ def gradient_flow(
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
             restricted to the support; each sample's values depend on that sample alone.
         image: (B, H, W, C).
-        observe: function of (image, gradient, *context) to quantities (B, n), e.g. S of each feature; each
-            sample's values depend on that sample alone.
-        quantities: n.
-        context: tensors with a leading batch axis, handed to both functions (masks, spacings, classes).
+        observer: an `Observer` of n quantities.
+        context: tensors with a leading batch axis, handed to all functions (masks, spacings, classes).
         steps: number of steps of the first attempt.
         max_steps: most steps of a further attempt.
         tolerance: largest drift and residual of a path that counts as reached.
@@ -122,7 +119,7 @@ def gradient_flow(
         flow = Flow(*flow)
         rows = tf.where(flow.status == FlowStatus.NOT_REACHED)
         chosen = rows[:, 0]
-        averages = PathAverage(observe, quantities, steps, observations), held
+        averages = PathAverage(observer, steps, observations), held
         some = _integrate(
             score,
             tf.gather(image, chosen),
@@ -136,7 +133,7 @@ def gradient_flow(
 
     most = max(steps, max_steps)
     held = PathDirections(directions)
-    start = (tf.constant(steps), *_nowhere(image, quantities, held))
+    start = (tf.constant(steps), *_nowhere(image, observer.quantities, held))
     # The first attempt is one of the loop too: what is in it would otherwise be traced twice.
     return Flow(*tf.while_loop(unfinished, attempt, start, parallel_iterations=1)[1:])
 

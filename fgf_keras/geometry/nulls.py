@@ -47,36 +47,44 @@ def white_field(shape, seed, dtype=tf.float32):
     return tf.cast(tf.random.stateless_normal(shape, tf.stack([seed, 0x5EED]), alg="philox"), dtype)
 
 
-def white_noise_alignment(section_gradients, mask, *, draws: int, seed: int = 0, window=None):
-    """S of `draws` linear noise features ⟨v, x⟩, one field v held in memory at a time.
+def white_noise_products(fields, mask, *, draws: int, seed: int = 0, window=None):
+    """⟨field, v⟩/‖v‖ with `draws` white noise fields v, one of them held in memory at a time.
 
     Args:
-        section_gradients: (B, R, H, W, C), already restricted to the support.
+        fields: (B, k, H, W, C), already restricted to the support.
         mask: the support, (B, H, W, 1), or None for the whole canvas.
-        draws: number of fields; draw i uses seed + i, as `LinearNoise(seed=seed + i)` does.
-        window: ((H, W), origin (B, 2)) where gradients and mask are windows of a canvas: the fields are those
-            of the canvas.
+        draws: number of fields v; draw i uses seed + i, as `LinearNoise(seed=seed + i)` does.
+        window: ((H, W), origin (B, 2)) where fields and mask are windows of a canvas: the v are those of the
+            canvas.
 
     Returns:
-        (B, draws).
+        (B, k, draws); 0 where the mask is empty.
     """
-    shape = tf.shape(section_gradients)
-    dtype = section_gradients.dtype
-    section = inner_products(section_gradients, section_gradients)
+    shape, dtype = tf.shape(fields), fields.dtype
 
     def draw(i, out):
         if window is None:
-            field = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
+            noise = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
         else:
             canvas, origin = window
-            field = crop_one(white_field([*canvas, shape[4]], seed + i, dtype), origin, (shape[2], shape[3]))
-        field = on_support(field, mask)[:, tf.newaxis]
-        products = Products(section, inner_products(section_gradients, field), inner_products(field, field))
-        return i + 1, out.write(i, pointwise_alignment(products)[:, 0])
+            noise = crop_one(white_field([*canvas, shape[4]], seed + i, dtype), origin, (shape[2], shape[3]))
+        noise = on_support(noise, mask)[:, tf.newaxis]
+        products = inner_products(fields, noise)
+        norm = tf.sqrt(inner_products(noise, noise))
+        return i + 1, out.write(i, tf.math.divide_no_nan(products, norm)[:, :, 0])
 
-    out = tf.TensorArray(section.dtype, size=draws, element_shape=[None])
+    summed = tf.float64 if dtype == tf.float64 else tf.float32
+    out = tf.TensorArray(summed, size=draws, element_shape=[None, fields.shape[1]])
     _, out = tf.while_loop(lambda i, _: i < draws, draw, (tf.constant(0), out), parallel_iterations=1)
-    return tf.transpose(out.stack())
+    return tf.transpose(out.stack(), [1, 2, 0])
+
+
+def white_noise_alignment(section_gradients, mask, **draws):
+    """S of linear noise features ⟨v, x⟩, (B, draws); see `white_noise_products`."""
+    cross = white_noise_products(section_gradients, mask, **draws)
+    section = inner_products(section_gradients, section_gradients)
+    unit = tf.eye(tf.shape(cross)[2], batch_shape=[1], dtype=cross.dtype)
+    return pointwise_alignment(Products(section, cross, unit))
 
 
 def fixed_field_alignment(directions, gram, fields):

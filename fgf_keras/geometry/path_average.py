@@ -1,12 +1,51 @@
 """Means of quantities along a path that is known at the ends of its steps and once between them."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner_products
 
 # Points of a step are observed together as long as they have no more pixels than this: small images cost
 # little more together than one by one, and large ones would not fit into memory.
 PIXELS_TOGETHER = 1 << 20
+
+
+class PathPoint(NamedTuple):
+    """What is known at a point of each path.
+
+    Attributes:
+        image: (B, rows, columns, C).
+        gradient: (B, rows, columns, C), ∇z; image and gradient where `Observer.focus` looks.
+        size: (B,) float64, ‖∇z‖² over the whole support.
+        linear: (B, k), the `Observer.linear` functionals of ∇z.
+    """
+
+    image: tf.Tensor
+    gradient: tf.Tensor
+    size: tf.Tensor
+    linear: tf.Tensor
+
+
+class Observer(NamedTuple):
+    """Quantities q (B, n) along paths, e.g. S of each feature.
+
+    The gradient between the ends of a step is a parabola, so what is linear or quadratic in it is known from
+    three gradients a step; only what is not needs the many points, and those only where it looks.
+
+    Attributes:
+        observe: function of (`PathPoint`, *context) to q (B, n); each sample's values depend on that sample
+            alone.
+        quantities: n.
+        focus: function of (fields (B, k, H, W, C), *context) to the same in smaller windows, and their
+            context; by default all is looked at.
+        linear: function of (gradients (B, k, H, W, C), *context) to (B, k, l), linear in each gradient.
+    """
+
+    observe: object
+    quantities: int
+    focus: object = None
+    linear: object = None
 
 
 class PathAverage:
@@ -17,8 +56,7 @@ class PathAverage:
     gradients, which are dear: a path is smooth, but features turn fast where intensities sum to nearly zero.
 
     Args:
-        observe: function of (image, gradient, *context) to quantities (B, n).
-        quantities: n.
+        observer: an `Observer`.
         steps: number of steps, an int32 tensor.
         observations: least number of intervals between the points of a path.
 
@@ -26,14 +64,14 @@ class PathAverage:
     Simpson's rule on [0, 1].
     """
 
-    def __init__(self, observe, quantities, steps, observations):
-        self._observe, self._quantities, self._steps = observe, quantities, steps
+    def __init__(self, observer, steps, observations):
+        self._observer, self._steps = observer, steps
         # Simpson's rule needs an even number of intervals.
         self.intervals = 2 * -(-observations // (2 * steps))
 
     def nothing(self, like):
         """Sums over no steps, of the batch and type of a tensor (B,)."""
-        return tf.zeros([tf.size(like), 2, self._quantities], like.dtype), tf.zeros_like(like)
+        return tf.zeros([tf.size(like), 2, self._observer.quantities], like.dtype), tf.zeros_like(like)
 
     def plus_step(self, ends, gradients, context, sums):
         """The sums with those over one more step.
@@ -45,10 +83,16 @@ class PathAverage:
             context: tensors with a leading batch axis.
             sums: those before.
         """
-        ends, gradients = tf.stack(ends), tf.stack(gradients)
-        dtype = ends.dtype
+        dtype = ends[0].dtype
+        fields = tf.stack([*ends, *gradients], axis=1)
+        gradients = fields[:, 4:]
+        gram = inner_products(*[tf.cast(gradients, tf.float64)] * 2)
+        linear = self._linear(gradients, context)
+        if self._observer.focus is not None:
+            fields, context = self._observer.focus(fields, *context)
+        fields = tf.transpose(fields, [1, 0, 2, 3, 4])
         points = self.intervals + 1
-        together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(ends[0]), 1), 1, points)
+        together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(fields[0]), 1), 1, points)
         third = 1 / tf.cast(3 * self._steps * self.intervals, dtype)
 
         def add(first, *sums):
@@ -57,26 +101,35 @@ class PathAverage:
             inner_weight = tf.where(tf.equal(index % 2, 0), tf.cast(2, dtype), 4)
             weight = third * tf.where((index > 0) & (index < points - 1), inner_weight, 1)
             t = tf.cast(index, dtype) / tf.cast(self.intervals, dtype)
-            image, gradient = (
-                _merged(tf.tensordot(basis, fields, 1))
-                for basis, fields in ((_cubic(t), ends), (parabola(t), gradients))
+            basis = parabola(t)
+            wide = tf.cast(basis, tf.float64)
+            point = PathPoint(
+                image=_merged(tf.tensordot(_cubic(t), fields[:4], 1)),
+                gradient=_merged(tf.tensordot(basis, fields[4:], 1)),
+                size=tf.maximum(tf.reshape(tf.einsum("pi,bij,pj->pb", wide, gram, wide), [-1]), 0),
+                linear=_merged(tf.einsum("pi,bil->pbl", tf.cast(basis, linear.dtype), linear)),
             )
             tiled = [tf.tile(c, [count, *[1] * (len(c.shape) - 1)]) for c in context]
-            found = self._weighted(image, gradient, tiled, weight)
+            found = self._weighted(point, tiled, weight)
             return first + count, *(a + b for a, b in zip(sums, found))
 
         return tf.while_loop(
             lambda first, *_: first < points, add, (tf.constant(0), *sums), parallel_iterations=1
         )[1:]
 
-    def _weighted(self, image, gradient, context, weight):
+    def _linear(self, gradients, context):
+        if self._observer.linear is None:
+            return gradients[:, :, 0, 0, :0]
+        return self._observer.linear(gradients, *context)
+
+    def _weighted(self, point, context, weight):
         """Sums over p points of (p·B) images with p weights."""
-        values = tf.cast(self._observe(image, gradient, *context), weight.dtype)
-        norm = tf.sqrt(tf.cast(inner(gradient, gradient), weight.dtype))
+        values = tf.cast(self._observer.observe(point, *context), weight.dtype)
+        norm = tf.sqrt(tf.cast(point.size, weight.dtype))
         inverse_speed = tf.math.divide_no_nan(tf.ones_like(norm), norm)
         points = tf.size(weight)
         weighted = tf.reshape(inverse_speed, [points, -1]) * weight[:, tf.newaxis]
-        values = tf.reshape(values, [points, -1, self._quantities])
+        values = tf.reshape(values, [points, -1, self._observer.quantities])
         both = tf.stack([weighted, weight[:, tf.newaxis] * tf.ones_like(weighted)], axis=2)
         return tf.einsum("pbk,pbn->bkn", both, values), tf.reduce_sum(weighted, axis=0)
 

@@ -6,6 +6,9 @@ scalar tensor.
 
 import tensorflow as tf
 
+# Windows have edges of a multiple of this, px: libraries choose their algorithms anew for every size.
+GRAIN = 8
+
 
 def bounding_box(mask):
     """The smallest rectangle that holds a mask.
@@ -20,6 +23,22 @@ def bounding_box(mask):
     inside = mask[..., 0] != 0
     first, count = zip(*(_span(tf.reduce_any(inside, axis=axis)) for axis in (2, 1)))
     return tf.stack(first, axis=1), tf.stack(count, axis=1)
+
+
+def window_around(mask):
+    """Windows of one size, as small as it can be, that each hold a mask and lie on its canvas.
+
+    Args:
+        mask: (B, H, W, 1).
+
+    Returns:
+        origin (B, 2) and edges, two scalar tensors: multiples of `GRAIN`, or as long as the canvas.
+    """
+    first, counts = bounding_box(mask)
+    edges = -(-tf.maximum(tf.reduce_max(counts, axis=0), 1) // GRAIN) * GRAIN
+    canvas = edges_of(mask)
+    edges = tf.unstack(tf.minimum(edges, canvas))
+    return tf.clip_by_value(first, 0, [size - edge for size, edge in zip(canvas, edges)]), edges
 
 
 def _span(occupied):

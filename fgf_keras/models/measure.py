@@ -16,10 +16,12 @@ from fgf_keras.geometry.alignment import (
     pseudo_inverse,
 )
 from fgf_keras.geometry.flow import gradient_flow
-from fgf_keras.geometry.nulls import white_noise_alignment
+from fgf_keras.geometry.nulls import white_noise_alignment, white_noise_products
+from fgf_keras.geometry.path_average import Observer, PathPoint
 from fgf_keras.geometry.products import inner_products, on_support
 from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
+from fgf_keras.geometry.windows import crop, window_around
 from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
 from fgf_keras.models.placement import placement
 
@@ -140,16 +142,14 @@ class AlignmentMeasure:
         mean of √S_joint) and F_noise_<weight> (B,); residual, length, status, evaluations (B,).
         """
         count = len(self.features)
-        quantities = count + 2 + bool(self.noise_draws)
-        flow = self._follow(
-            seen,
-            mask,
-            spacing,
-            origin,
-            observe=self._observe,
-            quantities=quantities,
-            directions=self.null_weight,
+        observer = Observer(
+            self._observe,
+            count + 2 + bool(self.noise_draws),
+            # Such features lie inside the mask, and are the same wherever it is.
+            focus=self._focus if all(feature.shift_invariant for feature in self.features) else None,
+            linear=self._noise_products if self.noise_draws else None,
         )
+        flow = self._follow(seen, mask, spacing, origin, observer, directions=self.null_weight)
         result = self._null_fields("F", flow.directions) if self.null_weight else {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
             result[f"F_{weight}"] = means[:, :count]
@@ -171,8 +171,8 @@ class AlignmentMeasure:
         _, gradient = self._score(seen, mask, spacing, origin, pair)
         features = self._feature_gradients(seen, mask, spacing, origin)
         # The end of the path alone: nothing is observed on it.
-        nothing = {"observe": lambda image, *_: tf.zeros_like(image[:, 0, 0]), "quantities": 1}
-        flow = self._follow(seen, mask, spacing, origin, **nothing, observations=1)
+        nothing = Observer(lambda point, *_: tf.zeros_like(point.image[:, 0, 0]), self.image_shape[-1])
+        flow = self._follow(seen, mask, spacing, origin, nothing, observations=1)
         fields = {
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
@@ -188,24 +188,30 @@ class AlignmentMeasure:
         """
         return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
 
-    def _follow(self, seen, mask, spacing, origin, **observed):
+    def _follow(self, seen, mask, spacing, origin, observer, **options):
         context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
-        return gradient_flow(self._score, seen, context=context, **observed, **self._flow)
+        return gradient_flow(self._score, seen, observer, context=context, **options, **self._flow)
 
     def _score(self, image, mask, spacing, origin, pair):
         del spacing
         score, gradient = decision_gradient(self.placement.classifier(origin), image, pair)
         return score, on_support(gradient, self._region(mask))
 
-    def _observe(self, image, gradient, mask, spacing, origin, pair):
+    def _focus(self, fields, mask, spacing, origin, pair):
+        """Fields and context in windows around the masks: features are zero elsewhere."""
+        place, edges = window_around(mask)
+        return crop(fields, place, edges), (crop(mask, place, edges), spacing, origin + place, pair)
+
+    def _observe(self, point: PathPoint, mask, spacing, origin, pair):
         del pair
-        section = gradient[:, tf.newaxis]
-        products = self._products(section, image, mask, spacing, origin)
+        section = tf.cast(point.size, tf.float64)[:, tf.newaxis, tf.newaxis]
+        products = self._products(point.gradient[:, tf.newaxis], point.image, mask, spacing, origin)
+        products = products._replace(section=section)
         joint = joint_alignment(products)[:, tf.newaxis]
         quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
         if self.noise_draws:
-            noise = self._noise_alignment(section, mask, origin)
-            quantities.append(tf.cast(noise, joint.dtype)[:, tf.newaxis])
+            noise = tf.cast(point.linear, tf.float64) ** 2
+            quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / point.size[:, tf.newaxis])
         return tf.concat(quantities, axis=1)
 
     def _products(self, section, image, mask, spacing, origin):
@@ -226,10 +232,15 @@ class AlignmentMeasure:
 
     def _noise_alignment(self, section, mask, origin):
         """Mean S of the noise draws, (B,)."""
+        return tf.reduce_mean(white_noise_alignment(section, **self._noise(mask, origin)), axis=1)
+
+    def _noise_products(self, gradients, mask, spacing, origin, pair):
+        del spacing, pair
+        return white_noise_products(gradients, **self._noise(mask, origin))
+
+    def _noise(self, mask, origin):
         window = self.placement.window(origin)
-        region = self._region(mask)
-        draws = white_noise_alignment(section, region, draws=self.noise_draws, window=window)
-        return tf.reduce_mean(draws, axis=1)
+        return {"mask": self._region(mask), "draws": self.noise_draws, "window": window}
 
     def _logits(self, image, origin):
         return as_logits(self.placement.classifier(origin)(image, training=False))

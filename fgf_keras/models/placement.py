@@ -12,12 +12,10 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import stack_gradients
-from fgf_keras.geometry.windows import bounding_box, crop, edges_of, paste, shift
+from fgf_keras.geometry.windows import GRAIN, bounding_box, crop, edges_of, paste, shift
 from fgf_keras.models.roi_cnn import RoiCnn
 
 EVALUATIONS = ("auto", "dense", "roi")
-# Windows have edges of a multiple of this, px: libraries choose their algorithms anew for every size.
-GRAIN = 8
 # Edges of the windows in graphs that must know them, px, and then the canvas; each is compiled.
 KNOWN_SIZES = (32, 64, 128)
 

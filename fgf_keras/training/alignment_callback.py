@@ -12,6 +12,9 @@ from fgf_keras.models.alignment_model import AlignmentModel, unpack_inputs
 from fgf_keras.models.measure import AlignmentMeasure
 from fgf_keras.models.placement import measured_evaluation
 
+# Of a path, where evaluation may take 64: a network that has hardly begun has paths that no number reaches.
+MOST_STEPS = 8
+
 
 class AlignmentCallback(keras.callbacks.Callback):
     """Measures S every epoch and F every few epochs on validation data.
@@ -20,7 +23,8 @@ class AlignmentCallback(keras.callbacks.Callback):
     after it in the list (EarlyStopping, ModelCheckpoint, CSVLogger, TensorBoard) can use them; give those
     `mode="max"`. Between two measurements of F the last one stands. With `log_dir` the same numbers are
     TensorBoard scalars `alignment/S_<feature>`, `alignment/F_<feature>`.
-    S is averaged over the samples where it is defined, F over those whose path reached the boundary.
+    S is averaged over the samples where it is defined, F over those whose path reached the boundary within
+    `MOST_STEPS` steps.
 
     Args:
         validation: (images, masks), (images, masks, spacing), or a dictionary with the keys image, mask and
@@ -80,6 +84,7 @@ class AlignmentCallback(keras.callbacks.Callback):
             support=self._support,
             mask_input=rewarded,
             evaluation=measured_evaluation(self.model),
+            max_steps=MOST_STEPS,
         )
         self._last_flow = {}
         if self._log_dir is not None:

@@ -55,9 +55,7 @@ def fit(
         training=True,
         windows=True,
     )
-    validation = make_dataset(
-        cohort, splits["validation"], batch_size=config.evaluate.batch_size, windows=True
-    )
+    validation = make_dataset(cohort, splits["validation"], batch_size=train.batch_size, windows=True)
     weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
     steps = len(training)
     history = model.fit(
@@ -99,7 +97,7 @@ def _callbacks(config, cohort, splits, folder, steps, title):
             flow_every=train.flow_every,
             flow_samples=train.flow_patients,
             support=config.reward.support,
-            batch_size=config.evaluate.batch_size,
+            batch_size=train.batch_size,
             log_dir=folder.logs / "validation",
         ),
         *([ProgressCallback(title)] if title else []),

@@ -47,7 +47,7 @@ def cohort():
 def evaluations(cohort):
     """Two networks, measured once each."""
     models = [build_model(PROTOCOL, cohort.images.shape[1:], 2) for _ in range(2)]
-    return [evaluate(model, cohort, SPLITS, PROTOCOL.evaluate, seed=0) for model in models]
+    return [evaluate(model, cohort, SPLITS, PROTOCOL.evaluate, seed=0, n_train=12) for model in models]
 
 
 @pytest.fixture(scope="module")
@@ -128,18 +128,13 @@ def test_another_cohort_has_no_trade_off_to_choose_by(evaluations, surroundings)
     other = [
         dataclasses.replace(
             each,
-            metrics=each.metrics
-            | {
-                "splits": {
-                    "train": each.metrics["splits"]["train"],
-                    "external": each.metrics["splits"]["test"],
-                }
-            },
+            metrics=each.metrics | {"splits": {"external": each.metrics["splits"]["test"]}},
             patients=each.patients.replace({"split": {"test": "external"}}),
         )
         for each in evaluations
     ]
-    data = surroundings["data"] | {"splits": {"external": 12}, "patients": 12, "fingerprint": "0" * 64}
+    data = surroundings["data"] | {"patients": 12, "positive": 5, "fingerprint": "0" * 64}
+    data |= {"splits": {"external": 12}, "positive_splits": {"external": 5}}
     shown = report(SWEEP, other, surroundings | {"data": data}, split="external")
     assert "trade-off" not in [section.name for section in shown.sections]
 

@@ -82,7 +82,7 @@ def model(cohort):
 
 @pytest.fixture(scope="module")
 def evaluation(model, cohort):
-    return evaluate(model, cohort, SPLITS, CONFIG.evaluate, seed=0)
+    return evaluate(model, cohort, SPLITS, CONFIG.evaluate, seed=0, n_train=15)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def ignorant(cohort, facts, tmp_path_factory):
     model.set_weights([0 * weight for weight in model.get_weights()])
     folder = tmp_path_factory.mktemp("ignorant")
     settings = CONFIG.evaluate.model_copy(update={"support": ["mask"], "nulls": [], "pictures": 0})
-    evaluate(model, cohort, SPLITS, settings, seed=0).write(folder, facts=facts)
+    evaluate(model, cohort, SPLITS, settings, seed=0, n_train=15).write(folder, facts=facts)
     return Page((folder / "report.html").read_text()), (folder / "report.md").read_text()
 
 
@@ -259,6 +259,7 @@ def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_p
         "positive": 6,
         "splits": {"external": 15},
     }
+    data["positive_splits"] = {"external": 6}
     data["counts"] = {"rows_without_image": 2, "images_without_row": 3}
     other = dataclasses.replace(evaluation, metrics=metrics, patients=patients, data=data, explanations={})
     other.write(tmp_path, facts=facts)
@@ -267,6 +268,15 @@ def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_p
     assert "Left out: 2 rows of the table without an image, 3 images without a row." in text
     assert "f" * 64 in text
     assert "No pictures were asked for" in text
+
+
+def test_parts_that_were_not_measured_are_counted_all_the_same(bare, facts, tmp_path):
+    splits = {name: held for name, held in bare.metrics["splits"].items() if name != "train"}
+    dataclasses.replace(bare, metrics=bare.metrics | {"splits": splits}).write(tmp_path, facts=facts)
+    text = (tmp_path / "report.md").read_text()
+    assert "| train | 15 |" in text
+    assert "Not measured, as evaluate.training_patients has it: train." in text
+    assert "|  | validation | test |" in text
 
 
 @pytest.mark.parametrize(

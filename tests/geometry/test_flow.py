@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
 from fgf_keras.geometry.flow import FlowStatus, gradient_flow
+from fgf_keras.geometry.path_average import Observer
 
 SHAPE = (4, 5, 1)
 AXES = [1, 2, 3]
@@ -23,8 +24,8 @@ def autodiff(function):
     return score
 
 
-def observe_constant(image, gradient, *context):
-    return tf.ones_like(image[:, 0, 0])
+def observe_constant(point, *context):
+    return tf.ones_like(point.image[:, 0, 0])
 
 
 @pytest.fixture
@@ -38,12 +39,13 @@ def test_a_linear_score_has_straight_paths_of_known_length(rng, images, graph):
     g = tf.constant(rng.normal(size=(1, 2, *SHAPE)))
     score = autodiff(lambda x: tf.reduce_sum(a * x, AXES) + 0.3)
 
-    def observe(image, gradient):
-        products = alignment_products(gradient[:, None], tf.repeat(g, tf.shape(image)[0], axis=0))
+    def observe(point):
+        gradient = point.gradient[:, None]
+        products = alignment_products(gradient, tf.repeat(g, tf.shape(gradient)[0], axis=0))
         return pointwise_alignment(products)
 
-    run = tf.function(lambda x: gradient_flow(score, x, observe=observe, quantities=2)) if graph else None
-    flow = run(images) if graph else gradient_flow(score, images, observe=observe, quantities=2)
+    run = tf.function(lambda x: gradient_flow(score, x, Observer(observe, 2))) if graph else None
+    flow = run(images) if graph else gradient_flow(score, images, Observer(observe, 2))
     norm = float(tf.norm(a))
     np.testing.assert_allclose(flow.length, np.abs(flow.score) / norm, rtol=1e-12)
     np.testing.assert_allclose(flow.residual, 0, atol=1e-12)
@@ -62,8 +64,7 @@ def test_a_radial_score_has_radial_paths_to_the_sphere(images):
     flow = gradient_flow(
         autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 1),
         images,
-        observe=observe_constant,
-        quantities=1,
+        observer=Observer(observe_constant, 1),
         tolerance=1e-6,
     )
     radius = tf.sqrt(tf.reduce_sum(images**2, AXES, keepdims=True))
@@ -76,7 +77,7 @@ def test_a_quadratic_score_follows_the_exponential_of_its_matrix(rng):
     x = tf.constant(rng.uniform(1, 2, size=(5, 1, 2, 1)))
     c = tf.constant([[[1.0], [4.0]]], tf.float64)
     score = autodiff(lambda x: tf.reduce_sum(c * x**2, AXES) - 3.0)
-    flow = gradient_flow(score, x, observe=observe_constant, quantities=1, steps=32, tolerance=1e-6)
+    flow = gradient_flow(score, x, Observer(observe_constant, 1), steps=32, tolerance=1e-6)
     end = flow.boundary.numpy()[:, 0, :, 0]
     start = x.numpy()[:, 0, :, 0]
     np.testing.assert_allclose(end[:, 1] / end[:, 0] ** 4, start[:, 1] / start[:, 0] ** 4, rtol=1e-4)
@@ -86,8 +87,7 @@ def test_a_quadratic_score_follows_the_exponential_of_its_matrix(rng):
 def test_the_drift_falls_with_the_fourth_power_of_the_steps_and_a_newton_step_squares_it(images):
     score = autodiff(lambda x: tf.reduce_sum(tf.exp(0.3 * x), AXES) - 15.0)
     coarse, fine = (
-        gradient_flow(score, images, observe=observe_constant, quantities=1, steps=s, max_steps=s)
-        for s in (8, 16)
+        gradient_flow(score, images, Observer(observe_constant, 1), steps=s, max_steps=s) for s in (8, 16)
     )
     assert 12 < np.median(coarse.drift) / np.median(fine.drift) < 20
     assert np.all(coarse.residual <= 10 * coarse.drift**2)
@@ -101,8 +101,7 @@ def test_arc_and_score_means_weight_the_path_as_they_say(rng):
     flow = gradient_flow(
         autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 0.25),
         tf.constant(x0),
-        observe=lambda image, gradient: image[:, 0, 0],
-        quantities=1,
+        observer=Observer(lambda point: point.image[:, 0, 0], 1),
         steps=64,
     )
     x0 = x0[:, 0, 0, 0]
@@ -123,13 +122,16 @@ def test_the_score_weighted_joint_share_adds_up_to_the_change_of_score_along_the
         flat = tf.reshape(x, [-1, 1, 20])
         return tf.reshape(bend * tf.cos(flat * bend), [-1, 2, *SHAPE])
 
+    def observe(point):
+        products = alignment_products(point.gradient[:, None], features(point.image))
+        return joint_alignment(products)[:, None]
+
     score = autodiff(z)
     x = tf.constant(rng.normal(size=(3, *SHAPE)))
     flow = gradient_flow(
         score,
         x,
-        observe=lambda image, g: joint_alignment(alignment_products(g[:, None], features(image)))[:, None],
-        quantities=1,
+        observer=Observer(observe, 1),
         steps=64,
     )
     z0, _ = score(x)
@@ -155,8 +157,7 @@ def test_samples_above_the_tolerance_are_integrated_again_and_the_others_are_not
     scale = tf.constant([0.1] * 4 + [1.4] * 4, tf.float64)
     score = autodiff(lambda x, s: tf.reduce_sum(tf.exp(s[:, None, None, None] * x), AXES) - 21.0)
     settings = {
-        "observe": observe_constant,
-        "quantities": 1,
+        "observer": Observer(observe_constant, 1),
         "context": (scale,),
         "steps": 2,
         "tolerance": 1e-5,
@@ -177,8 +178,7 @@ def test_a_vanishing_gradient_is_stationary_and_its_means_are_undefined(images):
     flow = gradient_flow(
         autodiff(lambda x, s: tf.reduce_sum(s * x, AXES) + 1.0),
         images,
-        observe=observe_constant,
-        quantities=1,
+        observer=Observer(observe_constant, 1),
         context=(zero,),
     )
     np.testing.assert_array_equal(flow.status, [FlowStatus.STATIONARY] + [FlowStatus.REACHED] * 5)
@@ -191,8 +191,7 @@ def test_a_score_without_a_zero_is_not_reached(images):
     flow = gradient_flow(
         autodiff(lambda x: tf.reduce_sum(x**2, AXES) + 1),
         images,
-        observe=observe_constant,
-        quantities=1,
+        observer=Observer(observe_constant, 1),
         max_steps=8,
     )
     assert np.all(flow.status.numpy() != FlowStatus.REACHED)
@@ -203,13 +202,41 @@ def test_a_sample_on_the_boundary_stays_there_with_the_alignment_it_has(rng):
     flow = gradient_flow(
         autodiff(lambda x: tf.reduce_sum(a * x, AXES)),
         tf.zeros([1, *SHAPE], tf.float64),
-        observe=lambda image, gradient: gradient[:, :1, 0, 0],
-        quantities=1,
+        observer=Observer(lambda point: point.gradient[:, :1, 0, 0], 1),
     )
     assert flow.status[0] == FlowStatus.ON_BOUNDARY
     assert flow.length[0] == 0
     assert flow.residual[0] == 0
     np.testing.assert_allclose(flow.arc_mean[0], a[:1, 0, 0], rtol=1e-12)
+
+
+def test_what_is_looked_at_in_part_and_known_to_be_linear_is_the_same(rng):
+    bend, a = tf.constant(rng.normal(size=SHAPE)), tf.constant(rng.normal(size=SHAPE))
+    x, pair = tf.constant(rng.normal(size=(3, *SHAPE))), tf.constant(rng.normal(size=(3, 2)))
+    score = autodiff(lambda x, pair: tf.reduce_sum(tf.exp(bend * x), AXES) - 9 + 0 * pair[:, 0])
+
+    def whole(point, pair):
+        projected = tf.reduce_sum(a * point.gradient, AXES) + tf.reduce_sum(pair, 1)
+        corner = point.gradient[:, 1, 2, 0] * point.image[:, 1, 2, 0]
+        size = tf.reduce_sum(point.gradient**2, AXES)
+        return tf.stack([projected**2 / size, corner], axis=1)
+
+    def part(point, pair):
+        corner = point.gradient[:, 0, 1, 0] * point.image[:, 0, 1, 0]
+        return tf.stack([(point.linear[:, 0] + tf.reduce_sum(pair, 1)) ** 2 / point.size, corner], axis=1)
+
+    looking = Observer(
+        part,
+        2,
+        focus=lambda fields, pair: (fields[:, :, 1:2, 1:3], [pair]),
+        linear=lambda gradients, pair: tf.einsum("bkyxc,yxc->bk", gradients, a)[..., None],
+    )
+    settings = {"context": (pair,), "steps": 3}
+    expected = gradient_flow(score, x, Observer(whole, 2), **settings)
+    found = gradient_flow(score, x, looking, **settings)
+    assert np.ptp(expected.arc_mean) > 0.1
+    for mean in ("arc_mean", "score_mean"):
+        np.testing.assert_allclose(getattr(found, mean), getattr(expected, mean), rtol=1e-10)
 
 
 def test_every_status_has_a_sentence():
@@ -222,7 +249,6 @@ def test_a_path_without_steps_or_observations_is_refused(images, settings):
         gradient_flow(
             autodiff(lambda x: tf.reduce_sum(x, AXES)),
             images,
-            observe=observe_constant,
-            quantities=1,
+            observer=Observer(observe_constant, 1),
             **settings,
         )

@@ -7,6 +7,7 @@ import tensorflow as tf
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
 from fgf_keras.geometry.flow import gradient_flow
 from fgf_keras.geometry.nulls import fixed_field_alignment
+from fgf_keras.geometry.path_average import Observer
 from fgf_keras.geometry.path_directions import DIRECTIONS
 
 SHAPE = (4, 5, 1)
@@ -31,16 +32,14 @@ def followed(paths, weight, steps):
     """Shares of the fields by their directions, and as the path observes them."""
     score, image, fields = paths
 
-    def observe(image, gradient, fields):
-        del image
-        products = alignment_products(gradient[:, tf.newaxis], fields)
+    def observe(point, fields):
+        products = alignment_products(point.gradient[:, tf.newaxis], fields)
         return tf.concat([pointwise_alignment(products), joint_alignment(products)[:, tf.newaxis]], axis=1)
 
     flow = gradient_flow(
         lambda image, fields: score(image),
         image,
-        observe=observe,
-        quantities=4,
+        observer=Observer(observe, 4),
         context=(fields,),
         steps=steps,
         max_steps=steps,
@@ -72,6 +71,6 @@ def test_what_many_steps_add_beyond_the_fields_that_are_held_is_small(paths):
 
 def test_no_directions_are_held_unless_they_are_asked_for(paths):
     score, image, _ = paths
-    observe = lambda image, gradient: gradient[:, 0, 0]  # noqa: E731
-    flow = gradient_flow(score, image, observe=observe, quantities=1, steps=1, max_steps=1)
+    observe = lambda point: point.gradient[:, 0, 0]  # noqa: E731
+    flow = gradient_flow(score, image, Observer(observe, 1), steps=1, max_steps=1)
     assert flow.directions.shape[1] == 0

@@ -66,6 +66,18 @@ def test_a_converged_flow_alignment_does_not_depend_on_the_steps(network, batch)
         np.testing.assert_allclose(coarse[f"F_joint_{weight}"], fine[f"F_joint_{weight}"], atol=0.02)
 
 
+def test_features_are_looked_at_around_the_masks_where_that_is_the_same(network, batch):
+    class OnTheWholeCanvas(fgf_keras.Extent):
+        shift_invariant = False
+
+    settings = {"support": "image", "mask_input": True, "noise_draws": 2}
+    features = [FEATURES[0], OnTheWholeCanvas(), FEATURES[2]]
+    expected = AlignmentMeasure(network, features, SHAPE, **settings).along_flow(*batch)
+    found = AlignmentMeasure(network, FEATURES, SHAPE, **settings).along_flow(*batch)
+    for name in ("F_arc", "F_joint_score", "F_noise_arc"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-7)
+
+
 def test_noise_draws_are_those_of_the_noise_feature(network, batch):
     drawn = AlignmentMeasure(network, FEATURES[:1], SHAPE, mask_input=True, noise_draws=3)
     named = AlignmentMeasure(

@@ -1,0 +1,48 @@
+"""Features that cannot explain anything in a cohort, found before a model is trained."""
+
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.slices import listing
+from fgf_keras.errors import FeatureError
+
+BATCH = 16
+# Values that differ by less than this part of the largest differ by rounding.
+ROUNDING = 1e-6
+
+
+def check_features(features, cohort: Cohort) -> None:
+    """Refuse features that are the same for every patient, or not a number for some.
+
+    Args:
+        features: list of `Feature`.
+        cohort: patients.
+
+    Raises:
+        FeatureError: naming the feature, its value or the patients, and what to do.
+    """
+    for feature in features:
+        values = feature_values(feature, cohort)
+        undefined = ~np.isfinite(values)
+        if undefined.any():
+            raise FeatureError(
+                f"Feature {feature.name!r} is not a number for {undefined.sum()} of {len(values)} patients: "
+                f"{listing(cohort.patient_id[undefined])}. Leave these patients out, or mend the feature."
+            )
+        if np.ptp(values) <= ROUNDING * np.abs(values).max():
+            raise FeatureError(
+                f"Feature {feature.name!r} is {values[0]:g} for all {len(values)} patients: it tells none of "
+                "them apart, and alignment with it says nothing about them. Leave it out of features, or "
+                "look at the slices with fgf preview."
+            )
+
+
+def feature_values(feature, cohort: Cohort) -> np.ndarray:
+    """The feature of every patient, (N,)."""
+    values = []
+    for start in range(0, len(cohort), BATCH):
+        rows = slice(start, start + BATCH)
+        arrays = (cohort.images[rows], cohort.masks[rows], cohort.spacing[rows])
+        values.append(feature.value(*(tf.constant(a, tf.float32) for a in arrays)).numpy())
+    return np.concatenate(values)
