@@ -179,7 +179,8 @@ def _trained(config, folder, cohort, splits):
     write_json(folder.path / "environment.json", surroundings)
     if not config.arms:
         name = config.run.name
-        metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name)
+        facts = _facts(config, folder)
+        metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name, facts=facts)
         _compare({name: metrics}, "test", folder.path)
         folder.finish(latest=True)
         return folder
@@ -196,6 +197,7 @@ def _trained(config, folder, cohort, splits):
     if not any(found.values()):
         raise RunError(f"Every trial in {folder.path} failed, the last as told above.")
     _tabulate(config, folder, found, split="test", where="evaluation", directory=folder.path)
+    _report(config, folder, found, surroundings["data"], split="test", where="evaluation", tables=folder.path)
     folder.finish(latest=True)
     return folder
 
@@ -217,7 +219,7 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
     where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
     if not config.arms:
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
-        evaluation.write(folder.path / where)
+        evaluation.write(folder.path / where, facts=_facts(config, folder))
         _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
         return folder.path / where
     found = {}
@@ -229,8 +231,24 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
         evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
         evaluation.write(own.path / where)
         found[trial.split, trial.arm.name] = evaluation.metrics
+        data = evaluation.data
     _tabulate(config, folder, found, split=split, where=where, directory=folder.path / where)
+    _report(config, folder, found, data, split=split, where=where, tables=folder.path / where)
     return folder.path / where
+
+
+def _facts(config, folder):
+    from fgf_keras.evaluation.report import RunFacts
+    from fgf_keras.evaluation.report_text import command_line
+
+    return RunFacts(config, read_json(folder.path / "environment.json"), command_line(sys.argv))
+
+
+def _report(config, folder, found, data, *, split, where, tables):
+    from fgf_keras.evaluation.comparison_report import write_comparison_report
+
+    facts = _facts(config, folder)
+    write_comparison_report(facts, found, folder, data, split=split, where=where, tables=tables)
 
 
 def _tabulate(config, folder, found, *, split, where, directory):

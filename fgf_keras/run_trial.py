@@ -68,9 +68,16 @@ def run_trial(
 
 
 def train_and_evaluate(
-    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title: str | None, arm: str
+    config: Config,
+    cohort: Cohort,
+    splits: dict,
+    folder: RunFolder,
+    *,
+    title: str | None,
+    arm: str,
+    facts=None,
 ) -> dict:
-    """Everything between a new run folder and its metrics, which are returned."""
+    """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
     evaluation = evaluate(
         model,
@@ -81,7 +88,7 @@ def train_and_evaluate(
         n_train=len(splits["train"]),
         title=title and f"Evaluating {title}",
     )
-    evaluation.write(folder.evaluation)
+    evaluation.write(folder.evaluation, facts=facts)
     export_saved_model(model, folder.saved_model)
     figures = {split: run_figures(evaluation.metrics, split) for split in ("validation", "test")}
     write_hparams(folder, config, figures, arm=arm)

@@ -87,6 +87,8 @@ def test_a_run_leaves_its_whole_folder(run):
         "evaluation/patients.csv",
         "evaluation/patients_mask.png",
         "evaluation/patients_image.png",
+        "evaluation/report.html",
+        "evaluation/report.md",
     }
     assert {name for name in files if not (run / name).is_file()} == set()
     assert list((run / "logs").rglob("events.out.tfevents.*"))
@@ -94,6 +96,7 @@ def test_a_run_leaves_its_whole_folder(run):
     assert not list(run.rglob("UNFINISHED"))
     assert not list(run.rglob("*.unfinished"))
     assert read(run / "evaluation" / "metrics.json") == read(run / "metrics.json")
+    assert "python train.py --config tiny.yaml run.name=tiny" in (run / "evaluation/report.md").read_text()
 
 
 def test_latest_is_the_last_run_and_a_relative_link(run):
@@ -169,6 +172,9 @@ def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
     assert compared["plain"] != compared["rewarded"]
     assert "plain | rewarded" in (arms / "comparison.md").read_text()
     assert not list(arms.rglob("UNFINISHED"))
+    # One report for all; evaluate.py writes that of an arm.
+    assert list(arms.rglob("report.html")) == [arms / "evaluation" / "report.html"]
+    assert "../rewarded/evaluation/patients_mask.png" in (arms / "evaluation" / "report.md").read_text()
 
 
 def test_the_same_seed_gives_the_same_numbers_in_another_process(run, arms):
@@ -184,6 +190,9 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     assert metrics["threshold"] == read(run / "metrics.json")["threshold"]
     assert list(metrics["splits"]) == ["external"]
     assert metrics["splits"]["external"]["n"] == 60
+    report = (run / "evaluation-tiny" / "report.md").read_text()
+    assert "another cohort than the one the network was trained on" in report
+    assert "evaluate.py --run" in report
     patients = pd.read_csv(run / "evaluation-tiny" / "patients.csv")
     assert (patients.split == "external").all()
     assert ((patients.logit > metrics["threshold"]["logit"]) == patients.decision).all()

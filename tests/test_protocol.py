@@ -69,10 +69,15 @@ def resumed(place):
 def test_every_trial_is_a_whole_run(place, whole):
     assert [str(path.parent.relative_to(whole)) for path in sorted(whole.glob("*/*/metrics.json"))] == TRIALS
     assert not list(whole.rglob("UNFINISHED"))
+    assert [path.parent.parent for path in whole.rglob("report.html")] == [whole]
     before = read(whole / TRIALS[3] / "metrics.json")
-    done = command("evaluate.py", "--run", whole / TRIALS[3], cwd=place)
-    assert done.code == 0, done.err
+    other = ["evaluate.py", "--run", whole, "--config", "small.yaml", "seed=9"]
+    done = commands({"trial": ["evaluate.py", "--run", whole / TRIALS[3]], "other": other}, cwd=place)
+    assert [end.code for end in done.values()] == [0, 0], [end.err for end in done.values()]
     assert read(whole / TRIALS[3] / "evaluation" / "metrics.json") == before
+    # Evaluated by itself, a trial has a report of its own; another cohort has one for all.
+    assert (whole / TRIALS[3] / "evaluation" / "report.html").is_file()
+    assert "another cohort" in (whole / "evaluation-small" / "report.md").read_text()
 
 
 def test_arms_share_splits_and_seed_and_repeats_do_not(whole):

@@ -45,7 +45,7 @@ def test_a_resumed_sweep_is_whole(swept):
     folder, out = swept
     assert not list(folder.rglob("UNFINISHED"))
     assert "the largest λ that loses at most 0.9 of validation AUC" in out
-    for name in ("sweep.json", "sweep.csv", "sweep.png", "protocol.json"):
+    for name in ("sweep.json", "sweep.csv", "sweep.png", "protocol.json", "evaluation/report.html"):
         assert (folder / name).is_file()
 
 

@@ -79,6 +79,21 @@ class Cohort:
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
+    def description(self, splits: dict[str, np.ndarray]) -> dict:
+        """Source, counts, fingerprint and sizes as JSON can hold them: nothing of a single patient.
+
+        Args:
+            splits: positions by name.
+        """
+        source = {key: value for key, value in self.provenance.items() if key in ("source", "counts")}
+        return {
+            **source,
+            "fingerprint": self.fingerprint(),
+            "patients": len(self),
+            "positive": int((self.labels == 1).sum()),
+            "splits": {name: len(indices) for name, indices in splits.items()},
+        }
+
     def _set(self, name, array, dtype):
         object.__setattr__(self, name, array.astype(dtype, copy=False))
 

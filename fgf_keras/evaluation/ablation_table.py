@@ -8,6 +8,14 @@ from fgf_keras.evaluation.protocol_table import averaging
 from fgf_keras.evaluation.resampled_difference import resampled_mean
 
 SHARES = ("unique", "shapley")
+# What is shown of a row, with its heading.
+SHOWN = {
+    "unique": "unique share",
+    "shapley": "Shapley share",
+    "without_reward_S_feature": "S of it",
+    "without_reward_S_joint": "joint S",
+    "without_reward_auc": "AUC",
+}
 
 
 def ablation_table(
@@ -59,18 +67,11 @@ def ablation_terminal(table: pd.DataFrame, arm: str) -> rich.table.Table:
         title=f"features of {arm}: shares of joint S, and what changes without each in the reward",
         title_justify="left",
     )
-    columns = {
-        "unique": "unique share",
-        "shapley": "Shapley share",
-        "without_reward_S_feature": "S of it",
-        "without_reward_S_joint": "joint S",
-        "without_reward_auc": "AUC",
-    }
     for name in ("support", "feature"):
         shown.add_column(name)
-    for name in (*columns.values(), "patients left out"):
+    for name in (*SHOWN.values(), "patients left out"):
         shown.add_column(name, justify="right", overflow="fold")
     for _, row in table.iterrows():
-        cells = [f"{row[n]:.3f}\n[{row[f'{n}_low']:.3f}, {row[f'{n}_high']:.3f}]" for n in columns]
+        cells = [f"{row[n]:.3f}\n[{row[f'{n}_low']:.3f}, {row[f'{n}_high']:.3f}]" for n in SHOWN]
         shown.add_row(row["support"], row["feature"], *cells, str(row["unique_left_out"]))
     return shown

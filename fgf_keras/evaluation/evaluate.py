@@ -24,21 +24,37 @@ class Evaluation:
         patients: a row a patient: split, label, logit, probability, decision, alignment on each support.
         explanations: by support.
         shown: ids of the patients on the pages of pictures.
+        data: description of the cohort, see `Cohort.description`.
     """
 
     metrics: dict
     patients: pd.DataFrame
     explanations: dict
     shown: list
+    data: dict
 
-    def write(self, directory):
-        """Write metrics.json, patients.csv and patients_<support>.png into a folder."""
+    def write(self, directory, *, facts=None):
+        """Write metrics.json, patients.csv and patients_<support>.png into a folder.
+
+        Args:
+            directory: made if it is not there.
+            facts: `RunFacts`; with them, report.html, report.md and report_figures/ are written as well.
+        """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
+        # Late: only pictures and reports need their libraries.
+        from fgf_keras.evaluation.pictures import patient_page
+
+        panels = {}
         for support, explanation in self.explanations.items():
             if self.shown:
-                explanation.plot(self.shown, path=directory / f"patients_{support}.png")
+                panels[support] = explanation.panels(self.shown)
+                patient_page(panels[support], support, path=directory / f"patients_{support}.png")
         self.patients.to_csv(directory / "patients.csv")
+        if facts is not None:
+            from fgf_keras.evaluation.report import write_run_report
+
+            write_run_report(facts, self.metrics, self.patients, self.data, panels, directory)
         # Last: where it is, everything else is too.
         write_json(directory / "metrics.json", self.metrics)
 
@@ -70,6 +86,7 @@ def evaluate(
         DataError: a split with a single class.
         RunError: a score that is not finite.
     """
+    data = cohort.description(splits)
     if not settings.training_patients:
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
@@ -123,7 +140,7 @@ def evaluate(
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     shown = _shown(cohort, logits, list(splits.values())[-1], settings.pictures)
-    return Evaluation(metrics, patients, explanations, shown)
+    return Evaluation(metrics, patients, explanations, shown, data)
 
 
 def _measured(cohort, splits):

@@ -148,6 +148,8 @@ def explain(
         return {
             "image": tensors[0].numpy(),
             "mask": tensors[1].numpy(),
+            # What the path to the boundary starts at.
+            "seen": (tensors[0] * tensors[1] if mask_input else tensors[0]).numpy(),
             **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
         }
 

@@ -120,8 +120,14 @@ class Explanation:
             Path(path).write_text(text)
         return text
 
+    def panels(self, patients=None) -> list:
+        """What is shown of samples, as `evaluation.pictures.PatientPanels`; the first eight by default."""
+        from fgf_keras.evaluation.pictures import patient_panels
+
+        return patient_panels(self, self._pictures, patients)
+
     def plot(self, patients=None, *, path=None):
-        """A page of samples: slice, gradients, the image at the boundary.
+        """A page of samples: slice, gradients and parts, the image at the boundary, what changed.
 
         Args:
             patients: ids to show, in this order; the first eight by default.
@@ -132,7 +138,7 @@ class Explanation:
         """
         from fgf_keras.evaluation.pictures import patient_page
 
-        return patient_page(self, self._pictures, patients, path=path)
+        return patient_page(self.panels(patients), self.settings["support"], path=path)
 
     def _drawn_p_values(self):
         columns = {}

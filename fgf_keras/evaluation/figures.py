@@ -39,5 +39,15 @@ def rounded(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
 
 
+def number(value: float | None) -> str:
+    """A figure, or that there is none."""
+    return "undefined" if value is None or math.isnan(value) else rounded(value)
+
+
+def interval(value: float, ci) -> str:
+    """A figure with its interval."""
+    return f"{rounded(value)} [{rounded(ci[0])}, {rounded(ci[1])}]"
+
+
 def _mean(summary):
     return math.nan if summary["mean"] is None else summary["mean"]

@@ -5,7 +5,7 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from fgf_keras.evaluation.figures import left_out, rounded, run_figures
+from fgf_keras.evaluation.figures import left_out, number, run_figures
 from fgf_keras.evaluation.resampled_difference import resampled_mean, verdict
 
 
@@ -93,13 +93,12 @@ def protocol_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for figure in dict.fromkeys(table["figure"]):
         own = [cells[arm, figure] for arm in arms]
         differences = [
-            f"{_number(row['difference'])} [{_number(row['difference_low'])}, "
-            f"{_number(row['difference_high'])}]"
+            f"{number(row['difference'])} [{number(row['difference_low'])}, {number(row['difference_high'])}]"
             for row in own[1:]
         ]
         # A figure can be undefined for a whole split, which is then missing from the mean.
         means = [
-            f"{_number(row['mean'])} ± {_number(row['sd'])}"
+            f"{number(row['mean'])} ± {number(row['sd'])}"
             + (f" ({row['splits']} of {most} splits)" if row["splits"] < most else "")
             for row in own
         ]
@@ -126,7 +125,3 @@ def protocol_terminal(table: pd.DataFrame, title: str) -> rich.table.Table:
     for row in rows:
         shown.add_row(*row)
     return shown
-
-
-def _number(value):
-    return "undefined" if value is None else rounded(value)

@@ -1,5 +1,6 @@
 """What a sweep leaves: the trade-off on validation, the weights chosen there, and how those do on test."""
 
+import pandas as pd
 import rich.box
 import rich.console
 import rich.table
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from fgf_keras.config import Config
 from fgf_keras.evaluation.protocol_table import as_records, protocol_table, trial_table
+from fgf_keras.evaluation.report_style import BLUE, INK, ORANGE
 from fgf_keras.evaluation.trade_off import ACCURACIES, largest_weights, trade_off_table
 from fgf_keras.run_folder import write_json
 
@@ -17,7 +19,8 @@ _LABELS = {
     "S_joint": "joint S",
     "F_joint": "joint F",
 }
-_MARKERS = {"sum": ("o", "tab:blue"), "joint": ("s", "tab:orange")}
+# Marker, colour, and where the weight is written, of each kind of reward.
+_MARKERS = {"sum": ("o", BLUE, (-5, -10), "right"), "joint": ("s", ORANGE, (5, 4), "left")}
 
 
 def report_sweep(config: Config, metrics_by_trial: dict, directory) -> rich.console.Group:
@@ -63,7 +66,7 @@ def report_sweep(config: Config, metrics_by_trial: dict, directory) -> rich.cons
         ]
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         shown.add_row(row["arm"] + (" *" if row["pareto"] else "") + failed, *cells)
-    sentences = [_sentence(kind, arm, test, config) for kind, arm in chosen.items()]
+    sentences = [sweep_sentence(kind, arm, test, config) for kind, arm in chosen.items()]
     return rich.console.Group(shown, rich.text.Text("\n".join(sentences)))
 
 
@@ -77,24 +80,27 @@ def trade_off_plot(table, support: str) -> Figure:
             for kind in dict.fromkeys(table["kind"]):
                 if kind == "none":
                     continue
-                marker, colour = _MARKERS[kind]
+                marker, colour, beside, side = _MARKERS[kind]
                 rows = table[table["kind"] == kind].sort_values("weight")
                 _errors(axes, rows, accuracy, alignment, fmt=f"{marker}-", color=colour, label=kind)
                 for _, row in rows.iterrows():
                     axes.annotate(
                         f"{row['weight']:g}",
                         (row[accuracy], row[alignment]),
-                        xytext=(4, 4),
+                        xytext=beside,
+                        ha=side,
                         textcoords="offset points",
                         fontsize=7,
                         color=colour,
                     )
-            _errors(axes, baseline, accuracy, alignment, fmt="k*", markersize=10, label="baseline")
+            _errors(axes, baseline, accuracy, alignment, fmt="*", color=INK, markersize=11, label="baseline")
+            _around_means(axes, table, accuracy, alignment)
             axes.set_xlabel(_LABELS[accuracy])
             axes.set_ylabel(f"{_LABELS[alignment]} ({support})")
             axes.label_outer()
-            axes.grid(alpha=0.3)
-    panels[0, 0].legend(title="reward")
+            axes.grid(alpha=0.5)
+    known = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*known, loc="outside lower center", ncols=len(known[0]))
     figure.suptitle("Validation part, means over splits; numbers are λ")
     return figure
 
@@ -110,10 +116,29 @@ def _errors(axes, rows, x, y, **style):
         .T
         for axis, name in (("x", x), ("y", y))
     }
-    axes.errorbar(rows[x], rows[y], **bars, elinewidth=0.6, capsize=2, **style)
+    _, _, drawn = axes.errorbar(rows[x], rows[y], **bars, elinewidth=0.9, **style)
+    for line in drawn:
+        line.set_alpha(0.4)
 
 
-def _sentence(kind, arm, test, config):
+def _around_means(axes, table, x, y):
+    """Limits that show the means: intervals of a few splits may reach far beyond."""
+    for name, limit in ((x, axes.set_xlim), (y, axes.set_ylim)):
+        low, high = table[name].min(), table[name].max()
+        if low <= high:
+            margin = max(0.02, 0.25 * (high - low))
+            limit(low - margin, high + margin)
+
+
+def sweep_sentence(kind: str, arm: str | None, test: pd.DataFrame, config: Config) -> str:
+    """What was chosen for a kind of reward, and how it does on test.
+
+    Args:
+        kind: of reward.
+        arm: chosen, None for none.
+        test: a `protocol_table` of the test part.
+        config: of the sweep.
+    """
     tolerance = f"{config.sweep.tolerance:g}"
     if arm is None:
         return f"{kind}: every λ loses more than {tolerance} of validation AUC."

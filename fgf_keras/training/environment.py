@@ -12,7 +12,6 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
 def environment(config, cohort, splits) -> dict:
     """Versions, devices, seed, and the fingerprint of the data with its counts."""
-    source = {key: value for key, value in cohort.provenance.items() if key in ("source", "counts")}
     return {
         "fgf_keras": fgf_keras.__version__,
         "python": platform.python_version(),
@@ -20,11 +19,5 @@ def environment(config, cohort, splits) -> dict:
         "packages": {name: version(name) for name in _PACKAGES},
         "devices": [device.device_type for device in tf.config.list_physical_devices()],
         "seed": config.seed,
-        "data": {
-            **source,
-            "fingerprint": cohort.fingerprint(),
-            "patients": len(cohort),
-            "positive": int((cohort.labels == 1).sum()),
-            "splits": {name: len(indices) for name, indices in splits.items()},
-        },
+        "data": cohort.description(splits),
     }

@@ -63,12 +63,12 @@ def test_json_says_in_a_sentence_what_each_status_means(explanation):
 def test_a_page_of_patients_is_written_as_png_in_the_order_asked_for(explanation, tmp_path):
     figure = explanation.plot(["D-4", "A-1"], path=tmp_path / "page.png")
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
-    # Slice, gradient, explained part, three features, boundary.
-    assert len(figure.axes) == 2 * 7
-    assert [axis.get_ylabel().split("\n")[0] for axis in figure.axes[::7]] == ["D-4", "A-1"]
+    # Slice, gradient, its explained part and the rest, three features, boundary, what changed.
+    assert len(figure.axes) == 2 * 9
+    assert [axis.get_ylabel().split("\n")[0] for axis in figure.axes[::9]] == ["D-4", "A-1"]
     row = explanation.to_frame().loc["D-4"]
-    assert f"{row['S_brightness']:.3f}" in figure.axes[3].get_xlabel()
-    assert "undefined" in figure.axes[7 + 3].get_xlabel()
+    assert f"{row['S_brightness']:.3f}" in figure.axes[4].get_xlabel()
+    assert "undefined" in figure.axes[9 + 4].get_xlabel()
 
 
 def test_a_patient_who_is_not_there_cannot_be_drawn(explanation):

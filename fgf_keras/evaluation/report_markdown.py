@@ -1,0 +1,67 @@
+"""A report as Markdown, with its plots in files beside it."""
+
+import html
+import re
+
+from fgf_keras.evaluation.report_blocks import Report
+
+FIGURES = "report_figures"
+NOT_CLINICAL = "Not for clinical use."
+
+
+def as_markdown(report: Report) -> str:
+    """The report for a repository; plots are `report_figures/<name>.svg`."""
+    parts = [f"# {_text(report.title)}", f"**{NOT_CLINICAL}** {_text(report.subtitle)}"]
+    for section in report.sections:
+        parts.append(f"## {_text(section.title)}")
+        parts += [_DRAWN[block.kind](block) for block in section.blocks]
+    parts.append(f"**{NOT_CLINICAL}** A measurement of a research model.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _text(value):
+    """Text that Markdown shows as it is: no tag, no link, no cell that ends early."""
+    escaped = html.escape(value, quote=False).replace("\n", " ")
+    return re.sub(r"([|`*$\\]|\](?=\())", r"\\\1", escaped)
+
+
+def _row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def _rows(header, rows):
+    lines = [_row(header), "|---" * len(header) + "|"]
+    return "\n".join(lines + [_row([_text(cell) for cell in row]) for row in rows])
+
+
+def _table(block):
+    return f"*{_text(block.caption)}*\n\n" + _rows([_text(cell) for cell in block.header], block.rows)
+
+
+def _callout(block):
+    lines = [f"**{_text(block.title)}**", *(_text(item) for item in block.items)]
+    return "\n>\n".join(f"> {line}" for line in lines)
+
+
+def _page(block):
+    return f"![{_text(block.alt)}](<{block.file}>)\n\n{_text(block.caption)}"
+
+
+def _fold(block):
+    return "\n\n".join([f"**{_text(block.summary)}**", *(_DRAWN[b.kind](b) for b in block.blocks)])
+
+
+_DRAWN = {
+    "text": lambda block: _text(block.text),
+    "bullets": lambda block: "\n".join(f"- {_text(item)}" for item in block.items),
+    "terms": lambda block: "\n".join(f"- **{_text(a)}**: {_text(b)}" for a, b in block.items),
+    "tiles": lambda block: _rows(["", "", ""], block.items),
+    "callout": _callout,
+    "table": _table,
+    "plot": lambda block: f"![{_text(block.alt)}]({FIGURES}/{block.name}.svg)\n\n{_text(block.caption)}",
+    "gallery": lambda block: f"![{_text(block.alt)}](<{block.file}>)",
+    "page": _page,
+    # Indented rather than fenced: no line of it can end it.
+    "code": lambda block: "\n".join(f"    {line}" for line in block.text.splitlines()),
+    "fold": _fold,
+}

@@ -1,0 +1,309 @@
+"""The report is whole, loads nothing, escapes what data says, and holds the figures of metrics.json."""
+
+import base64
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from fgf_keras.config import parse_config
+from fgf_keras.data.phantom import phantom_cohort
+from fgf_keras.evaluation.alignment_rows import AlignmentRow
+from fgf_keras.evaluation.evaluate import evaluate
+from fgf_keras.evaluation.figures import rounded
+from fgf_keras.evaluation.report import RunFacts, write_run_report
+from fgf_keras.evaluation.report_patients import scanned_patients
+from fgf_keras.evaluation.report_plots import alignment_plot
+from fgf_keras.evaluation.report_sections import exclusions
+from fgf_keras.evaluation.report_text import command_line, imbalance_sentence
+from fgf_keras.training.build import build_model
+from fgf_keras.training.environment import environment
+
+SCRIPT, LINK = "<script>alert(1)</script>", "a|b`c*[d](http://e.example)$x$"
+CONFIG = parse_config(
+    {
+        "data": {"size": 24, "phantom": {"patients": 45, "prevalence": 0.4}},
+        "features": ["brightness", "extent"],
+        "model": {"filters": [4], "kernel_sizes": [3], "pool_size": 4, "dense": [4]},
+        "evaluate": {"bootstrap": 100, "pictures": 2, "null_draws": 40, "flow": {"max_steps": 4}},
+        "run": {"name": "small"},
+    }
+)
+SPLITS = {"train": np.arange(15), "validation": np.arange(15, 30), "test": np.arange(30, 45)}
+SECTIONS = ["summary", "question", "data", "performance", "calibration", "alignment", "patients", "pictures"]
+SECTIONS += ["settings", "limits", "provenance"]
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: tags with attributes, text, cells of tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.cells, self._cell = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._cell = tag in ("td", "th") or (self._cell and tag not in ("tr", "table"))
+
+    def handle_endtag(self, tag):
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        data = data.replace("\xa0", " ")
+        self.texts.append(data)
+        if self._cell:
+            self.cells.append(data)
+
+    def having(self, name):
+        return [(tag, attrs) for tag, attrs in self.tags if name in attrs]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    data = CONFIG.data
+    drawn = phantom_cohort(data.phantom, size=data.size, window=data.window, spacing=data.spacing, seed=0)
+    # Whoever is shown has such a name.
+    names = [f"{(SCRIPT, LINK)[i % 2]}{i}" for i in range(len(drawn))]
+    return dataclasses.replace(drawn, patient_id=np.array(names))
+
+
+@pytest.fixture(scope="module")
+def model(cohort):
+    return build_model(CONFIG, cohort.images.shape[1:], 2)
+
+
+@pytest.fixture(scope="module")
+def evaluation(model, cohort):
+    return evaluate(model, cohort, SPLITS, CONFIG.evaluate, seed=0)
+
+
+@pytest.fixture(scope="module")
+def bare(evaluation):
+    """The same without pictures, which take the longest."""
+    return dataclasses.replace(evaluation, explanations={})
+
+
+@pytest.fixture(scope="module")
+def facts(cohort):
+    return RunFacts(CONFIG, environment(CONFIG, cohort, SPLITS), "python train.py 'run.name=a b'")
+
+
+@pytest.fixture(scope="module")
+def folder(evaluation, facts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "evaluation"
+    evaluation.write(folder, facts=facts)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page((folder / "report.html").read_text())
+
+
+@pytest.fixture(scope="module")
+def markdown(folder):
+    return (folder / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def ignorant(cohort, facts, tmp_path_factory):
+    """The page of a network whose score is the same everywhere."""
+    model = build_model(CONFIG, cohort.images.shape[1:], 2)
+    model.set_weights([0 * weight for weight in model.get_weights()])
+    folder = tmp_path_factory.mktemp("ignorant")
+    settings = CONFIG.evaluate.model_copy(update={"support": ["mask"], "nulls": [], "pictures": 0})
+    evaluate(model, cohort, SPLITS, settings, seed=0).write(folder, facts=facts)
+    return Page((folder / "report.html").read_text()), (folder / "report.md").read_text()
+
+
+def test_every_section_is_there_in_html_and_in_markdown(page, markdown):
+    assert [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs] == SECTIONS
+    assert markdown.count("\n## ") == len(SECTIONS)
+    assert page.text.count("Not for clinical use.") == 2
+    assert markdown.count("Not for clinical use.") == 2
+
+
+def test_the_page_loads_nothing(page, folder):
+    for tag, attrs in [*page.having("src"), *page.having("href")]:
+        assert attrs.get("src", attrs.get("href")).startswith(("data:image/png;base64,", "#")), tag
+    assert not {"script", "link", "iframe", "object", "image"} & {tag for tag, _ in page.tags}
+    html = (folder / "report.html").read_text()
+    assert not re.search(r"@import|url\((?!#)", html)
+    policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_what_data_says_is_text_and_never_markup(page, folder, markdown):
+    html = (folder / "report.html").read_text()
+    assert SCRIPT not in html
+    assert SCRIPT in page.text
+    assert "<script" not in markdown
+    assert not re.search(r"(?<!\\)\]\(http", markdown)
+    # A cell that ended early would make a row longer than its header.
+    table = next(block for block in markdown.split("\n\n") if "a\\|b" in block).splitlines()
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_a_configuration_with_markup_is_escaped(bare, facts, tmp_path):
+    config = CONFIG.model_copy(update={"data": CONFIG.data.model_copy(update={"label_column": SCRIPT})})
+    bare.write(tmp_path, facts=dataclasses.replace(facts, config=config, command=f"train.py {SCRIPT}"))
+    assert SCRIPT not in (tmp_path / "report.html").read_text()
+    # Indented text is shown as it is.
+    assert f"    train.py {SCRIPT}" in (tmp_path / "report.md").read_text()
+
+
+def test_every_picture_and_plot_says_what_it_shows(page):
+    pictures = [attrs for tag, attrs in page.tags if tag == "img"]
+    # 2 patients on two supports: slice, gradient, its parts, two features, boundary, difference.
+    assert len(pictures) == 2 * 2 * 8
+    assert all(attrs["alt"] for attrs in pictures)
+    assert base64.b64decode(pictures[0]["src"].split(",")[1]).startswith(b"\x89PNG")
+    plots = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
+    assert len(plots) == [tag for tag, _ in page.tags].count("svg")
+    assert all(attrs["aria-label"] for attrs in plots)
+    ids = [attrs["id"] for _, attrs in page.having("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_figures_are_those_of_the_metrics(page, folder):
+    held = json.loads((folder / "metrics.json").read_text())["splits"]["test"]
+    auc, table = held["auc"], held["alignment"]["mask"]
+    assert f"{rounded(auc['value'])} [{rounded(auc['ci'][0])}, {rounded(auc['ci'][1])}]" in page.cells
+    for kind in "SF":
+        for summary in (table[kind]["extent"], table[kind]["joint"]["squared"]):
+            low, high = summary["ci"]
+            assert f"{rounded(summary['mean'])} [{rounded(low)}, {rounded(high)}]" in page.cells
+        null = table["nulls"]["smooth"][kind]["joint"]
+        band = f"({rounded(null['null_q05'])}–{rounded(null['null_q95'])}), p {rounded(null['p'])}"
+        assert f"{rounded(null['null_mean'])} {band}" in page.cells
+
+
+def test_html_and_markdown_hold_the_same_figures(page, markdown, folder):
+    plain = re.sub(r"\\(.)", r"\1", markdown).replace("&lt;", "<").replace("&gt;", ">").replace("\xa0", " ")
+    missing = [cell for cell in page.cells if cell.strip() and cell not in plain]
+    assert not missing
+    names = re.findall(r"\]\(report_figures/(\w+\.svg)\)", markdown)
+    assert sorted(names) == sorted(path.name for path in (folder / "report_figures").iterdir())
+    assert len(names) == [tag for tag, _ in page.tags].count("svg")
+    pages = re.findall(r"\]\(<(patients_\w+\.png)>\)", markdown)
+    assert all((folder / name).is_file() for name in pages)
+    assert len(pages) == 2
+
+
+def test_the_same_evaluation_leaves_the_same_bytes(evaluation, facts, folder, tmp_path):
+    panels = {support: found.panels(evaluation.shown) for support, found in evaluation.explanations.items()}
+    write_run_report(facts, evaluation.metrics, evaluation.patients, evaluation.data, panels, tmp_path)
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".html", ".md", ".svg")]
+    assert len(files) > 5
+    for path in files:
+        assert (tmp_path / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
+
+
+def test_where_the_report_cannot_be_written_the_evaluation_is_not_whole(bare, facts, tmp_path):
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError, match=r"report\.html"):
+        bare.write(tmp_path, facts=facts)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_without_facts_there_is_no_report(bare, tmp_path):
+    bare.write(tmp_path)
+    assert (tmp_path / "metrics.json").is_file()
+    assert not list(tmp_path.glob("report*"))
+
+
+def test_findings_in_the_folder_stand_in_short(bare, facts, tmp_path):
+    finding = {"name": "a", "title": "One feature takes all", "found": True, "why": "0.9", "try": "joint"}
+    (tmp_path / "findings.json").write_text(json.dumps({"findings": [finding]}))
+    bare.write(tmp_path, facts=facts)
+    html = (tmp_path / "report.html").read_text()
+    assert html.index('id="summary"') < html.index("One feature takes all") < html.index('id="question"')
+
+
+def test_undefined_is_said_and_never_a_number(ignorant):
+    page, markdown = ignorant
+    assert "S is undefined for every patient" in page.text
+    assert "Of 15 patients, 15 are left out of S and 15 out of F" in page.text
+    assert "15 stationary (The gradient of the score vanishes" in page.text
+    assert page.cells.count("undefined") > 40
+    for text in (page.text, markdown):
+        assert not re.search(r"\bnan\b|None(?! of)", text)
+
+
+def test_a_patient_without_an_end_of_the_path_has_no_f(evaluation):
+    patients = evaluation.patients[evaluation.patients["split"] == "test"].copy()
+    patients["mask.status"] = ["not_reached", *["reached"] * 14]
+    scanned = scanned_patients(patients, "mask", ["extent"])
+    assert scanned["logit"].is_monotonic_decreasing
+    assert scanned["number"].tolist() == list(range(1, 16))
+    assert scanned.loc[patients.index[0], ["F_extent", "F_joint"]].isna().all()
+    assert not scanned["S_joint"].isna().any()
+    assert scanned["F_joint"].isna().sum() == 1
+
+
+def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_path):
+    metrics = evaluation.metrics | {"splits": {"external": evaluation.metrics["splits"]["test"]}}
+    patients = evaluation.patients[evaluation.patients["split"] == "test"].assign(split="external")
+    data = {
+        "source": "png",
+        "fingerprint": "f" * 64,
+        "patients": 15,
+        "positive": 6,
+        "splits": {"external": 15},
+    }
+    data["counts"] = {"rows_without_image": 2, "images_without_row": 3}
+    other = dataclasses.replace(evaluation, metrics=metrics, patients=patients, data=data, explanations={})
+    other.write(tmp_path, facts=facts)
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "another cohort than the one the network was trained on, which had 45 patients" in text
+    assert "Left out: 2 rows of the table without an image, 3 images without a row." in text
+    assert "f" * 64 in text
+    assert "No pictures were asked for" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"left_out": {"patients": {"labels": 3}, "files": 0}}, "3 patients (labels: 3)"),
+        ({"left_out": {"patients": {}, "files": 0}}, "No patient was left out."),
+        ({"rows_without_image": 0, "images_without_row": 0}, "every row of the table has an image"),
+        ({}, "is not known"),
+    ],
+)
+def test_exclusions_are_told_as_the_source_counted_them(counts, said):
+    (sentence,) = exclusions({"source": "other", "counts": counts})
+    assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["/home/me/fgf/train.py", "--config", "a b.yaml"], "python train.py --config 'a b.yaml'"),
+        (["/venv/bin/fgf", "sweep"], "fgf sweep"),
+        (["/lib/fgf_keras/__main__.py", "train", "seed=1"], "python -m fgf_keras train seed=1"),
+    ],
+)
+def test_the_command_can_be_typed_again_and_does_not_say_where_programs_lie(argv, command):
+    assert command_line(argv) == command
+
+
+def test_a_network_trained_with_class_weights_is_said_to_give_no_risks(page):
+    assert "they are no risks" in page.text
+    plain = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"imbalance": "none"})})
+    assert "can be read as such" in imbalance_sentence(plain)
+
+
+def test_there_are_inks_for_a_null_of_every_length():
+    nulls = [f"smooth_{length}" for length in range(1, 13)]
+    row = AlignmentRow("S", "extent", 0.3, (0.2, 0.4), 0.3, dict.fromkeys(nulls, (0.1, 0.05, 0.15, 0.02)))
+    figure = alignment_plot([row, row._replace(kind="F", mean=None, interval=(None, None))], nulls)
+    assert len(figure.axes[0].collections) == 12
+    assert [text.get_text() for text in figure.axes[1].texts] == ["undefined"]
