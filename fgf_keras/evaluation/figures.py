@@ -39,5 +39,10 @@ def rounded(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
 
 
+def with_interval(value: float, ci) -> str:
+    """`value [low, high]`, rounded."""
+    return f"{rounded(value)} [{rounded(ci[0])}, {rounded(ci[1])}]"
+
+
 def _mean(summary):
     return math.nan if summary["mean"] is None else summary["mean"]

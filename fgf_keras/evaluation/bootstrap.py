@@ -1,0 +1,24 @@
+"""Means over patients, with intervals from resampled patients."""
+
+import numpy as np
+
+
+def bootstrap_mean(values, *, bootstrap: int, confidence: float, rng) -> dict:
+    """Mean with its percentile interval: {"mean", "ci": [low, high]}; None without a value.
+
+    Args:
+        values: (N,) one a patient, none of them NaN.
+        bootstrap: number of resamples of patients.
+        confidence: of the interval.
+        rng: of the resamples.
+    """
+    values = np.asarray(values, np.float64)
+    if not len(values):
+        return {"mean": None, "ci": [None, None]}
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(bootstrap)]
+    return {"mean": float(values.mean()), "ci": percentiles(means, confidence)}
+
+
+def percentiles(resampled, confidence: float) -> list[float]:
+    """The interval [low, high] that holds the middle `confidence` of resampled values."""
+    return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)]).tolist()
