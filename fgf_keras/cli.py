@@ -179,6 +179,7 @@ def _trained(config, folder, cohort, splits):
         name = config.run.name
         metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name)
         _compare({name: metrics}, "test", folder.path)
+        _show_checks(folder.evaluation)
         folder.finish(latest=True)
         return folder
     for name, rows in splits.items():
@@ -217,6 +218,7 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
         evaluation.write(folder.path / where)
         _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
+        _show_checks(folder.path / where)
         return folder.path / where
     found = {}
     for trial in trials_of(config):
@@ -258,6 +260,9 @@ def _tabulate(config, folder, found, *, split, where, directory):
         from fgf_keras.evaluation.sweep_report import report_sweep
 
         console.print(report_sweep(config, found, directory))
+    from fgf_keras.evaluation.findings import report_comparison_findings
+
+    console.print(report_comparison_findings(config, found, folder, where, split))
 
 
 def _compare(metrics, split, directory):
@@ -267,6 +272,17 @@ def _compare(metrics, split, directory):
     directory.mkdir(exist_ok=True)
     write_json(directory / "comparison.json", metrics)
     (directory / "comparison.md").write_text(comparison_markdown(metrics, split))
+
+
+def _show_checks(directory):
+    """Print what was found beside the figures of a single run."""
+    from fgf_keras.evaluation.behaviour_table import behaviour_terminal
+    from fgf_keras.evaluation.findings import findings_terminal
+
+    behaviour = directory / "behaviour.json"
+    if behaviour.is_file():
+        console.print(behaviour_terminal(read_json(behaviour)))
+    console.print(findings_terminal(read_json(directory / "findings.json")["findings"]))
 
 
 def main():

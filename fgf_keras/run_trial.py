@@ -73,7 +73,13 @@ def train_and_evaluate(
     """Everything between a new run folder and its metrics, which are returned."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
     evaluation = evaluate(
-        model, cohort, splits, config.evaluate, seed=config.seed, title=title and f"Evaluating {title}"
+        model,
+        cohort,
+        splits,
+        config.evaluate,
+        reward=config.reward,
+        seed=config.seed,
+        title=title and f"Evaluating {title}",
     )
     evaluation.write(folder.evaluation)
     export_saved_model(model, folder.saved_model)

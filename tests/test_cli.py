@@ -32,6 +32,8 @@ def run(place):
     assert done.code == 0, done.err
     latest = place / "runs" / "tiny" / "latest"
     assert f"Run folder: {latest.resolve().relative_to(place)}" in done.out
+    assert "effect of 1 sd" in done.out
+    assert "because there is no baseline to compare with" in done.out
     return latest.resolve()
 
 
@@ -85,6 +87,8 @@ def test_a_run_leaves_its_whole_folder(run):
         "saved_model/1/saved_model.pb",
         "evaluation/metrics.json",
         "evaluation/patients.csv",
+        "evaluation/behaviour.json",
+        "evaluation/findings.json",
         "evaluation/patients_mask.png",
         "evaluation/patients_image.png",
     }
@@ -94,6 +98,16 @@ def test_a_run_leaves_its_whole_folder(run):
     assert not list(run.rglob("UNFINISHED"))
     assert not list(run.rglob("*.unfinished"))
     assert read(run / "evaluation" / "metrics.json") == read(run / "metrics.json")
+
+
+def test_the_test_part_is_moved_along_each_feature(run):
+    found = read(run / "evaluation" / "behaviour.json")
+    assert (found["split"], found["n"]) == ("test", read(run / "metrics.json")["splits"]["test"]["n"])
+    assert set(found["features"]) == {"brightness", "extent"}
+    for entry in found["features"].values():
+        assert [move["amount"] for move in entry["moves"]] == [-1, -0.5, 0.5, 1]
+        assert entry["effect"]["ci"][0] <= entry["effect"]["mean"] <= entry["effect"]["ci"][1]
+    assert set(found["agreement"]) == {"mask", "image"}
 
 
 def test_latest_is_the_last_run_and_a_relative_link(run):
@@ -155,7 +169,8 @@ def test_the_table_of_patients_holds_everyone_and_agrees_with_the_metrics(run):
 
 def test_evaluating_a_run_again_gives_the_same_numbers(place, run, evaluations):
     assert evaluations["again"].code == 0, evaluations["again"].err
-    assert read(place / "moved" / "evaluation" / "metrics.json") == read(run / "metrics.json")
+    for name in ("metrics.json", "behaviour.json", "findings.json"):
+        assert read(place / "moved" / "evaluation" / name) == read(run / "evaluation" / name)
 
 
 def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
@@ -171,6 +186,15 @@ def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
     assert not list(arms.rglob("UNFINISHED"))
 
 
+def test_arms_are_searched_for_failures_together_and_each_alone(arms):
+    found = {finding["title"]: finding for finding in read(arms / "evaluation" / "findings.json")["findings"]}
+    lost = found["accuracy lost to a reward too large (rewarded)"]
+    assert lost["found"] is False
+    assert "minus plain" in lost["why"]
+    alone = read(arms / "rewarded" / "evaluation" / "findings.json")["findings"]
+    assert {finding["name"]: finding["found"] for finding in alone}["reward_without_gain"] is None
+
+
 def test_the_same_seed_gives_the_same_numbers_in_another_process(run, arms):
     once, again = read(run / "metrics.json"), read(arms / "rewarded" / "metrics.json")
     for split in once["splits"].values():
@@ -183,6 +207,7 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     metrics = read(run / "evaluation-tiny" / "metrics.json")
     assert metrics["threshold"] == read(run / "metrics.json")["threshold"]
     assert list(metrics["splits"]) == ["external"]
+    assert read(run / "evaluation-tiny" / "behaviour.json")["split"] == "external"
     assert metrics["splits"]["external"]["n"] == 60
     patients = pd.read_csv(run / "evaluation-tiny" / "patients.csv")
     assert (patients.split == "external").all()

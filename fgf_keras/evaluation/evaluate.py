@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.config import EvaluateConfig
+from fgf_keras.config_protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.evaluation.alignment_table import alignment_table
+from fgf_keras.evaluation.behaviour import behaviour
 from fgf_keras.evaluation.classification import choose_threshold, classification_metrics
 from fgf_keras.evaluation.explain import explain
+from fgf_keras.evaluation.findings import run_findings
+from fgf_keras.evaluation.measured_arm import Measured
 from fgf_keras.run_folder import write_json
 
 
@@ -24,35 +28,51 @@ class Evaluation:
         patients: a row a patient: split, label, logit, probability, decision, alignment on each support.
         explanations: by support.
         shown: ids of the patients on the pages of pictures.
+        findings: as findings.json holds them, see `findings.run_findings`.
+        behaviour: as behaviour.json holds it, see `behaviour.behaviour`; None where it was not asked for.
     """
 
     metrics: dict
     patients: pd.DataFrame
     explanations: dict
     shown: list
+    findings: list
+    behaviour: dict | None = None
 
     def write(self, directory):
-        """Write metrics.json, patients.csv and patients_<support>.png into a folder."""
+        """Write metrics.json, findings.json, behaviour.json, patients.csv and patients_<support>.png."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         for support, explanation in self.explanations.items():
             if self.shown:
                 explanation.plot(self.shown, path=directory / f"patients_{support}.png")
         self.patients.to_csv(directory / "patients.csv")
+        if self.behaviour is not None:
+            write_json(directory / "behaviour.json", self.behaviour)
+        write_json(directory / "findings.json", {"findings": self.findings})
         # Last: where it is, everything else is too.
         write_json(directory / "metrics.json", self.metrics)
 
 
 def evaluate(
-    model, cohort: Cohort, splits: dict, settings: EvaluateConfig, *, seed, threshold=None, title=None
+    model,
+    cohort: Cohort,
+    splits: dict,
+    settings: EvaluateConfig,
+    *,
+    reward: RewardConfig,
+    seed,
+    threshold=None,
+    title=None,
 ) -> Evaluation:
     """Classification and alignment of a two-class `AlignmentModel` on every split.
 
     Args:
         model: trained.
         cohort: patients.
-        splits: index arrays by name. Pictures show the last split.
+        splits: index arrays by name. Pictures show the last split, and its patients are moved.
         settings: the section `evaluate` of a configuration.
+        reward: how it was trained.
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
         title: sentence for the progress bars.
@@ -110,8 +130,17 @@ def evaluate(
             },
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
-    shown = _shown(cohort, logits, list(splits.values())[-1], settings.pictures)
-    return Evaluation(metrics, patients, explanations, shown)
+    last, rows = list(splits.items())[-1]
+    shown = _shown(cohort, logits, rows, settings.pictures)
+    moved = None
+    if settings.behaviour:
+        moved = behaviour(
+            model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
+        )
+    measured = Measured(metrics, patients[patients["split"] == last], moved, last)
+    names = [feature.name for feature in model.features]
+    findings = run_findings(measured, reward, names, settings, seed=seed)
+    return Evaluation(metrics, patients, explanations, shown, findings, moved)
 
 
 def _patients(cohort, splits, logits, threshold, explanations):

@@ -58,7 +58,14 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
         splits = load_splits(folder.splits_file, cohort)
     model = load_model(folder)
     return evaluate(
-        model, cohort, splits, config.evaluate, seed=config.seed, threshold=threshold, title=title
+        model,
+        cohort,
+        splits,
+        config.evaluate,
+        reward=config.reward,
+        seed=config.seed,
+        threshold=threshold,
+        title=title,
     )
 
 

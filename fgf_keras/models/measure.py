@@ -102,9 +102,10 @@ class AlignmentMeasure:
     def _at_sample(self, seen, mask, spacing, origin):
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
-        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), S (B, m), S_joint (B,),
-        unique (B, m), shapley (B, m) for up to ten features, S_noise (B,), rank (B,) of the features,
-        dimension (B,) of the support; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
+        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), gradient_norm (B,) on the
+        support (K > 2: of the K-1 scores of the section together), S (B, m), S_joint (B,), unique (B, m),
+        shapley (B, m) for up to ten features, S_noise (B,), rank (B,) of the features, dimension (B,) of the
+        support; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
         """
         logits, section = section_gradients(self.placement.classifier(origin), seen)
         section = on_support(section, self._region(mask))
@@ -115,6 +116,7 @@ class AlignmentMeasure:
             "logits": logits,
             "logit": decision_score(logits, decision_pair(logits)),
             "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
+            "gradient_norm": tf.sqrt(tf.linalg.trace(products.section)),
             "S": pointwise_alignment(products),
             "S_joint": joint_alignment(products),
             "unique": unique_shares(products),
