@@ -84,9 +84,16 @@ def evaluate(
     config: Annotated[
         str | None, typer.Option(help="YAML file of another cohort, for external validation.")
     ] = None,
+    sanity: Annotated[
+        bool, typer.Option("--sanity", help="Also with random weights, and trained on permuted labels.")
+    ] = False,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value for --config")] = None,
 ):
     """Evaluate a finished run again, or its model on a cohort that it never saw."""
+    if sanity and config is not None:
+        raise ConfigError(
+            "--sanity trains the run's network again on the run's own cohort: give it without --config."
+        )
     if overrides and config is None:
         raise ConfigError(
             f"Overrides {overrides} change the configuration of another cohort, so they need --config. "
@@ -94,7 +101,7 @@ def evaluate(
         )
     folder = RunFolder.open(run)
     external = load_config(config, overrides or ()) if config else None
-    written = run_evaluation(folder, external, name=Path(config).stem if config else None)
+    written = run_evaluation(folder, external, name=Path(config).stem if config else None, sanity=sanity)
     console.print(f"Written: {written}")
 
 
@@ -199,22 +206,35 @@ def _trained(config, folder, cohort, splits):
     return folder
 
 
-def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: str | None = None):
+def run_evaluation(
+    folder: RunFolder, external: Config | None = None, *, name: str | None = None, sanity: bool = False
+):
     """Everything that `evaluate.py` does; returns the folder that the results are in.
 
     Args:
         folder: a finished run.
         external: configuration of another cohort.
         name: of that cohort, part of the folder's name.
+        sanity: also write sanity.json; for a single run on its own cohort.
+
+    Raises:
+        RunError: sanity checks of a comparison, and whatever a run or its data cannot give.
     """
     import_tensorflow()
     from fgf_keras.evaluation.evaluate_run import evaluate_run
     from fgf_keras.training.fit import configure_compute
 
     config = folder.load_config()
+    if sanity and config.arms:
+        raise RunError(
+            f"{folder.path} is a comparison, and --sanity takes a single run. Give one of its own, e.g. "
+            f"--run {trials_of(config)[0].folder(folder).path}."
+        )
     configure_compute(config.compute)
     where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
     if not config.arms:
+        if sanity:
+            _check_sanity(folder)
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
         evaluation.write(folder.path / where)
         _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
@@ -272,6 +292,15 @@ def _compare(metrics, split, directory):
     directory.mkdir(exist_ok=True)
     write_json(directory / "comparison.json", metrics)
     (directory / "comparison.md").write_text(comparison_markdown(metrics, split))
+
+
+def _check_sanity(folder):
+    from fgf_keras.evaluation.sanity import sanity_terminal
+    from fgf_keras.run_sanity import run_sanity
+
+    report = run_sanity(folder, title=f"Sanity of {folder.path.name}")
+    write_json(folder.evaluation / "sanity.json", report)
+    console.print(sanity_terminal(report))
 
 
 def _show_checks(directory):

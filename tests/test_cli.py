@@ -47,7 +47,7 @@ def arms(place):
 
 
 @pytest.fixture(scope="module")
-def evaluations(place, run):
+def evaluations(place, run, arms):
     """What evaluate.py does with the run, and what it refuses."""
     shutil.copytree(run, place / "moved", ignore=shutil.ignore_patterns("evaluation"))
     shutil.copytree(run, place / "changed")
@@ -60,7 +60,9 @@ def evaluations(place, run):
     external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "seed=1"]
     return commands(
         {
-            "again": ["evaluate.py", "--run", "moved"],
+            "again": ["evaluate.py", "--run", "moved", "--sanity"],
+            "sanity elsewhere": [*external, "--sanity", "data.phantom.prevalence=0.3"],
+            "sanity of arms": ["evaluate.py", "--run", arms, "--sanity"],
             "external": [*external, "data.phantom.prevalence=0.3"],
             "own cohort": [*external, "seed=0"],
             "window": [*external, "data.window=[-100,300]"],
@@ -173,6 +175,26 @@ def test_evaluating_a_run_again_gives_the_same_numbers(place, run, evaluations):
         assert read(place / "moved" / "evaluation" / name) == read(run / "evaluation" / name)
 
 
+def test_sanity_holds_the_run_against_networks_that_know_nothing(place, run, evaluations):
+    found = read(place / "moved" / "evaluation" / "sanity.json")
+    names = [step["name"] for step in found["steps"]]
+    assert names[0] == "trained"
+    assert names[-1] == "permuted labels"
+    # Two convolutions, a hidden dense layer and the logits.
+    assert names[1] == "random: logits"
+    assert len(names) == 1 + 4 + 1
+    assert len({step["S"]["joint"]["mean"] for step in found["steps"]}) == len(names)
+    table = read(run / "metrics.json")["splits"]["test"]["alignment"]["mask"]
+    trained = found["steps"][0]
+    for kind in "SF":
+        mean, null = trained[kind]["extent"]["mean"], trained["null"][kind]["extent"]
+        assert mean == pytest.approx(table[kind]["extent"]["mean"], rel=1e-3)
+        assert null["q95"] == pytest.approx(table["nulls"]["smooth"][kind]["extent"]["null_q95"], rel=1e-3)
+    assert trained["auc"] == read(run / "metrics.json")["splits"]["test"]["auc"]["value"]
+    assert "AUC is " in evaluations["again"].out
+    assert {path.name for path in run.iterdir()} == {path.name for path in (place / "moved").iterdir()}
+
+
 def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
     of_arms = [(arms / name / "splits.csv").read_text() for name in ("plain", "rewarded")]
     assert of_arms[0] == of_arms[1] == (arms / "splits.csv").read_text() == (run / "splits.csv").read_text()
@@ -227,6 +249,8 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
         ("absent", ["RunError", "nowhere", "does not exist"]),
         ("changed data", ["RunError", "fingerprint"]),
         ("no model", ["RunError", "model.keras"]),
+        ("sanity elsewhere", ["ConfigError", "--sanity", "without --config"]),
+        ("sanity of arms", ["RunError", "comparison", "/plain"]),
     ],
 )
 def test_what_would_mean_nothing_is_refused(evaluations, name, words):

@@ -13,7 +13,7 @@ from fgf_keras.errors import RunError
 from fgf_keras.evaluation.alignment_table import alignment_table
 from fgf_keras.evaluation.behaviour import behaviour
 from fgf_keras.evaluation.classification import choose_threshold, classification_metrics
-from fgf_keras.evaluation.explain import explain
+from fgf_keras.evaluation.explain import Explainer
 from fgf_keras.evaluation.findings import run_findings
 from fgf_keras.evaluation.measured_arm import Measured
 from fgf_keras.run_folder import write_json
@@ -82,24 +82,11 @@ def evaluate(
         RunError: a score that is not finite.
     """
     explanations = {
-        support: explain(
-            model,
+        support: explainer(model, cohort, settings, support=support, nulls=settings.nulls, seed=seed)(
             cohort.images,
             cohort.masks,
             spacing=cohort.spacing,
             patient_id=cohort.patient_id,
-            support=support,
-            weight=settings.flow.weight,
-            steps=settings.flow.steps,
-            max_steps=settings.flow.max_steps,
-            tolerance=settings.flow.tolerance,
-            noise_draws=settings.noise_draws,
-            null=settings.nulls,
-            n_null=settings.null_draws,
-            correlation_length=settings.correlation_lengths,
-            alpha=settings.alpha,
-            seed=seed,
-            batch_size=settings.batch_size,
             progress=title and f"{title}, alignment on support {support}",
         )
         for support in settings.support
@@ -141,6 +128,29 @@ def evaluate(
     names = [feature.name for feature in model.features]
     findings = run_findings(measured, reward, names, settings, seed=seed)
     return Evaluation(metrics, patients, explanations, shown, findings, moved)
+
+
+def explainer(
+    model, cohort: Cohort, settings: EvaluateConfig, *, support: str, nulls: list[str], seed: int
+) -> Explainer:
+    """What explains patients of a cohort as a configuration has it."""
+    return Explainer(
+        model,
+        cohort.images.shape[1:],
+        features=None,
+        support=support,
+        weight=settings.flow.weight,
+        steps=settings.flow.steps,
+        max_steps=settings.flow.max_steps,
+        tolerance=settings.flow.tolerance,
+        noise_draws=settings.noise_draws,
+        null=nulls,
+        n_null=settings.null_draws,
+        correlation_length=settings.correlation_lengths,
+        alpha=settings.alpha,
+        seed=seed,
+        batch_size=settings.batch_size,
+    )
 
 
 def _patients(cohort, splits, logits, threshold, explanations):
