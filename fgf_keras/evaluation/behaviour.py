@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy import stats
 
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.evaluation.bootstrap import bootstrap_mean
+from fgf_keras.evaluation.bootstrap import bootstrap_mean, known_mean
 from fgf_keras.evaluation.chance import defined, measured_shares
 from fgf_keras.evaluation.moves import MOVES, Tumour
 from fgf_keras.models.input_gradient import as_logits
@@ -35,8 +35,8 @@ def behaviour(
 ) -> dict:
     """Change of the score of a two-class `AlignmentModel` when patients are moved along each feature.
 
-    The amounts are parts of the standard deviation of the feature over these patients. A patient who cannot
-    be moved by all of them is left out of that feature: the tumour would leave the canvas or vanish, or where
+    The amounts are parts of the standard deviation of the feature over these patients. A patient is left out
+    of a move that cannot be made: the tumour would leave the canvas, vanish, or turn its axes round, or where
     a whole standard deviation was asked for, less than half of it was achieved. A feature without a known
     move in image space has no moves.
 
@@ -50,15 +50,16 @@ def behaviour(
         batch_size: tumours in memory at once.
 
     Returns:
-        {"split", "n", "features": {name: {"unit", "left_out", "moves": [{"amount" (standard deviations),
+        {"split", "n", "features": {name: {"unit", "left_out", "moves": [{"amount" (standard deviations), "n",
         "feature_change" (mean achieved, in the feature's unit), "other_changes": {other: mean of |change| in
         its standard deviations}, "score_change": {"mean", "ci"}}], "effect": {"mean", "ci"}}}, "agreement":
         {support: {"S" and "F": {"spearman_mean", "ci", "n"}, "order_by_effect", "order_by_S",
         "order_by_F"}}}.
 
         The effect of a patient is ½(|z(+1 sd) - z| + |z(-1 sd) - z|), each divided by the achieved change in
-        standard deviations. The agreement is the rank correlation over the features, patient by patient,
-        between the effects and S_i (F_i), averaged over the n patients in whom all are defined.
+        standard deviations, or one of the two where the other cannot be had; left_out counts who has neither.
+        The agreement is the rank correlation over the features, patient by patient, between the effects and
+        S_i (F_i), averaged over the n patients in whom all are defined.
     """
     rows = np.asarray(rows)
     patients = _Patients(model, cohort, rows, batch_size)
@@ -70,26 +71,30 @@ def behaviour(
         found[feature.name] = entry
         if type(feature) not in MOVES:
             continue
-        kept, score_change, change = patients.moved_along(k)
-        entry["left_out"] = len(rows) - len(kept)
-        for a, amount in enumerate(AMOUNTS if len(kept) else ()):
-            others = dict(zip(patients.names, np.abs(change[:, a]).mean(axis=0)))
+        score_change, change = patients.moved_along(k)
+        effect = known_mean(np.abs(score_change[:, _OUTER] / change[:, _OUTER, k]), axis=1)
+        known = ~np.isnan(effect)
+        entry["left_out"] = int(len(rows) - known.sum())
+        entry["effect"] = summary(effect[known])
+        effects[feature.name] = effect
+        for a, amount in enumerate(AMOUNTS):
+            moved = ~np.isnan(score_change[:, a])
+            if not moved.any():
+                continue
+            others = dict(zip(patients.names, np.abs(change[moved, a]).mean(axis=0)))
             entry["moves"].append(
                 {
                     "amount": amount,
-                    "feature_change": float(change[:, a, k].mean() * patients.deviation[k]),
+                    "n": int(moved.sum()),
+                    "feature_change": float(change[moved, a, k].mean() * patients.deviation[k]),
                     "other_changes": {
                         name: None if np.isnan(size) else float(size)
                         for name, size in others.items()
                         if name != feature.name
                     },
-                    "score_change": summary(score_change[:, a]),
+                    "score_change": summary(score_change[moved, a]),
                 }
             )
-        effect = np.abs(score_change / change[:, :, k])[:, _OUTER].mean(axis=1)
-        entry["effect"] = summary(effect)
-        effects[feature.name] = np.full(len(rows), np.nan)
-        effects[feature.name][kept] = effect
     return {
         "split": split,
         "n": len(rows),
@@ -123,23 +128,26 @@ class _Patients:
         self.deviation = self._value.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(self.names))
 
     def moved_along(self, k):
-        """Which n patients were moved along feature k, the changes of their scores (n, amounts), and those of
-        all features in standard deviations (n, amounts, m).
+        """Changes of the score (n, amounts), and of all features in standard deviations (n, amounts, m), when
+        patients move along feature k; NaN where they cannot.
         """
         move = MOVES[type(self._features[k])]
         moved = {}
         for i, tumour in enumerate(self._tumours if self.deviation[k] > 0 else ()):
-            tumours = [move(tumour, amount * self.deviation[k]) for amount in AMOUNTS]
-            if all(one is not None and one.is_on(self._canvas) for one in tumours):
-                moved[i] = tumours
-        kept = np.array(list(moved), int)
-        score, value = self._measured([tumour for tumours in moved.values() for tumour in tumours])
-        score = score.reshape(-1, len(AMOUNTS)) - self._score[kept, np.newaxis]
-        change = value.reshape(-1, len(AMOUNTS), len(self.names)) - self._value[kept, np.newaxis]
-        scale = np.where(self.deviation > 0, self.deviation, np.nan)
-        change = change / scale
-        reached = (change[:, _OUTER, k] / np.take(AMOUNTS, _OUTER) >= LEAST_ACHIEVED).all(axis=1)
-        return kept[reached], score[reached], change[reached]
+            for a, amount in enumerate(AMOUNTS):
+                one = move(tumour, amount * self.deviation[k])
+                if one is not None and one.is_on(self._canvas):
+                    moved[i, a] = one
+        score = np.full((len(self._tumours), len(AMOUNTS)), np.nan)
+        value = np.full((*score.shape, len(self.names)), np.nan)
+        if moved:
+            score[*zip(*moved)], value[*zip(*moved)] = self._measured(list(moved.values()))
+        score -= self._score[:, np.newaxis]
+        change = (value - self._value[:, np.newaxis]) / np.where(self.deviation > 0, self.deviation, np.nan)
+        for a in _OUTER:
+            missed = change[:, a, k] / AMOUNTS[a] < LEAST_ACHIEVED
+            score[missed, a], change[missed, a] = np.nan, np.nan
+        return score, change
 
     def _measured(self, tumours):
         """Scores (n,) and values of the features (n, m)."""

@@ -16,10 +16,11 @@ def behaviour_terminal(found: dict) -> rich.console.Group:
     """
     title = f"{found['split']} split: change of the score when tumours move along a feature"
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left")
-    moved = [entry["moves"] for entry in found["features"].values() if entry["moves"]]
+    moved = [move for entry in found["features"].values() for move in entry["moves"]]
+    amounts = sorted({move["amount"] for move in moved})
     table.add_column("")
-    for move in moved[0] if moved else ():
-        table.add_column(f"{move['amount']:+g} sd", justify="right")
+    for amount in amounts:
+        table.add_column(f"{amount:+g} sd", justify="right")
     table.add_column("effect of 1 sd", justify="right")
     table.add_column("left out", justify="right")
     without = []
@@ -27,12 +28,21 @@ def behaviour_terminal(found: dict) -> rich.console.Group:
         if entry["effect"]["mean"] is None:
             without.append(f"{name} ({_reason(entry)})")
             continue
-        changes = [rounded(move["score_change"]["mean"]) for move in entry["moves"]]
+        by_amount = {move["amount"]: move for move in entry["moves"]}
+        changes = [_change(by_amount.get(amount), found["n"]) for amount in amounts]
         effect = with_interval(entry["effect"]["mean"], entry["effect"]["ci"])
         table.add_row(name.replace("_", " "), *changes, effect, f"{entry['left_out']} of {found['n']}")
     lines = [f"Not moved: {', '.join(without)}."] if without else []
     lines += [_sentence(support, agreement) for support, agreement in found["agreement"].items()]
     return rich.console.Group(*([table] if moved else []), rich.text.Text("\n".join(lines)))
+
+
+def _change(move, patients):
+    """The change of the score, with the number of patients where it is not that of all."""
+    if move is None:
+        return "–"
+    count = f" ({move['n']})" if move["n"] < patients else ""
+    return rounded(move["score_change"]["mean"]) + count
 
 
 def _reason(entry):

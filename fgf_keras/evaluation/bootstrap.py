@@ -19,6 +19,14 @@ def bootstrap_mean(values, *, bootstrap: int, confidence: float, rng) -> dict:
     return {"mean": float(values.mean()), "ci": percentiles(means, confidence)}
 
 
+def known_mean(values, axis: int = 0) -> np.ndarray:
+    """Mean over an axis of what is not NaN; NaN where all is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
 def percentiles(resampled, confidence: float) -> list[float]:
     """The interval [low, high] that holds the middle `confidence` of resampled values."""
     return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)]).tolist()

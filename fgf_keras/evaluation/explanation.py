@@ -50,7 +50,7 @@ class Explanation:
     def to_frame(self, *, per_class=False) -> pd.DataFrame:
         """A row a sample, indexed by patient_id.
 
-        Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ on the support),
+        Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
         S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
         along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (the exact
         law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F against draws (the joint shares

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.evaluation.bootstrap import bootstrap_mean
+from fgf_keras.evaluation.bootstrap import bootstrap_mean, known_mean
 from fgf_keras.evaluation.chance import defined, measured_shares
 from fgf_keras.evaluation.figures import rounded
 
@@ -135,7 +135,7 @@ def _step(name, networks, columns, summary):
     for kind in "SF":
         step[kind] = {}
         by_patient = _over_networks(networks, kind)
-        means = [_mean(getattr(network, kind)) for network in networks]
+        means = [known_mean(getattr(network, kind)) for network in networks]
         for i, column in enumerate(columns):
             spread = np.array([mean[i] for mean in means if not np.isnan(mean[i])])
             sd = float(spread.std(ddof=1)) if len(spread) > 1 else None
@@ -143,14 +143,13 @@ def _step(name, networks, columns, summary):
     step["undefined"] = {
         kind: int(sum(np.isnan(getattr(network, kind)[:, -1]).sum() for network in networks)) for kind in "SF"
     }
-    step["null"] = {
-        kind: {
+    step["null"] = {}
+    for kind in "SF":
+        null = known_mean(np.stack([network.null[kind] for network in networks]))
+        step["null"][kind] = {
             column: dict(zip(("mean", "q05", "q95"), map(_or_none, null[:, i])))
             for i, column in enumerate(columns)
         }
-        for kind in "SF"
-        for null in [_mean(np.stack([network.null[kind].ravel() for network in networks])).reshape(3, -1)]
-    }
     return step
 
 
@@ -165,8 +164,8 @@ def _verdicts(networks, steps, columns, summary):
     kept = {"S": [], "F": []}
     for kind in "SF":
         own, other = (_over_networks(networks[name], kind) for name in (TRAINED, PERMUTED))
-        own_mean = _mean(own)
-        reached = [_mean(getattr(network, kind)) >= own_mean for network in networks[PERMUTED]]
+        own_mean = known_mean(own)
+        reached = [known_mean(getattr(network, kind)) >= own_mean for network in networks[PERMUTED]]
         for i, column in enumerate(columns):
             change = summary(own[:, i] - other[:, i])
             told = f"{kind} of {column.replace('_', ' ')}"
@@ -216,15 +215,7 @@ def _beside_null(step, kind, column):
 
 def _over_networks(networks, kind):
     """Mean over networks, patient by patient, (n, m + 1)."""
-    return _mean(np.stack([getattr(network, kind) for network in networks]))
-
-
-def _mean(values):
-    """Mean over the first axis without NaN; NaN where all are."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return known_mean(np.stack([getattr(network, kind) for network in networks]))
 
 
 def _or_none(value):

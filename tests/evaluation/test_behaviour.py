@@ -100,8 +100,7 @@ def test_agreement_is_that_of_s_and_f_with_the_effects(brightness, extent):
         for order in ("order_by_effect", "order_by_S", "order_by_F"):
             assert agreement[order][0] == used
             assert sorted(agreement[order]) == NAMES
-        left_out = max(entry["left_out"] for entry in found["features"].values())
-        assert agreement["S"]["n"] == len(ROWS) - left_out
+        assert agreement["S"]["n"] == len(ROWS)
         for kind in "SF":
             assert agreement[kind]["n"] > 10
             # The two others are in no particular order: 1 where they agree, ½ where they do not.
@@ -115,6 +114,7 @@ def test_moves_are_clean(brightness):
         for move in entry["moves"]:
             assert set(move["other_changes"]) == set(NAMES) - {name}
             assert max(move["other_changes"].values()) < 0.2
+            assert N - 6 < move["n"] + 4 <= N
 
 
 def test_the_same_in_a_window_as_on_the_canvas_and_every_time(cohort):
@@ -159,9 +159,18 @@ def test_patients_who_would_leave_the_canvas_are_counted(cohort):
         field[ROWS[3]] = np.roll(field[ROWS[3]], (-rows.min(), -columns.min()), axis=(0, 1))
     model = only_of(Extent())
     before, after = (found_in(model, each) for each in (cohort, dataclasses.replace(cohort, **corner)))
-    assert after["features"]["extent"]["left_out"] == before["features"]["extent"]["left_out"] + 1
-    assert after["features"]["brightness"]["left_out"] == 0
-    assert after["agreement"]["mask"]["S"]["n"] == before["agreement"]["mask"]["S"]["n"] - 1
+    was, found = (
+        {move["amount"]: move["n"] for move in each["features"]["extent"]["moves"]}
+        for each in (before, after)
+    )
+    assert found == {-1: was[-1], -0.5: was[-0.5], 0.5: was[0.5] - 1, 1: was[1] - 1}
+    assert after["features"]["brightness"]["moves"][-1]["n"] == len(ROWS)
+    # The effect is then that of the move inwards.
+    assert after["features"]["extent"]["left_out"] == before["features"]["extent"]["left_out"]
+    expected = 10 * deviation(Extent(), cohort)
+    assert after["features"]["extent"]["effect"]["mean"] == pytest.approx(expected, rel=0.01)
+    (row,) = (list(c.cells) for c in behaviour_terminal(after).renderables[0].columns[4:5])
+    assert row[1].endswith(f"({found[1]})")
 
 
 @pytest.mark.parametrize("rows", [[0], [1, 1]])
