@@ -147,6 +147,10 @@ def _above(own, other):
 
 
 def _told(interval):
+    if np.isnan(interval.mean):
+        return "undefined"
+    if not interval.is_known:
+        return f"{interval.mean:+.3f} without an interval"
     return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
