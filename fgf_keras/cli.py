@@ -84,9 +84,16 @@ def evaluate(
     config: Annotated[
         str | None, typer.Option(help="YAML file of another cohort, for external validation.")
     ] = None,
+    sanity: Annotated[
+        bool, typer.Option("--sanity", help="Also with random weights, and trained on permuted labels.")
+    ] = False,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value for --config")] = None,
 ):
     """Evaluate a finished run again, or its model on a cohort that it never saw."""
+    if sanity and config is not None:
+        raise ConfigError(
+            "--sanity trains the run's network again on the run's own cohort: give it without --config."
+        )
     if overrides and config is None:
         raise ConfigError(
             f"Overrides {overrides} change the configuration of another cohort, so they need --config. "
@@ -94,7 +101,7 @@ def evaluate(
         )
     folder = RunFolder.open(run)
     external = load_config(config, overrides or ()) if config else None
-    written = run_evaluation(folder, external, name=Path(config).stem if config else None)
+    written = run_evaluation(folder, external, name=Path(config).stem if config else None, sanity=sanity)
     console.print(f"Written: {written}")
 
 
@@ -182,6 +189,7 @@ def _trained(config, folder, cohort, splits):
         facts = _facts(config, folder)
         metrics = train_and_evaluate(config, cohort, splits[""], folder, title=name, arm=name, facts=facts)
         _compare({name: metrics}, "test", folder.path)
+        _show_checks(folder.evaluation)
         folder.finish(latest=True)
         return folder
     for name, rows in splits.items():
@@ -202,25 +210,39 @@ def _trained(config, folder, cohort, splits):
     return folder
 
 
-def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: str | None = None):
+def run_evaluation(
+    folder: RunFolder, external: Config | None = None, *, name: str | None = None, sanity: bool = False
+):
     """Everything that `evaluate.py` does; returns the folder that the results are in.
 
     Args:
         folder: a finished run.
         external: configuration of another cohort.
         name: of that cohort, part of the folder's name.
+        sanity: also write sanity.json; for a single run on its own cohort.
+
+    Raises:
+        RunError: sanity checks of a comparison, and whatever a run or its data cannot give.
     """
     import_tensorflow()
     from fgf_keras.evaluation.evaluate_run import evaluate_run
     from fgf_keras.training.fit import configure_compute
 
     config = folder.load_config()
+    if sanity and config.arms:
+        raise RunError(
+            f"{folder.path} is a comparison, and --sanity takes a single run. Give one of its own, e.g. "
+            f"--run {trials_of(config)[0].folder(folder).path}."
+        )
     configure_compute(config.compute)
     where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
     if not config.arms:
+        if sanity:
+            _check_sanity(folder)
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
         evaluation.write(folder.path / where, facts=_facts(config, folder))
         _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
+        _show_checks(folder.path / where)
         return folder.path / where
     found = {}
     for trial in trials_of(config):
@@ -274,6 +296,9 @@ def _tabulate(config, folder, found, *, split, where, directory):
         from fgf_keras.evaluation.sweep_report import report_sweep
 
         console.print(report_sweep(config, found, directory))
+    from fgf_keras.evaluation.findings import report_comparison_findings
+
+    console.print(report_comparison_findings(config, found, folder, where, split))
 
 
 def _compare(metrics, split, directory):
@@ -283,6 +308,26 @@ def _compare(metrics, split, directory):
     directory.mkdir(exist_ok=True)
     write_json(directory / "comparison.json", metrics)
     (directory / "comparison.md").write_text(comparison_markdown(metrics, split))
+
+
+def _check_sanity(folder):
+    from fgf_keras.evaluation.sanity import sanity_terminal
+    from fgf_keras.run_sanity import run_sanity
+
+    report = run_sanity(folder, title=f"Sanity of {folder.path.name}")
+    write_json(folder.evaluation / "sanity.json", report)
+    console.print(sanity_terminal(report))
+
+
+def _show_checks(directory):
+    """Print what was found beside the figures of a single run."""
+    from fgf_keras.evaluation.behaviour_table import behaviour_terminal
+    from fgf_keras.evaluation.findings import findings_terminal
+
+    behaviour = directory / "behaviour.json"
+    if behaviour.is_file():
+        console.print(behaviour_terminal(read_json(behaviour)))
+    console.print(findings_terminal(read_json(directory / "findings.json")["findings"]))
 
 
 def main():

@@ -117,6 +117,8 @@ class EvaluateConfig(Section):
     alpha: Fraction = 0.05
     noise_draws: Annotated[int, Field(ge=0)] = 4
     flow: FlowConfig = FlowConfig()
+    behaviour: bool = True
+    permutations: Positive = 1
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95
     batch_size: Positive = 16

@@ -45,6 +45,13 @@ class RewardConfig(Section):
             if name not in rewarded:
                 raise ValueError(f"weight for {choices(name, rewarded)}")
 
+    def rewarded(self, measured: list[str]) -> list[str]:
+        """The features with a weight above 0, `NOISE` among them where it is rewarded; none for no reward."""
+        if self.kind == "none":
+            return []
+        names = self.features or measured
+        return [n for n in names if (self.weight.get(n, 0) if isinstance(self.weight, dict) else self.weight)]
+
     def without(self, feature: str, measured: list[str]) -> "RewardConfig":
         """The same reward with one feature left out."""
         weight = self.weight

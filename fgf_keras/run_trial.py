@@ -84,6 +84,7 @@ def train_and_evaluate(
         cohort,
         splits,
         config.evaluate,
+        reward=config.reward,
         seed=config.seed,
         n_train=len(splits["train"]),
         title=title and f"Evaluating {title}",
