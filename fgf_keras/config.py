@@ -25,6 +25,7 @@ from fgf_keras.config_protocol import (
     SweepConfig,
     resolved_arms,
 )
+from fgf_keras.config_truth import TruthConfig
 from fgf_keras.errors import ConfigError
 
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
@@ -107,6 +108,7 @@ class FlowConfig(Section):
 class EvaluateConfig(Section):
     """What is measured on the finished model."""
 
+    training_part: bool = True
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
     nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "smooth"]
     null_draws: Positive = 100
@@ -159,11 +161,14 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     protocol: ProtocolConfig = ProtocolConfig()
     sweep: SweepConfig | None = None
+    truth: TruthConfig | None = None
     compute: ComputeConfig = ComputeConfig()
     run: OutputConfig = OutputConfig()
 
     @pydantic.model_validator(mode="after")
     def _check(self):
+        if self.truth is not None:
+            self._check_truth()
         names = [feature.name for feature in self.features]
         if self.evaluate.nulls:
             try:
@@ -193,16 +198,31 @@ class Config(Section):
                 raise ValueError(f"{where}: {error}") from None
         return self
 
+    def _check_truth(self):
+        protocol = self.protocol
+        if self.data.source != "phantom":
+            raise ValueError(
+                f"truth: is known of phantoms alone; set data.source to phantom, got {self.data.source!r}"
+            )
+        if self.sweep is not None or protocol.arms or protocol.ablation or protocol.folds is not None:
+            raise ValueError(
+                "truth: makes its own arms and cohorts; leave out sweep, protocol.arms, protocol.ablation "
+                "and protocol.folds (protocol.repeats is how many phantoms each law is drawn on)"
+            )
+
     @property
     def arms(self) -> list[ArmConfig]:
         """What is trained and compared, each arm with its reward; none where there is a single run."""
+        if self.truth is not None:
+            return self.truth.arms(self.reward)
         names = [feature.name for feature in self.features]
         return resolved_arms(self.protocol, self.sweep, self.reward, names, self.run.name)
 
     @property
     def has_tables(self) -> bool:
-        """Whether arms are compared over splits, or over weights, rather than side by side on one split."""
-        return self.protocol.split_names != [""] or self.sweep is not None
+        """Whether arms are compared over splits, weights or laws, rather than side by side on one split."""
+        grid = self.sweep is not None or self.truth is not None
+        return grid or self.protocol.split_names != [""]
 
     @property
     def phantom_seed(self) -> int:

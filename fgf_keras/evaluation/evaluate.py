@@ -52,7 +52,8 @@ def evaluate(
         model: trained.
         cohort: patients.
         splits: index arrays by name. Pictures show the last split.
-        settings: the section `evaluate` of a configuration.
+        settings: the section `evaluate` of a configuration. Without `training_part`, metrics say of the split
+            "train" only how many patients it has.
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
         title: sentence for the progress bars.
@@ -61,6 +62,9 @@ def evaluate(
         DataError: a split with a single class.
         RunError: a score that is not finite.
     """
+    training, whole = splits.get("train"), cohort
+    if training is not None and not settings.training_part:
+        cohort, splits = _without(training, cohort, splits)
     explanations = {
         support: explain(
             model,
@@ -109,9 +113,19 @@ def evaluate(
                 for support, explanation in explanations.items()
             },
         }
+    if training is not None and not settings.training_part:
+        held = {"n": len(training), "n_positive": int(whole.labels[training].sum())}
+        metrics["splits"] = {"train": held} | metrics["splits"]
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     shown = _shown(cohort, logits, list(splits.values())[-1], settings.pictures)
     return Evaluation(metrics, patients, explanations, shown)
+
+
+def _without(left_out, cohort, splits):
+    """The other patients, and positions among them."""
+    kept = np.setdiff1d(np.arange(len(cohort)), left_out)
+    positions = {name: np.searchsorted(kept, rows) for name, rows in splits.items() if name != "train"}
+    return cohort.select(kept), positions
 
 
 def _patients(cohort, splits, logits, threshold, explanations):
