@@ -236,6 +236,11 @@ def run_evaluation(folder: RunFolder, external: Config | None = None, *, name: s
         evaluation.write(folder.path / where)
         _compare({config.run.name: evaluation.metrics}, split, folder.path / where)
         return folder.path / where
+    if external and config.truth is not None:
+        raise RunError(
+            f"{folder.path} holds phantoms under laws that are known, which another cohort has not. "
+            "Leave --config away, or give --run one of its trials."
+        )
     found = {}
     for trial in trials_of(config):
         own = trial.folder(folder)
@@ -258,6 +263,12 @@ def _tabulate(config, folder, found, *, split, where, directory):
 
     `where` is the folder inside each trial's with its table of patients.
     """
+    if config.truth is not None:
+        from fgf_keras.evaluation.truth_report import report_truth
+
+        tables = _patients_files(config, folder, where)
+        console.print(report_truth(config, found, tables, directory))
+        return
     if not config.has_tables:
         _compare({arm: metrics for (_, arm), metrics in found.items()}, split, directory)
     else:
@@ -267,15 +278,20 @@ def _tabulate(config, folder, found, *, split, where, directory):
     if config.protocol.ablation:
         from fgf_keras.evaluation.protocol_report import report_ablation
 
-        tables = {
-            (trial.split, trial.arm.name): trial.folder(folder).path / where / "patients.csv"
-            for trial in trials_of(config)
-        }
+        tables = _patients_files(config, folder, where)
         console.print(report_ablation(config, found, tables, split, directory))
     if config.sweep is not None and split == "test":
         from fgf_keras.evaluation.sweep_report import report_sweep
 
         console.print(report_sweep(config, found, directory))
+
+
+def _patients_files(config, folder, where):
+    """Each trial's table of patients, by (name of the split, arm)."""
+    return {
+        (trial.split, trial.arm.name): trial.folder(folder).path / where / "patients.csv"
+        for trial in trials_of(config)
+    }
 
 
 def _compare(metrics, split, directory):

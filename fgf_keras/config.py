@@ -86,6 +86,7 @@ class TrainConfig(Section):
     imbalance: Literal["class_weights", "balanced_batches", "none"] = "class_weights"
     monitor: str = "val_auc"
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    measure: bool = True
     flow_every: Positive = 5
     flow_patients: Positive = 16
 
@@ -185,6 +186,8 @@ class Config(Section):
         monitors = ["val_loss", "val_task_loss", "val_auc", "val_accuracy", *measured]
         if self.train.monitor not in monitors:
             raise ValueError(f"train.monitor: {choices(self.train.monitor, monitors)}")
+        if self.train.monitor in measured and not self.train.measure:
+            raise ValueError(f"train.measure: {self.train.monitor} is watched, so it must be measured")
         rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.arms]
         for where, reward in rewards:
             if self.model.evaluate == "roi" and reward.support == "image":

@@ -1,0 +1,182 @@
+"""What a run under known laws leaves: what was recovered, and how often each null was wrong."""
+
+import numpy as np
+import pandas as pd
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+from sklearn.metrics import roc_auc_score
+
+from fgf_keras.config import Config
+from fgf_keras.config_truth import NOTHING
+from fgf_keras.data.phantom import LATENTS, phantom_id, phantom_labels
+from fgf_keras.evaluation.protocol_table import as_records
+from fgf_keras.evaluation.truth_plot import truth_plot
+from fgf_keras.evaluation.truth_table import (
+    JOINT,
+    rate_table,
+    recovery_table,
+    truth_table,
+)
+from fgf_keras.run_folder import write_json
+from fgf_keras.trial import trials_of
+
+
+def report_truth(config: Config, metrics_by_trial: dict, patients: dict, directory) -> rich.console.Group:
+    """Write truth.json, truth.csv, truth.md and truth.png into a folder.
+
+    Args:
+        config: with the section `truth`.
+        metrics_by_trial: content of metrics.json by (name of the repeat, arm); None where the trial failed.
+        patients: files patients.csv by the same.
+        directory: to write into; made if it is not there.
+
+    Returns:
+        What to print.
+    """
+    directory.mkdir(exist_ok=True)
+    tested = {key: _tested(patients[key]) for key, found in metrics_by_trial.items() if found is not None}
+    oracle = {
+        (trial.split, trial.arm.name): oracle_auc(trial.config(config), tested[trial.split, trial.arm.name])
+        for trial in trials_of(config)
+        if (trial.split, trial.arm.name) in tested
+    }
+    table = truth_table(config, metrics_by_trial, tested, oracle)
+    recovery, rates = recovery_table(table), rate_table(table, tested, config)
+    table.to_csv(directory / "truth.csv", index=False)
+    summary = {
+        "support": config.evaluate.support[0],
+        "alpha": config.evaluate.alpha,
+        "confidence": config.evaluate.confidence,
+        "failed": [list(key) for key, found in metrics_by_trial.items() if found is None],
+        "recovery": as_records(recovery),
+        "rates": as_records(rates),
+        "trials": as_records(table),
+    }
+    write_json(directory / "truth.json", summary)
+    texts = [
+        (_alignment_title(config), *alignment_rows(table)),
+        (_recovery_title(), *recovery_rows(recovery)),
+        (_rates_title(config), *rate_rows(rates)),
+    ]
+    texts = [(title, header, rows) for title, header, rows in texts if rows]
+    (directory / "truth.md").write_text("\n".join(_markdown(*text) for text in texts))
+    truth_plot(table).savefig(directory / "truth.png", dpi=150)
+    return rich.console.Group(*(_terminal(*text) for text in texts))
+
+
+def oracle_auc(config: Config, patients: pd.DataFrame) -> float:
+    """AUC of the probability that the law itself gives to phantom patients, NaN where it is the same for all.
+
+    Args:
+        config: of the run of a phantom.
+        patients: rows of its patients.csv.
+    """
+    law = config.data.phantom
+    coefficients = np.array([getattr(law, name) for name in LATENTS])
+    if not coefficients.any():
+        return float("nan")
+    latents = phantom_labels(law, config.phantom_seed).latents
+    number = {phantom_id(i): i for i in range(law.patients)}
+    score = latents[[number[name] for name in patients.index]] @ coefficients
+    return float(roc_auc_score(patients["label"], score))
+
+
+def alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: a law and prevalence a row, with AUC, S and F, means over repeats."""
+    known = table[table["feature"].notna()] if "feature" in table else table
+    features = [name for name in dict.fromkeys(known.get("feature", [])) if name != JOINT]
+    header = ["law", "prevalence", "AUC (law's own)"]
+    header += [f"{kind} {told}" for kind in "SF" for told in _words(features)] + ["first by S, by F"]
+    rows = []
+    for (law, prevalence), held in known.groupby(["law", "prevalence"], sort=False):
+        means = held.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
+        used = set(held.loc[held["role"] == "used", "feature"])
+        row = [law, f"{prevalence:g}", f"{held['auc'].mean():.2f} ({_number(held['auc_oracle'].mean())})"]
+        row += [_number(means.loc[name, kind]) + "*" * (name in used) for kind in "SF" for name in features]
+        first = [means[kind].idxmax() if means[kind].notna().all() else "undefined" for kind in "SF"]
+        rows.append([*row, ", ".join(_words(first))])
+    return header, rows
+
+
+def recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: a reading a row, a law a column."""
+    if recovery.empty:
+        return [], []
+    laws = list(dict.fromkeys(recovery["law"]))
+    cells = {(row["law"], row["reading"]): row for row in as_records(recovery)}
+    rows = []
+    for reading in dict.fromkeys(recovery["reading"]):
+        held = [cells[law, reading] for law in laws]
+        told = [
+            f"{row['recovered']}/{row['trials']} ({row['recovered_learned']}/{row['learned']})"
+            for row in held
+        ]
+        rows.append([" ".join(_words([reading])), *told])
+    return ["ranked by", *laws], rows
+
+
+def rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: role, null, quantity and feature a row."""
+    header = ["label and feature", "null", "of", "feature", "patients p ≤ α", "distance", "networks p ≤ α"]
+    told = {NOTHING: "labels by lot", "unused": "not used", "used": "used"}
+    rows = []
+    for row in as_records(rates):
+        cells = [told[row["role"]], row["null"], row["quantity"], *_words([row["feature"]])]
+        cells += [_with_interval(row, "rate"), _number(row["distance"])]
+        rows.append([*cells, f"{row['cohort_hits']}/{row['cohorts']}"])
+    return header, rows
+
+
+def _tested(path):
+    table = pd.read_csv(path, index_col="patient_id")
+    return table[table["split"] == "test"]
+
+
+def _alignment_title(config):
+    return (
+        f"Means over test patients, support {config.evaluate.support[0]}; * the label depends on the feature"
+    )
+
+
+def _recovery_title():
+    return (
+        "Trials in which the features that the label depends on are ranked first, of all trials (of those "
+        "whose AUC is above 0.5 with its whole interval)"
+    )
+
+
+def _rates_title(config):
+    return (
+        f"p ≤ {config.evaluate.alpha:g}: share of patients with its {config.evaluate.confidence:.0%} "
+        "interval over networks, largest distance of their p-values from uniform, and networks by their "
+        "mean over patients. False positives, but power where the feature is used"
+    )
+
+
+def _markdown(title, header, rows):
+    lines = [f"{title}:", "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def _terminal(title, header, rows):
+    shown = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left")
+    for i, name in enumerate(header):
+        shown.add_column(name, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def _words(names):
+    return [name.replace("log_aspect_ratio", "aspect").replace("_", " ") for name in names]
+
+
+def _number(value):
+    return "–" if value is None or np.isnan(value) else f"{value:.2f}"
+
+
+def _with_interval(row, name):
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _number(row[name]) + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
