@@ -46,8 +46,8 @@ def truth_plot(table: pd.DataFrame) -> Figure:
         by_label.values(), by_label.keys(), loc="outside lower center", ncols=len(by_label), fontsize=8
     )
     figure.suptitle(
-        "Mean over test patients over prevalences: S filled, F open; lines where the label uses the feature; "
-        "bars: 5–95 % of the mean of a null",
+        "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses the "
+        "feature, else dotted; bars: 5–95 % of such means of null features",
         fontsize=9,
     )
     return figure

@@ -22,6 +22,8 @@ from fgf_keras.evaluation.truth_table import (
 from fgf_keras.run_folder import write_json
 from fgf_keras.trial import trials_of
 
+_PLACE = ("role", "null", "quantity")
+
 
 def report_truth(config: Config, metrics_by_trial: dict, patients: dict, directory) -> rich.console.Group:
     """Write truth.json, truth.csv, truth.md and truth.png into a folder.
@@ -118,14 +120,21 @@ def recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of text: role, null, quantity and feature a row."""
-    header = ["label and feature", "null", "of", "feature", "patients p ≤ α", "distance", "networks p ≤ α"]
+    """Header and rows of text: a row for what the label does, null and quantity, with a column a feature."""
+    features = list(dict.fromkeys(rates["feature"]))
+    header = ["features", "null", "of", *_words(features), "distance", "networks"]
     told = {NOTHING: "labels by lot", "unused": "not used", "used": "used"}
+    cells = {(*(row[key] for key in _PLACE), row["feature"]): row for row in as_records(rates)}
     rows = []
-    for row in as_records(rates):
-        cells = [told[row["role"]], row["null"], row["quantity"], *_words([row["feature"]])]
-        cells += [_with_interval(row, "rate"), _number(row["distance"])]
-        rows.append([*cells, f"{row['cohort_hits']}/{row['cohorts']}"])
+    for place in dict.fromkeys(key[:-1] for key in cells):
+        # The label may use a feature in every law, or in none.
+        held = [cells.get((*place, feature)) for feature in features]
+        row = [told[place[0]], *place[1:], *("–" if one is None else _rate(one) for one in held)]
+        row.append(", ".join("–" if one is None else _number(one["distance"]) for one in held))
+        row.append(
+            ", ".join("–" if one is None else f"{one['cohort_hits']}/{one['cohorts']}" for one in held)
+        )
+        rows.append(row)
     return header, rows
 
 
@@ -149,9 +158,10 @@ def _recovery_title():
 
 def _rates_title(config):
     return (
-        f"p ≤ {config.evaluate.alpha:g}: share of patients with its {config.evaluate.confidence:.0%} "
-        "interval over networks, largest distance of their p-values from uniform, and networks by their "
-        "mean over patients. False positives, but power where the feature is used"
+        f"p ≤ {config.evaluate.alpha:g}: false positives, but power where features are used. Share of "
+        f"patients, with its {config.evaluate.confidence:.0%} interval over networks; then, in the order of "
+        "the features, the largest distance of the patients' p-values from uniform, and the networks whose "
+        "mean over patients is significant"
     )
 
 
@@ -177,6 +187,6 @@ def _number(value):
     return "–" if value is None or np.isnan(value) else f"{value:.2f}"
 
 
-def _with_interval(row, name):
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return _number(row[name]) + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+def _rate(row):
+    low, high = row["rate_low"], row["rate_high"]
+    return _number(row["rate"]) + ("" if low is None else f" [{low:.2f}, {high:.2f}]")

@@ -105,7 +105,10 @@ def rate_table(table: pd.DataFrame, patients: dict, config: Config) -> pd.DataFr
     for role in ("nothing", "unused", "used"):
         for null in nulls(table):
             for kind in "SF":
-                for feature, held in known[known["role"] == role].groupby("feature", sort=False):
+                for feature in dict.fromkeys(known["feature"]):
+                    held = known[(known["role"] == role) & (known["feature"] == feature)]
+                    if held.empty:
+                        continue
                     column = _p_column(config, null, kind, feature)
                     keys = zip(held["repeat"], held["law"], held["prevalence"])
                     of_patients = [patients[repeat, names[law, p]][column] for repeat, law, p in keys]

@@ -148,10 +148,11 @@ def test_rates_are_of_networks_by_role(found, tables):
     lot = rates.loc[("nothing", "F", "joint")]
     assert (lot["networks"], lot["undefined"], lot["cohorts"]) == (2, 2, 0)
     assert rates.loc[("used", "S", "extent"), "networks"] == 4
-    _, rows = rate_rows(rates.reset_index())
-    (told,) = [row[4:] for row in rows if row[:4] == ["not used", "smooth", "S", "brightness"]]
+    header, rows = rate_rows(rates.reset_index())
+    assert header[3:] == ["brightness", "extent", "joint", "distance", "networks"]
+    (told,) = [row[3:] for row in rows if row[:3] == ["not used", "smooth", "S"]]
     assert told[0].startswith("0.10 [0.00, ")
-    assert told[1:] == ["0.50", "0/4"]
+    assert told[3:] == ["0.50, 0.50, 0.50", "0/4, 0/2, 0/0"]
 
 
 def test_a_failed_trial_is_told_and_left_out(found, tables, tmp_path):
