@@ -12,7 +12,7 @@ _COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:purple", "tab:brown", "t
 
 def truth_plot(table: pd.DataFrame) -> Figure:
     """A panel a law: S (filled) and F (open) of each feature over prevalences, with bands of the nulls."""
-    known = table[table["feature"].notna() & (table["feature"] != JOINT)] if "feature" in table else table
+    known = table[table["feature"].notna() & (table["feature"] != JOINT)]
     laws = list(dict.fromkeys(known["law"]))
     columns = min(4, len(laws))
     figure = Figure(figsize=(3.4 * columns, 2.9 * -(-len(laws) // columns) + 0.6), layout="constrained")
@@ -39,6 +39,8 @@ def truth_plot(table: pd.DataFrame) -> Figure:
         axes.set_xticks(np.arange(len(prevalences)), [f"{prevalence:g}" for prevalence in prevalences])
         axes.set_ylim(-0.03, 1.03)
         axes.grid(alpha=0.3, axis="y")
+    for axes in panels[::columns]:
+        axes.set_ylabel("alignment")
     for axes in panels[len(laws) :]:
         axes.set_visible(False)
     by_label = dict(zip(*reversed(panels[0].get_legend_handles_labels())))
@@ -46,8 +48,8 @@ def truth_plot(table: pd.DataFrame) -> Figure:
         by_label.values(), by_label.keys(), loc="outside lower center", ncols=len(by_label), fontsize=8
     )
     figure.suptitle(
-        "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses the "
-        "feature, else dotted; bars: 5–95 % of such means of null features",
+        "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses "
+        "the feature, else dotted; bars: 5–95 % of such means of null features",
         fontsize=9,
     )
     return figure

@@ -87,8 +87,8 @@ def oracle_auc(config: Config, patients: pd.DataFrame) -> float:
 
 def alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: a law and prevalence a row, with AUC, S and F, means over repeats."""
-    known = table[table["feature"].notna()] if "feature" in table else table
-    features = [name for name in dict.fromkeys(known.get("feature", [])) if name != JOINT]
+    known = table[table["feature"].notna()]
+    features = [name for name in dict.fromkeys(known["feature"]) if name != JOINT]
     header = ["law", "prevalence", "AUC (law's own)"]
     header += [f"{kind} {told}" for kind in "SF" for told in _words(features)] + ["first by S, by F"]
     rows = []

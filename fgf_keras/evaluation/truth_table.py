@@ -43,8 +43,7 @@ def truth_table(config: Config, metrics_by_trial: dict, patients: dict, oracle: 
             part = metrics_by_trial[key]["splits"]["test"]
             trial |= _classification(part, oracle[key])
             rows += [trial | row for row in _features(config, arm, part, patients[key])]
-    table = pd.DataFrame(rows)
-    return _over_nothing(table) if "feature" in table else table
+    return _over_nothing(pd.DataFrame(rows))
 
 
 def readings(table: pd.DataFrame) -> list[str]:
