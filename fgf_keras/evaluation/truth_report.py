@@ -90,7 +90,8 @@ def alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     known = table[table["feature"].notna()]
     features = [name for name in dict.fromkeys(known["feature"]) if name != JOINT]
     header = ["law", "prevalence", "AUC (law's own)"]
-    header += [f"{kind} {told}" for kind in "SF" for told in _words(features)] + ["first by S, by F"]
+    header += [f"{kind} {told}" for kind in "SF" for told in _words(features)]
+    header += ["first by S, by F", "left out of S / F"]
     rows = []
     for (law, prevalence), held in known.groupby(["law", "prevalence"], sort=False):
         means = held.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
@@ -98,7 +99,8 @@ def alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
         row = [law, f"{prevalence:g}", f"{held['auc'].mean():.2f} ({_number(held['auc_oracle'].mean())})"]
         row += [_number(means.loc[name, kind]) + "*" * (name in used) for kind in "SF" for name in features]
         first = [means[kind].idxmax() if means[kind].notna().all() else "undefined" for kind in "SF"]
-        rows.append([*row, ", ".join(_words(first))])
+        left_out = held[held["feature"] == JOINT][["undefined_S", "undefined_F"]].sum()
+        rows.append([*row, ", ".join(_words(first)), " / ".join(f"{count:.0f}" for count in left_out)])
     return header, rows
 
 
