@@ -73,6 +73,11 @@ class ArmConfig(Section):
             raise ValueError(f"{choices(self.name, NAMED_ARMS)}, or give it a reward: {{kind: …}}")
         return self
 
+    @property
+    def phantom(self) -> dict[str, float]:
+        """What the arm changes in data.phantom: nothing, where arms share their patients."""
+        return {}
+
     def resolved(self, reward: RewardConfig) -> "ArmConfig":
         """The arm with its reward written out; `reward` is the section of that name."""
         if self.reward is not None:
