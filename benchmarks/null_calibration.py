@@ -16,12 +16,12 @@ import logging
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 import fgf_keras
 from fgf_keras import Explanation
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
+from fgf_keras.evaluation.false_positives import rejections
 from fgf_keras.evaluation.null_draws import NULLS, NullDraws
 from fgf_keras.models.measure import AlignmentMeasure
 
@@ -122,22 +122,17 @@ def table(kind, found, options):
             chosen = (frame["null"] == null) & (frame["quantity"] == of) & (frame["feature"] == feature)
             return frame.loc[chosen, "p"].to_numpy()
 
-        patients = [these(one) for _, one in found]
-        rates = np.array([np.mean(p <= options.alpha) for p in patients])
-        spread = stats.t.ppf(0.975, len(rates) - 1) * rates.std(ddof=1) / np.sqrt(len(rates))
-        distance = stats.kstest(np.concatenate(patients), "uniform").statistic
-        hits = int(sum(these(mean)[0] <= options.alpha for mean, _ in found))
-        wilson = stats.binomtest(hits, len(found)).proportion_ci(method="wilson")
-        low, high = max(rates.mean() - spread, 0), min(rates.mean() + spread, 1)
+        r = rejections([these(one) for _, one in found], [these(mean)[0] for mean, _ in found], options.alpha)
         print(
-            f"| {null} | {of} | {feature} | {rates.mean():.2f} [{low:.2f}, {high:.2f}] | {distance:.2f} "
-            f"| {hits}/{len(found)} [{wilson.low:.2f}, {wilson.high:.2f}] |"
+            f"| {null} | {of} | {feature} | {r['rate']:.2f} [{r['rate_low']:.2f}, {r['rate_high']:.2f}] "
+            f"| {r['distance']:.2f} "
+            f"| {r['cohort_hits']}/{r['cohorts']} [{r['cohort_low']:.2f}, {r['cohort_high']:.2f}] |"
         )
         figures[f"{null} {of} {feature}"] = {
-            "patients": round(float(rates.mean()), 3),
-            "interval": [round(float(low), 3), round(float(high), 3)],
-            "distance": round(float(distance), 3),
-            "cohort": [hits, len(found)],
+            "patients": round(r["rate"], 3),
+            "interval": [round(r["rate_low"], 3), round(r["rate_high"], 3)],
+            "distance": round(r["distance"], 3),
+            "cohort": [r["cohort_hits"], r["cohorts"]],
         }
     return figures
 

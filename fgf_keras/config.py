@@ -25,6 +25,7 @@ from fgf_keras.config_protocol import (
     SweepConfig,
     resolved_arms,
 )
+from fgf_keras.config_truth import TruthConfig
 from fgf_keras.errors import ConfigError
 
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
@@ -85,6 +86,7 @@ class TrainConfig(Section):
     imbalance: Literal["class_weights", "balanced_batches", "none"] = "class_weights"
     monitor: str = "val_auc"
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    measure: bool = True
     flow_every: Positive = 5
     flow_patients: Positive = 16
 
@@ -117,6 +119,8 @@ class EvaluateConfig(Section):
     alpha: Fraction = 0.05
     noise_draws: Annotated[int, Field(ge=0)] = 4
     flow: FlowConfig = FlowConfig()
+    behaviour: bool = True
+    permutations: Positive = 1
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95
     batch_size: Positive = 16
@@ -160,11 +164,14 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     protocol: ProtocolConfig = ProtocolConfig()
     sweep: SweepConfig | None = None
+    truth: TruthConfig | None = None
     compute: ComputeConfig = ComputeConfig()
     run: OutputConfig = OutputConfig()
 
     @pydantic.model_validator(mode="after")
     def _check(self):
+        if self.truth is not None:
+            self._check_truth()
         names = [feature.name for feature in self.features]
         if self.evaluate.nulls:
             try:
@@ -181,6 +188,8 @@ class Config(Section):
         monitors = ["val_loss", "val_task_loss", "val_auc", "val_accuracy", *measured]
         if self.train.monitor not in monitors:
             raise ValueError(f"train.monitor: {choices(self.train.monitor, monitors)}")
+        if self.train.monitor in measured and not self.train.measure:
+            raise ValueError(f"train.measure: {self.train.monitor} is watched, so it must be measured")
         rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.arms]
         for where, reward in rewards:
             if self.model.evaluate == "roi" and reward.support == "image":
@@ -194,16 +203,31 @@ class Config(Section):
                 raise ValueError(f"{where}: {error}") from None
         return self
 
+    def _check_truth(self):
+        protocol = self.protocol
+        if self.data.source != "phantom":
+            raise ValueError(
+                f"truth: is known of phantoms alone; set data.source to phantom, got {self.data.source!r}"
+            )
+        if self.sweep is not None or protocol.arms or protocol.ablation or protocol.folds is not None:
+            raise ValueError(
+                "truth: makes its own arms and cohorts; leave out sweep, protocol.arms, protocol.ablation "
+                "and protocol.folds (protocol.repeats is how many phantoms each law is drawn on)"
+            )
+
     @property
     def arms(self) -> list[ArmConfig]:
         """What is trained and compared, each arm with its reward; none where there is a single run."""
+        if self.truth is not None:
+            return self.truth.arms(self.reward)
         names = [feature.name for feature in self.features]
         return resolved_arms(self.protocol, self.sweep, self.reward, names, self.run.name)
 
     @property
     def has_tables(self) -> bool:
-        """Whether arms are compared over splits, or over weights, rather than side by side on one split."""
-        return self.protocol.split_names != [""] or self.sweep is not None
+        """Whether arms are compared over splits, weights or laws, rather than side by side on one split."""
+        grid = self.sweep is not None or self.truth is not None
+        return grid or self.protocol.split_names != [""]
 
     @property
     def phantom_seed(self) -> int:

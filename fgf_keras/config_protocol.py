@@ -45,6 +45,13 @@ class RewardConfig(Section):
             if name not in rewarded:
                 raise ValueError(f"weight for {choices(name, rewarded)}")
 
+    def rewarded(self, measured: list[str]) -> list[str]:
+        """The features with a weight above 0, `NOISE` among them where it is rewarded; none for no reward."""
+        if self.kind == "none":
+            return []
+        names = self.features or measured
+        return [n for n in names if (self.weight.get(n, 0) if isinstance(self.weight, dict) else self.weight)]
+
     def without(self, feature: str, measured: list[str]) -> "RewardConfig":
         """The same reward with one feature left out."""
         weight = self.weight
@@ -65,6 +72,11 @@ class ArmConfig(Section):
         if self.reward is None and self.name not in NAMED_ARMS:
             raise ValueError(f"{choices(self.name, NAMED_ARMS)}, or give it a reward: {{kind: …}}")
         return self
+
+    @property
+    def phantom(self) -> dict[str, float]:
+        """What the arm changes in data.phantom: nothing, where arms share their patients."""
+        return {}
 
     def resolved(self, reward: RewardConfig) -> "ArmConfig":
         """The arm with its reward written out; `reward` is the section of that name."""

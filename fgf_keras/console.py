@@ -29,7 +29,7 @@ def reported(command):
         except KeyboardInterrupt:
             _errors.print(
                 "Stopped. A folder that is not finished has a file UNFINISHED in it; `fgf prepare` goes on "
-                "where it stopped, a comparison or a sweep with `python train.py --resume FOLDER`, a single "
+                "where it stopped, what has several trials with `python train.py --resume FOLDER`, a single "
                 "training begins anew.",
                 soft_wrap=True,
             )

@@ -14,51 +14,48 @@ from fgf_keras.run_folder import RunFolder
 from fgf_keras.trial import trials_of
 
 
-def run_trials(config: Config, folder: RunFolder, cohort, splits: dict, surroundings: dict) -> None:
+def run_trials(config: Config, folder: RunFolder, data: dict) -> None:
     """Do every trial of a comparison that is not finished yet.
 
     Args:
         config: with arms.
         folder: of the comparison.
-        cohort: patients.
-        splits: by the names in `config.protocol.split_names`.
-        surroundings: content of environment.json.
+        data: patients and splits by the name of the trial, see `trial_data`.
     """
     trials = trials_of(config)
     left = [trial for trial in trials if not trial.folder(folder).is_finished]
     before = len(trials) - len(left)
     with progress_bar(long_steps=True) as bar:
-        title = f"Training {len(config.arms)} arms on {len(splits)} split{'s' * (len(splits) != 1)}"
+        splits = len(config.protocol.split_names)
+        title = f"Training {len(config.arms)} arms on {splits} split{'s' * (splits != 1)}"
         task = bar.add_task(title, total=len(trials), completed=before, before=before)
-        for _ in _in_turn_or_parallel(config, folder, cohort, splits, surroundings, left):
+        for _ in _in_turn_or_parallel(config, folder, data, left):
             bar.advance(task)
 
 
-def _in_turn_or_parallel(config, folder, cohort, splits, surroundings, trials):
+def _in_turn_or_parallel(config, folder, data, trials):
     from fgf_keras.run_trial import run_trial
 
     if config.compute.jobs == 1:
         for trial in trials:
-            yield run_trial(trial, config, folder, cohort, splits[trial.split], surroundings)
+            yield run_trial(trial, config, folder, *data[trial.name])
         return
     import joblib
 
     tasks = (
-        joblib.delayed(_run_in_process)(
-            os.getpid(), trial, config, folder.path, cohort, splits[trial.split], surroundings
-        )
+        joblib.delayed(_run_in_process)(os.getpid(), trial, config, folder.path, *data[trial.name])
         for trial in trials
     )
     with joblib.Parallel(config.compute.jobs, return_as="generator_unordered") as pool:
         yield from pool(tasks)
 
 
-def _run_in_process(parent, trial, config, path, cohort, splits, surroundings):
+def _run_in_process(parent, trial, config, path, cohort, splits):
     _end_with(parent)
     import_tensorflow()
     from fgf_keras.run_trial import run_trial
 
-    run_trial(trial, config, RunFolder(path), cohort, splits, surroundings)
+    run_trial(trial, config, RunFolder(path), cohort, splits)
 
 
 def _end_with(parent):

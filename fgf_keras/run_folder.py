@@ -88,7 +88,7 @@ class RunFolder:
         if not folder.load_config().arms:
             raise RunError(
                 f"The run in {path} is a single training, which cannot go on where it stopped. Train again; "
-                "a comparison of arms, of repeats or of folds can be resumed."
+                "a comparison of arms, of repeats, of folds or of laws can be resumed."
             )
         return folder
 

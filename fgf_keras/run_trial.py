@@ -14,6 +14,7 @@ from fgf_keras.evaluation.evaluate import evaluate
 from fgf_keras.evaluation.figures import run_figures
 from fgf_keras.run_folder import RunFolder, write_json
 from fgf_keras.serving.export import export_saved_model
+from fgf_keras.training.environment import environment
 from fgf_keras.training.fit import configure_compute, fit
 from fgf_keras.training.hparams import write_hparams
 from fgf_keras.trial import Trial
@@ -25,7 +26,6 @@ def run_trial(
     parent: RunFolder,
     cohort: Cohort,
     splits: dict,
-    surroundings: dict,
     *,
     title: str | None = None,
 ) -> None:
@@ -37,9 +37,8 @@ def run_trial(
         trial: which.
         config: of the comparison.
         parent: folder of the comparison.
-        cohort: patients.
+        cohort: its patients.
         splits: of this trial.
-        surroundings: content of its environment.json.
         title: of progress bars; none by default.
 
     Raises:
@@ -55,7 +54,7 @@ def run_trial(
     try:
         require_unseen(cohort, splits)
         RunFolder.create(folder.path, own)
-        write_json(folder.path / "environment.json", {**surroundings, "seed": own.seed})
+        write_json(folder.path / "environment.json", environment(own, cohort, splits))
         train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name)
     except RunError as error:
         # The same seed fails again. One weight that diverges must not cost all the others.
@@ -84,6 +83,7 @@ def train_and_evaluate(
         cohort,
         splits,
         config.evaluate,
+        reward=config.reward,
         seed=config.seed,
         n_train=len(splits["train"]),
         title=title and f"Evaluating {title}",

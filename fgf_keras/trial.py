@@ -32,14 +32,21 @@ class Trial:
         return RunFolder(parent.path / self.name)
 
     def config(self, config: Config) -> Config:
-        """The configuration of a run that is this trial alone; every arm has the same seed on a split."""
-        phantom = config.data.phantom.model_copy(update={"seed": config.phantom_seed})
+        """The configuration of a run that is this trial alone; every arm has the same seed on a split.
+
+        Ground truth is told from another phantom in every repeat; all else has one cohort.
+        """
+        seed = config.phantom_seed
+        if config.truth is not None and self.split:
+            seed = derived_seed(seed, self.number)
+        phantom = config.data.phantom.model_copy(update={"seed": seed, **self.arm.phantom})
         changed = {
             "data": config.data.model_copy(update={"phantom": phantom}),
             "seed": derived_seed(config.seed, self.number) if self.split else config.seed,
             "reward": self.arm.reward,
             "protocol": ProtocolConfig(),
             "sweep": None,
+            "truth": None,
         }
         return config.model_copy(update=changed)
 

@@ -32,6 +32,8 @@ def run(place):
     assert done.code == 0, done.err
     latest = place / "runs" / "tiny" / "latest"
     assert f"Run folder: {latest.resolve().relative_to(place)}" in done.out
+    assert "effect of 1 sd" in done.out
+    assert "because there is no baseline to compare with" in done.out
     return latest.resolve()
 
 
@@ -45,7 +47,7 @@ def arms(place):
 
 
 @pytest.fixture(scope="module")
-def evaluations(place, run):
+def evaluations(place, run, arms):
     """What evaluate.py does with the run, and what it refuses."""
     shutil.copytree(run, place / "moved", ignore=shutil.ignore_patterns("evaluation"))
     shutil.copytree(run, place / "changed")
@@ -58,7 +60,9 @@ def evaluations(place, run):
     external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "seed=1"]
     return commands(
         {
-            "again": ["evaluate.py", "--run", "moved"],
+            "again": ["evaluate.py", "--run", "moved", "--sanity"],
+            "sanity elsewhere": [*external, "--sanity", "data.phantom.prevalence=0.3"],
+            "sanity of arms": ["evaluate.py", "--run", arms, "--sanity"],
             "external": [*external, "data.phantom.prevalence=0.3"],
             "own cohort": [*external, "seed=0"],
             "window": [*external, "data.window=[-100,300]"],
@@ -85,6 +89,8 @@ def test_a_run_leaves_its_whole_folder(run):
         "saved_model/1/saved_model.pb",
         "evaluation/metrics.json",
         "evaluation/patients.csv",
+        "evaluation/behaviour.json",
+        "evaluation/findings.json",
         "evaluation/patients_mask.png",
         "evaluation/patients_image.png",
         "evaluation/report.html",
@@ -97,6 +103,16 @@ def test_a_run_leaves_its_whole_folder(run):
     assert not list(run.rglob("*.unfinished"))
     assert read(run / "evaluation" / "metrics.json") == read(run / "metrics.json")
     assert "python train.py --config tiny.yaml run.name=tiny" in (run / "evaluation/report.md").read_text()
+
+
+def test_the_test_part_is_moved_along_each_feature(run):
+    found = read(run / "evaluation" / "behaviour.json")
+    assert (found["split"], found["n"]) == ("test", read(run / "metrics.json")["splits"]["test"]["n"])
+    assert set(found["features"]) == {"brightness", "extent"}
+    for entry in found["features"].values():
+        assert [move["amount"] for move in entry["moves"]] == [-1, -0.5, 0.5, 1]
+        assert entry["effect"]["ci"][0] <= entry["effect"]["mean"] <= entry["effect"]["ci"][1]
+    assert set(found["agreement"]) == {"mask", "image"}
 
 
 def test_latest_is_the_last_run_and_a_relative_link(run):
@@ -158,7 +174,28 @@ def test_the_table_of_patients_holds_everyone_and_agrees_with_the_metrics(run):
 
 def test_evaluating_a_run_again_gives_the_same_numbers(place, run, evaluations):
     assert evaluations["again"].code == 0, evaluations["again"].err
-    assert read(place / "moved" / "evaluation" / "metrics.json") == read(run / "metrics.json")
+    for name in ("metrics.json", "behaviour.json", "findings.json"):
+        assert read(place / "moved" / "evaluation" / name) == read(run / "evaluation" / name)
+
+
+def test_sanity_holds_the_run_against_networks_that_know_nothing(place, run, evaluations):
+    found = read(place / "moved" / "evaluation" / "sanity.json")
+    names = [step["name"] for step in found["steps"]]
+    assert names[0] == "trained"
+    assert names[-1] == "permuted labels"
+    # Two convolutions, a hidden dense layer and the logits.
+    assert names[1] == "random: logits"
+    assert len(names) == 1 + 4 + 1
+    assert len({step["S"]["joint"]["mean"] for step in found["steps"]}) == len(names)
+    table = read(run / "metrics.json")["splits"]["test"]["alignment"]["mask"]
+    trained = found["steps"][0]
+    for kind in "SF":
+        mean, null = trained[kind]["extent"]["mean"], trained["null"][kind]["extent"]
+        assert mean == pytest.approx(table[kind]["extent"]["mean"], rel=1e-3)
+        assert null["q95"] == pytest.approx(table["nulls"]["smooth"][kind]["extent"]["null_q95"], rel=1e-3)
+    assert trained["auc"] == read(run / "metrics.json")["splits"]["test"]["auc"]["value"]
+    assert "AUC is " in evaluations["again"].out
+    assert {path.name for path in run.iterdir()} == {path.name for path in (place / "moved").iterdir()}
 
 
 def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
@@ -177,6 +214,15 @@ def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
     assert "../rewarded/evaluation/patients_mask.png" in (arms / "evaluation" / "report.md").read_text()
 
 
+def test_arms_are_searched_for_failures_together_and_each_alone(arms):
+    found = {finding["title"]: finding for finding in read(arms / "evaluation" / "findings.json")["findings"]}
+    lost = found["accuracy lost to a reward too large (rewarded)"]
+    assert lost["found"] is False
+    assert "minus plain" in lost["why"]
+    alone = read(arms / "rewarded" / "evaluation" / "findings.json")["findings"]
+    assert {finding["name"]: finding["found"] for finding in alone}["reward_without_gain"] is None
+
+
 def test_the_same_seed_gives_the_same_numbers_in_another_process(run, arms):
     once, again = read(run / "metrics.json"), read(arms / "rewarded" / "metrics.json")
     for split in once["splits"].values():
@@ -189,6 +235,7 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     metrics = read(run / "evaluation-tiny" / "metrics.json")
     assert metrics["threshold"] == read(run / "metrics.json")["threshold"]
     assert list(metrics["splits"]) == ["external"]
+    assert read(run / "evaluation-tiny" / "behaviour.json")["split"] == "external"
     assert metrics["splits"]["external"]["n"] == 60
     report = (run / "evaluation-tiny" / "report.md").read_text()
     assert "another cohort than the one the network was trained on" in report
@@ -211,6 +258,8 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
         ("absent", ["RunError", "nowhere", "does not exist"]),
         ("changed data", ["RunError", "fingerprint"]),
         ("no model", ["RunError", "model.keras"]),
+        ("sanity elsewhere", ["ConfigError", "--sanity", "without --config"]),
+        ("sanity of arms", ["RunError", "comparison", "/plain"]),
     ],
 )
 def test_what_would_mean_nothing_is_refused(evaluations, name, words):

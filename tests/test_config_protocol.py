@@ -19,6 +19,16 @@ def test_named_arms_take_all_else_from_the_reward():
     assert {(reward.weight, reward.warmup_epochs) for reward in arms.values()} == {(0.3, 4)}
 
 
+def test_a_reward_is_on_the_features_with_a_weight():
+    def rewarded(**reward):
+        return parse_config(TWO | {"reward": {"kind": "sum"} | reward}).reward.rewarded(TWO["features"])
+
+    assert rewarded(weight=0.1) == ["brightness", "extent"]
+    assert rewarded(weight={"extent": 0.1}) == ["extent"]
+    assert rewarded(weight=0.1, features=["noise"]) == ["noise"]
+    assert rewarded(weight=0.0) == rewarded(kind="none") == []
+
+
 def test_a_single_run_has_no_arms_and_repeats_have_one():
     assert arms_of() == {}
     assert list(arms_of(protocol={"repeats": 2})) == ["run"]

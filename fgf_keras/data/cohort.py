@@ -1,5 +1,6 @@
 """A cohort: one slice, one tumour mask and one label a patient."""
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -72,6 +73,11 @@ class Cohort:
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, labels, spacing and the bytes of images and masks, 64 hexadecimal digits."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self):
+        # Once: a large cohort takes a second.
         digest = hashlib.sha256()
         # The shape and the quotation marks of JSON keep neighbouring fields from running into each other.
         digest.update(json.dumps([list(self.images.shape), self.patient_id.tolist()]).encode())

@@ -4,6 +4,7 @@ Label ~ Bernoulli(sigmoid(b₀ + Σ c_k u_k)), where u_k are the standardised br
 ratio and texture of the tumour. What a classifier of this cohort *should* use is therefore known.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ def phantom_cohort(config: PhantomConfig, *, size: int, window, spacing, seed: i
     """
     canvas = phantom_canvas(size, spacing)
     n = config.patients
-    latents, labels, intercept = phantom_labels(config, seed)
+    drawn = phantom_labels(config, seed)
     images = np.empty((n, size, size, 1), np.float32)
     masks = np.empty((n, size, size, 1), np.uint8)
     low, high = window
@@ -99,27 +100,48 @@ def phantom_cohort(config: PhantomConfig, *, size: int, window, spacing, seed: i
         patient = phantom_slice(i, canvas, seed)
         images[i, ..., 0] = np.clip((patient.hu - low) / (high - low), 0, 1)
         masks[i, ..., 0] = patient.mask
+    parameters = {
+        "size": int(size),
+        "window": [float(low), float(high)],
+        "spacing": [float(mm) for mm in spacing],
+        "seed": int(seed),
+        "prevalence": float(config.prevalence),
+    }
     return Cohort(
         patient_id=np.array([phantom_id(i) for i in range(n)]),
         images=images,
         masks=masks,
-        labels=labels,
+        labels=drawn.labels,
         spacing=np.tile(np.float32(spacing), (n, 1)),
-        provenance={
-            "source": "phantom",
-            "parameters": {
-                "size": int(size),
-                "window": [float(low), float(high)],
-                "spacing": [float(mm) for mm in spacing],
-                "seed": int(seed),
-                "prevalence": float(config.prevalence),
-            },
-            "counts": {"patients": n, "positive": int(labels.sum())},
-            "coefficients": _coefficients(config),
-            "intercept": intercept,
-            "latents": {name: latents[:, k].tolist() for k, name in enumerate(LATENTS)},
-        },
+        provenance={"source": "phantom", "parameters": parameters, **_told_of(config, drawn)},
     )
+
+
+def relabelled(cohort: Cohort, config: PhantomConfig) -> Cohort:
+    """The patients of a `phantom_cohort` with the labels of another law: what it would draw for that law.
+
+    Args:
+        cohort: of `config.patients` patients.
+        config: prevalence and the coefficients c_k.
+
+    Raises:
+        DataError: no draw of the labels holds both classes.
+    """
+    known = cohort.provenance["parameters"]
+    drawn = phantom_labels(config, known["seed"])
+    parameters = known | {"prevalence": float(config.prevalence)}
+    told = {"parameters": parameters, **_told_of(config, drawn)}
+    return dataclasses.replace(cohort, labels=drawn.labels, provenance=cohort.provenance | told)
+
+
+def _told_of(config, drawn):
+    """What the provenance of a cohort says of its labels."""
+    return {
+        "counts": {"patients": config.patients, "positive": int(drawn.labels.sum())},
+        "coefficients": _coefficients(config),
+        "intercept": drawn.intercept,
+        "latents": {name: drawn.latents[:, k].tolist() for k, name in enumerate(LATENTS)},
+    }
 
 
 def phantom_id(number: int) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fgf_keras.evaluation.bootstrap import bootstrap_mean
 from fgf_keras.evaluation.chance import defined as defined_for
 from fgf_keras.geometry.flow import FlowStatus
 
@@ -59,15 +60,8 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
 
 
 def _summary(values, bootstrap, confidence, rng):
-    if not len(values):
-        return {"mean": None, "ci": [None, None], "median": None}
-    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(bootstrap)]
-    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
-    return {
-        "mean": float(values.mean()),
-        "ci": np.percentile(means, tails).tolist(),
-        "median": float(np.median(values)),
-    }
+    summary = bootstrap_mean(values, bootstrap=bootstrap, confidence=confidence, rng=rng)
+    return summary | {"median": float(np.median(values)) if len(values) else None}
 
 
 def _nulls(chance):

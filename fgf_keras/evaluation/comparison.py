@@ -3,7 +3,7 @@
 import rich.box
 import rich.table
 
-from fgf_keras.evaluation.figures import with_interval
+from fgf_keras.evaluation.figures import interval
 
 
 def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[str]]]:
@@ -20,7 +20,7 @@ def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[st
     rows = [("patients (positive)", [f"{run['n']} ({run['n_positive']})" for run in runs])]
     for key in ("balanced_accuracy", "auc", "sensitivity", "specificity"):
         name = key.replace("_", " ").replace("auc", "AUC")
-        rows.append((name, [with_interval(run[key]["value"], run[key]["ci"]) for run in runs]))
+        rows.append((name, [interval(run[key]["value"], run[key]["ci"]) for run in runs]))
     for support in runs[0]["alignment"]:
         tables = [run["alignment"][support] for run in runs]
         rows.append((f"support: {support}", []))
@@ -82,7 +82,7 @@ def _at(tree, path):
 
 
 def _mean(summary):
-    return "undefined" if summary["mean"] is None else with_interval(summary["mean"], summary["ci"])
+    return "undefined" if summary["mean"] is None else interval(summary["mean"], summary["ci"])
 
 
 def _white(white):

@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.config import EvaluateConfig
+from fgf_keras.config_protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.evaluation.alignment_table import alignment_table
+from fgf_keras.evaluation.behaviour import behaviour
 from fgf_keras.evaluation.classification import choose_threshold, classification_metrics
-from fgf_keras.evaluation.explain import explain
+from fgf_keras.evaluation.explain import Explainer
+from fgf_keras.evaluation.findings import run_findings
+from fgf_keras.evaluation.measured_arm import Measured
 from fgf_keras.run_folder import write_json
 
 
@@ -25,6 +29,8 @@ class Evaluation:
         explanations: by support.
         shown: ids of the patients on the pages of pictures.
         data: description of the cohort, see `Cohort.description`.
+        findings: as findings.json holds them, see `findings.run_findings`.
+        behaviour: as behaviour.json holds it, see `behaviour.behaviour`; None where it was not asked for.
     """
 
     metrics: dict
@@ -32,9 +38,11 @@ class Evaluation:
     explanations: dict
     shown: list
     data: dict
+    findings: list
+    behaviour: dict | None = None
 
     def write(self, directory, *, facts=None):
-        """Write metrics.json, patients.csv and patients_<support>.png into a folder.
+        """Write metrics.json, findings.json, behaviour.json, patients.csv and patients_<support>.png.
 
         Args:
             directory: made if it is not there.
@@ -51,6 +59,9 @@ class Evaluation:
                 panels[support] = explanation.panels(self.shown)
                 patient_page(panels[support], support, path=directory / f"patients_{support}.png")
         self.patients.to_csv(directory / "patients.csv")
+        if self.behaviour is not None:
+            write_json(directory / "behaviour.json", self.behaviour)
+        write_json(directory / "findings.json", {"findings": self.findings})
         if facts is not None:
             from fgf_keras.evaluation.report import write_run_report
 
@@ -65,6 +76,7 @@ def evaluate(
     splits: dict,
     settings: EvaluateConfig,
     *,
+    reward: RewardConfig,
     seed,
     n_train: int,
     threshold=None,
@@ -75,8 +87,10 @@ def evaluate(
     Args:
         model: trained.
         cohort: patients; those in no split are left out.
-        splits: index arrays by name; "train" is left out where the settings say so. Pictures show the last.
+        splits: index arrays by name; "train" is left out where the settings say so. Pictures show the last,
+            and its patients are moved.
         settings: the section `evaluate` of a configuration.
+        reward: how it was trained.
         n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
@@ -91,24 +105,11 @@ def evaluate(
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
     explanations = {
-        support: explain(
-            model,
+        support: explainer(model, cohort, settings, support=support, nulls=settings.nulls, seed=seed)(
             cohort.images,
             cohort.masks,
             spacing=cohort.spacing,
             patient_id=cohort.patient_id,
-            support=support,
-            weight=settings.flow.weight,
-            steps=settings.flow.steps,
-            max_steps=settings.flow.max_steps,
-            tolerance=settings.flow.tolerance,
-            noise_draws=settings.noise_draws,
-            null=settings.nulls,
-            n_null=settings.null_draws,
-            correlation_length=settings.correlation_lengths,
-            alpha=settings.alpha,
-            seed=seed,
-            batch_size=settings.batch_size,
             progress=title and f"{title}, alignment on support {support}",
         )
         for support in settings.support
@@ -139,8 +140,40 @@ def evaluate(
             },
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
-    shown = _shown(cohort, logits, list(splits.values())[-1], settings.pictures)
-    return Evaluation(metrics, patients, explanations, shown, data)
+    last, rows = list(splits.items())[-1]
+    shown = _shown(cohort, logits, rows, settings.pictures)
+    moved = None
+    if settings.behaviour:
+        moved = behaviour(
+            model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
+        )
+    measured = Measured(metrics, patients[patients["split"] == last], moved, last)
+    names = [feature.name for feature in model.features]
+    findings = run_findings(measured, reward, names, settings, seed=seed)
+    return Evaluation(metrics, patients, explanations, shown, data, findings, moved)
+
+
+def explainer(
+    model, cohort: Cohort, settings: EvaluateConfig, *, support: str, nulls: list[str], seed: int
+) -> Explainer:
+    """What explains patients of a cohort as a configuration has it."""
+    return Explainer(
+        model,
+        cohort.images.shape[1:],
+        features=None,
+        support=support,
+        weight=settings.flow.weight,
+        steps=settings.flow.steps,
+        max_steps=settings.flow.max_steps,
+        tolerance=settings.flow.tolerance,
+        noise_draws=settings.noise_draws,
+        null=nulls,
+        n_null=settings.null_draws,
+        correlation_length=settings.correlation_lengths,
+        alpha=settings.alpha,
+        seed=seed,
+        batch_size=settings.batch_size,
+    )
 
 
 def _measured(cohort, splits):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from fgf_keras.config import Config
+from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.load import load_cohort, pixel_spacing
 from fgf_keras.data.splits import load_splits, read_split_rows
 from fgf_keras.errors import DataError, RunError
@@ -35,13 +36,12 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
         DataError: the external cohort is windowed or spaced otherwise, or is the run's own.
     """
     config = folder.load_config()
-    trained_on = read_json(folder.path / "environment.json")["data"]["fingerprint"]
     found = read_json(folder.metrics_file)
     if external is not None:
         external = _as_trained(config.data, external)
         _check_comparable(config.data, external.data)
         cohort = load_cohort(external)
-        if cohort.fingerprint() == trained_on:
+        if cohort.fingerprint() == _fingerprint(folder):
             raise DataError(
                 "The external cohort is the one that the model was trained on, patient by patient. "
                 "Leave --config away to evaluate the run's own splits."
@@ -49,24 +49,38 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
         _warn_of_acquaintances(folder, cohort)
         splits = {"external": np.arange(len(cohort))}
     else:
-        cohort = load_cohort(config)
-        if cohort.fingerprint() != trained_on:
-            raise RunError(
-                f"The data under {config.data.root or config.data.source} is not what the run was trained "
-                "on: its fingerprint has changed. Restore it, or evaluate it as another cohort with --config."
-            )
-        splits = load_splits(folder.splits_file, cohort)
+        cohort, splits = own_cohort(folder, config)
     model = load_model(folder)
     return evaluate(
         model,
         cohort,
         splits,
         config.evaluate,
+        reward=config.reward,
         seed=config.seed,
         n_train=found["n_train"],
         threshold=found["threshold"],
         title=title,
     )
+
+
+def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict]:
+    """The cohort that a run was trained on, and its splits by name.
+
+    Raises:
+        RunError: the data has changed since.
+    """
+    cohort = load_cohort(config)
+    if cohort.fingerprint() != _fingerprint(folder):
+        raise RunError(
+            f"The data under {config.data.root or config.data.source} is not what the run was trained on: "
+            "its fingerprint has changed. Restore it, or evaluate it as another cohort with --config."
+        )
+    return cohort, load_splits(folder.splits_file, cohort)
+
+
+def _fingerprint(folder):
+    return read_json(folder.path / "environment.json")["data"]["fingerprint"]
 
 
 def load_model(folder: RunFolder) -> AlignmentModel:

@@ -76,86 +76,143 @@ def explain(
         ModelError: the classifier returns probabilities, or has no gradient.
         FeatureError: no features, or two of one name.
     """
-    mask_input = isinstance(model, AlignmentModel)
-    classifier = model.classifier if mask_input else model
-    features = list(features) if features is not None else list(getattr(model, "features", []))
-    names = unique_names(features)
-    if noise_draws and "noise" in names:
-        raise FeatureError(
-            "A feature is named 'noise', which is the name of the noise draws measured beside the features. "
-            "Give the feature another name, or set noise_draws=0."
-        )
-    _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size)
-    kinds, lengths = as_nulls(null), np.atleast_1d(correlation_length).tolist()
-    if kinds:
-        _check_nulls(n_null, lengths, alpha, len(features))
-    images, masks = np.asarray(images), np.asarray(masks)
-    ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
-    check_slices(ids, images, masks)
-    if len(set(ids)) < len(ids):
-        twice = sorted({name for name in ids if (ids == name).sum() > 1})
-        raise DataError(f"patient_id must name each sample once. More than once: {listing(twice)}.")
-    _check_shape(classifier, images)
-    spacing = _per_sample(spacing, len(images))
-    measure = AlignmentMeasure(
-        classifier,
-        features,
+    images = np.asarray(images)
+    explainer = Explainer(
+        model,
         images.shape[1:],
+        features=features,
         support=support,
-        mask_input=mask_input,
-        evaluation=measured_evaluation(model),
-        noise_draws=noise_draws,
+        weight=weight,
         steps=steps,
         max_steps=max_steps,
         tolerance=tolerance,
-        null_weight=weight if kinds else None,
+        noise_draws=noise_draws,
+        null=null,
+        n_null=n_null,
+        correlation_length=correlation_length,
+        alpha=alpha,
+        seed=seed,
+        batch_size=batch_size,
     )
-    draws = NullDraws(kinds, n_null, lengths, seed)
+    return explainer(images, masks, spacing=spacing, patient_id=patient_id, progress=progress)
 
-    def batch(rows):
-        arrays = (images[rows], masks[rows], spacing[rows])
-        return [tf.convert_to_tensor(array.astype(measure.dtype.as_numpy_dtype)) for array in arrays]
 
-    seen = batch(slice(0, 4))
-    refuse_probabilities(classifier, seen[0] * seen[1] if mask_input else seen[0])
-    parts = []
-    with _bar(progress, len(images)) as advance:
-        for start in range(0, len(images), batch_size):
-            tensors = batch(slice(start, start + batch_size))
-            part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
-            part = {key: value.numpy() for key, value in part.items()}
-            fields = {key: part.pop(key) for key in list(part) if key.startswith("null_")}
-            for i in range(len(tensors[0]) if kinds else 0):
-                draws.add(
-                    ids[start + i], {key: value[i] for key, value in fields.items()}, part["dimension"][i]
-                )
-            parts.append(part)
-            advance(len(tensors[0]))
-    values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    settings = {
-        "support": support,
-        "weight": weight,
-        "steps": steps,
-        "max_steps": max_steps,
-        "tolerance": tolerance,
-        "noise_draws": noise_draws,
-    }
-    if kinds:
-        settings |= {"null": list(kinds), "n_null": n_null, "correlation_length": lengths, "seed": seed}
+class Explainer:
+    """`explain` for a model whose weights may change between calls: its graphs are traced once.
 
-    def pictures(rows):
-        tensors = batch(rows)
-        return {
-            "image": tensors[0].numpy(),
-            "mask": tensors[1].numpy(),
-            # What the path to the boundary starts at.
-            "seen": (tensors[0] * tensors[1] if mask_input else tensors[0]).numpy(),
-            **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
+    Args:
+        model: see `explain`.
+        image_shape: (H, W, C).
+        settings: all others of `explain` that are not of the samples, written out.
+
+    Raises:
+        ConfigError, FeatureError: as `explain`.
+    """
+
+    def __init__(
+        self,
+        model,
+        image_shape,
+        *,
+        features,
+        support,
+        weight,
+        steps,
+        max_steps,
+        tolerance,
+        noise_draws,
+        null,
+        n_null,
+        correlation_length,
+        alpha,
+        seed,
+        batch_size,
+    ):
+        self._mask_input = isinstance(model, AlignmentModel)
+        self._classifier = model.classifier if self._mask_input else model
+        features = list(features) if features is not None else list(getattr(model, "features", []))
+        self._names = unique_names(features)
+        if noise_draws and "noise" in self._names:
+            raise FeatureError(
+                "A feature is named 'noise', which is the name of the noise draws measured beside the "
+                "features. Give the feature another name, or set noise_draws=0."
+            )
+        _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size)
+        kinds, lengths = as_nulls(null), np.atleast_1d(correlation_length).tolist()
+        if kinds:
+            _check_nulls(n_null, lengths, alpha, len(features))
+        self._measure = AlignmentMeasure(
+            self._classifier,
+            features,
+            image_shape,
+            support=support,
+            mask_input=self._mask_input,
+            evaluation=measured_evaluation(model),
+            noise_draws=noise_draws,
+            steps=steps,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            null_weight=weight if kinds else None,
+        )
+        self._batch_size = batch_size
+        self._drawn = (kinds, n_null, lengths, seed)
+        self._settings = {
+            "support": support,
+            "weight": weight,
+            "steps": steps,
+            "max_steps": max_steps,
+            "tolerance": tolerance,
+            "noise_draws": noise_draws,
         }
+        if kinds:
+            drawn = {"null": list(kinds), "n_null": n_null, "correlation_length": lengths, "seed": seed}
+            self._settings |= drawn
 
-    return Explanation(
-        ids, names, settings, values, max(2, values["logits"].shape[1]), pictures, draws.finish()
-    )
+    def __call__(self, images, masks, *, spacing=None, patient_id=None, progress=None) -> Explanation:
+        """The explanation of samples; arguments and errors are those of `explain`."""
+        images, masks = np.asarray(images), np.asarray(masks)
+        ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
+        check_slices(ids, images, masks)
+        if len(set(ids)) < len(ids):
+            twice = sorted({name for name in ids if (ids == name).sum() > 1})
+            raise DataError(f"patient_id must name each sample once. More than once: {listing(twice)}.")
+        _check_shape(self._classifier, images)
+        spacing = _per_sample(spacing, len(images))
+        measure, draws = self._measure, NullDraws(*self._drawn)
+
+        def batch(rows):
+            arrays = (images[rows], masks[rows], spacing[rows])
+            return [tf.convert_to_tensor(array.astype(measure.dtype.as_numpy_dtype)) for array in arrays]
+
+        seen = batch(slice(0, 4))
+        refuse_probabilities(self._classifier, seen[0] * seen[1] if self._mask_input else seen[0])
+        parts = []
+        with _bar(progress, len(images)) as advance:
+            for start in range(0, len(images), self._batch_size):
+                tensors = batch(slice(start, start + self._batch_size))
+                part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
+                part = {key: value.numpy() for key, value in part.items()}
+                fields = {key: part.pop(key) for key in list(part) if key.startswith("null_")}
+                for i in range(len(tensors[0]) if fields else 0):
+                    draws.add(
+                        ids[start + i], {key: value[i] for key, value in fields.items()}, part["dimension"][i]
+                    )
+                parts.append(part)
+                advance(len(tensors[0]))
+        values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+        def pictures(rows):
+            tensors = batch(rows)
+            return {
+                "image": tensors[0].numpy(),
+                "mask": tensors[1].numpy(),
+                # What the path to the boundary starts at.
+                "seen": (tensors[0] * tensors[1] if self._mask_input else tensors[0]).numpy(),
+                **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
+            }
+
+        classes = max(2, values["logits"].shape[1])
+        return Explanation(ids, self._names, self._settings, values, classes, pictures, draws.finish())
 
 
 def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):

@@ -50,11 +50,11 @@ class Explanation:
     def to_frame(self, *, per_class=False) -> pd.DataFrame:
         """A row a sample, indexed by patient_id.
 
-        Columns: logit (K > 2: the margin of the decision), class, S_<feature>, S_joint, S_joint_magnitude
-        (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S along the path), S_noise, F_noise,
-        unique_<feature>, shapley_<feature>, p_white_<feature> (the exact law, for S), p_<null>_<feature>
-        and p_<null>_F_<feature> for S and F against draws (the joint shares too), flow_residual, flow_length,
-        status.
+        Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
+        S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
+        along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (the exact
+        law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F against draws (the joint shares
+        too), flow_residual, flow_length, status.
 
         Args:
             per_class: K > 2: one row a sample and class instead, with the centred logit of that class and
@@ -63,7 +63,7 @@ class Explanation:
         if per_class:
             return self._class_frame()
         v, weight, names = self.values, self.settings["weight"], self.feature_names
-        columns = {"logit": v["logit"], "class": v["class"]}
+        columns = {"logit": v["logit"], "class": v["class"], "gradient_norm": v["gradient_norm"]}
         columns |= {f"S_{name}": v["S"][:, i] for i, name in enumerate(names)}
         columns |= {"S_joint": v["S_joint"], "S_joint_magnitude": np.sqrt(v["S_joint"])}
         columns |= {f"F_{name}": v[f"F_{weight}"][:, i] for i, name in enumerate(names)}

@@ -44,8 +44,8 @@ def number(value: float | None) -> str:
     return "undefined" if value is None or math.isnan(value) else rounded(value)
 
 
-def with_interval(value: float, ci) -> str:
-    """`value [low, high]`, rounded."""
+def interval(value: float, ci) -> str:
+    """A figure with its interval."""
     return f"{rounded(value)} [{rounded(ci[0])}, {rounded(ci[1])}]"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fgf_keras.evaluation.figures import number, with_interval
+from fgf_keras.evaluation.figures import interval, number
 from fgf_keras.evaluation.report_blocks import Bullets, Callout, Fold, Plot, Section, Table, Terms, Text
 from fgf_keras.evaluation.report_style import COLOURS, GREY, INK, svg_of
 from fgf_keras.evaluation.report_text import in_words
@@ -101,7 +101,7 @@ def behaviour_section(content: dict) -> Section:
 
 
 def _estimate(held):
-    return "undefined" if held["mean"] is None else with_interval(held["mean"], held["ci"])
+    return "undefined" if held["mean"] is None else interval(held["mean"], held["ci"])
 
 
 def _spearman(held):

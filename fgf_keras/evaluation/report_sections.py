@@ -6,7 +6,7 @@ from fgf_keras.config import Config, dump_yaml
 from fgf_keras.data.preparation import describe_left_out
 from fgf_keras.evaluation.alignment_rows import alignment_rows, null_names
 from fgf_keras.evaluation.calibration import calibration_bins, calibration_summary
-from fgf_keras.evaluation.figures import CLASSIFICATION, number, rounded, with_interval
+from fgf_keras.evaluation.figures import CLASSIFICATION, interval, number, rounded
 from fgf_keras.evaluation.report_blocks import (
     Bullets,
     Callout,
@@ -132,7 +132,7 @@ def performance_section(config: Config, metrics: dict, patients: pd.DataFrame, s
     rows = [
         [
             names.get(key, key),
-            *(with_interval(held[key]["value"], held[key]["ci"]) for held in metrics["splits"].values()),
+            *(interval(held[key]["value"], held[key]["ci"]) for held in metrics["splits"].values()),
         ]
         for key in CLASSIFICATION
     ]
@@ -153,7 +153,7 @@ def performance_section(config: Config, metrics: dict, patients: pd.DataFrame, s
     figure = roc_plot(
         labels, shown["logit"], threshold["logit"], confidence=metrics["confidence"], seed=config.seed
     )
-    auc = with_interval(held["auc"]["value"], held["auc"]["ci"])
+    auc = interval(held["auc"]["value"], held["auc"]["ci"])
     alt = (
         f"ROC curve of {held['n']} {split} patients: sensitivity against 1 − specificity. AUC {auc}. At the "
         f"chosen threshold sensitivity is {rounded(held['sensitivity']['value'])} and specificity "
@@ -188,7 +188,7 @@ def calibration_section(config: Config, patients: pd.DataFrame, split: str, conf
     rows = [
         [
             rounded(row.predicted),
-            with_interval(row.observed, (row.low, row.high)),
+            interval(row.observed, (row.low, row.high)),
             f"{row.positive} of {row.n}",
         ]
         for row in bins.itertuples()
@@ -250,7 +250,7 @@ def alignment_blocks(table: dict, support: str, split: str, features: list[str],
 
 
 def _mean(row):
-    return "undefined" if row.mean is None else with_interval(row.mean, row.interval)
+    return "undefined" if row.mean is None else interval(row.mean, row.interval)
 
 
 def _band(band):

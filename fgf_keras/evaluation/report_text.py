@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from fgf_keras.config import Config
-from fgf_keras.evaluation.figures import with_interval
+from fgf_keras.evaluation.figures import interval
 from fgf_keras.geometry.flow import FlowStatus
 
 QUESTION = (
@@ -118,8 +118,8 @@ def performance_sentence(held: dict, split: str, confidence: float) -> str:
     worse = " The AUC lies below 0.5: the score falls where it should rise." * (auc["ci"][1] < 0.5)
     return (
         f"On {held['n']} {of_network(split)}, {held['n_positive']} of them positive, which the network was "
-        f"not trained on, the AUC is {with_interval(auc['value'], auc['ci'])} and the balanced accuracy "
-        f"{with_interval(accuracy['value'], accuracy['ci'])} ({confidence:.0%} intervals).{chance}{worse}"
+        f"not trained on, the AUC is {interval(auc['value'], auc['ci'])} and the balanced accuracy "
+        f"{interval(accuracy['value'], accuracy['ci'])} ({confidence:.0%} intervals).{chance}{worse}"
     )
 
 

@@ -104,9 +104,10 @@ class AlignmentMeasure:
     def _at_sample(self, seen, mask, spacing, origin):
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
-        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), S (B, m), S_joint (B,),
-        unique (B, m), shapley (B, m) for up to ten features, S_noise (B,), rank (B,) of the features,
-        dimension (B,) of the support; for K > 2 also S_class (B, K, m), S_class_joint (B, K).
+        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), gradient_norm (B,) of that score
+        on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, S_noise
+        (B,), rank (B,) of the features, dimension (B,) of the support; for K > 2 also S_class (B, K, m),
+        S_class_joint (B, K).
         """
         logits, section = section_gradients(self.placement.classifier(origin), seen)
         section = on_support(section, self._region(mask))
@@ -117,6 +118,7 @@ class AlignmentMeasure:
             "logits": logits,
             "logit": decision_score(logits, decision_pair(logits)),
             "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
+            "gradient_norm": _decision_norm(products.section, logits),
             "S": pointwise_alignment(products),
             "S_joint": joint_alignment(products),
             "unique": unique_shares(products),
@@ -251,3 +253,14 @@ class AlignmentMeasure:
         if self.support == "image":
             return tf.fill(shape[:1], shape[1] * shape[2] * channels)
         return tf.cast(tf.reduce_sum(mask, axis=[1, 2, 3]), tf.int32) * channels
+
+
+def _decision_norm(section, logits):
+    """‖∇z‖ of the score of the decision, (B,), from inner products of the section's gradients (B, R, R)."""
+    if logits.shape[1] == 1:
+        return tf.sqrt(section[:, 0, 0])
+    # The score is a difference of two logits, and so a combination of the contrasts.
+    top, other = tf.unstack(decision_pair(logits), axis=1)
+    one, two = (tf.one_hot(index, logits.shape[1], dtype=section.dtype) for index in (top, other))
+    parts = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
+    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", parts, section, parts), 0))

@@ -89,17 +89,9 @@ def _callbacks(config, cohort, splits, folder, steps, title):
     # A short trial run must have epochs with the full weight, or there would be none to choose from.
     warmup = min(config.reward.warmup_epochs, train.epochs // 2)
     mode = "min" if train.monitor.endswith("loss") else "max"
-    validation = cohort.select(_classes_in_turn(cohort, splits["validation"]))
     folder.best_weights.parent.mkdir()
     callbacks = [
-        AlignmentCallback(
-            (validation.images, validation.masks, validation.spacing),
-            flow_every=train.flow_every,
-            flow_samples=train.flow_patients,
-            support=config.reward.support,
-            batch_size=train.batch_size,
-            log_dir=folder.logs / "validation",
-        ),
+        *([_alignment(config, cohort, splits, folder)] if train.measure else []),
         *([ProgressCallback(title)] if title else []),
         keras.callbacks.TerminateOnNaN(),
         BestCheckpoint(
@@ -122,6 +114,18 @@ def _callbacks(config, cohort, splits, folder, steps, title):
     if warmup:
         callbacks.insert(0, RewardWarmup(steps * warmup))
     return callbacks
+
+
+def _alignment(config, cohort, splits, folder):
+    validation = cohort.select(_classes_in_turn(cohort, splits["validation"]))
+    return AlignmentCallback(
+        (validation.images, validation.masks, validation.spacing),
+        flow_every=config.train.flow_every,
+        flow_samples=config.train.flow_patients,
+        support=config.reward.support,
+        batch_size=config.train.batch_size,
+        log_dir=folder.logs / "validation",
+    )
 
 
 def _classes_in_turn(cohort, indices):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from fgf_keras.config_data import PhantomConfig
-from fgf_keras.data.phantom import phantom_cohort
+from fgf_keras.data.phantom import phantom_cohort, relabelled
 from fgf_keras.errors import DataError
 
 WINDOW = [-50.0, 300.0]
@@ -148,3 +148,13 @@ def test_no_mask_is_empty_on_a_coarse_canvas(spacing):
 
 def test_the_provenance_is_json():
     assert json.loads(json.dumps(draw(16, patients=8).provenance))["parameters"]["spacing"] == [1.0, 1.0]
+
+
+def test_a_cohort_under_another_law_is_what_would_have_been_drawn(phantom):
+    cohort, spacing = phantom
+    law = PhantomConfig(patients=150, prevalence=0.3, brightness=0.0, texture=3.0)
+    expected = phantom_cohort(law, size=cohort.images.shape[1], window=WINDOW, spacing=list(spacing), seed=1)
+    changed = relabelled(cohort, law)
+    assert changed.fingerprint() == expected.fingerprint() != cohort.fingerprint()
+    assert changed.provenance == expected.provenance
+    assert changed.images is cohort.images

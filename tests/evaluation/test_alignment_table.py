@@ -31,6 +31,7 @@ def explanation(classes=2, weight="arc", noise=True):
         "logits": rng.normal(size=(N, max(classes, 2) if classes > 2 else 1)),
         "logit": rng.normal(size=N),
         "class": np.zeros(N, int),
+        "gradient_norm": np.ones(N),
         "S": s,
         "S_joint": s_joint,
         "unique": s,

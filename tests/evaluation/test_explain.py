@@ -82,7 +82,7 @@ def test_the_frame_has_a_row_a_patient_and_the_columns_of_the_design(cohort, pla
     assert frame.index.name == "patient_id"
     assert list(frame.index) == ids
     assert list(frame.columns) == [
-        *("logit", "class"),
+        *("logit", "class", "gradient_norm"),
         *(f"S_{name}" for name in names),
         *("S_joint", "S_joint_magnitude"),
         *(f"F_{name}" for name in names),
@@ -111,7 +111,9 @@ def test_a_linear_classifier_has_the_squared_cosine_as_s_and_as_f(cohort, rng, s
     assert max(expected) > 0.02
     for column in ("S_brightness", "S_joint", "F_brightness", "F_joint", "unique_brightness"):
         assert np.allclose(frame[column], expected, rtol=0, atol=CLOSE), column
-    length = [abs(z) / np.linalg.norm(field * where) for z, where in zip(frame["logit"], region)]
+    norm = [np.linalg.norm(field * where) for where in region]
+    assert np.allclose(frame["gradient_norm"], norm, rtol=1e-5)
+    length = np.abs(frame["logit"]) / norm
     assert np.allclose(frame["flow_length"], length, rtol=1e-4)
     assert (frame["status"] == "reached").all()
     assert (frame["class"] == (frame["logit"] > 0)).all()
@@ -176,6 +178,9 @@ def test_three_classes_have_a_section_of_two_dimensions(cohort, rng):
     pixels = masks.sum(axis=(1, 2, 3))
     law = stats.beta(2 / 2, (pixels - 2) / 2).sf(frame["S_brightness"])
     assert np.allclose(frame["p_white_brightness"], law, atol=1e-6)
+    order = found.values["logits"].argsort(axis=1)
+    decisive = (kernel[:, order[:, -1]] - kernel[:, order[:, -2]]).T * masks.reshape(N, -1)
+    assert np.allclose(frame["gradient_norm"], np.linalg.norm(decisive, axis=1), rtol=1e-5)
     logits = np.sort(found.values["logits"], axis=1)
     assert np.allclose(frame["logit"], logits[:, -1] - logits[:, -2], atol=CLOSE)
     assert np.allclose(frame["class"], found.values["logits"].argmax(axis=1))

@@ -1,0 +1,32 @@
+"""Means over patients, with intervals from resampled patients."""
+
+import numpy as np
+
+
+def bootstrap_mean(values, *, bootstrap: int, confidence: float, rng) -> dict:
+    """Mean with its percentile interval: {"mean", "ci": [low, high]}; None without a value.
+
+    Args:
+        values: (N,) one a patient, none of them NaN.
+        bootstrap: number of resamples of patients.
+        confidence: of the interval.
+        rng: of the resamples.
+    """
+    values = np.asarray(values, np.float64)
+    if not len(values):
+        return {"mean": None, "ci": [None, None]}
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(bootstrap)]
+    return {"mean": float(values.mean()), "ci": percentiles(means, confidence)}
+
+
+def known_mean(values, axis: int = 0) -> np.ndarray:
+    """Mean over an axis of what is not NaN; NaN where all is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def percentiles(resampled, confidence: float) -> list[float]:
+    """The interval [low, high] that holds the middle `confidence` of resampled values."""
+    return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)]).tolist()

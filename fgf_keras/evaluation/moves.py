@@ -1,0 +1,184 @@
+"""Tumours moved along one feature in image space, with the other features held as far as possible.
+
+Intensities stay in [0, 1], to which they are clipped: a classifier never sees others, and what it does with
+them says nothing about what it uses.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy import ndimage
+
+from fgf_keras.data.canvas import bounding_box
+from fgf_keras.features.brightness import Brightness
+from fgf_keras.features.extent import Extent
+from fgf_keras.features.log_aspect_ratio import LogAspectRatio
+from fgf_keras.features.moments import image_moments
+
+# Times that a shape is asked for, and the part of the change by which it may be missed before that.
+ATTEMPTS = 4
+TOLERANCE = 0.05
+# Standard deviation in px of the smoothing of a mask that is interpolated. A mask of 0 and 1 moves by whole
+# pixels only: its border lies halfway between two pixels until one of them is nearer to another.
+SOFT = 1.0
+RIM = 3
+
+
+class Tumour(NamedTuple):
+    """A tumour in the smallest rectangle that holds it.
+
+    Attributes:
+        image: (rows, columns) float64 in [0, 1], 0 outside of the tumour.
+        mask: (rows, columns) bool.
+        origin: (2,) int, first row and column on the canvas.
+        spacing: (2,) mm between rows and between columns.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    origin: np.ndarray
+    spacing: np.ndarray
+
+    @classmethod
+    def cut(cls, image, mask, origin, spacing) -> "Tumour":
+        """The tumour in an image (H, W) with a mask (H, W), not empty, whose first pixel is at `origin`."""
+        row, column, rows, columns = bounding_box(mask)
+        box = (slice(row, row + rows), slice(column, column + columns))
+        inside = np.asarray(mask[box], bool)
+        return cls(
+            np.where(inside, image[box], 0.0),
+            inside,
+            np.add(origin, (row, column)),
+            np.asarray(spacing, np.float64),
+        )
+
+    def is_on(self, canvas) -> bool:
+        """Whether it lies on a canvas (H, W)."""
+        return bool((self.origin >= 0).all() and (self.origin + self.mask.shape <= canvas).all())
+
+
+def brightened(tumour: Tumour, change: float) -> Tumour:
+    """Intensities plus `change`, in units of the image, inside the mask."""
+    return tumour._replace(image=np.where(tumour.mask, np.clip(tumour.image + change, 0, 1), 0.0))
+
+
+def scaled(tumour: Tumour, change: float) -> Tumour | None:
+    """Scaled about its centre until its extent has changed by `change` mm; the mean intensity is kept.
+
+    None for a tumour without a width, and where nothing would be left.
+    """
+    return _reshaped(tumour, np.array([change, 0.0]))
+
+
+def stretched(tumour: Tumour, change: float) -> Tumour | None:
+    """Stretched along its major axis and shrunk across it until the log of their ratio changed by `change`.
+
+    Its extent and its mean intensity are kept. (With the area kept instead, an elongated tumour would extend
+    farther.) None for a tumour without a width, and where the axes would change their places.
+    """
+    return _reshaped(tumour, np.array([0.0, change]))
+
+
+# The move along each feature that has one, by the feature's class: names are the user's.
+MOVES = {Brightness: brightened, Extent: scaled, LogAspectRatio: stretched}
+
+
+# A graph, as there are thousands of small tumours.
+_moments = tf.function(
+    image_moments,
+    input_signature=[tf.TensorSpec([1, None, None], tf.float64), tf.TensorSpec([2], tf.float64)],
+    autograph=False,
+)
+
+
+def _shape(tumour):
+    """Centre in mm from the first pixel, variances in mm² (the smaller first), and their axes as columns."""
+    _, dy, dx, yy, xx, yx = (each.numpy() for each in _moments(tumour.image[np.newaxis], tumour.spacing))
+    covariance = np.array([[yy[0], yx[0]], [yx[0], xx[0]]])
+    return -np.array([dy[0, 0, 0], dx[0, 0, 0]]), *np.linalg.eigh(covariance)
+
+
+def _extent_and_log_ratio(variances):
+    return np.array([np.sqrt(variances.sum()), np.log(variances[1] / variances[0]) / 2])
+
+
+def _reshaped(tumour, change):
+    """Extent (mm) and log aspect ratio changed by `change`, about the centre and along the axes.
+
+    Pixels round what is asked, a small tumour's most: it is asked again for as much more as was missing.
+    """
+    centre, variances, axes = _shape(tumour)
+    if not variances[0] > 0:
+        return None
+    before = _extent_and_log_ratio(variances)
+    wanted = before + change
+    if wanted[0] <= 0 or wanted[1] < 0:
+        return None
+    # A relative change of the extent is one of a logarithm, as that of the ratio is.
+    unit = np.array([before[0], 1.0])
+    source = _Source.of(tumour)
+    asked, best, least = wanted, None, np.inf
+    for _ in range(ATTEMPTS):
+        deviations = np.array([1.0, np.exp(asked[1])])
+        deviations *= asked[0] / np.linalg.norm(deviations)
+        matrix = axes @ np.diag(deviations / np.sqrt(variances)) @ axes.T
+        moved = source.transformed(tumour, centre, matrix)
+        found = None if moved is None else _shape(moved)[1]
+        if found is None or not found[0] > 0:
+            break
+        missing = wanted - _extent_and_log_ratio(found)
+        error = np.abs(missing / unit).max()
+        if error < least:
+            best, least = moved, error
+        if error <= TOLERANCE * np.abs(change / unit).max():
+            break
+        asked = asked + missing
+    return best
+
+
+class _Source(NamedTuple):
+    """What is interpolated.
+
+    Attributes:
+        image: (rows, columns), every pixel outside of the tumour as the nearest one inside: what lies outside
+            is not data, and at the border, too, the image is interpolated between pixels of the tumour.
+        soft: (rows + 2 RIM, columns + 2 RIM), the smoothed mask.
+    """
+
+    image: np.ndarray
+    soft: np.ndarray
+
+    @classmethod
+    def of(cls, tumour):
+        nearest = ndimage.distance_transform_edt(
+            ~tumour.mask, sampling=tumour.spacing, return_distances=False, return_indices=True
+        )
+        soft = ndimage.gaussian_filter(np.pad(tumour.mask, RIM).astype(np.float64), SOFT, mode="constant")
+        return cls(tumour.image[tuple(nearest)], soft)
+
+    def transformed(self, tumour, centre, matrix):
+        """r becomes centre + matrix (r - centre), in mm, with the mean intensity kept; None without a pixel.
+
+        Image and mask are interpolated linearly; a pixel is inside where at least half of the mask is.
+        """
+        mm = tumour.spacing
+        centre = centre / mm
+        matrix = matrix * mm / mm[:, np.newaxis]
+        inverse = np.linalg.inv(matrix)
+        size = np.array(tumour.mask.shape)
+        corners = np.array([(y, x) for y in (-0.5, size[0] - 0.5) for x in (-0.5, size[1] - 0.5)])
+        reach = (corners - centre) @ matrix.T + centre
+        first = np.floor(reach.min(axis=0)).astype(int)
+        shape = tuple(np.ceil(reach.max(axis=0)).astype(int) - first + 1)
+        offset = centre + inverse @ (first - centre)
+
+        def interpolated(values, offset, mode):
+            return ndimage.affine_transform(values, inverse, offset, shape, order=1, mode=mode)
+
+        inside = interpolated(self.soft, offset + RIM, "constant") >= 0.5
+        if not inside.any():
+            return None
+        image = interpolated(self.image, offset, "nearest")
+        image += tumour.image[tumour.mask].mean() - image[inside].mean()
+        return Tumour.cut(np.clip(image, 0, 1), inside, tumour.origin + first, mm)
