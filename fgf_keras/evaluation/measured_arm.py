@@ -152,13 +152,12 @@ class MeasuredArm:
         return self._of_decisions(name, *(trial.patients for trial in pair))
 
     def _over_splits(self, by_split):
-        trials = [self.trials[split].metrics["splits"] for split in by_split]
+        trials = [self.trials[split] for split in by_split]
         if not trials:
             return UNKNOWN
-        split = next(iter(self.trials.values())).split
         sizes = {
-            "n_train": np.mean([each["train"]["n"] for each in trials]),
-            "n_test": np.mean([each[split]["n"] for each in trials]),
+            "n_train": np.mean([trial.metrics["n_train"] for trial in trials]),
+            "n_test": np.mean([trial.held["n"] for trial in trials]),
         }
         found = resampled_mean(list(by_split.values()), confidence=self.confidence, **sizes)
         return Interval(found.mean, found.low, found.high)
