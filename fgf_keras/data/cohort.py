@@ -98,6 +98,7 @@ class Cohort:
             "patients": len(self),
             "positive": int((self.labels == 1).sum()),
             "splits": {name: len(indices) for name, indices in splits.items()},
+            "positive_splits": {name: int((self.labels[rows] == 1).sum()) for name, rows in splits.items()},
         }
 
     def _set(self, name, array, dtype):

@@ -1,5 +1,6 @@
 """The report on a comparison of arms: evaluation/report.html and report.md."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -15,10 +16,12 @@ from fgf_keras.evaluation.comparison_sections import (
     overview_section,
     pages_section,
     trade_off_section,
+    truth_section,
 )
 from fgf_keras.evaluation.protocol_table import protocol_table, trial_table
 from fgf_keras.evaluation.report import RunFacts
 from fgf_keras.evaluation.report_blocks import Report
+from fgf_keras.evaluation.report_checks import findings_blocks, read_checks
 from fgf_keras.evaluation.report_render import write_report
 from fgf_keras.evaluation.report_sections import (
     data_section,
@@ -59,7 +62,7 @@ def write_comparison_report(
         for key, trial in trials.items()
         if not found[key]
     }
-    ablation = tables / "ablation.json"
+    ablation, truth = tables / "ablation.json", tables / "truth.png"
     pages = _pages(facts.config, folder, whole, where)
     report = comparison_report(
         facts,
@@ -70,11 +73,17 @@ def write_comparison_report(
         failures=failures,
         pages=pages,
         ablation=read_json(ablation) if ablation.is_file() else None,
+        truth=(truth.read_bytes(), Path(os.path.relpath(truth, directory)).as_posix())
+        if truth.is_file()
+        else None,
+        findings=read_checks(directory).get("findings"),
     )
     write_report(report, directory)
 
 
-def comparison_report(facts, found, patients, data, *, split, failures, pages, ablation) -> Report:
+def comparison_report(
+    facts, found, patients, data, *, split, failures, pages, ablation, truth=None, findings=None
+) -> Report:
     """The report as blocks.
 
     Args:
@@ -83,6 +92,8 @@ def comparison_report(facts, found, patients, data, *, split, failures, pages, a
         failures: sentence by name of a trial.
         pages: see `pages_section`.
         ablation: content of ablation.json, or None.
+        truth: content of truth.png and its place relative to the report, or None.
+        findings: content of findings.json, or None.
     """
     config = facts.config
     trials = trial_table(found, split)
@@ -94,14 +105,18 @@ def comparison_report(facts, found, patients, data, *, split, failures, pages, a
     arms = arms_told(config, chosen)
     first = next(metrics for metrics in found.values() if metrics)
     with report_style():
+        overview = overview_section(config, trials, table, failures, found, split)
+        overview.blocks.extend(findings_blocks(findings))
         sections = [
-            overview_section(config, trials, table, failures, found, split),
+            overview,
             comparison_question_section(config),
             data_section(config, data, first, facts.environment["data"]),
             arms_section(config, trials, table, found, split),
         ]
         if swept:
             sections.append(trade_off_section(config, trade_off, chosen, table))
+        if truth is not None:
+            sections.append(truth_section(*truth))
         sections.append(arms_roc_section(patients, split, arms))
         if ablation is not None:
             sections.append(ablation_section(ablation))

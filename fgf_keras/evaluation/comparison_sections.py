@@ -32,6 +32,11 @@ COMPARED = (
     "Here several networks are compared that differ in the reward they were trained with alone: every arm "
     "sees the same patients in the same parts, with the same seeds."
 )
+TOLD = (
+    "Here networks are compared that learned from phantoms whose labels follow laws that are known, another "
+    "law in every arm and another phantom in every repeat: what alignment should find is known too. Arms "
+    "differ in their patients, so that there are no paired differences."
+)
 MOST_ARMS = 4
 
 
@@ -72,8 +77,10 @@ def overview_section(config, trials: pd.DataFrame, table, failures: dict, found:
         f"{len(trials)} trainings, {len(failures)} of them failed. Figures are of the {split} part."
     ]
     if table is not None:
-        sentences += _verdicts(table, headlines(config))
-        sentences.append("Verdicts are one by one, not corrected for the number of figures and arms.")
+        # Arms of known laws have no patients in common.
+        if config.truth is None:
+            sentences += _verdicts(table, headlines(config))
+            sentences.append("Verdicts are one by one, not corrected for the number of figures and arms.")
     else:
         sentences.append(
             "One split and one seed: differences within the intervals mean nothing. protocol.repeats trains "
@@ -120,9 +127,19 @@ def _auc_interval(found, arm, split):
 
 def comparison_question_section(config: Config) -> Section:
     """What was asked, the words the answer uses, and what the arms are."""
-    rows = [[arm.name, reward_in_words(arm.reward)] for arm in config.arms]
-    arms = Table("The arms", ["arm", "reward"], rows, words=True)
-    return Section("question", "What was asked", [Text(QUESTION), Text(COMPARED), arms, Terms(GLOSSARY)])
+    if config.truth is None:
+        told, header = COMPARED, ["arm", "reward"]
+        rows = [[arm.name, reward_in_words(arm.reward)] for arm in config.arms]
+    else:
+        told, header = TOLD, ["arm", "law of the labels", "share of positive patients"]
+        rows = [[arm.name, _law(arm), f"{arm.prevalence:g}"] for arm in config.arms]
+    arms = Table("The arms", header, rows, words=True)
+    return Section("question", "What was asked", [Text(QUESTION), Text(told), arms, Terms(GLOSSARY)])
+
+
+def _law(arm):
+    used = {name: value for name, value in arm.law.model_dump().items() if value}
+    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in used.items()) or "by lot"
 
 
 def arms_section(config: Config, trials: pd.DataFrame, table, found: dict, split: str) -> Section:
@@ -142,6 +159,8 @@ def arms_section(config: Config, trials: pd.DataFrame, table, found: dict, split
             _of_splits(cells, trials, arms, titles), config, f"{config.evaluate.confidence:.0%} corrected"
         ),
     ]
+    if config.truth is not None:
+        return Section("arms", "The arms side by side", blocks)
     if len(arms) > 1:
         differences = [[arm, *(_difference(cells[arm, f]) for f in titles)] for arm in arms[1:]]
         caption = (
@@ -302,6 +321,18 @@ def trade_off_section(config: Config, trade_off: pd.DataFrame, chosen: dict, tes
             ),
         ],
     )
+
+
+def truth_section(png: bytes, file: str) -> Section:
+    """What is known of the laws, beside what alignment found.
+
+    Args:
+        png: content of truth.png.
+        file: its place, relative to the report.
+    """
+    caption = "What alignment should find and what it found; tables are in truth.md beside this figure."
+    alt = "Alignment with each feature under each law of the labels, as truth.md tells it in tables."
+    return Section("truth", "Is what is known found?", [Page(file, alt, caption, png)])
 
 
 def ablation_section(content: dict) -> Section:

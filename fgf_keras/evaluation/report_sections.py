@@ -73,27 +73,20 @@ def data_section(config: Config, data: dict, metrics: dict, trained: dict) -> Se
         metrics: content of metrics.json.
         trained: description of the cohort that the network was trained on.
     """
-    rows = [
-        [name, str(held["n"]), str(held["n_positive"]), f"{held['n_positive'] / held['n']:.3f}"]
-        for name, held in metrics["splits"].items()
-        if name in data["splits"]
+    parts = {name: (n, data["positive_splits"][name]) for name, n in data["splits"].items()}
+    if len(parts) > 1:
+        parts["all"] = data["patients"], data["positive"]
+    rows = [[name, str(n), str(k), f"{k / n:.3f}"] for name, (n, k) in parts.items()]
+    first = ", in the first split" if len(config.protocol.split_names) > 1 else ""
+    blocks = [
+        Table(f"Patients by part of the cohort{first}", ["part", "patients", "positive", "share"], rows)
     ]
-    if len(rows) > 1:
-        rows.append(
-            [
-                "all",
-                str(data["patients"]),
-                str(data["positive"]),
-                f"{data['positive'] / data['patients']:.3f}",
-            ]
-        )
-    blocks = [Table("Patients by part of the cohort", ["part", "patients", "positive", "share"], rows)]
     if data["fingerprint"] != trained["fingerprint"]:
-        parts = ", ".join(f"{name} {n}" for name, n in trained["splits"].items())
+        told = ", ".join(f"{name} {n}" for name, n in trained["splits"].items())
         blocks.append(
             Text(
                 "This is another cohort than the one the network was trained on, which had "
-                f"{trained['patients']} patients, {trained['positive']} positive ({parts}). The threshold is "
+                f"{trained['patients']} patients, {trained['positive']} positive ({told}). The threshold is "
                 "that of the training."
             )
         )
@@ -103,7 +96,10 @@ def data_section(config: Config, data: dict, metrics: dict, trained: dict) -> Se
         f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
         "is 0."
     )
-    return Section("data", "The data", [*blocks, Bullets([*exclusions(data), form])])
+    told = [*exclusions(data), form]
+    if unmeasured := [name for name in data["splits"] if name not in metrics["splits"]]:
+        told.append(f"Not measured, as evaluate.training_patients has it: {', '.join(unmeasured)}.")
+    return Section("data", "The data", [*blocks, Bullets(told)])
 
 
 def exclusions(data: dict) -> list[str]:
@@ -190,7 +186,11 @@ def calibration_section(config: Config, patients: pd.DataFrame, split: str, conf
         f"Wilson's {confidence:.0%} intervals of the observed rate. Below: predictions of both classes."
     )
     rows = [
-        [rounded(row.predicted), interval(row.observed, (row.low, row.high)), f"{row.positive} of {row.n}"]
+        [
+            rounded(row.predicted),
+            interval(row.observed, (row.low, row.high)),
+            f"{row.positive} of {row.n}",
+        ]
         for row in bins.itertuples()
     ]
     table = Table("Groups of like predictions", ["predicted", "observed", "positive"], rows)

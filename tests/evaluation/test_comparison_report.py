@@ -47,7 +47,10 @@ def cohort():
 def evaluations(cohort):
     """Two networks, measured once each."""
     models = [build_model(PROTOCOL, cohort.images.shape[1:], 2) for _ in range(2)]
-    return [evaluate(model, cohort, SPLITS, PROTOCOL.evaluate, seed=0) for model in models]
+    return [
+        evaluate(model, cohort, SPLITS, PROTOCOL.evaluate, reward=PROTOCOL.reward, seed=0, n_train=12)
+        for model in models
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -128,18 +131,13 @@ def test_another_cohort_has_no_trade_off_to_choose_by(evaluations, surroundings)
     other = [
         dataclasses.replace(
             each,
-            metrics=each.metrics
-            | {
-                "splits": {
-                    "train": each.metrics["splits"]["train"],
-                    "external": each.metrics["splits"]["test"],
-                }
-            },
+            metrics=each.metrics | {"splits": {"external": each.metrics["splits"]["test"]}},
             patients=each.patients.replace({"split": {"test": "external"}}),
         )
         for each in evaluations
     ]
-    data = surroundings["data"] | {"splits": {"external": 12}, "patients": 12, "fingerprint": "0" * 64}
+    data = surroundings["data"] | {"patients": 12, "positive": 5, "fingerprint": "0" * 64}
+    data |= {"splits": {"external": 12}, "positive_splits": {"external": 5}}
     shown = report(SWEEP, other, surroundings | {"data": data}, split="external")
     assert "trade-off" not in [section.name for section in shown.sections]
 
@@ -155,6 +153,24 @@ def test_two_arms_on_one_split_are_side_by_side_without_a_test(evaluations, surr
     markdown = as_markdown(report(config, evaluations, surroundings))
     assert "One split and one seed" in markdown
     assert "corrected resampled" not in markdown
+
+
+def test_findings_stand_in_short_and_the_picture_of_known_laws_is_linked(evaluations, surroundings):
+    finding = {"name": "a", "title": "One feature takes all", "found": True, "why": "0.9", "try": ""}
+    given = {"findings": {"findings": [finding]}, "truth": (b"\x89PNG", "../truth.png")}
+    shown = report(PROTOCOL, evaluations, surroundings, **given)
+    markdown = as_markdown(shown)
+    assert markdown.index("> **One feature takes all**") < markdown.index("## What was asked")
+    assert "](<../truth.png>)" in markdown
+
+
+def test_arms_of_known_laws_are_told_by_their_laws_and_not_subtracted(evaluations, surroundings):
+    laws = {"nothing": {}, "extent_only": {"extent": 4.0}}
+    config = parse_config(BASE | {"protocol": {"repeats": 2}, "truth": {"laws": laws, "prevalences": [0.4]}})
+    markdown = as_markdown(report(config, evaluations, surroundings))
+    assert "| extent_only_0.4 | extent 4 | 0.4 |" in markdown
+    assert "| nothing_0.4 | by lot | 0.4 |" in markdown
+    assert "Paired difference" not in markdown
 
 
 def test_shares_of_an_ablation_are_shown(evaluations, surroundings):

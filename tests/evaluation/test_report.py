@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -34,7 +35,7 @@ CONFIG = parse_config(
 )
 SPLITS = {"train": np.arange(15), "validation": np.arange(15, 30), "test": np.arange(30, 45)}
 SECTIONS = ["summary", "question", "data", "performance", "calibration", "alignment", "patients", "pictures"]
-SECTIONS += ["settings", "limits", "provenance"]
+SECTIONS += ["behaviour", "settings", "limits", "provenance"]
 
 
 class Page(HTMLParser):
@@ -82,7 +83,7 @@ def model(cohort):
 
 @pytest.fixture(scope="module")
 def evaluation(model, cohort):
-    return evaluate(model, cohort, SPLITS, CONFIG.evaluate, seed=0)
+    return evaluate(model, cohort, SPLITS, CONFIG.evaluate, reward=CONFIG.reward, seed=0, n_train=15)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,9 @@ def ignorant(cohort, facts, tmp_path_factory):
     model.set_weights([0 * weight for weight in model.get_weights()])
     folder = tmp_path_factory.mktemp("ignorant")
     settings = CONFIG.evaluate.model_copy(update={"support": ["mask"], "nulls": [], "pictures": 0})
-    evaluate(model, cohort, SPLITS, settings, seed=0).write(folder, facts=facts)
+    evaluate(model, cohort, SPLITS, settings, reward=CONFIG.reward, seed=0, n_train=15).write(
+        folder, facts=facts
+    )
     return Page((folder / "report.html").read_text()), (folder / "report.md").read_text()
 
 
@@ -199,6 +202,8 @@ def test_html_and_markdown_hold_the_same_figures(page, markdown, folder):
 
 
 def test_the_same_evaluation_leaves_the_same_bytes(evaluation, facts, folder, tmp_path):
+    for name in ("behaviour.json", "findings.json"):
+        shutil.copy(folder / name, tmp_path)
     panels = {support: found.panels(evaluation.shown) for support, found in evaluation.explanations.items()}
     write_run_report(facts, evaluation.metrics, evaluation.patients, evaluation.data, panels, tmp_path)
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".html", ".md", ".svg")]
@@ -222,8 +227,7 @@ def test_without_facts_there_is_no_report(bare, tmp_path):
 
 def test_findings_in_the_folder_stand_in_short(bare, facts, tmp_path):
     finding = {"name": "a", "title": "One feature takes all", "found": True, "why": "0.9", "try": "joint"}
-    (tmp_path / "findings.json").write_text(json.dumps({"findings": [finding]}))
-    bare.write(tmp_path, facts=facts)
+    dataclasses.replace(bare, findings=[finding]).write(tmp_path, facts=facts)
     html = (tmp_path / "report.html").read_text()
     assert html.index('id="summary"') < html.index("One feature takes all") < html.index('id="question"')
 
@@ -259,6 +263,7 @@ def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_p
         "positive": 6,
         "splits": {"external": 15},
     }
+    data["positive_splits"] = {"external": 6}
     data["counts"] = {"rows_without_image": 2, "images_without_row": 3}
     other = dataclasses.replace(evaluation, metrics=metrics, patients=patients, data=data, explanations={})
     other.write(tmp_path, facts=facts)
@@ -267,6 +272,15 @@ def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_p
     assert "Left out: 2 rows of the table without an image, 3 images without a row." in text
     assert "f" * 64 in text
     assert "No pictures were asked for" in text
+
+
+def test_parts_that_were_not_measured_are_counted_all_the_same(bare, facts, tmp_path):
+    splits = {name: held for name, held in bare.metrics["splits"].items() if name != "train"}
+    dataclasses.replace(bare, metrics=bare.metrics | {"splits": splits}).write(tmp_path, facts=facts)
+    text = (tmp_path / "report.md").read_text()
+    assert "| train | 15 |" in text
+    assert "Not measured, as evaluate.training_patients has it: train." in text
+    assert "|  | validation | test |" in text
 
 
 @pytest.mark.parametrize(
