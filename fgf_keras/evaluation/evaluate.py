@@ -62,8 +62,10 @@ def evaluate(
         DataError: a split with a single class.
         RunError: a score that is not finite.
     """
-    training, whole = splits.get("train"), cohort
-    if training is not None and not settings.training_part:
+    unmeasured = {}
+    if "train" in splits and not settings.training_part:
+        training = splits["train"]
+        unmeasured["train"] = {"n": len(training), "n_positive": int(cohort.labels[training].sum())}
         cohort, splits = _without(training, cohort, splits)
     explanations = {
         support: explain(
@@ -104,7 +106,7 @@ def evaluate(
             "criterion": "largest balanced accuracy",
         }
     resampling = {"bootstrap": settings.bootstrap, "confidence": settings.confidence, "seed": seed}
-    metrics = {"threshold": threshold, "confidence": settings.confidence, "splits": {}}
+    metrics = {"threshold": threshold, "confidence": settings.confidence, "splits": unmeasured}
     for name, rows in splits.items():
         metrics["splits"][name] = {
             **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
@@ -113,9 +115,6 @@ def evaluate(
                 for support, explanation in explanations.items()
             },
         }
-    if training is not None and not settings.training_part:
-        held = {"n": len(training), "n_positive": int(whole.labels[training].sum())}
-        metrics["splits"] = {"train": held} | metrics["splits"]
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     shown = _shown(cohort, logits, list(splits.values())[-1], settings.pictures)
     return Evaluation(metrics, patients, explanations, shown)
