@@ -178,8 +178,9 @@ def _prepared(config):
         left_out = f"; left out: {told}, see rejected.csv there" if told else ""
         console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
     check_features(build_features(config.features), cohort)
-    # What cannot be built stops here, not after the first arm.
-    for each in [trial.config(config) for trial in trials_of(config)[: len(config.arms)]] or [config]:
+    # What cannot be built stops here, not after the first arm. Under all laws it is the same network.
+    arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
+    for each in [trial.config(config) for trial in arms] or [config]:
         build_model(each, cohort.images.shape[1:], cohort.class_count)
     splits = len(config.protocol.split_names)
     many = f"; {splits} such splits" if splits > 1 else ""
