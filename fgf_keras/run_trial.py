@@ -55,7 +55,9 @@ def run_trial(
         require_unseen(cohort, splits)
         RunFolder.create(folder.path, own)
         write_json(folder.path / "environment.json", environment(own, cohort, splits))
-        train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name)
+        # The report of a comparison shows patients of the first split.
+        shown = {"pictures": trial.number == 0}
+        train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name, **shown)
     except RunError as error:
         # The same seed fails again. One weight that diverges must not cost all the others.
         if not config.has_tables:
@@ -75,6 +77,7 @@ def train_and_evaluate(
     title: str | None,
     arm: str,
     facts=None,
+    pictures: bool = True,
 ) -> dict:
     """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
@@ -88,7 +91,7 @@ def train_and_evaluate(
         n_train=len(splits["train"]),
         title=title and f"Evaluating {title}",
     )
-    evaluation.write(folder.evaluation, facts=facts)
+    evaluation.write(folder.evaluation, facts=facts, pictures=pictures)
     export_saved_model(model, folder.saved_model)
     figures = {split: run_figures(evaluation.metrics, split) for split in ("validation", "test")}
     write_hparams(folder, config, figures, arm=arm)

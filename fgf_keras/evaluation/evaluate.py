@@ -41,12 +41,13 @@ class Evaluation:
     findings: list
     behaviour: dict | None = None
 
-    def write(self, directory, *, facts=None):
+    def write(self, directory, *, facts=None, pictures: bool = True):
         """Write metrics.json, findings.json, behaviour.json, patients.csv and patients_<support>.png.
 
         Args:
             directory: made if it is not there.
             facts: `RunFacts`; with them, report.html, report.md and report_figures/ are written as well.
+            pictures: whether to draw patients, which takes a graph of its own.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ class Evaluation:
 
         panels = {}
         for support, explanation in self.explanations.items():
-            if self.shown:
+            if self.shown and pictures:
                 panels[support] = explanation.panels(self.shown)
                 patient_page(panels[support], support, path=directory / f"patients_{support}.png")
         self.patients.to_csv(directory / "patients.csv")
