@@ -99,8 +99,9 @@ def unstable_alignment(arm: MeasuredArm) -> Finding:
     where = {"near zero": apart[near & ~undefined], "elsewhere": apart[~near & ~undefined]}
     means = {name: values.mean() if len(values) else np.nan for name, values in where.items()}
     why = (
-        f"on support {support} S or F is undefined for {undefined.sum()} of {len(s)} patients; the gradient "
-        f"of {(near & ~undefined).sum()} is below {NEAR_ZERO:g} of the median"
+        f"on support {support} S is undefined for {np.isnan(s).sum()} and F for {np.isnan(f).sum()} of "
+        f"{len(s)} patients; the gradient of {(near & ~undefined).sum()} more is below {NEAR_ZERO:g} of the "
+        "median"
     )
     if where["near zero"].size:
         why += ", |S − F| (joint) is " + ", ".join(f"{rounded(mean)} {name}" for name, mean in means.items())

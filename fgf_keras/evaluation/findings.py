@@ -30,7 +30,7 @@ _SIGNATURES = {
         "is a score that the reward has kept from turning round",
     ),
     "unstable_alignment": (
-        "alignment unstable where gradients vanish",
+        "alignment undefined or unstable for many patients",
         "sort patients.csv by gradient_norm and read S and F without the patients at its end; train less "
         "long or with a smaller reward.weight, with elu rather than relu",
     ),

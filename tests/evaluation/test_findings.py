@@ -184,7 +184,7 @@ def test_alignment_is_unstable_where_s_and_f_disagree_on_gradients_near_zero(mea
     torn = agreed | {"F_joint": np.where(few, 0.2, s - 0.02)}
     finding = of_run(measured(columns=torn))[UNSTABLE]
     assert finding["found"] is True
-    assert f"{n // 5} is below 0.1 of the median" in finding["why"]
+    assert f"{n // 5} more is below 0.1 of the median" in finding["why"]
     assert "0.500 near zero, 0.020 elsewhere" in finding["why"]
     assert of_run(measured(columns=agreed))[UNSTABLE]["found"] is False
     assert of_run(measured(columns=torn | {"gradient_norm": 1.0}))[UNSTABLE]["found"] is False
@@ -196,7 +196,7 @@ def test_alignment_is_unstable_where_it_is_undefined_for_many(measured):
     status = np.where(few, "not_reached", "reached")
     finding = of_run(measured(columns={"status": status, "F_joint": 0.5, "S_joint": 0.5}))[UNSTABLE]
     assert finding["found"] is True
-    assert f"undefined for {n // 5} of {n} patients" in finding["why"]
+    assert f"S is undefined for 0 and F for {n // 5} of {n} patients" in finding["why"]
     nowhere = {"S_joint": np.nan, "F_joint": np.nan, "status": "stationary", "gradient_norm": 0.0}
     assert of_run(measured(columns=nowhere))[UNSTABLE]["found"] is True
 
@@ -266,9 +266,9 @@ def test_what_was_found_is_told_with_a_remedy_and_the_rest_in_a_line(measured):
     lines = [str(line) for line in findings_terminal(run).renderables]
     assert lines[0].startswith("Found: poor alignment despite good accuracy. AUC 0.800")
     assert "Try: " in lines[0]
-    assert lines[1] == "Checked, not found: alignment unstable where gradients vanish."
+    assert lines[1] == "Checked, not found: alignment undefined or unstable for many patients."
     assert lines[2].startswith("Cannot be checked: accuracy lost to a reward too large; no gain from")
     assert lines[2].endswith("because there is no baseline to compare with.")
     arms = comparison_findings(CONFIG, {("", arm): measured() for arm in ("baseline", "sum", "placebo")})
     lines = [str(line) for line in findings_terminal(arms).renderables]
-    assert "alignment unstable where gradients vanish (baseline, sum, placebo)" in lines[0]
+    assert "alignment undefined or unstable for many patients (baseline, sum, placebo)" in lines[0]
