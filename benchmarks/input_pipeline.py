@@ -153,8 +153,8 @@ STARTED = "The first step is done.\n"
 
 def start(store, size):
     """What train.py does; says when the first training step is done."""
-    from fgf_keras import cli
     from fgf_keras._backend import import_tensorflow
+    from fgf_keras.run_training import run_training
 
     import_tensorflow()
     import keras
@@ -167,7 +167,7 @@ def start(store, size):
 
     callbacks = fit._callbacks
     fit._callbacks = lambda *arguments: [*callbacks(*arguments), Tell()]
-    cli.run_training(training_config(store, size))
+    run_training(training_config(store, size))
 
 
 def main():

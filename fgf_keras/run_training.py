@@ -1,0 +1,109 @@
+"""Everything that `train.py` does: data, splits, one training or many, and what they came to."""
+
+from fgf_keras._backend import import_tensorflow
+from fgf_keras.config import Config
+from fgf_keras.config_data import PREPARED_FROM
+from fgf_keras.console import console
+from fgf_keras.errors import RunError
+from fgf_keras.outcome import compare, facts_of, show_checks, show_comparison
+from fgf_keras.protocol import alone_in, run_trials
+from fgf_keras.run_folder import RunFolder, read_json, write_json
+from fgf_keras.trial import trials_of
+
+
+def run_training(config: Config) -> RunFolder:
+    """Everything that `train.py` does. Data and splits are checked before a folder is made."""
+    import_tensorflow()
+    data = _prepared(config)
+    folder = RunFolder.create_now(config.run_dir, config)
+    with alone_in(folder):
+        return _trained(config, folder, data)
+
+
+def resume_training(path) -> RunFolder:
+    """Go on with a comparison or a sweep that was stopped: finished trials stay, others begin anew.
+
+    Raises:
+        RunError: there is nothing to resume, another process is at it, or the data has changed since.
+    """
+    folder = RunFolder.open_unfinished(path)
+    with alone_in(folder):
+        config = folder.load_config()
+        import_tensorflow()
+        data = _prepared(config)
+        cohort, _ = next(iter(data.values()))
+        known = folder.path / "environment.json"
+        if known.is_file() and read_json(known)["data"]["fingerprint"] != cohort.fingerprint():
+            raise RunError(
+                f"The data under {config.data.root or config.data.source} is not what {path} was begun with: "
+                "its fingerprint has changed. Restore it, or train again."
+            )
+        return _trained(config, folder, data)
+
+
+def _prepared(config):
+    """Cohort and splits of each trial by its name; what cannot be done stops here."""
+    from fgf_keras.data.preparation import describe_left_out
+    from fgf_keras.training.build import build_features, build_model
+    from fgf_keras.training.feature_check import check_features
+    from fgf_keras.training.fit import configure_compute
+    from fgf_keras.trial_data import trial_data
+
+    configure_compute(config.compute)
+    data = trial_data(config)
+    cohort, first = next(iter(data.values()))
+    if config.data.source in PREPARED_FROM:
+        told = describe_left_out(cohort.provenance["counts"]["left_out"])
+        left_out = f"; left out: {told}, see rejected.csv there" if told else ""
+        console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
+    check_features(build_features(config.features), cohort)
+    # What cannot be built stops here, not after the first arm. Under all laws it is the same network.
+    arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
+    for each in [trial.config(config) for trial in arms] or [config]:
+        build_model(each, cohort.images.shape[1:], cohort.class_count)
+    splits = len(config.protocol.split_names)
+    many = f"; {splits} such splits" if splits > 1 else ""
+    if config.truth is not None:
+        many = f"; the first of {len(data)} trials, each with its own labels"
+    console.print(
+        f"{len(cohort)} patients, {int(cohort.labels.sum())} positive: "
+        + ", ".join(f"{name} {len(rows)} ({int(cohort.labels[rows].sum())})" for name, rows in first.items())
+        + many
+    )
+    return data
+
+
+def _trained(config, folder, data):
+    from fgf_keras.data.splits import save_splits
+    from fgf_keras.run_trial import train_and_evaluate
+    from fgf_keras.training.environment import environment
+
+    cohort, first = next(iter(data.values()))
+    surroundings = environment(config, cohort, first)
+    write_json(folder.path / "environment.json", surroundings)
+    if not config.arms:
+        name = config.run.name
+        facts = facts_of(config, folder)
+        metrics = train_and_evaluate(config, cohort, first, folder, title=name, arm=name, facts=facts)
+        compare({name: metrics}, "test", folder.path)
+        show_checks(folder.evaluation)
+        folder.finish(latest=True)
+        return folder
+    # Under other laws of the labels, each trial has splits of its own.
+    shared = {trial.split: data[trial.name] for trial in trials_of(config)} if config.truth is None else {}
+    for name, (_, rows) in shared.items():
+        save_splits(RunFolder(folder.path / name).splits_file, cohort, rows)
+    run_trials(config, folder, data)
+    found = {}
+    for trial in trials_of(config):
+        own = trial.folder(folder)
+        failed = own.failure_file.is_file()
+        found[trial.split, trial.arm.name] = None if failed else read_json(own.metrics_file)
+        if failed:
+            console.print(f"Failed: {trial.name}: {read_json(own.failure_file)['error']}", soft_wrap=True)
+    if not any(found.values()):
+        raise RunError(f"Every trial in {folder.path} failed, the last as told above.")
+    shown = {"split": "test", "where": folder.evaluation.name, "directory": folder.path}
+    show_comparison(config, folder, found, surroundings["data"], **shown)
+    folder.finish(latest=True)
+    return folder
