@@ -12,6 +12,7 @@ from fgf_keras.data.repeated_splits import require_unseen
 from fgf_keras.errors import FgfError, RunError
 from fgf_keras.evaluation.evaluate import evaluate
 from fgf_keras.evaluation.figures import run_figures
+from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.run_folder import RunFolder, write_json
 from fgf_keras.serving.export import export_saved_model
 from fgf_keras.training.environment import environment
@@ -57,7 +58,8 @@ def run_trial(
         write_json(folder.path / "environment.json", environment(own, cohort, splits))
         # The report of a comparison shows patients of the first split.
         shown = {"pictures": trial.number == 0}
-        train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name, **shown)
+        with forgotten_custom_gradients():
+            train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name, **shown)
     except RunError as error:
         # The same seed fails again. One weight that diverges must not cost all the others.
         if not config.has_tables:

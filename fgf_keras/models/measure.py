@@ -15,6 +15,7 @@ from fgf_keras.geometry.alignment import (
     projection,
     pseudo_inverse,
 )
+from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.flow import gradient_flow
 from fgf_keras.geometry.nulls import white_noise_alignment, white_noise_products
 from fgf_keras.geometry.path_average import Observer, PathPoint
@@ -99,7 +100,9 @@ class AlignmentMeasure:
                 lambda seen, mask, origin: function(seen, mask, spacing, origin), image, mask
             )
 
-        return tf.function(on_batch, autograph=False).get_concrete_function(*signature)
+        # All that is differentiated is differentiated inside.
+        with forgotten_custom_gradients():
+            return tf.function(on_batch, autograph=False).get_concrete_function(*signature)
 
     def _at_sample(self, seen, mask, spacing, origin):
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.

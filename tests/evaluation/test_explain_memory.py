@@ -70,3 +70,21 @@ def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
     )
     growth = json.loads(done.stdout.splitlines()[-1])
     assert growth < MARGIN_MB
+
+
+def test_graphs_of_calls_do_not_add_up():
+    """A classifier with gradients of its own: without care each call would leave its graphs, 40 MB."""
+    program = (
+        PROGRAM.split("few, many, common")[0]
+        + """
+from fgf_keras import paper_cnn
+
+model = paper_cnn((SIZE, SIZE, 1), filters=[4, 8], kernel_sizes=[5, 3], pool_size=4, dense=[8])
+before = [measured(2) for _ in range(2)][-1]
+print(json.dumps([measured(2) for _ in range(3)][-1] - before))
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) < MARGIN_MB

@@ -37,7 +37,7 @@ def evaluated():
     layers = [keras.Input((24, 24, 1)), keras.layers.Flatten(), keras.layers.Dense(4, activation="elu")]
     model = AlignmentModel(keras.Sequential([*layers, keras.layers.Dense(1)]), [Brightness(), Extent()])
     splits = {"train": np.arange(10), "validation": np.arange(10, 30), "test": np.arange(30, 60)}
-    return evaluate(model, cohort, splits, CONFIG.evaluate, reward=SUM, seed=0)
+    return evaluate(model, cohort, splits, CONFIG.evaluate, reward=SUM, seed=0, n_train=10)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def metrics(auc, joint, undefined):
     held = dict.fromkeys(("balanced_accuracy", "sensitivity", "specificity"), figure) | {
         "auc": {"value": auc}
     }
-    return {"splits": {"train": {"n": 40}, "test": {"n": 20, "alignment": {"mask": table}, **held}}}
+    return {"n_train": 40, "splits": {"test": {"n": 20, "alignment": {"mask": table}, **held}}}
 
 
 @pytest.fixture

@@ -40,11 +40,11 @@ def part(auc, joint, n):
 def found():
     return {
         (f"repeat_{r}", arm): {
+            "n_train": 40,
             "splits": {
-                "train": {"n": 40},
                 "validation": part(auc + 0.05 * r, joint + 0.01 * r, 15),
                 "test": part(1 - auc, joint, 20),
-            }
+            },
         }
         for r in range(3)
         for arm, (auc, joint) in AT.items()
