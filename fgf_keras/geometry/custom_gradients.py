@@ -12,9 +12,9 @@ _PREFIX = "CustomGradient-"
 def forgotten_custom_gradients():
     """Let go of the custom gradients of graphs that are traced inside.
 
-    TensorFlow 2.21 registers each call of `tf.custom_gradient` in a graph for as long as the process lives, and
-    what is registered holds the graph: tens of megabytes for each `explain`. Graphs that were traced inside can
-    be run afterwards as before, and not be differentiated any more.
+    TensorFlow 2.21 registers each call of `tf.custom_gradient` in a graph for as long as the process lives,
+    and what is registered holds the graph: tens of megabytes for each `explain`. Graphs that were traced
+    inside can be run afterwards as before, and not be differentiated any more.
     """
     registry = getattr(ops.gradient_registry, "_registry", None)
     if registry is None:
