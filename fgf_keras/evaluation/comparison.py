@@ -4,6 +4,7 @@ import rich.box
 import rich.table
 
 from fgf_keras.evaluation.figures import interval
+from fgf_keras.evaluation.text_tables import markdown_lines
 
 
 def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[str]]]:
@@ -44,15 +45,10 @@ def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[st
 
 def comparison_markdown(metrics_by_run: dict, split: str) -> str:
     """`comparison_rows` as a Markdown table."""
-    lines = [
-        "| " + " | ".join([f"{split} split", *metrics_by_run]) + " |",
-        "|---" * (1 + len(metrics_by_run)) + "|",
-    ]
+    rows = []
     for name, texts in comparison_rows(metrics_by_run, split):
-        texts = texts or [""] * len(metrics_by_run)
-        name = name if any(texts) else f"**{name}**"
-        lines.append("| " + " | ".join([name, *texts]) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, *texts] if texts else [f"**{name}**", *[""] * len(metrics_by_run)])
+    return "\n".join(markdown_lines([f"{split} split", *metrics_by_run], rows)) + "\n"
 
 
 def comparison_table(metrics_by_run: dict, split: str) -> rich.table.Table:

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-import fgf_keras
-from fgf_keras.evaluation.comparison_sections import (
+from fgf_keras.evaluation.comparison_details import (
     ablation_section,
+    models_section,
+    pages_section,
+    trade_off_section,
+    truth_section,
+)
+from fgf_keras.evaluation.comparison_sections import (
     arms_roc_section,
     arms_section,
     arms_told,
     comparison_question_section,
-    models_section,
     overview_section,
-    pages_section,
-    trade_off_section,
-    truth_section,
 )
 from fgf_keras.evaluation.protocol_table import protocol_table, trial_table
 from fgf_keras.evaluation.report import RunFacts
@@ -24,10 +25,8 @@ from fgf_keras.evaluation.report_blocks import Report
 from fgf_keras.evaluation.report_checks import findings_blocks, read_checks
 from fgf_keras.evaluation.report_render import write_report
 from fgf_keras.evaluation.report_sections import (
+    closing_sections,
     data_section,
-    limits_section,
-    provenance_section,
-    settings_section,
 )
 from fgf_keras.evaluation.report_style import report_style
 from fgf_keras.evaluation.trade_off import largest_weights, trade_off_table
@@ -121,13 +120,7 @@ def comparison_report(
         if ablation is not None:
             sections.append(ablation_section(ablation))
         sections += [models_section(config, found, arms, split), pages_section(pages)]
-    sections += [
-        settings_section(config),
-        limits_section(),
-        provenance_section(
-            config, facts.environment, data["fingerprint"], facts.command, fgf_keras.__version__
-        ),
-    ]
+    sections += closing_sections(config, facts.environment, data["fingerprint"], facts.command)
     return Report(
         f"Feature gradient flow: {config.run.name}",
         f"A comparison of {len(config.arms)} arms. {split.capitalize()} patients.",

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pandas as pd
-import rich.box
 import rich.table
 
 from fgf_keras.evaluation.figures import left_out, number, run_figures
 from fgf_keras.evaluation.resampled_difference import resampled_mean, verdict
+from fgf_keras.evaluation.text_tables import markdown_lines, terminal_table
 
 
 def trial_table(metrics_by_trial: dict, split: str) -> pd.DataFrame:
@@ -109,8 +109,7 @@ def protocol_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 def protocol_markdown(table: pd.DataFrame, title: str) -> str:
     """`protocol_rows` as a Markdown table, with the verdicts below."""
     header, rows = protocol_rows(table)
-    lines = [f"{title}", "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines = [title, "", *markdown_lines(header, rows)]
     if "verdict" in table:
         lines += ["", *(f"- {sentence}" for sentence in table["verdict"].dropna())]
     return "\n".join(lines) + "\n"
@@ -118,10 +117,4 @@ def protocol_markdown(table: pd.DataFrame, title: str) -> str:
 
 def protocol_terminal(table: pd.DataFrame, title: str) -> rich.table.Table:
     """`protocol_rows` for a terminal."""
-    header, rows = protocol_rows(table)
-    shown = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left")
-    for i, name in enumerate(header):
-        shown.add_column(name, justify="right" if i else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*row)
-    return shown
+    return terminal_table(title, *protocol_rows(table))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-import fgf_keras
 from fgf_keras.config import Config
 from fgf_keras.evaluation.pictures import PatientPanels
 from fgf_keras.evaluation.report_blocks import Report
@@ -15,12 +14,10 @@ from fgf_keras.evaluation.report_render import write_report
 from fgf_keras.evaluation.report_sections import (
     alignment_section,
     calibration_section,
+    closing_sections,
     data_section,
-    limits_section,
     performance_section,
-    provenance_section,
     question_section,
-    settings_section,
     summary_section,
 )
 from fgf_keras.evaluation.report_style import report_style
@@ -87,13 +84,7 @@ def run_report(facts: RunFacts, metrics, patients, data, panels, checks) -> Repo
             sections.append(behaviour_section(checks["behaviour"]))
         if "sanity" in checks:
             sections.append(sanity_section(checks["sanity"]))
-    sections += [
-        settings_section(config),
-        limits_section(),
-        provenance_section(
-            config, facts.environment, data["fingerprint"], facts.command, fgf_keras.__version__
-        ),
-    ]
+    sections += closing_sections(config, facts.environment, data["fingerprint"], facts.command)
     return Report(
         f"Feature gradient flow: {config.run.name}",
         f"What a network reacts to, in the words of named features. {split.capitalize()} patients.",

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+import fgf_keras
 from fgf_keras.config import Config, dump_yaml
 from fgf_keras.data.preparation import describe_left_out
 from fgf_keras.evaluation.alignment_rows import alignment_rows, null_names
@@ -260,8 +261,16 @@ def _band(band):
     return f"{rounded(mean)} ({rounded(low)}–{rounded(high)}), p {rounded(p)}"
 
 
-def settings_section(config: Config) -> Section:
-    """The settings that the figures depend on."""
+def closing_sections(config: Config, environment: dict, fingerprint: str, command: str) -> list[Section]:
+    """What the figures are sensitive to, limits, and how the report was made."""
+    return [
+        _settings_section(config),
+        Section("limits", "Limits", [Bullets(LIMITS)]),
+        _provenance_section(config, environment, fingerprint, command),
+    ]
+
+
+def _settings_section(config):
     table = Table(
         "Change one of these, and figures above change",
         ["setting", "here", "why it matters"],
@@ -271,20 +280,13 @@ def settings_section(config: Config) -> Section:
     return Section("settings", "What the figures are sensitive to", [table])
 
 
-def limits_section() -> Section:
-    """What must not be concluded."""
-    return Section("limits", "Limits", [Bullets(LIMITS)])
-
-
-def provenance_section(
-    config: Config, environment: dict, fingerprint: str, command: str, version: str
-) -> Section:
+def _provenance_section(config, environment, fingerprint, command):
     """Versions, the data's fingerprint, the command, the whole configuration."""
     rows = [["fgf_keras", environment["fgf_keras"]], ["Python", environment["python"]]]
     rows += [[name, version] for name, version in environment["packages"].items()]
     rows += [["system", environment["system"]], ["devices", ", ".join(environment["devices"])]]
     rows += [
-        ["this report", f"fgf_keras {version}"],
+        ["this report", f"fgf_keras {fgf_keras.__version__}"],
         ["seed", str(environment["seed"])],
         ["data (SHA-256)", fingerprint],
     ]

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pandas as pd
-import rich.box
 import rich.console
-import rich.table
 import rich.text
 from sklearn.metrics import roc_auc_score
 
@@ -12,6 +10,7 @@ from fgf_keras.config import Config
 from fgf_keras.config_truth import NOTHING
 from fgf_keras.data.phantom import LATENTS, phantom_id, phantom_labels
 from fgf_keras.evaluation.protocol_table import as_records
+from fgf_keras.evaluation.text_tables import markdown_lines, terminal_table
 from fgf_keras.evaluation.truth_plot import truth_plot
 from fgf_keras.evaluation.truth_table import (
     JOINT,
@@ -65,7 +64,7 @@ def report_truth(config: Config, metrics_by_trial: dict, patients: dict, directo
     texts = [(title, header, rows) for title, header, rows in texts if rows]
     (directory / "truth.md").write_text("\n".join(_markdown(*text) for text in texts))
     truth_plot(table).savefig(directory / "truth.png", dpi=150)
-    return rich.console.Group(*(_terminal(*text) for text in texts))
+    return rich.console.Group(*(terminal_table(*text) for text in texts))
 
 
 def oracle_auc(config: Config, patients: pd.DataFrame) -> float:
@@ -168,17 +167,7 @@ def _rates_title(config):
 
 
 def _markdown(title, header, rows):
-    lines = [f"{title}:", "", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
-
-
-def _terminal(title, header, rows):
-    shown = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left")
-    for i, name in enumerate(header):
-        shown.add_column(name, justify="right" if i else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*row)
-    return shown
+    return "\n".join([f"{title}:", "", *markdown_lines(header, rows)]) + "\n"
 
 
 def _words(names):
