@@ -106,6 +106,9 @@ def evaluate(
     sanity: Annotated[
         bool, typer.Option("--sanity", help="Also with random weights, and trained on permuted labels.")
     ] = False,
+    permutations: Annotated[
+        int | None, typer.Option(min=1, help="Of --sanity: how many trainings on permuted labels.")
+    ] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value for --config")] = None,
 ):
     """Evaluate a finished run again, or its model on a cohort that it never saw."""
@@ -113,6 +116,8 @@ def evaluate(
         raise ConfigError(
             "--sanity trains the run's network again on the run's own cohort: give it without --config."
         )
+    if permutations is not None and not sanity:
+        raise ConfigError("--permutations counts trainings of --sanity: give both.")
     if overrides and config is None:
         raise ConfigError(
             f"Overrides {overrides} change the configuration of another cohort, so they need --config. "
@@ -120,7 +125,8 @@ def evaluate(
         )
     folder = RunFolder.open(run)
     external = load_config(config, overrides or ()) if config else None
-    written = run_evaluation(folder, external, name=Path(config).stem if config else None, sanity=sanity)
+    name = Path(config).stem if config else None
+    written = run_evaluation(folder, external, name=name, sanity=sanity, permutations=permutations)
     console.print(f"Written: {written}")
 
 

@@ -10,7 +10,12 @@ from fgf_keras.trial import trials_of
 
 
 def run_evaluation(
-    folder: RunFolder, external: Config | None = None, *, name: str | None = None, sanity: bool = False
+    folder: RunFolder,
+    external: Config | None = None,
+    *,
+    name: str | None = None,
+    sanity: bool = False,
+    permutations: int | None = None,
 ):
     """Everything that `evaluate.py` does; returns the folder that the results are in.
 
@@ -19,6 +24,7 @@ def run_evaluation(
         external: configuration of another cohort.
         name: of that cohort, part of the folder's name.
         sanity: also write sanity.json; for a single run on its own cohort.
+        permutations: see `run_sanity`.
 
     Raises:
         RunError: sanity checks of a comparison, and whatever a run or its data cannot give.
@@ -37,7 +43,7 @@ def run_evaluation(
     where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
     if not config.arms:
         if sanity:
-            _check_sanity(folder)
+            _check_sanity(folder, permutations)
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
         evaluation.write(folder.path / where, facts=facts_of(config, folder))
         compare({config.run.name: evaluation.metrics}, split, folder.path / where)
@@ -62,10 +68,10 @@ def run_evaluation(
     return folder.path / where
 
 
-def _check_sanity(folder):
+def _check_sanity(folder, permutations):
     from fgf_keras.evaluation.sanity import sanity_terminal
     from fgf_keras.run_sanity import run_sanity
 
-    report = run_sanity(folder, title=f"Sanity of {folder.path.name}")
+    report = run_sanity(folder, permutations=permutations, title=f"Sanity of {folder.path.name}")
     write_json(folder.evaluation / "sanity.json", report)
     console.print(sanity_terminal(report))

@@ -23,16 +23,17 @@ RANDOM_DRAWS = 3
 _RANDOM_STREAM, _PERMUTED_STREAM = 0x5A00, 0x5B00
 
 
-def run_sanity(folder: RunFolder, *, title: str) -> dict:
+def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str) -> dict:
     """S and F of the trained network, of random ones, and of networks trained on permuted labels.
 
     The trained weights are replaced by fresh ones, a layer more at a time from the output to the input
-    (`RANDOM_DRAWS` times). Then the run's own training is done again `evaluate.permutations` times with the
-    labels of its training and validation patients permuted, in a temporary folder. All are measured on the
-    test patients and the first support that is evaluated.
+    (`RANDOM_DRAWS` times). Then the run's own training is done again with the labels of its training and
+    validation patients permuted, in a temporary folder. All are measured on the test patients and the first
+    support that is evaluated.
 
     Args:
         folder: a finished run without arms.
+        permutations: trainings on permuted labels; by default as the run's configuration says.
         title: sentence for the progress bars.
 
     Returns:
@@ -64,8 +65,9 @@ def run_sanity(folder: RunFolder, *, title: str) -> dict:
                 networks.setdefault(f"random: {name}", []).append(Network.measured(explain, test))
                 bar.advance(task)
     networks[PERMUTED] = []
-    for number in range(settings.permutations):
-        told = f"{title}, permuted labels {number + 1}/{settings.permutations}"
+    permutations = permutations or settings.permutations
+    for number in range(permutations):
+        told = f"{title}, permuted labels {number + 1}/{permutations}"
         model.classifier.set_weights(_trained_on_permuted(config, cohort, splits, number, told))
         networks[PERMUTED].append(Network.measured(explain, test))
     names = [feature.name for feature in config.features]

@@ -60,7 +60,8 @@ def evaluations(place, run, arms):
     external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "seed=1"]
     return commands(
         {
-            "again": ["evaluate.py", "--run", "moved", "--sanity"],
+            "again": ["evaluate.py", "--run", "moved", "--sanity", "--permutations", "2"],
+            "permutations alone": ["evaluate.py", "--run", "moved", "--permutations", "2"],
             "sanity elsewhere": [*external, "--sanity", "data.phantom.prevalence=0.3"],
             "sanity of arms": ["evaluate.py", "--run", arms, "--sanity"],
             "external": [*external, "data.phantom.prevalence=0.3"],
@@ -195,6 +196,7 @@ def test_sanity_holds_the_run_against_networks_that_know_nothing(place, run, eva
         assert null["q95"] == pytest.approx(table["nulls"]["smooth"][kind]["extent"]["null_q95"], rel=1e-3)
     assert trained["auc"] == read(run / "metrics.json")["splits"]["test"]["auc"]["value"]
     assert "AUC is " in evaluations["again"].out
+    assert any("cannot be below 0.33" in sentence for sentence in found["verdicts"])
     # Nothing of the other trainings is left.
     assert {path.name for path in (place / "moved").iterdir()} <= {path.name for path in run.iterdir()}
 
@@ -261,6 +263,7 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
         ("no model", ["RunError", "model.keras"]),
         ("sanity elsewhere", ["ConfigError", "--sanity", "without --config"]),
         ("sanity of arms", ["RunError", "comparison", "/plain"]),
+        ("permutations alone", ["ConfigError", "--permutations", "--sanity"]),
     ],
 )
 def test_what_would_mean_nothing_is_refused(evaluations, name, words):

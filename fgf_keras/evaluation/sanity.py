@@ -196,7 +196,7 @@ def _verdicts(networks, steps, columns, summary):
     sentences.append(
         "Nulls are what 95 % of smooth random fields stay below. Intervals are over patients, who share a "
         "network; only p allows for how far networks differ among themselves, and with "
-        f"{n} on permuted labels it cannot be below {1 / (1 + n):.2g} (evaluate.permutations)."
+        f"{n} on permuted labels it cannot be below {1 / (1 + n):.2g} (--permutations)."
     )
     return sentences
 
