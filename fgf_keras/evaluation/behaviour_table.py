@@ -18,7 +18,9 @@ def behaviour_terminal(found: dict) -> rich.console.Group:
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, title=title, title_justify="left")
     moved = [move for entry in found["features"].values() for move in entry["moves"]]
     amounts = sorted({move["amount"] for move in moved})
-    table.add_column("")
+    # A name is told whole on a narrow screen too, at most a word a line.
+    words = [word for name in found["features"] for word in name.split("_")]
+    table.add_column("", min_width=max(map(len, words), default=0))
     for amount in amounts:
         table.add_column(f"{amount:+g} sd", justify="right")
     table.add_column("effect of 1 sd", justify="right")
