@@ -31,6 +31,7 @@ def run_evaluation(
     """
     import_tensorflow()
     from fgf_keras.evaluation.evaluate_run import evaluate_run
+    from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
     from fgf_keras.training.fit import configure_compute
 
     config = folder.load_config()
@@ -60,7 +61,8 @@ def run_evaluation(
         if own.failure_file.is_file():
             found[trial.split, trial.arm.name] = None
             continue
-        evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
+        with forgotten_custom_gradients():
+            evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
         evaluation.write(own.path / where, pictures=trial.number == 0)
         found[trial.split, trial.arm.name] = evaluation.metrics
         data = evaluation.data
