@@ -56,7 +56,7 @@ def test_what_a_config_would_choose_is_shown_or_why_nothing(folder, tmp_path_fac
     def shown(pattern):
         file.write_text(f"data: {{source: dicom, root: nowhere, out: x, roi: {{pattern: {pattern}}}}}")
         result = CliRunner().invoke(
-            app, ["inspect", str(folder), "--config", str(file)], env={"COLUMNS": "250"}
+            app, ["inspect", str(folder), "--config", str(file)], env={"COLUMNS": "400"}
         )
         assert result.exit_code == 0
         return next(line for line in result.output.splitlines() if "→ config" in line)
