@@ -10,6 +10,7 @@ from dicom_fixtures import L_SHAPE, Stack
 from typer.testing import CliRunner
 
 from fgf_keras.cli import app
+from fgf_keras.console import console
 from fgf_keras.data.dicom.inspect import inspect_folder
 from fgf_keras.errors import ConfigError
 
@@ -50,14 +51,14 @@ def test_the_command_prints_no_names_and_counts_what_it_cannot_use(folder):
     assert missing.exit_code == 1
 
 
-def test_what_a_config_would_choose_is_shown_or_why_nothing(folder, tmp_path_factory):
+def test_what_a_config_would_choose_is_shown_or_why_nothing(folder, tmp_path_factory, monkeypatch):
+    # Wide enough for the whole row; COLUMNS counts only until the console is made.
+    monkeypatch.setattr(console, "width", 250)
     file = tmp_path_factory.mktemp("config") / "config.yaml"
 
     def shown(pattern):
         file.write_text(f"data: {{source: dicom, root: nowhere, out: x, roi: {{pattern: {pattern}}}}}")
-        result = CliRunner().invoke(
-            app, ["inspect", str(folder), "--config", str(file)], env={"COLUMNS": "400"}
-        )
+        result = CliRunner().invoke(app, ["inspect", str(folder), "--config", str(file)])
         assert result.exit_code == 0
         return next(line for line in result.output.splitlines() if "→ config" in line)
 
