@@ -30,7 +30,7 @@ from measuring import Inputs, compiled, network
 from peers import THREADS, interleaved, medians, models, on_two_cores, phantom_batch, timed
 from training_step import REFERENCE, keras_network, roi_plain_step
 
-from fgf_keras.geometry.windows import GRAIN, bounding_box
+from fgf_keras.geometry.windows import window_around
 from fgf_keras.models.input_gradient import section_gradients
 from fgf_keras.models.roi_cnn import RoiCnn
 
@@ -86,9 +86,7 @@ def in_window(classifier, batch, edges):
 
 def window_edges(mask):
     """Rows and columns of the window that `InWindow` takes for a batch."""
-    _, counts = bounding_box(tf.constant(mask))
-    edges = -(-np.maximum(counts.numpy().max(0), 1) // GRAIN) * GRAIN
-    return [int(min(edge, size)) for edge, size in zip(edges, mask.shape[1:3])]
+    return [int(edge) for edge in window_around(tf.constant(mask))[1]]
 
 
 def best(function, repeats):

@@ -27,8 +27,6 @@ def run_trial(
     parent: RunFolder,
     cohort: Cohort,
     splits: dict,
-    *,
-    title: str | None = None,
 ) -> None:
     """Train, evaluate and export one trial into a whole run folder; what a stopped one left goes first.
 
@@ -40,7 +38,6 @@ def run_trial(
         parent: folder of the comparison.
         cohort: its patients.
         splits: of this trial.
-        title: of progress bars; none by default.
 
     Raises:
         FgfError: what went wrong, with the name of the trial.
@@ -59,7 +56,7 @@ def run_trial(
         # The report of a comparison shows patients of the first split.
         shown = {"pictures": trial.number == 0}
         with forgotten_custom_gradients():
-            train_and_evaluate(own, cohort, splits, folder, title=title, arm=trial.arm.name, **shown)
+            train_and_evaluate(own, cohort, splits, folder, title=None, arm=trial.arm.name, **shown)
     except RunError as error:
         # The same seed fails again. One weight that diverges must not cost all the others.
         if not config.has_tables:

@@ -155,7 +155,7 @@ def _patients(cohort, indices, augment, *, windows):
         centre = of.pop("centre")
         uniform = tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
         if flips:
-            chosen = tf.transpose(uniform[:2] < 0.5)
+            chosen = tf.transpose(uniform[:2]) < 0.5
             of["step"] = tf.where(chosen, -1, 1)
             of["origin"] = tf.where(chosen, canvas - of["edges"] - of["origin"], of["origin"])
             centre = tf.where(chosen, tf.cast(of["edges"] - 1, tf.float32) - centre, centre)

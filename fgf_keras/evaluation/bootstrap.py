@@ -27,6 +27,6 @@ def known_mean(values, axis: int = 0) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def percentiles(resampled, confidence: float) -> list[float]:
-    """The interval [low, high] that holds the middle `confidence` of resampled values."""
-    return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)]).tolist()
+def percentiles(resampled, confidence: float) -> list:
+    """The interval [low, high] that holds the middle `confidence` of resampled values, over axis 0."""
+    return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)], axis=0).tolist()

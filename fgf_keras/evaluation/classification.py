@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 from fgf_keras.errors import DataError
+from fgf_keras.evaluation.bootstrap import percentiles
 
 
 def choose_threshold(labels, logits) -> float:
@@ -53,10 +54,9 @@ def classification_metrics(labels, logits, threshold, *, bootstrap=1000, confide
         "specificity": recall_score(labels, decided, pos_label=0),
     }
     resampled = _resampled(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
-    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
     result = {"n": len(labels), "n_positive": int(labels.sum())}
     for name, value in values.items():
-        result[name] = {"value": float(value), "ci": np.percentile(resampled[name], tails).tolist()}
+        result[name] = {"value": float(value), "ci": percentiles(resampled[name], confidence)}
     return result
 
 

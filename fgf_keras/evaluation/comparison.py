@@ -3,7 +3,7 @@
 import rich.box
 import rich.table
 
-from fgf_keras.evaluation.figures import interval
+from fgf_keras.evaluation.figures import estimate, interval
 from fgf_keras.evaluation.text_tables import markdown_lines
 
 
@@ -27,7 +27,7 @@ def comparison_rows(metrics_by_run: dict, split: str) -> list[tuple[str, list[st
         rows.append((f"support: {support}", []))
         for kind in "SF":
             for label, path in _entries(tables[0][kind]):
-                rows.append((f"{kind} {label}", [_mean(_at(table[kind], path)) for table in tables]))
+                rows.append((f"{kind} {label}", [estimate(_at(table[kind], path)) for table in tables]))
         rows.append(
             (
                 "white noise: feature / joint",
@@ -75,10 +75,6 @@ def _at(tree, path):
     for key in path:
         tree = tree[key]
     return tree
-
-
-def _mean(summary):
-    return "undefined" if summary["mean"] is None else interval(summary["mean"], summary["ci"])
 
 
 def _white(white):

@@ -21,10 +21,10 @@ def run_figures(metrics: dict, split: str) -> dict[str, float]:
         for kind in "SF":
             for name, summary in table[kind].items():
                 if name == "joint":
-                    figures[f"{support}.{kind}_joint"] = _mean(summary["squared"])
-                    figures[f"{support}.{kind}_joint_magnitude"] = _mean(summary["magnitude"])
+                    figures[f"{support}.{kind}_joint"] = or_nan(summary["squared"]["mean"])
+                    figures[f"{support}.{kind}_joint_magnitude"] = or_nan(summary["magnitude"]["mean"])
                 else:
-                    figures[f"{support}.{kind}_{name}"] = _mean(summary)
+                    figures[f"{support}.{kind}_{name}"] = or_nan(summary["mean"])
     return figures
 
 
@@ -49,5 +49,11 @@ def interval(value: float, ci) -> str:
     return f"{rounded(value)} [{rounded(ci[0])}, {rounded(ci[1])}]"
 
 
-def _mean(summary):
-    return math.nan if summary["mean"] is None else summary["mean"]
+def estimate(summary: dict) -> str:
+    """A summary {"mean", "ci"} with its interval, or that it is undefined."""
+    return "undefined" if summary["mean"] is None else interval(summary["mean"], summary["ci"])
+
+
+def or_nan(value: float | None) -> float:
+    """A figure as numbers go: NaN where there is none."""
+    return math.nan if value is None else value

@@ -1,12 +1,11 @@
 """Sections on checks of a model that lie in the evaluation folder: behaviour, sanity, findings."""
 
-import math
 from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fgf_keras.evaluation.figures import interval, number
+from fgf_keras.evaluation.figures import estimate, number, or_nan
 from fgf_keras.evaluation.report_blocks import Bullets, Callout, Fold, Plot, Section, Table, Terms, Text
 from fgf_keras.evaluation.report_style import COLOURS, GREY, INK, svg_of
 from fgf_keras.evaluation.report_text import in_words
@@ -53,7 +52,7 @@ def behaviour_section(content: dict) -> Section:
     effects = [
         [
             name.replace("_", " "),
-            _estimate(held["effect"]),
+            estimate(held["effect"]),
             held["unit"] or "–",
             str(held["left_out"]),
         ]
@@ -100,12 +99,8 @@ def behaviour_section(content: dict) -> Section:
     return Section("behaviour", "Does the score move with the features?", blocks)
 
 
-def _estimate(held):
-    return "undefined" if held["mean"] is None else interval(held["mean"], held["ci"])
-
-
 def _spearman(held):
-    return _estimate({"mean": held["spearman_mean"], "ci": held["ci"]})
+    return estimate({"mean": held["spearman_mean"], "ci": held["ci"]})
 
 
 def behaviour_plot(features: dict) -> Figure:
@@ -151,7 +146,7 @@ def sanity_section(content: dict) -> Section:
             [
                 step["name"],
                 number(step["auc"]),
-                *(_estimate(step[kind][name]) for name in features),
+                *(estimate(step[kind][name]) for name in features),
                 str(step["undefined"][kind]),
             ]
             for step in content["steps"]
@@ -169,13 +164,13 @@ def sanity_plot(content: dict) -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     for axes, kind in zip(panels, "SF"):
         nulls = [step["null"][kind].get("joint", {}) for step in steps]
-        low, high = ([_float(null.get(key)) for null in nulls] for key in ("q05", "q95"))
+        low, high = ([or_nan(null.get(key)) for null in nulls] for key in ("q05", "q95"))
         axes.fill_between(
             x, low, high, color=GREY, alpha=0.35, linewidth=0, step="mid", label="null of joint"
         )
         for name, colour in zip(features, cycle(COLOURS)):
-            means = [_float(step[kind][name]["mean"]) for step in steps]
-            ends = [[_float(end) for end in step[kind][name]["ci"]] for step in steps]
+            means = [or_nan(step[kind][name]["mean"]) for step in steps]
+            ends = [[or_nan(end) for end in step[kind][name]["ci"]] for step in steps]
             colour = INK if name == "joint" else colour
             axes.vlines(x, *zip(*ends), color=colour, linewidth=1)
             axes.plot(x, means, "o-", color=colour, markersize=4, label=name.replace("_", " "))
@@ -186,7 +181,3 @@ def sanity_plot(content: dict) -> Figure:
     known = panels[0].get_legend_handles_labels()
     figure.legend(*known, loc="outside lower center", ncols=len(known[0]))
     return figure
-
-
-def _float(value):
-    return math.nan if value is None else value

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from fgf_keras.evaluation.alignment_rows import AlignmentRow
+from fgf_keras.evaluation.bootstrap import percentiles
 from fgf_keras.evaluation.report_style import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE
 
 RESAMPLES = 500
@@ -51,8 +52,7 @@ def roc_band(labels, logits, *, confidence, seed):
     for k in range(RESAMPLES):
         drawn = [rng.choice(side, len(side)) for side in (positive, negative)]
         curves[k] = roc_on_grid(np.repeat([1, 0], [len(positive), len(negative)]), np.concatenate(drawn))
-    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
-    return np.percentile(curves, tails, axis=0)
+    return np.array(percentiles(curves, confidence))
 
 
 def roc_on_grid(labels, logits) -> np.ndarray:

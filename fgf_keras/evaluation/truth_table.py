@@ -8,6 +8,7 @@ import pandas as pd
 from fgf_keras.config import Config
 from fgf_keras.config_truth import NOTHING
 from fgf_keras.evaluation.false_positives import rejections
+from fgf_keras.evaluation.figures import or_nan
 
 JOINT = "joint"
 _TRIAL = ["repeat", "law", "prevalence"]
@@ -156,7 +157,7 @@ def _features(config, arm, part, patients):
             row["role"] = NOTHING
         for kind in "SF":
             mean = found[kind][name]
-            row[kind] = _number((mean["squared"] if name == JOINT else mean)["mean"])
+            row[kind] = or_nan((mean["squared"] if name == JOINT else mean)["mean"])
             row[f"undefined_{kind}"] = found["undefined"][kind]
         for share in ("unique", "shapley"):
             held = patients.get(f"{support}.{share}_{name}")
@@ -165,10 +166,10 @@ def _features(config, arm, part, patients):
             for kind in "SF":
                 drawn = beside[kind][name]
                 p = patients[_p_column(config, null, kind, name)].dropna()
-                row[f"{kind}_over_{null}"] = _number(drawn["effect"])
-                row[f"{kind}_{null}_q05"] = _number(drawn["null_q05"])
-                row[f"{kind}_{null}_q95"] = _number(drawn["null_q95"])
-                row[f"{kind}_{null}_p"] = _number(drawn["p"])
+                row[f"{kind}_over_{null}"] = or_nan(drawn["effect"])
+                row[f"{kind}_{null}_q05"] = or_nan(drawn["null_q05"])
+                row[f"{kind}_{null}_q95"] = or_nan(drawn["null_q95"])
+                row[f"{kind}_{null}_p"] = or_nan(drawn["p"])
                 row[f"{kind}_{null}_rate"] = float(np.mean(p <= config.evaluate.alpha)) if len(p) else np.nan
         yield row
 
@@ -187,7 +188,3 @@ def _over_nothing(table):
 
 def _p_column(config, null, kind, feature):
     return f"{config.evaluate.support[0]}.p_{null}_{'F_' if kind == 'F' else ''}{feature}"
-
-
-def _number(value):
-    return math.nan if value is None else value

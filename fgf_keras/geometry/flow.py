@@ -189,9 +189,10 @@ def _integrate(score, image, context, steps, tolerance, average, held) -> Flow:
         end = start + h / 6 * increment
         z, g_end, size = evaluate(end)
         ends = (start, end, h * slope, h * towards(z0, g_end, size))
-        gradients = (g_start, halfway, g_end)
-        sums = average.plus_step(ends, gradients, context, sums)
-        fields = held.plus_step(gradients, fields, average.intervals)
+        gradients = tf.stack((g_start, halfway, g_end), axis=1)
+        gram = inner_products(*[tf.cast(gradients, tf.float64)] * 2)
+        sums = average.plus_step(ends, gradients, gram, context, sums)
+        fields = held.plus_step(gradients, gram, fields, average.intervals)
         return i + 1, end, g_end, size, z, tf.minimum(smallest, size), fields, *sums
 
     _, x, gradient, size, z, smallest, fields, observed, inverse_speed = tf.while_loop(

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.geometry.products import inner_products
-
 # Points of a step are observed together as long as they have no more pixels than this: small images cost
 # little more together than one by one, and large ones would not fit into memory.
 PIXELS_TOGETHER = 1 << 20
@@ -73,20 +71,19 @@ class PathAverage:
         """Sums over no steps, of the batch and type of a tensor (B,)."""
         return tf.zeros([tf.size(like), 2, self._observer.quantities], like.dtype), tf.zeros_like(like)
 
-    def plus_step(self, ends, gradients, context, sums):
+    def plus_step(self, ends, gradients, gram, context, sums):
         """The sums with those over one more step.
 
         Args:
             ends: images (B, H, W, C) at the start and at the end of the step, dx/dt at both, with t from 0 to
                 1 over the step.
-            gradients: (B, H, W, C) at t = 0, ½ and 1.
+            gradients: (B, 3, H, W, C) at t = 0, ½ and 1.
+            gram: (B, 3, 3) float64, their inner products.
             context: tensors with a leading batch axis.
             sums: those before.
         """
         dtype = ends[0].dtype
-        fields = tf.stack([*ends, *gradients], axis=1)
-        gradients = fields[:, 4:]
-        gram = inner_products(*[tf.cast(gradients, tf.float64)] * 2)
+        fields = tf.concat([tf.stack(ends, axis=1), gradients], axis=1)
         linear = self._linear(gradients, context)
         if self._observer.focus is not None:
             fields, context = self._observer.focus(fields, *context)
@@ -98,8 +95,7 @@ class PathAverage:
         def add(first, *sums):
             count = tf.minimum(together, points - first)
             index = first + tf.range(count)
-            inner_weight = tf.where(tf.equal(index % 2, 0), tf.cast(2, dtype), 4)
-            weight = third * tf.where((index > 0) & (index < points - 1), inner_weight, 1)
+            weight = third * tf.cast(simpson(index, self.intervals), dtype)
             t = tf.cast(index, dtype) / tf.cast(self.intervals, dtype)
             basis = parabola(t)
             wide = tf.cast(basis, tf.float64)
@@ -132,6 +128,12 @@ class PathAverage:
         values = tf.reshape(values, [points, -1, self._observer.quantities])
         both = tf.stack([weighted, weight[:, tf.newaxis] * tf.ones_like(weighted)], axis=2)
         return tf.einsum("pbk,pbn->bkn", both, values), tf.reduce_sum(weighted, axis=0)
+
+
+def simpson(index, intervals):
+    """Weights 1, 4, 2, …, 4, 1 of Simpson's rule at points of an even number of intervals, int32."""
+    inner_weight = tf.where(tf.equal(index % 2, 0), 2, 4)
+    return tf.where((index > 0) & (index < intervals), inner_weight, 1)
 
 
 def _cubic(t):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from fgf_keras.geometry.path_average import parabola
+from fgf_keras.geometry.path_average import parabola, simpson
 from fgf_keras.geometry.products import inner_products, weighted_sum
 
 # Fields that hold the directions of the gradient along a path: all of them for up to three steps.
@@ -29,16 +29,13 @@ class PathDirections:
         """The fields u_k before the first step, (B, k, H, W, C)."""
         return tf.zeros_like(image)[:, tf.newaxis] * tf.ones([1, self._count, 1, 1, 1], image.dtype)
 
-    def plus_step(self, gradients, fields, intervals):
-        """The fields with one more step, of the gradients at t = 0, ½ and 1, on Simpson's points."""
+    def plus_step(self, gradients, gram, fields, intervals):
+        """The fields with one more step on Simpson's points; gradients and gram as for `PathAverage`."""
         if not self._count:
             return fields
-        gradients = tf.stack(gradients, axis=1)
         index = tf.range(intervals + 1)
-        weight = tf.where(tf.equal(index % 2, 0), tf.constant(2, tf.float64), 4)
-        weight *= tf.where((index > 0) & (index < intervals), tf.constant(1, tf.float64), 0.5)
+        weight = tf.cast(simpson(index, intervals), tf.float64)
         basis = parabola(tf.cast(index, tf.float64) / tf.cast(intervals, tf.float64))
-        gram = tf.cast(inner_products(gradients, gradients), tf.float64)
         size = tf.einsum("pi,bij,pj->bp", basis, gram, basis)
         weight *= tf.math.divide_no_nan(tf.ones_like(size), tf.maximum(size, 0) ** self._power)
         values, vectors = _eigh(tf.einsum("bp,pi,pj->bij", weight, basis, basis))

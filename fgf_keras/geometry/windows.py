@@ -35,10 +35,19 @@ def window_around(mask):
         origin (B, 2) and edges, two scalar tensors: multiples of `GRAIN`, or as long as the canvas.
     """
     first, counts = bounding_box(mask)
-    edges = -(-tf.maximum(tf.reduce_max(counts, axis=0), 1) // GRAIN) * GRAIN
     canvas = edges_of(mask)
-    edges = tf.unstack(tf.minimum(edges, canvas))
-    return tf.clip_by_value(first, 0, [size - edge for size, edge in zip(canvas, edges)]), edges
+    edges = window_edges(tf.reduce_max(counts, axis=0), canvas)
+    return placed_on(first, edges, canvas), edges
+
+
+def window_edges(needed, canvas):
+    """Edges of windows on a canvas that hold rectangles of up to `needed` (2,) rows and columns."""
+    return tf.unstack(tf.minimum(-(-tf.maximum(needed, 1) // GRAIN) * GRAIN, canvas))
+
+
+def placed_on(origin, edges, canvas):
+    """Origins moved as little as need be for windows of these edges to lie on the canvas."""
+    return tf.clip_by_value(origin, 0, [size - edge for size, edge in zip(canvas, edges)])
 
 
 def _span(occupied):

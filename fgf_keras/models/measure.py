@@ -209,7 +209,7 @@ class AlignmentMeasure:
 
     def _observe(self, point: PathPoint, mask, spacing, origin, pair):
         del pair
-        section = tf.cast(point.size, tf.float64)[:, tf.newaxis, tf.newaxis]
+        section = point.size[:, tf.newaxis, tf.newaxis]
         products = self._products(point.gradient[:, tf.newaxis], point.image, mask, spacing, origin)
         products = products._replace(section=section)
         joint = joint_alignment(products)[:, tf.newaxis]

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import stack_gradients
-from fgf_keras.geometry.windows import GRAIN, bounding_box, crop, edges_of, paste, shift
+from fgf_keras.geometry.windows import bounding_box, crop, edges_of, paste, placed_on, shift, window_edges
 from fgf_keras.models.roi_cnn import RoiCnn
 
 EVALUATIONS = ("auto", "dense", "roi")
@@ -146,15 +146,12 @@ class InWindow:
         cut = crop if origin is None else shift
 
         def within(edges):
-            place = tf.clip_by_value(
-                first + held, 0, [size - edge for size, edge in zip(self._canvas, edges)]
-            )
+            place = placed_on(first + held, edges, self._canvas)
             inside = cut(mask, place - held, edges)
             return function(cut(image, place - held, edges) * inside, inside, place)
 
         if not compiled:
-            edges = -(-tf.maximum(needed, 1) // GRAIN) * GRAIN
-            return within(tf.unstack(tf.minimum(edges, self._canvas)))
+            return within(window_edges(needed, self._canvas))
         largest = max(edges_of(image))
         known = [size for size in KNOWN_SIZES if size < largest]
         branches = [
