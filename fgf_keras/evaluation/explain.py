@@ -216,32 +216,40 @@ class Explainer:
 
 
 def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):
-    allowed = {
-        f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
-        "steps must be at least 1": (steps, steps >= 1),
-        "max_steps must be at least steps": (max_steps, max_steps >= steps),
-        "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
-        "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
-        "batch_size must be at least 1": (batch_size, batch_size >= 1),
-    }
-    for rule, (given, holds) in allowed.items():
-        if not holds:
-            raise ConfigError(f"{rule}. Received: {given!r}.")
+    _require(
+        {
+            f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
+            "steps must be at least 1": (steps, steps >= 1),
+            "max_steps must be at least steps": (max_steps, max_steps >= steps),
+            "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
+            "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
+            "batch_size must be at least 1": (batch_size, batch_size >= 1),
+        }
+    )
 
 
 def _check_nulls(n_null, lengths, alpha, tests):
-    allowed = {
-        "correlation_length must be > 0, in px": (lengths, lengths and all(0 < s < np.inf for s in lengths)),
-        "correlation_length must name each length once": (lengths, len(set(lengths)) == len(lengths)),
-        "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
-    }
-    for rule, (given, holds) in allowed.items():
-        if not holds:
-            raise ConfigError(f"{rule}. Received: {given!r}.")
+    _require(
+        {
+            "correlation_length must be > 0, in px": (
+                lengths,
+                lengths and all(0 < s < np.inf for s in lengths),
+            ),
+            "correlation_length must name each length once": (lengths, len(set(lengths)) == len(lengths)),
+            "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
+        }
+    )
     try:
         check_draws(n_null, alpha, tests)
     except ValueError as error:
         raise ConfigError(f"n_null: {error}.") from error
+
+
+def _require(rules):
+    """Raise `ConfigError` for the first of {rule: (given, whether it holds)} that does not hold."""
+    for rule, (given, holds) in rules.items():
+        if not holds:
+            raise ConfigError(f"{rule}. Received: {given!r}.")
 
 
 def _check_shape(classifier, images):

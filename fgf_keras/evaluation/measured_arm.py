@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.config_protocol import NOISE, RewardConfig
-from fgf_keras.evaluation.bootstrap import percentiles
+from fgf_keras.evaluation.bootstrap import bootstrap_mean, percentiles
 from fgf_keras.evaluation.figures import interval, run_figures
 from fgf_keras.evaluation.resampled_difference import resampled_mean
 from fgf_keras.geometry.flow import ENDED, FlowStatus
@@ -167,9 +167,8 @@ class MeasuredArm:
         if not len(difference):
             return UNKNOWN
         rng = np.random.default_rng(self.seed)
-        drawn = rng.integers(0, len(difference), (self.bootstrap, len(difference)))
-        means = difference[drawn].mean(axis=1)
-        return Interval(float(difference.mean()), *percentiles(means, self.confidence))
+        found = bootstrap_mean(difference, bootstrap=self.bootstrap, confidence=self.confidence, rng=rng)
+        return Interval(found["mean"], *found["ci"])
 
     def _of_decisions(self, name, own, other):
         """Patients are drawn within each class, the same for both arms."""
