@@ -68,7 +68,12 @@ def make_dataset(
     dataset = order.map(describe).unbatch()
     dataset = dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.padded_batch(batch_size, padded_shapes=(shapes, []))
-    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)
+    # Keras lets go of the iterator of the validation data in every epoch, and that waits for the thread that
+    # tunes it, which sleeps for up to a minute. There is little to tune.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def class_weights(labels) -> dict[int, float]:

@@ -302,6 +302,14 @@ def test_indices_that_are_no_positions_in_the_cohort_are_refused(cohort, indices
         make_dataset(cohort, indices, batch_size=2)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_letting_go_of_an_iterator_waits_for_no_tuning(cohort, training):
+    # Keras does so in every epoch, and the tuning thread of TensorFlow sleeps for up to a minute.
+    dataset = make_dataset(cohort, np.arange(22), batch_size=4, seed=0, training=training)
+    assert dataset.options().autotune.enabled is False
+    assert dataset.repeat().options().autotune.enabled is False
+
+
 def test_a_batch_without_patients_is_refused(cohort):
     with pytest.raises(DataError, match="batch_size=0"):
         make_dataset(cohort, [0], batch_size=0)
