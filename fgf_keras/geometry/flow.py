@@ -85,6 +85,7 @@ def gradient_flow(
     tolerance=1e-3,
     observations=128,
     directions=None,
+    compiled=False,
 ) -> Flow:
     """Follow the gradient of the score to its zero with classical RK4, and average quantities along the path.
 
@@ -103,6 +104,8 @@ def gradient_flow(
         tolerance: largest drift and residual of a path that counts as reached.
         observations: least number of points of the path that are observed.
         directions: "arc" or "score" for the mean of ĝĝᵀ over ds or dτ as well; None for no such fields.
+        compiled: in a graph for XLA, where sizes must be known: all samples are integrated again where one
+            has to be. The numbers are the same.
 
     Raises:
         ValueError: `steps` or `observations` is below 1.
@@ -117,9 +120,14 @@ def gradient_flow(
 
     def attempt(steps, *flow):
         flow = Flow(*flow)
-        rows = tf.where(flow.status == FlowStatus.NOT_REACHED)
+        again = flow.status == FlowStatus.NOT_REACHED
+        averages = PathAverage(observer, steps, observations, compiled=compiled), held
+        if compiled:
+            found = _integrate(score, image, context, steps, tolerance, *averages)
+            found = found._replace(evaluations=found.evaluations + flow.evaluations)
+            return (2 * steps, *(tf.where(_like(again, new), new, old) for old, new in zip(flow, found)))
+        rows = tf.where(again)
         chosen = rows[:, 0]
-        averages = PathAverage(observer, steps, observations), held
         some = _integrate(
             score,
             tf.gather(image, chosen),
@@ -136,6 +144,10 @@ def gradient_flow(
     start = (tf.constant(steps), *_nowhere(image, observer.quantities, held))
     # The first attempt is one of the loop too: what is in it would otherwise be traced twice.
     return Flow(*tf.while_loop(unfinished, attempt, start, parallel_iterations=1)[1:])
+
+
+def _like(per_sample, field):
+    return tf.reshape(per_sample, [-1] + [1] * (len(field.shape) - 1))
 
 
 def _updated(old, rows, new):
@@ -163,7 +175,7 @@ def _integrate(score, image, context, steps, tolerance, average, held) -> Flow:
 
     def towards(z, gradient, size):
         """The way on which the score falls by z at the rate it has here."""
-        return -_as_field(tf.math.divide_no_nan(z, size)) * gradient
+        return -_like(tf.math.divide_no_nan(z, size), gradient) * gradient
 
     z0, g0, size0 = evaluate(image)
     # Of the stages after a step's first: where they lie, what they count, and what as halfway gradients. One
@@ -237,7 +249,3 @@ def _of_trace_one(fields):
     """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of ĝĝᵀ."""
     trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
     return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))
-
-
-def _as_field(per_sample):
-    return per_sample[:, tf.newaxis, tf.newaxis, tf.newaxis]

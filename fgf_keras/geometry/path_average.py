@@ -7,6 +7,8 @@ import tensorflow as tf
 # Points of a step are observed together as long as they have no more pixels than this: small images cost
 # little more together than one by one, and large ones would not fit into memory.
 PIXELS_TOGETHER = 1 << 20
+# Points of a step that are observed together in graphs that must know how many they are.
+KNOWN_TOGETHER = 8
 
 
 class PathPoint(NamedTuple):
@@ -57,13 +59,14 @@ class PathAverage:
         observer: an `Observer`.
         steps: number of steps, an int32 tensor.
         observations: least number of intervals between the points of a path.
+        compiled: in a graph for XLA, where the number of points observed together must be known.
 
     The sums are Σ w q/‖∇z‖ and Σ w q, stacked to (B, 2, n), and Σ w/‖∇z‖ (B,), with the weights w of
     Simpson's rule on [0, 1].
     """
 
-    def __init__(self, observer, steps, observations):
-        self._observer, self._steps = observer, steps
+    def __init__(self, observer, steps, observations, *, compiled=False):
+        self._observer, self._steps, self._compiled = observer, steps, compiled
         # Simpson's rule needs an even number of intervals.
         self.intervals = 2 * -(-observations // (2 * steps))
 
@@ -89,13 +92,18 @@ class PathAverage:
             fields, context = self._observer.focus(fields, *context)
         fields = tf.transpose(fields, [1, 0, 2, 3, 4])
         points = self.intervals + 1
-        together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(fields[0]), 1), 1, points)
+        if self._compiled:
+            together = KNOWN_TOGETHER
+        else:
+            together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(fields[0]), 1), 1, points)
         third = 1 / tf.cast(3 * self._steps * self.intervals, dtype)
 
         def add(first, *sums):
-            count = tf.minimum(together, points - first)
-            index = first + tf.range(count)
-            weight = third * tf.cast(simpson(index, self.intervals), dtype)
+            count = together if self._compiled else tf.minimum(together, points - first)
+            wanted = first + tf.range(count)
+            # Points beyond the last stand for it, and count nothing.
+            index = tf.minimum(wanted, self.intervals)
+            weight = third * tf.cast(tf.where(wanted < points, simpson(index, self.intervals), 0), dtype)
             t = tf.cast(index, dtype) / tf.cast(self.intervals, dtype)
             basis = parabola(t)
             wide = tf.cast(basis, tf.float64)

@@ -30,7 +30,7 @@ SUPPORTS = ("mask", "image")
 
 
 class AlignmentMeasure:
-    """What can be measured on a batch, as three graphs that are traced once for any batch size.
+    """What can be measured on a batch, as graphs that are traced once for any batch size.
 
     Args:
         classifier: Keras model from (B, H, W, C) to logits.
@@ -43,6 +43,7 @@ class AlignmentMeasure:
         noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
         steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
         null_weight: "arc" or "score": what null fields are held against comes along, see `_null_fields`.
+        compiled: for use in graphs that XLA compiles, which must know all sizes; not with `null_weight`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class AlignmentMeasure:
         max_steps=64,
         tolerance=1e-3,
         null_weight=None,
+        compiled=False,
     ):
         if support not in SUPPORTS:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
@@ -67,7 +69,13 @@ class AlignmentMeasure:
         self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
         self.null_weight = null_weight
-        self._flow = {"steps": steps, "max_steps": max_steps, "tolerance": tolerance}
+        self._compiled = compiled
+        self._flow = {
+            "steps": steps,
+            "max_steps": max_steps,
+            "tolerance": tolerance,
+            "compiled": compiled,
+        }
         self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
         self.image_shape = tuple(image_shape)
 
@@ -86,6 +94,11 @@ class AlignmentMeasure:
         """Function of (image, mask, spacing): what a picture shows, see `_fields`."""
         return self._traced(self._fields)
 
+    @functools.cached_property
+    def everything(self):
+        """Function of (image, mask, spacing): all of the other three, on one path."""
+        return self._traced(self._everything)
+
     def _traced(self, function):
         # Traced here once, for any batch size: a second measure is no retracing that one should be warned of.
         height, width, channels = self.image_shape
@@ -97,7 +110,10 @@ class AlignmentMeasure:
 
         def on_batch(image, mask, spacing):
             return self.placement.run(
-                lambda seen, mask, origin: function(seen, mask, spacing, origin), image, mask
+                lambda seen, mask, origin: function(seen, mask, spacing, origin),
+                image,
+                mask,
+                compiled=self._compiled,
             )
 
         # All that is differentiated is differentiated inside.
@@ -146,12 +162,33 @@ class AlignmentMeasure:
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
         mean of √S_joint) and F_noise_<weight> (B,); residual, length, status, evaluations (B,).
         """
+        return self._followed(seen, mask, spacing, origin)[0]
+
+    def _fields(self, seen, mask, spacing, origin):
+        """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
+
+        gradient of the decision's score, explained (its part along the features), features (B, m, H, W, C),
+        boundary.
+        """
+        # The end of the path alone: nothing is observed on it.
+        nothing = Observer(lambda point, *_: tf.zeros_like(point.image[:, 0, 0]), self.image_shape[-1])
+        flow = self._follow(seen, mask, spacing, origin, nothing, observations=1)
+        return self._drawn(seen, mask, spacing, origin, flow.boundary)
+
+    def _everything(self, seen, mask, spacing, origin):
+        along, boundary = self._followed(seen, mask, spacing, origin)
+        drawn = self._drawn(seen, mask, spacing, origin, boundary)
+        return {**self._at_sample(seen, mask, spacing, origin), **along, **drawn}
+
+    def _followed(self, seen, mask, spacing, origin):
+        """What `_along_flow` returns, and the images at the boundary."""
         count = len(self.features)
+        # Such features lie inside the mask, and are the same wherever it is.
+        focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
         observer = Observer(
             self._observe,
             count + 2 + bool(self.noise_draws),
-            # Such features lie inside the mask, and are the same wherever it is.
-            focus=self._focus if all(feature.shift_invariant for feature in self.features) else None,
+            focus=self._focus if focused else None,
             linear=self._noise_products if self.noise_draws else None,
         )
         flow = self._follow(seen, mask, spacing, origin, observer, directions=self.null_weight)
@@ -164,25 +201,17 @@ class AlignmentMeasure:
                 result[f"F_noise_{weight}"] = means[:, count + 2]
         for key in ("residual", "length", "status", "evaluations"):
             result[key] = getattr(flow, key)
-        return result
+        return result, flow.boundary
 
-    def _fields(self, seen, mask, spacing, origin):
-        """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
-
-        gradient of the decision's score, explained (its part along the features), features (B, m, H, W, C),
-        boundary.
-        """
+    def _drawn(self, seen, mask, spacing, origin, boundary):
         pair = decision_pair(self._logits(seen, origin))
         _, gradient = self._score(seen, mask, spacing, origin, pair)
         features = self._feature_gradients(seen, mask, spacing, origin)
-        # The end of the path alone: nothing is observed on it.
-        nothing = Observer(lambda point, *_: tf.zeros_like(point.image[:, 0, 0]), self.image_shape[-1])
-        flow = self._follow(seen, mask, spacing, origin, nothing, observations=1)
         fields = {
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
             "features": features,
-            "boundary": flow.boundary,
+            "boundary": boundary,
         }
         return {name: self.placement.on_canvas(field, origin) for name, field in fields.items()}
 

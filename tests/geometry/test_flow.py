@@ -173,6 +173,40 @@ def test_samples_above_the_tolerance_are_integrated_again_and_the_others_are_not
     np.testing.assert_array_equal(again.boundary.numpy()[~late], once.boundary.numpy()[~late])
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_compiled_flow_has_the_paths_and_means_of_another(rng, steps):
+    # Some paths are integrated again, one has no direction, one is at its end.
+    x = rng.normal(size=(8, *SHAPE))
+    x[7] = 0
+    scale = tf.constant([0.1] * 3 + [1.4] * 3 + [0.0, 0.5], tf.float64)
+    end = tf.constant([21.0] * 7 + [20.0], tf.float64)
+    score = autodiff(lambda x, s, end: tf.reduce_sum(tf.exp(s[:, None, None, None] * x), AXES) - end)
+    observer = Observer(lambda point, *_: tf.stack([point.size, point.image[:, 1, 2, 0]], axis=1), 2)
+
+    def flow(compiled):
+        def run(x, scale, end):
+            settings = {"steps": steps, "max_steps": 64, "tolerance": 1e-5, "directions": "arc"}
+            return gradient_flow(
+                score, x, observer, context=(scale, end), compiled=compiled, **settings
+            )._asdict()
+
+        return tf.function(run, jit_compile=compiled, autograph=False)(tf.constant(x), scale, end)
+
+    expected, found = flow(False), flow(True)
+    assert set(expected["status"].numpy()) == {
+        FlowStatus.REACHED,
+        FlowStatus.STATIONARY,
+        FlowStatus.ON_BOUNDARY,
+    }
+    assert len(set(expected["evaluations"].numpy())) > 2
+    directions = [flow.pop("directions").numpy() for flow in (expected, found)]
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
+    # Fields may be turned within their span.
+    held = [np.einsum("bkyxc,bkvuc->byxvu", fields, fields) for fields in directions]
+    np.testing.assert_allclose(held[1], held[0], atol=1e-9)
+
+
 def test_a_vanishing_gradient_is_stationary_and_its_means_are_undefined(images):
     zero = tf.reshape(tf.constant([0.0, 1, 1, 1, 1, 1], tf.float64), [6, 1, 1, 1])
     flow = gradient_flow(

@@ -6,7 +6,12 @@ import tensorflow as tf
 from scipy import stats
 
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
-from fgf_keras.geometry.nulls import white_noise_alignment, white_null, white_p_value
+from fgf_keras.geometry.nulls import (
+    white_noise_alignment,
+    white_null,
+    white_p_value,
+    white_p_value_in_graph,
+)
 from fgf_keras.geometry.products import on_support
 
 # A correct law fails once in a thousand seeds; the seeds here are fixed.
@@ -63,6 +68,17 @@ def test_p_values_are_those_of_the_law_and_keep_undefined_samples():
         white_p_value([0.1, 0.5, np.nan], [50, 9, 50], 1),
         [stats.beta(0.5, 24.5).sf(0.1), stats.beta(0.5, 4).sf(0.5), np.nan],
     )
+
+
+def test_in_a_graph_they_are_the_same_from_certain_to_impossible():
+    share = np.array([0, 1e-9, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.999, 1, np.nan])[:, None, None]
+    dimension = np.array([1, 2, 3, 50, 2000, 262144])[:, None]
+    rank = np.array([1, 2, 3])
+    found = tf.function(white_p_value_in_graph)(tf.constant(share), tf.constant(dimension), tf.constant(rank))
+    expected = white_p_value(share, dimension, rank)
+    assert found.shape == expected.shape == (10, 6, 3)
+    # Both may turn what is smaller into nothing.
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-290)
 
 
 def test_one_pixel_is_always_aligned_and_never_significant():

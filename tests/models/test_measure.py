@@ -147,6 +147,20 @@ def test_logits_are_not_taken_for_probabilities(network, batch, count):
     refuse_probabilities(network, batch[0][:count])
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("support", ["mask", "image"])
+def test_everything_is_all_of_the_others(network, batch, support, compiled):
+    settings = {"support": support, "mask_input": True}
+    measure = AlignmentMeasure(network, FEATURES, SHAPE, **settings)
+    expected = measure.at_sample(*batch) | measure.along_flow(*batch) | measure.fields(*batch)
+    whole = AlignmentMeasure(network, FEATURES, SHAPE, compiled=compiled, **settings).everything
+    found = tf.function(lambda *batch: whole(*batch), jit_compile=compiled, autograph=False)(*batch)
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        scale = np.abs(value.numpy()).max()
+        np.testing.assert_allclose(found[name] / scale, value / scale, atol=1e-5, err_msg=name)
+
+
 def test_an_unknown_support_is_refused(network):
     with pytest.raises(ModelError, match="mask, image"):
         AlignmentMeasure(network, FEATURES, SHAPE, support="tumour")
