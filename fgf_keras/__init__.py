@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fgf_keras.models.alignment_model import AlignmentModel as AlignmentModel
     from fgf_keras.models.paper_cnn import paper_cnn as paper_cnn
     from fgf_keras.serving.export import export_saved_model as export_saved_model
+    from fgf_keras.serving.load import load_saved_model as load_saved_model
     from fgf_keras.training.alignment_callback import AlignmentCallback as AlignmentCallback
 
 # Loaded on first use, so that what needs no TensorFlow does not wait for it.
@@ -43,6 +44,7 @@ _HOME = {
     "LogAspectRatio": "fgf_keras.features.log_aspect_ratio",
     "explain": "fgf_keras.evaluation.explain",
     "export_saved_model": "fgf_keras.serving.export",
+    "load_saved_model": "fgf_keras.serving.load",
     "paper_cnn": "fgf_keras.models.paper_cnn",
 }
 

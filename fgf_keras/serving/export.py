@@ -1,31 +1,114 @@
 """Write a model as a SavedModel that needs TensorFlow and nothing of ours."""
 
+import math
 import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from fgf_keras.errors import ModelError
+from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.input_gradient import as_logits
-from fgf_keras.models.placement import measured_evaluation, placement
+from fgf_keras.serving.description import Description
+from fgf_keras.serving.signatures import Signatures
+from fgf_keras.serving.warmup import write_warmup
+
+INPUTS = {
+    # The first is what is served by default.
+    "serving_default": ("image", "mask"),
+    "alignment": ("image", "mask", "spacing"),
+    "explain": ("image", "mask", "spacing"),
+}
 
 
-def export_saved_model(model, path):
-    """Export an `AlignmentModel` for TensorFlow Serving.
+def export_saved_model(
+    model,
+    path,
+    *,
+    threshold=0.0,
+    window_hu=None,
+    spacing_mm=None,
+    config=None,
+    support="mask",
+    weight="arc",
+    steps=2,
+    max_steps=64,
+    tolerance=1e-3,
+    jit_compile=False,
+):
+    """Export an `AlignmentModel` for TensorFlow Serving, with the gradient and the flow inside.
 
-    Signature `serving_default`: image (B, H, W, C) float32 and mask (B, H, W, 1) float32 to
-    {"probability", "logit"}: (B,) for two classes (of class 1), (B, K) otherwise. The classifier sees
-    image·mask. The folder appears only when it is complete.
+    Signatures, each of any batch size; see docs/serving.md and `Signatures` for the outputs:
+
+    - `serving_default`: image (B, H, W, C), mask (B, H, W, 1) float32 → status, probability, logit, class;
+    - `alignment`: image, mask, spacing (B, 2) in mm → these, S, its unique parts and white-noise p-values;
+    - `explain`: the same inputs → these, F, how the path ended, ∇z, its explained part, the boundary;
+    - `predict_examples`: examples (B,), serialised `tf.train.Example` → as `serving_default`.
+
+    The classifier sees image·mask. The folder appears only when it is complete. Beside the graph,
+    `assets.extra` holds a description and requests to warm up with.
 
     Args:
         model: the trained model.
         path: folder of one version, e.g. "saved_model/1".
+        threshold: logit above which a sample of two classes is of class 1.
+        window_hu: (low, high), the HU that images were mapped from; None where that is not known.
+        spacing_mm: (row, column) distance of pixels of the images, or None.
+        config: the resolved configuration as a dictionary, without what must not be given away.
+        support, weight, steps, max_steps, tolerance: of alignment and flow, see `explain`.
+        jit_compile: let XLA compile each signature for each batch size at its first request; the server must
+            have XLA for its device.
 
     Raises:
         ModelError: not an `AlignmentModel`, not built, or the folder exists already.
     """
+    path = Path(path)
+    _check(model, path)
+    settings = {
+        "support": support,
+        "weight": weight,
+        "steps": steps,
+        "max_steps": max_steps,
+        "tolerance": tolerance,
+        "jit_compile": jit_compile,
+    }
+    signatures = Signatures(model, threshold=threshold, **settings)
+    archive = keras.export.ExportArchive()
+    archive.track(model.classifier)
+    endpoints = {name: signatures.specs(*inputs) for name, inputs in INPUTS.items()}
+    endpoints["predict_examples"] = [tf.TensorSpec([None], tf.string, name="examples")]
+    functions = {
+        "serving_default": signatures.predict,
+        "alignment": signatures.alignment,
+        "explain": signatures.explain,
+        "predict_examples": signatures.predict_examples,
+    }
+    classes = max(2, model.classifier.output_shape[-1])
+    unfinished = path.with_name(path.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with forgotten_custom_gradients():
+        for name, specs in endpoints.items():
+            archive.add_endpoint(name, functions[name], input_signature=specs)
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        archive.write_out(unfinished, options=options, verbose=False)
+    _forget_gradients(unfinished / "saved_model.pb")
+    Description.of(
+        image_shape=signatures.image_shape,
+        classes=classes,
+        features={feature.name: feature.unit for feature in model.features},
+        threshold={"logit": threshold, "probability": _sigmoid(threshold)} if classes == 2 else None,
+        window_hu=window_hu,
+        spacing_mm=spacing_mm,
+        config=config,
+        **settings,
+    ).write(unfinished)
+    write_warmup(unfinished, endpoints)
+    unfinished.rename(path)
+
+
+def _check(model, path):
     if not isinstance(model, AlignmentModel):
         raise ModelError(
             f"export_saved_model takes an AlignmentModel. Received: {type(model).__name__}. "
@@ -35,35 +118,19 @@ def export_saved_model(model, path):
         raise ModelError(
             "The classifier has no weights yet. Train it, load it, or call it on one batch first."
         )
-    path = Path(path)
     if path.exists():
         raise ModelError(f"{path} exists already. Export to a new version number, or remove it first.")
-    height, width, channels = model.classifier.input_shape[1:]
 
-    # On the mask, whatever the model is measured on: a prediction needs no gradients outside of it.
-    place = placement(model.classifier, evaluation=measured_evaluation(model))
 
-    def logits_of(seen, mask, origin):
-        del mask
-        return as_logits(place.classifier(origin)(seen, training=False))
+def _forget_gradients(file):
+    """Leave out the names of custom gradients, of which loading would warn: nobody differentiates here."""
+    saved = SavedModel.FromString(file.read_bytes())
+    for graph in saved.meta_graphs:
+        for function in graph.graph_def.library.function:
+            for node in function.node_def:
+                node.attr.pop("_gradient_op_type", None)
+    file.write_bytes(saved.SerializeToString(deterministic=True))
 
-    def serve(image, mask):
-        logits = place.run(logits_of, image, mask)
-        if logits.shape[1] == 1:
-            return {"probability": tf.sigmoid(logits[:, 0]), "logit": logits[:, 0]}
-        return {"probability": tf.nn.softmax(logits), "logit": logits}
 
-    archive = keras.export.ExportArchive()
-    archive.track(model.classifier)
-    archive.add_endpoint(
-        "serving_default",
-        serve,
-        input_signature=[
-            tf.TensorSpec([None, height, width, channels], tf.float32, name="image"),
-            tf.TensorSpec([None, height, width, 1], tf.float32, name="mask"),
-        ],
-    )
-    unfinished = path.with_name(path.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    archive.write_out(unfinished, verbose=False)
-    unfinished.rename(path)
+def _sigmoid(logit):
+    return 0.5 * (1 + math.tanh(logit / 2))

@@ -1,0 +1,197 @@
+"""A served model in Python, without the classes that it was made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from fgf_keras.errors import DataError, ModelError
+from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.serving.description import Description
+from fgf_keras.serving.inputs import InputStatus
+
+SIGNATURES = ("serving_default", "alignment", "explain", "predict_examples")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a served model says of N samples.
+
+    Attributes:
+        status: (N,) of `InputStatus`; where it is not OK, numbers are NaN and classes -1.
+        probability, logit: (N,) for two classes, of class 1; (N, K) otherwise.
+        predicted_class: (N,); for two classes 1 above the threshold of the export.
+    """
+
+    status: np.ndarray
+    probability: np.ndarray
+    logit: np.ndarray
+    predicted_class: np.ndarray
+
+    def __len__(self):
+        return len(self.status)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a sample, with the names of the signature's outputs and statuses in words; no fields."""
+        columns = {"status": [InputStatus(s).name.lower() for s in self.status]}
+        for name, values in (("probability", self.probability), ("logit", self.logit)):
+            by_class = {f"{name}_{k}": column for k, column in enumerate(values.T)} if values.ndim > 1 else {}
+            columns |= by_class or {name: values}
+        return pd.DataFrame(columns | {"class": self.predicted_class})
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment(Prediction):
+    """S of N samples.
+
+    Attributes:
+        shares: a row a sample: S_<feature>, S_joint, S_joint_magnitude, unique_<feature>, p_white_<feature>,
+            for two classes p_white_joint.
+    """
+
+    shares: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """As `Prediction.to_frame`, with the shares."""
+        return pd.concat([super().to_frame(), self.shares], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ServedExplanation(Alignment):
+    """S and F of N samples and what they are of; the shares hold F_<feature>, F_joint and so on as well.
+
+    Attributes:
+        flow_status: (N,) of `FlowStatus`.
+        gradient: (N, H, W, C), ∇z of the score of the decision.
+        explained: (N, H, W, C), its part along the features.
+        boundary: (N, H, W, C), the image where the path meets the decision boundary.
+    """
+
+    flow_status: np.ndarray
+    gradient: np.ndarray
+    explained: np.ndarray
+    boundary: np.ndarray
+
+    def to_frame(self) -> pd.DataFrame:
+        """As `Alignment.to_frame`, with how the path ended."""
+        ended = [FlowStatus(s).name.lower() for s in self.flow_status]
+        return super().to_frame().assign(flow_status=ended)
+
+
+class ServedModel:
+    """An export of fgf_keras, with its signatures as methods.
+
+    Attributes:
+        path: the folder of the version.
+        description: `Description`: features, window, threshold, settings, versions.
+    """
+
+    def __init__(self, path: Path, description: Description, signatures):
+        self.path, self.description = path, description
+        self._signatures = signatures
+
+    def predict(self, images, masks) -> Prediction:
+        """Probabilities, logits and classes.
+
+        Args:
+            images: (N, H, W, C), mapped as the model was trained; see `description.window_hu`.
+            masks: (N, H, W, 1) in {0, 1}.
+
+        Raises:
+            DataError: shapes that the model does not take.
+        """
+        outputs = self._call("serving_default", images, masks)
+        return Prediction(**_decided(outputs))
+
+    def alignment(self, images, masks, *, spacing=None) -> Alignment:
+        """As `predict`, with S.
+
+        Args:
+            images, masks: as for `predict`.
+            spacing: (2,) or (N, 2), (row, column) mm; that of the training by default, or 1 mm.
+        """
+        outputs = self._call("alignment", images, masks, spacing)
+        return Alignment(**_decided(outputs), shares=_shares(outputs, self.description.features))
+
+    def explain(self, images, masks, *, spacing=None) -> ServedExplanation:
+        """As `alignment`, with F, ∇z, its explained part and the image at the boundary."""
+        outputs = self._call("explain", images, masks, spacing)
+        fields = {name: outputs.pop(name) for name in ("gradient", "explained", "boundary", "flow_status")}
+        return ServedExplanation(
+            **_decided(outputs), shares=_shares(outputs, self.description.features), **fields
+        )
+
+    def _call(self, name, images, masks, spacing=None):
+        images, masks = (np.asarray(array, np.float32) for array in (images, masks))
+        height, width, channels = self.description.image_shape
+        for what, array, last in (("images", images, channels), ("masks", masks, 1)):
+            if array.ndim != 4 or array.shape[1:] != (height, width, last) or len(array) != len(images):
+                raise DataError(
+                    f"{what} must have shape (N, {height}, {width}, {last}), one for each of {len(images)} "
+                    f"images. Received: shape {array.shape}."
+                )
+        inputs = {"image": images, "mask": masks}
+        if name != "serving_default":
+            inputs["spacing"] = self._spacing(spacing, len(images))
+        outputs = self._signatures[name](**{key: tf.constant(array) for key, array in inputs.items()})
+        return {key: value.numpy() for key, value in outputs.items()}
+
+    def _spacing(self, spacing, count):
+        spacing = self.description.spacing_mm or (1.0, 1.0) if spacing is None else spacing
+        spacing = np.asarray(spacing, np.float32)
+        if spacing.shape not in ((2,), (count, 2)):
+            raise DataError(f"spacing must have shape (2,) or ({count}, 2). Received: shape {spacing.shape}.")
+        return np.broadcast_to(spacing, (count, 2))
+
+
+def load_saved_model(path) -> ServedModel:
+    """Load what `export_saved_model` or `fgf export` wrote.
+
+    Args:
+        path: folder of one version, or of versions: then the highest is taken, as a server does.
+
+    Raises:
+        ModelError: there is none, it is not complete, or it is of another kind.
+    """
+    path = _version(Path(path))
+    missing = [
+        name for name in ("saved_model.pb", "variables/variables.index") if not (path / name).is_file()
+    ]
+    if missing:
+        raise ModelError(
+            f"{path} is not a whole SavedModel: {' and '.join(missing)} missing. Give the folder of a "
+            "version, e.g. saved_model/1; if it is one, copy or export it again."
+        )
+    description = Description.read(path)
+    try:
+        signatures = tf.saved_model.load(str(path)).signatures
+    except Exception as error:  # TensorFlow raises whatever it meets in a damaged file
+        first = str(error).partition("\n")[0]
+        raise ModelError(f"{path} cannot be loaded: {first} Copy or export it again.") from error
+    lacking = [name for name in SIGNATURES if name not in signatures]
+    if lacking:
+        raise ModelError(f"{path} has no signature {', '.join(lacking)}. Export the model again.")
+    return ServedModel(path, description, signatures)
+
+
+def _version(path):
+    if not path.is_dir():
+        raise ModelError(f"{str(path)!r} does not exist. Export a run first: fgf export --run DIR.")
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = sorted((child for child in path.iterdir() if child.name.isdigit()), key=lambda c: int(c.name))
+    return versions[-1] if versions else path
+
+
+def _decided(outputs):
+    names = {"status": "status", "probability": "probability", "logit": "logit", "class": "predicted_class"}
+    return {attribute: outputs.pop(name) for name, attribute in names.items()}
+
+
+def _shares(outputs, features):
+    """What is told of alignment, in an order of its own: the outputs of a graph have none."""
+    names = [*features, "joint", "joint_magnitude"]
+    order = [f"{kind}_{name}" for kind in ("S", "F", "unique", "p_white") for name in names]
+    return pd.DataFrame({key: outputs[key] for key in [*order, "flow_residual"] if key in outputs})

@@ -1,0 +1,153 @@
+"""What a served model computes: prediction, alignment and explanation, all inside one graph."""
+
+import tensorflow as tf
+
+from fgf_keras.geometry.nulls import white_p_value_in_graph
+from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.models.placement import measured_evaluation, placement
+from fgf_keras.serving.inputs import InputStatus, checked_inputs, require_shapes
+
+
+class Signatures:
+    """The signatures of an `AlignmentModel`, as functions of tensors to dictionaries of tensors.
+
+    Outputs have a leading axis of B and are float32; `status` is int32 of `InputStatus`. Where it is not 0,
+    numbers are NaN, `class` is -1 and fields are 0; other samples are as if that one were not there.
+
+    Args:
+        model: trained.
+        threshold: logit above which two-class samples are of class 1.
+        support, weight, steps, max_steps, tolerance: as for `explain`.
+        jit_compile: compile by XLA, at the first request of each batch size.
+    """
+
+    def __init__(self, model, *, threshold, support, weight, steps, max_steps, tolerance, jit_compile):
+        self.image_shape = tuple(model.classifier.input_shape[1:])
+        self._names, self._weight, self._threshold = model.feature_names, weight, threshold
+        self._classifier = model.classifier
+        self._compiled = jit_compile
+        evaluation = measured_evaluation(model)
+        # On the mask, whatever the model is measured on: a prediction needs no gradients outside of it.
+        self._placement = placement(model.classifier, evaluation=evaluation)
+        self._measure = AlignmentMeasure(
+            model.classifier,
+            model.features,
+            self.image_shape,
+            support=support,
+            mask_input=True,
+            evaluation=evaluation,
+            steps=steps,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            compiled=jit_compile,
+        )
+
+    def specs(self, *names):
+        """`tf.TensorSpec` of inputs by name."""
+        height, width, channels = self.image_shape
+        shapes = {"image": [None, height, width, channels], "mask": [None, height, width, 1]}
+        shapes |= {"spacing": [None, 2]}
+        return [tf.TensorSpec(shapes[name], tf.float32, name=name) for name in names]
+
+    def predict(self, image, mask):
+        """status, probability, logit and class: (B,) each; (B, K) of probability and logit for K classes."""
+        return self._run(self._predicted, image=image, mask=mask)
+
+    def predict_examples(self, examples):
+        """As `predict`, of serialised `tf.train.Example` (B,) with float lists image and mask, row by row."""
+        height, width, channels = self.image_shape
+        parsed = tf.io.parse_example(
+            examples,
+            {
+                "image": tf.io.FixedLenFeature([height, width, channels], tf.float32),
+                "mask": tf.io.FixedLenFeature([height, width, 1], tf.float32),
+            },
+        )
+        return self.predict(parsed["image"], parsed["mask"])
+
+    def alignment(self, image, mask, spacing):
+        """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
+
+        For two classes p_white_joint as well.
+        """
+        return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
+
+    def explain(self, image, mask, spacing):
+        """As `alignment`, with F_<feature>, F_joint, F_joint_magnitude, flow_residual and flow_status (B,).
+
+        And fields (B, H, W, C): gradient (of the score of the decision), explained (its part along the
+        features), boundary (the image at the end of the path).
+        """
+        return self._run(self._explained, image=image, mask=mask, spacing=spacing)
+
+    def _run(self, function, **inputs):
+        inputs = require_shapes(self.image_shape, **inputs)
+
+        def checked(*inputs):
+            *inputs, status = checked_inputs(*inputs)
+            wide = [tf.cast(tensor, self._measure.dtype) for tensor in inputs if tensor is not None]
+            return self._refusing(function(*wide), status)
+
+        return tf.function(checked, autograph=False, jit_compile=self._compiled)(*inputs)
+
+    def _predicted(self, image, mask):
+        def logits(seen, mask, origin):
+            del mask
+            return self._placement.classifier(origin)(seen, training=False)
+
+        return self._decided(self._placement.run(logits, image, mask, compiled=self._compiled))
+
+    def _aligned(self, image, mask, spacing):
+        return self._pointwise(self._measure.at_sample(image, mask, spacing))
+
+    def _explained(self, image, mask, spacing):
+        found = self._measure.everything(image, mask, spacing)
+        along = {f"F_{name}": found[f"F_{self._weight}"][:, i] for i, name in enumerate(self._names)}
+        along |= {key: found[f"{key}_{self._weight}"] for key in ("F_joint", "F_joint_magnitude")}
+        along |= {"flow_residual": found["residual"], "flow_status": found["status"]}
+        return {
+            **self._pointwise(found),
+            **along,
+            **{name: found[name] for name in ("gradient", "explained", "boundary")},
+        }
+
+    def _pointwise(self, found):
+        logits, dimension = found["logits"], found["dimension"]
+        section = max(1, logits.shape[1] - 1)
+        columns = {f"S_{name}": found["S"][:, i] for i, name in enumerate(self._names)}
+        columns |= {"S_joint": found["S_joint"], "S_joint_magnitude": tf.sqrt(found["S_joint"])}
+        columns |= {f"unique_{name}": found["unique"][:, i] for i, name in enumerate(self._names)}
+        by_feature = white_p_value_in_graph(found["S"], dimension[:, tf.newaxis], [[section]])
+        columns |= {f"p_white_{name}": by_feature[:, i] for i, name in enumerate(self._names)}
+        if section == 1:
+            rank = tf.maximum(found["rank"], 1)
+            columns["p_white_joint"] = white_p_value_in_graph(found["S_joint"], dimension, rank)
+        return {**self._decided(logits), **columns}
+
+    def _decided(self, logits):
+        if logits.shape[1] == 1:
+            logit = logits[:, 0]
+            decision = tf.cast(logit > tf.cast(self._threshold, logit.dtype), tf.int32)
+            return {"probability": tf.sigmoid(logit), "logit": logit, "class": decision}
+        decision = tf.argmax(logits, 1, tf.int32)
+        return {"probability": tf.nn.softmax(logits), "logit": logits, "class": decision}
+
+    def _refusing(self, outputs, status):
+        """Outputs of fixed types, with nothing in the place of samples that are refused."""
+        finite = tf.math.is_finite(tf.reshape(outputs["logit"], [tf.shape(status)[0], -1]))
+        overflown = (status == InputStatus.OK) & ~tf.reduce_all(finite, 1)
+        status = tf.where(overflown, int(InputStatus.SCORE_NOT_FINITE), status)
+
+        def refused(name, output):
+            nothing = -1 if name == "class" else 0 if output.shape.rank > 2 else float("nan")
+            good = tf.reshape(status == InputStatus.OK, [-1] + [1] * (output.shape.rank - 1))
+            return tf.where(good, output, tf.constant(nothing, output.dtype))
+
+        numbers = {
+            name: tf.cast(output, tf.float32) if output.dtype.is_floating else output
+            for name, output in outputs.items()
+        }
+        return {
+            "status": status,
+            **{name: n if name == "flow_status" else refused(name, n) for name, n in numbers.items()},
+        }
