@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import typer
 
-from fgf_keras import cli_data
+from fgf_keras import cli_data, cli_serving
 from fgf_keras.config import load_config
 from fgf_keras.console import console, reported
 from fgf_keras.errors import ConfigError
@@ -134,6 +134,9 @@ app.command()(cli_data.prepare)
 app.command()(cli_data.preview)
 app.command()(cli_data.phantom)
 app.command(name="inspect")(cli_data.inspect_dicom)
+app.command()(cli_serving.export)
+app.command()(cli_serving.explain)
+app.command(name="bench-serving")(cli_serving.bench_serving)
 
 
 def main():

@@ -258,18 +258,26 @@ def load_config(file, overrides=()) -> Config:
         raise ConfigError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(tree, omegaconf.DictConfig):
         raise ConfigError(f"{file} must hold sections (key: value). Received: {type(tree).__name__}.")
+    return parse_config(overridden(tree, overrides, source=str(file)), source=str(file))
+
+
+def overridden(tree, overrides, *, source: str) -> dict:
+    """A tree of sections with `key.sub=value` in it, as a plain dictionary.
+
+    Raises:
+        ConfigError: an override that is none.
+    """
     try:
         for override in overrides:
             key, equals, _ = override.partition("=")
             if not equals or not key:
                 raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
             tree = OmegaConf.merge(tree, _parsed_override(override))
-        plain = OmegaConf.to_container(tree, resolve=True)
+        return OmegaConf.to_container(tree, resolve=True)
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(f"{file} with overrides {list(overrides)} cannot be read: {error}") from error
-    return parse_config(plain, source=str(file))
+        raise ConfigError(f"{source} with overrides {list(overrides)} cannot be read: {error}") from error
 
 
 def _parsed_override(override):

@@ -13,8 +13,8 @@ from fgf_keras.errors import FgfError, RunError
 from fgf_keras.evaluation.evaluate import evaluate
 from fgf_keras.evaluation.figures import run_figures
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
+from fgf_keras.run_export import write_export
 from fgf_keras.run_folder import RunFolder, write_json
-from fgf_keras.serving.export import export_saved_model
 from fgf_keras.training.environment import environment
 from fgf_keras.training.fit import configure_compute, fit
 from fgf_keras.training.hparams import write_hparams
@@ -54,7 +54,8 @@ def run_trial(
         RunFolder.create(folder.path, own)
         write_json(folder.path / "environment.json", environment(own, cohort, splits))
         # The report of a comparison shows patients of the first split.
-        shown = {"pictures": trial.number == 0}
+        # Nobody serves one trial of many before they are compared, and an export takes seconds.
+        shown = {"pictures": trial.number == 0, "export": not config.has_tables}
         with forgotten_custom_gradients():
             train_and_evaluate(own, cohort, splits, folder, title=None, arm=trial.arm.name, **shown)
     except RunError as error:
@@ -77,6 +78,7 @@ def train_and_evaluate(
     arm: str,
     facts=None,
     pictures: bool = True,
+    export: bool = True,
 ) -> dict:
     """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
@@ -91,7 +93,8 @@ def train_and_evaluate(
         title=title and f"Evaluating {title}",
     )
     evaluation.write(folder.evaluation, facts=facts, pictures=pictures)
-    export_saved_model(model, folder.saved_model)
+    if export:
+        write_export(model, config, evaluation.metrics["threshold"]["logit"], folder.saved_model)
     figures = {split: run_figures(evaluation.metrics, split) for split in ("validation", "test")}
     write_hparams(folder, config, figures, arm=arm)
     write_json(folder.metrics_file, evaluation.metrics)

@@ -39,7 +39,7 @@ def png_cohort(config: DataConfig) -> Cohort:
         )
     rows = _read_labels(root / config.labels_file, config)
     folder = root / config.image_folder
-    files = _find_images(folder)
+    files = png_files(folder)
     without_image = [name for name in rows if name not in files]
     without_row = sorted(name for name in files if name not in rows)
     if (without_image or without_row) and not config.allow_missing:
@@ -50,14 +50,7 @@ def png_cohort(config: DataConfig) -> Cohort:
             f"No id in {root / config.labels_file} has an image in {folder}. Rows: {listing(rows)}. Images: "
             f"{listing(sorted(files))}. Check data.id_column and data.image_folder."
         )
-    slices = _read_images([files[name] for name in ids], config.size)
-    height, width = slices[0].shape
-    images = np.zeros((len(ids), config.size, config.size, 1), np.float32)
-    masks = np.zeros(images.shape, np.uint8)
-    top, left = (config.size - height) // 2, (config.size - width) // 2
-    for i, pixels in enumerate(slices):
-        images[i, top : top + height, left : left + width, 0] = pixels / np.float32(255)
-        masks[i, top : top + height, left : left + width, 0] = binary_fill_holes(pixels > 0)
+    images, masks = masked_slices([files[name] for name in ids], config.size)
     labels = np.array([rows[name] for name in ids], np.int64)
     return Cohort(
         patient_id=np.array(ids),
@@ -119,7 +112,33 @@ def _read_labels(path, config):
     return table.labels
 
 
-def _find_images(folder):
+def masked_slices(paths, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Slices in the middle of a canvas, divided by 255, and their masks.
+
+    Returns:
+        (N, size, size, 1) float32 in [0, 1], and uint8.
+
+    Raises:
+        DataError: images that are not readable 8-bit grayscale, differ in shape, exceed the canvas or are
+            black.
+    """
+    slices = _read_images(paths, size)
+    height, width = slices[0].shape
+    images = np.zeros((len(slices), size, size, 1), np.float32)
+    masks = np.zeros(images.shape, np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    for i, pixels in enumerate(slices):
+        images[i, top : top + height, left : left + width, 0] = pixels / np.float32(255)
+        masks[i, top : top + height, left : left + width, 0] = binary_fill_holes(pixels > 0)
+    return images, masks
+
+
+def png_files(folder: Path) -> dict[str, Path]:
+    """The PNG files of a folder by their names without suffix.
+
+    Raises:
+        DataError: there is no such folder.
+    """
     if not folder.is_dir():
         raise DataError(
             f"The folder of images {str(folder)!r} does not exist. Let data.image_folder name it, relative "

@@ -98,13 +98,7 @@ def volume_patients(
     Raises:
         DataError: SimpleITK is not installed.
     """
-    try:
-        import SimpleITK  # noqa: F401
-    except ImportError:
-        raise DataError(
-            "Source 'volumes' reads NIfTI and NRRD with SimpleITK, which is not installed. Install it: "
-            "pip install fgf-keras[volumes]."
-        ) from None
+    require_reader()
     patients, rejected = [], []
     for patient_id in ids:
         try:
@@ -112,6 +106,17 @@ def volume_patients(
         except SourceError as error:
             rejected.append(RejectedPatient(patient_id, "file", error.reason, error.remedy))
     return patients, rejected
+
+
+def require_reader():
+    """Raise `DataError` where SimpleITK is not installed."""
+    try:
+        import SimpleITK  # noqa: F401
+    except ImportError:
+        raise DataError(
+            "Source 'volumes' reads NIfTI and NRRD with SimpleITK, which is not installed. Install it: "
+            "pip install fgf-keras[volumes]."
+        ) from None
 
 
 def _find(config, patient_id):

@@ -79,7 +79,7 @@ def patient_panels(explanation, pictures, patients=None) -> list[PatientPanels]:
     for k, patient in enumerate(patients):
         own = {name: field[k] for name, field in fields.items()}
         status = FlowStatus(explanation.status[rows[k]])
-        shown.append(_of_patient(patient, own, frame.iloc[k], explanation.feature_names, status))
+        shown.append(panels_of(patient, own, frame.iloc[k], explanation.feature_names, status))
     return shown
 
 
@@ -142,7 +142,16 @@ def panel_png(panel: Panel, mask) -> bytes:
     return stream.getvalue()
 
 
-def _of_patient(patient, fields, row, names, status):
+def panels_of(patient, fields, row, names, status) -> PatientPanels:
+    """The panels of one patient.
+
+    Args:
+        patient: id.
+        fields: (H, W, C) by name: image, mask, seen, gradient, explained, boundary; features (m, H, W, C).
+        row: figures by name, as in `Explanation.to_frame`.
+        names: m names of the features that are drawn.
+        status: `FlowStatus` of the path.
+    """
     box = _box(fields["mask"][..., 0])
     mask, image, seen, boundary = (fields[n][..., 0][box] for n in ("mask", "image", "seen", "boundary"))
     gradient, explained = (fields[name][..., 0][box] for name in ("gradient", "explained"))

@@ -1,0 +1,144 @@
+"""Slices of patients whose outcome nobody knows: what a finished model is asked about."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fgf_keras.config_data import VOLUME_SUFFIXES, DataConfig
+from fgf_keras.data.png import masked_slices, png_files
+from fgf_keras.data.pseudonym import Names
+from fgf_keras.data.source_slice import RejectedPatient
+from fgf_keras.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """N slices as a model takes them.
+
+    Attributes:
+        patient_id: (N,) names, each safe as the name of a file.
+        images: (N, size, size, 1) float32 in [0, 1].
+        masks: (N, size, size, 1) uint8.
+        spacing: (N, 2), (row, column) mm.
+        rejected: patients that could not be read, and files that belong to none.
+    """
+
+    patient_id: np.ndarray
+    images: np.ndarray
+    masks: np.ndarray
+    spacing: np.ndarray
+    rejected: list[RejectedPatient]
+
+
+def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Unlabelled:
+    """Read what lies at a path.
+
+    Args:
+        path: a masked PNG slice or a folder of them; a NIfTI or NRRD volume; a folder of prepared slices; or
+            any other folder, which is read as DICOM with RTSTRUCT or SEG.
+        config: of slice, region, spacing and canvas; its source and places are not looked at.
+        mask: volume with the tumour, for a volume.
+        window: (low, high) HU that is mapped to [0, 1]; PNG slices have been mapped before.
+
+    Raises:
+        DataError: nothing there can be read; HU without a window.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{str(path)!r} does not exist. Let --images name a file or a folder.")
+    if path.is_file() and path.name.endswith(VOLUME_SUFFIXES):
+        return _volume(path, mask, config, window)
+    if mask is not None:
+        raise DataError(f"--mask goes with a volume ({', '.join(VOLUME_SUFFIXES)}). Received: {str(path)!r}.")
+    if path.suffix.lower() == ".png":
+        return _png({path.stem: path}, config)
+    if path.is_file():
+        raise DataError(f"{str(path)!r} is no PNG, {', '.join(VOLUME_SUFFIXES)} and no folder.")
+    if (path / "provenance.json").is_file():
+        return _prepared(path, config, window)
+    files = png_files(path)
+    return _png(files, config) if files else _dicom(path, config, window)
+
+
+def _png(files, config):
+    images, masks = masked_slices(list(files.values()), config.size)
+    names = [Names(config.pseudonymise).patient(name) for name in files]
+    return Unlabelled(
+        np.array(names), images, masks, np.tile(np.float32(config.spacing), (len(names), 1)), []
+    )
+
+
+def _prepared(path, config, window):
+    from fgf_keras.data.prepared import prepared_cohort
+
+    shown = config.model_copy(update={"window": _required(window)})
+    cohort = prepared_cohort(path, shown)
+    return Unlabelled(cohort.patient_id, cohort.images, cohort.masks, cohort.spacing, [])
+
+
+def _volume(path, mask, config, window):
+    from fgf_keras.data.volumes import VolumePatient, require_reader
+
+    require_reader()
+    if mask is None or not Path(mask).is_file():
+        found = "none" if mask is None else f"{str(mask)!r}, which does not exist"
+        raise DataError(f"A volume needs --mask, the volume that marks its tumour. Received: {found}.")
+    name = path.name.removesuffix(".gz")
+    patient = VolumePatient(
+        patient_id=Path(name).stem,
+        fingerprint="",
+        image=path,
+        mask=Path(mask),
+        slice_rule=config.slice,
+        mask_value=config.volumes.mask_value,
+    )
+    return _read([patient], [], config, window)
+
+
+def _dicom(path, config, window):
+    from fgf_keras.data.dicom.patient import dicom_patients
+
+    roi = config.roi
+    if roi.table is not None and not (path / roi.table.file).is_file():
+        # One study comes without the table of its cohort.
+        roi = roi.model_copy(update={"table": None})
+    if not roi.names and roi.pattern is None and roi.table is None:
+        raise DataError(
+            f"{str(path)!r} is read as DICOM, and nothing says which region is the tumour. Add "
+            "data.roi.names=[NAME] or data.roi.pattern=REGEX; fgf inspect shows the names."
+        )
+    own = config.model_copy(update={"root": str(path), "source": "dicom", "roi": roi})
+    return _read(*dicom_patients(own, n_jobs=os.cpu_count() or 1), own, window)
+
+
+def _read(patients, rejected, config, window):
+    from fgf_keras.data.prepare_patient import prepare_patient
+
+    low, high = _required(window)
+    names = Names(config.pseudonymise)
+    held = []
+    for patient in patients:
+        found = prepare_patient(patient, names.patient(patient.patient_id), config, names)
+        (rejected if isinstance(found, RejectedPatient) else held).append(found)
+    if not held:
+        told = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in rejected[:3])
+        raise DataError(f"No patient there could be read.{told or ' There are no files of DICOM.'}")
+    records, images, masks = zip(*held)
+    return Unlabelled(
+        np.array([record["patient_id"] for record in records]),
+        np.clip((np.stack(images)[..., np.newaxis] - np.float32(low)) / np.float32(high - low), 0, 1),
+        np.stack(masks)[..., np.newaxis],
+        np.array([[r["spacing_y_mm"], r["spacing_x_mm"]] for r in records], np.float32),
+        rejected,
+    )
+
+
+def _required(window):
+    if window is None:
+        raise DataError(
+            "The model was trained on slices that had been mapped to [0, 1] before, and nothing says from "
+            "which HU. Give them: --window LOW HIGH."
+        )
+    return list(window)
