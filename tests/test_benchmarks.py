@@ -62,3 +62,22 @@ def test_a_page_keeps_what_is_around_a_section(benchmark_named, tmp_path):
         assert page.read_text() == "before\n<!-- steps -->\n\nnew\n\n<!-- end of steps -->\nafter\n"
     with pytest.raises(SystemExit, match="no lines"):
         measuring.write_section(page, "flow", "new")
+
+
+def test_a_regression_on_features_finds_what_labels_are_made_of(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(
+        "data: {size: 32, phantom: {patients: 200, prevalence: 0.4, brightness: 4, extent: 0}}\n"
+        "protocol: {repeats: 3}\n"
+    )
+    settings = ["--config", "tiny.yaml", "--splits", 5]
+    done = command("benchmarks/three_numbers.py", *settings, cwd=tmp_path)
+    assert done.code == 0, done.err
+    found = json.loads(done.out.splitlines()[-1])["three_numbers"]
+    assert set(found) == {"3", "5"}
+    assert all(figures["auc"]["mean"] > 0.85 for figures in found.values())
+    assert all(0.7 < figures["balanced_accuracy"]["mean"] < 1 for figures in found.values())
+    # Other splits, other figures; labels of texture cannot be told by brightness and shape.
+    other = ["data.phantom.brightness=0", "data.phantom.texture=4"]
+    texture = command("benchmarks/three_numbers.py", *settings, *other, cwd=tmp_path)
+    found = json.loads(texture.out.splitlines()[-1])["three_numbers"]
+    assert found["5"]["auc"]["mean"] < 0.75
