@@ -268,6 +268,7 @@ def overridden(tree, overrides, *, source: str) -> dict:
         ConfigError: an override that is none.
     """
     try:
+        tree = OmegaConf.create(tree)
         for override in overrides:
             key, equals, _ = override.partition("=")
             if not equals or not key:

@@ -105,7 +105,7 @@ def gradient_flow(
         observations: least number of points of the path that are observed.
         directions: "arc" or "score" for the mean of ĝĝᵀ over ds or dτ as well; None for no such fields.
         compiled: in a graph for XLA, where sizes must be known: all samples are integrated again where one
-            has to be. The numbers are the same.
+            has to be. The numbers are the same. Not with `directions`.
 
     Raises:
         ValueError: `steps` or `observations` is below 1.

@@ -44,9 +44,9 @@ def white_p_value_in_graph(alignment, dimension, rank):
     """`white_p_value` in TensorFlow, float64: I_{1-S}((d-k)/2, k/2), the regularised incomplete beta."""
     alignment, dimension, rank = (tf.cast(tensor, tf.float64) for tensor in (alignment, dimension, rank))
     defined = ~tf.math.is_nan(alignment)
-    below = tf.where(defined, 1 - alignment, tf.zeros_like(alignment))
-    # Of one shape: this operation does not spread.
-    k, d = rank + tf.zeros_like(below), dimension + tf.zeros_like(below)
+    # Of one shape: the incomplete beta function does not spread.
+    zero = tf.zeros_like(alignment + dimension + rank)
+    below, k, d = tf.where(defined, 1 - alignment, 0) + zero, rank + zero, dimension + zero
     proper = (k > 0) & (k < d)
     k, d = tf.where(proper, k, tf.ones_like(k)), tf.where(proper, d, 2 * tf.ones_like(d))
     p_value = tf.where(proper, tf.math.betainc((d - k) / 2, k / 2, below), tf.ones_like(below))

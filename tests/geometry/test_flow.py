@@ -185,7 +185,7 @@ def test_a_compiled_flow_has_the_paths_and_means_of_another(rng, steps):
 
     def flow(compiled):
         def run(x, scale, end):
-            settings = {"steps": steps, "max_steps": 64, "tolerance": 1e-5, "directions": "arc"}
+            settings = {"steps": steps, "max_steps": 64, "tolerance": 1e-5}
             return gradient_flow(
                 score, x, observer, context=(scale, end), compiled=compiled, **settings
             )._asdict()
@@ -198,13 +198,9 @@ def test_a_compiled_flow_has_the_paths_and_means_of_another(rng, steps):
         FlowStatus.STATIONARY,
         FlowStatus.ON_BOUNDARY,
     }
-    assert len(set(expected["evaluations"].numpy())) > 2
-    directions = [flow.pop("directions").numpy() for flow in (expected, found)]
+    assert len(set(expected["evaluations"].numpy())) > 1
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
-    # Fields may be turned within their span.
-    held = [np.einsum("bkyxc,bkvuc->byxvu", fields, fields) for fields in directions]
-    np.testing.assert_allclose(held[1], held[0], atol=1e-9)
 
 
 def test_a_vanishing_gradient_is_stationary_and_its_means_are_undefined(images):
