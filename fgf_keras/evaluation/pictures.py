@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ MOST_ON_A_PAGE = 8
 # Pixels around the tumour that are shown with it.
 MARGIN = 8
 CONTOUR = "#e0a000"
+# Of the title of a page, characters that are as wide as a panel.
+CHARACTERS_OF_A_PANEL = 26
 # Of a panel as a picture of its own, px.
 EDGE = 168
 
@@ -109,7 +112,8 @@ def patient_page(shown: list[PatientPanels], support: str, *, path=None) -> Figu
         line[0].set_ylabel(f"{patient.patient_id}\nlogit {patient.logit:.2f}", fontsize=9, parse_math=False)
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
-    figure.suptitle(f"Support: {support}. {SCALES}", fontsize=9)
+    scales = textwrap.fill(f"Support: {support}. {SCALES}", CHARACTERS_OF_A_PANEL * len(titles))
+    figure.suptitle(scales, fontsize=9)
     if path is not None:
         figure.savefig(path, dpi=130)
     return figure
