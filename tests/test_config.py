@@ -249,7 +249,7 @@ def test_too_few_draws_of_a_null_are_refused_with_the_number_that_is_needed():
 @pytest.mark.parametrize(
     ("train", "words"),
     [
-        ({"null_draws": 19}, r"train\.null_draws: must be 0, or at least 20"),
+        ({"null_draws": 19}, "train: null_draws: must be 0, or at least 20"),
         ({"null_draws": -1}, r"train\.null_draws"),
         ({"pictures_every": -1}, r"train\.pictures_every"),
         ({"pictures_patients": 0}, r"train\.pictures_patients"),
