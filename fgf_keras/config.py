@@ -101,6 +101,11 @@ class TrainConfig(Section):
             raise ValueError(
                 f"null_draws: must be 0, or at least {LEAST_DRAWS} to have 5 and 95 %, got {self.null_draws}"
             )
+        if self.monitor.startswith("val_F_") and 0 < self.early_stopping_patience < self.flow_every:
+            raise ValueError(
+                f"early_stopping_patience: must be at least flow_every ({self.flow_every}) for "
+                f"{self.monitor}, which does not change in between; got {self.early_stopping_patience}"
+            )
         return self
 
 

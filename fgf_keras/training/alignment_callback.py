@@ -26,8 +26,8 @@ class AlignmentCallback(keras.callbacks.Callback):
     `MOST_STEPS` steps.
 
     With `log_dir`, TensorBoard shows S and F as scalars, beside chance, as histograms and in pictures of a
-    few samples: see `AlignmentSummaries`. The runs are `log_dir`/train and `log_dir`/validation, as those of
-    `keras.callbacks.TensorBoard(log_dir)` are.
+    few samples: see `AlignmentSummaries`. The runs are `log_dir`/train and `log_dir`/validation; give Keras's
+    TensorBoard callback another folder.
 
     Args:
         validation: (images, masks), (images, masks, spacing), or a dictionary with the keys image, mask and
