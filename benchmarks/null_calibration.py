@@ -22,8 +22,8 @@ from fgf_keras import Explanation
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
 from fgf_keras.evaluation.false_positives import rejections
-from fgf_keras.evaluation.null_draws import NULLS, NullDraws
 from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.models.null_draws import NULLS, NullDraws
 
 CLASSIFIERS = ("random weights", "permuted labels")
 

@@ -28,6 +28,8 @@ from fgf_keras.config_protocol import (
 from fgf_keras.config_truth import TruthConfig
 from fgf_keras.errors import ConfigError
 
+# Of nulls beside a training: fewer have no quantile of 5 %.
+LEAST_DRAWS = 20
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
 
 
@@ -87,8 +89,24 @@ class TrainConfig(Section):
     monitor: str = "val_auc"
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
     measure: bool = True
-    flow_every: Positive = 5
-    flow_patients: Positive = 16
+    flow_every: Positive = 10
+    flow_patients: Positive = 8
+    null_draws: Annotated[int, Field(ge=0)] = 50
+    pictures_every: Annotated[int, Field(ge=0)] = 20
+    pictures_patients: Positive = 4
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if 0 < self.null_draws < LEAST_DRAWS:
+            raise ValueError(
+                f"null_draws: must be 0, or at least {LEAST_DRAWS} to have 5 and 95 %, got {self.null_draws}"
+            )
+        if self.monitor.startswith("val_F_") and 0 < self.early_stopping_patience < self.flow_every:
+            raise ValueError(
+                f"early_stopping_patience: must be at least flow_every ({self.flow_every}) for "
+                f"{self.monitor}, which does not change in between; got {self.early_stopping_patience}"
+            )
+        return self
 
 
 class FlowConfig(Section):

@@ -14,7 +14,7 @@ def facts_of(config: Config, folder: RunFolder):
     from fgf_keras.evaluation.report import RunFacts
     from fgf_keras.evaluation.report_text import command_line
 
-    return RunFacts(config, read_json(folder.path / "environment.json"), command_line(sys.argv))
+    return RunFacts(config, read_json(folder.environment_file), command_line(sys.argv))
 
 
 def show_comparison(

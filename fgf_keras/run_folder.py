@@ -117,6 +117,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def environment_file(self) -> Path:
+        """Versions, devices, seed, and what is known of the data."""
+        return self.path / "environment.json"
+
+    @property
     def splits_file(self) -> Path:
         """Who is in which split."""
         return self.path / "splits.csv"

@@ -94,7 +94,8 @@ def _trained_on_permuted(config, cohort, splits, number, title):
     other = dataclasses.replace(cohort, labels=permuted(cohort.labels, splits, seed))
     with tempfile.TemporaryDirectory() as place:
         try:
-            model = fit(own, other, splits, RunFolder.create(Path(place) / "run", own), title=title)
+            inside = RunFolder.create(Path(place) / "run", own)
+            model = fit(own, other, splits, inside, title=title, alone=False)
         except RunError as error:
             raise RunError(f"Training on permuted labels: {error}") from error
     return model.classifier.get_weights()

@@ -32,7 +32,7 @@ def resume_training(path) -> RunFolder:
         import_tensorflow()
         data = _prepared(config)
         cohort, _ = next(iter(data.values()))
-        known = folder.path / "environment.json"
+        known = folder.environment_file
         if known.is_file() and read_json(known)["data"]["fingerprint"] != cohort.fingerprint():
             raise RunError(
                 f"The data under {config.data.root or config.data.source} is not what {path} was begun with: "
@@ -80,11 +80,14 @@ def _trained(config, folder, data):
 
     cohort, first = next(iter(data.values()))
     surroundings = environment(config, cohort, first)
-    write_json(folder.path / "environment.json", surroundings)
+    write_json(folder.environment_file, surroundings)
+    page = "hparams" if config.arms else "custom_scalars"
+    told = f"Watch: tensorboard --logdir {folder.path}, then http://localhost:6006/#{page}"
+    console.print(told, soft_wrap=True, highlight=False)
     if not config.arms:
         name = config.run.name
         facts = facts_of(config, folder)
-        metrics = train_and_evaluate(config, cohort, first, folder, title=name, arm=name, facts=facts)
+        metrics = train_and_evaluate(config, cohort, first, folder, title=name, facts=facts)
         compare({name: metrics}, "test", folder.path)
         show_checks(folder.evaluation)
         folder.finish(latest=True)

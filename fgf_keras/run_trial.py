@@ -52,12 +52,12 @@ def run_trial(
     try:
         require_unseen(cohort, splits)
         RunFolder.create(folder.path, own)
-        write_json(folder.path / "environment.json", environment(own, cohort, splits))
+        write_json(folder.environment_file, environment(own, cohort, splits))
         # The report of a comparison shows patients of the first split.
         # Nobody serves one trial of many before they are compared, and an export takes seconds.
-        shown = {"pictures": trial.number == 0, "export": not config.has_tables}
+        shown = {"pictures": trial.number == 0, "export": not config.has_tables, "alone": False}
         with forgotten_custom_gradients():
-            train_and_evaluate(own, cohort, splits, folder, title=None, arm=trial.arm.name, **shown)
+            train_and_evaluate(own, cohort, splits, folder, title=None, **shown)
     except RunError as error:
         # The same seed fails again. One weight that diverges must not cost all the others.
         if not config.has_tables:
@@ -75,13 +75,13 @@ def train_and_evaluate(
     folder: RunFolder,
     *,
     title: str | None,
-    arm: str,
     facts=None,
     pictures: bool = True,
     export: bool = True,
+    alone: bool = True,
 ) -> dict:
     """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
-    model = fit(config, cohort, splits, folder, title=title and f"Training {title}")
+    model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,
         cohort,
@@ -96,6 +96,6 @@ def train_and_evaluate(
     if export:
         write_export(model, config, evaluation.metrics["threshold"]["logit"], folder.saved_model)
     figures = {split: run_figures(evaluation.metrics, split) for split in ("validation", "test")}
-    write_hparams(folder, config, figures, arm=arm)
+    write_hparams(folder, config, figures)
     write_json(folder.metrics_file, evaluation.metrics)
     return evaluation.metrics

@@ -247,6 +247,27 @@ def test_too_few_draws_of_a_null_are_refused_with_the_number_that_is_needed():
 
 
 @pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"null_draws": 19}, "train: null_draws: must be 0, or at least 20"),
+        ({"null_draws": -1}, r"train\.null_draws"),
+        ({"pictures_every": -1}, r"train\.pictures_every"),
+        ({"pictures_patients": 0}, r"train\.pictures_patients"),
+        (
+            {"monitor": "val_F_joint", "early_stopping_patience": 4, "flow_every": 5},
+            r"train: early_stopping_patience: must be at least flow_every \(5\) for val_F_joint",
+        ),
+    ],
+)
+def test_what_is_watched_has_limits(train, words):
+    with pytest.raises(ConfigError, match=words):
+        parse_config({"train": train})
+    parse_config({"train": {"null_draws": 0, "pictures_every": 0}})
+    parse_config({"train": {"monitor": "val_S_joint", "early_stopping_patience": 4, "flow_every": 5}})
+    parse_config({"train": {"monitor": "val_F_joint", "early_stopping_patience": 5, "flow_every": 5}})
+
+
+@pytest.mark.parametrize(
     ("evaluate", "words"),
     [
         ({"nulls": ["smoth"]}, "did you mean 'smooth'"),

@@ -80,7 +80,7 @@ def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict]:
 
 
 def _fingerprint(folder):
-    return read_json(folder.path / "environment.json")["data"]["fingerprint"]
+    return read_json(folder.environment_file)["data"]["fingerprint"]
 
 
 def load_model(folder: RunFolder) -> AlignmentModel:

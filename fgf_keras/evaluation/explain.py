@@ -9,11 +9,11 @@ from fgf_keras.config_base import check_draws
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.evaluation.explanation import Explanation
-from fgf_keras.evaluation.null_draws import NullDraws, as_nulls
 from fgf_keras.features.base import unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import refuse_probabilities
 from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.models.null_draws import NullDraws, as_nulls
 from fgf_keras.models.placement import measured_evaluation
 from fgf_keras.progress import progress_bar
 
@@ -192,11 +192,7 @@ class Explainer:
                 tensors = batch(slice(start, start + self._batch_size))
                 part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
                 part = {key: value.numpy() for key, value in part.items()}
-                fields = {key: part.pop(key) for key in list(part) if key.startswith("null_")}
-                for i in range(len(tensors[0]) if fields else 0):
-                    draws.add(
-                        ids[start + i], {key: value[i] for key, value in fields.items()}, part["dimension"][i]
-                    )
+                draws.take(ids[start : start + self._batch_size], part)
                 parts.append(part)
                 advance(len(tensors[0]))
         values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

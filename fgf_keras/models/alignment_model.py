@@ -89,10 +89,9 @@ class AlignmentModel(keras.Model):
         self.reward_scale = self.add_weight(
             shape=(), initializer="ones", trainable=False, dtype="float32", name="reward_scale"
         )
-        self._trackers = {
-            key: keras.metrics.Mean(name=key)
-            for key in ["task_loss", "reward", *(f"S_{n}" for n in self.feature_names), "S_joint"]
-        }
+        self._trackers = {key: keras.metrics.Mean(name=key) for key in ("task_loss", "reward")}
+        shares = [f"S_{name}" for name in (*self.feature_names, "joint")]
+        self._trackers |= {key: _MeanOfDefined(name=key) for key in shares}
         if self._is_rewarded:
             _warn_of_vanishing_curvature(classifier)
         # Layers of its own it has none: it is as built as its classifier.
@@ -238,6 +237,13 @@ class AlignmentModel(keras.Model):
             self._trackers[f"S_{name}"].update_state(pointwise[:, i], sample_weight=defined)
         self._trackers["S_joint"].update_state(joint, sample_weight=defined)
         return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+
+
+class _MeanOfDefined(keras.metrics.Mean):
+    """A mean that is NaN, where Keras has 0, as long as nothing was counted."""
+
+    def result(self):
+        return tf.where(tf.convert_to_tensor(self.count) > 0, super().result(), float("nan"))
 
 
 def unpack_inputs(inputs):

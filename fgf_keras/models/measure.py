@@ -66,6 +66,7 @@ class AlignmentMeasure:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
         self.features = list(features)
         self.support = support
+        self.mask_input = mask_input
         self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
         self.null_weight = null_weight

@@ -12,16 +12,27 @@ from fgf_keras.data.dataset import class_weights, make_dataset
 from fgf_keras.data.splits import save_splits
 from fgf_keras.errors import RunError
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.run_folder import RunFolder
+from fgf_keras.run_folder import RunFolder, read_json
 from fgf_keras.training.alignment_callback import AlignmentCallback
+from fgf_keras.training.alignment_summaries import AlignmentSummaries
 from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.build import build_model
+from fgf_keras.training.chart_layout import write_layout
+from fgf_keras.training.epoch_scalars import EpochScalars
 from fgf_keras.training.progress_callback import ProgressCallback
 from fgf_keras.training.reward_warmup import RewardWarmup
+from fgf_keras.training.run_summaries import write_run
+from fgf_keras.training.summary_writers import SummaryWriters
 
 
 def fit(
-    config: Config, cohort: Cohort, splits: dict, folder: RunFolder, *, title: str | None = "Training"
+    config: Config,
+    cohort: Cohort,
+    splits: dict,
+    folder: RunFolder,
+    *,
+    title: str | None = "Training",
+    alone: bool = True,
 ) -> AlignmentModel:
     """Train on the split "train", keep the best epoch on "validation", and save the model.
 
@@ -33,6 +44,8 @@ def fit(
         splits: index arrays by name.
         folder: of the run.
         title: of the progress bar; None for no bar.
+        alone: whether there are no others to compare it with: TensorBoard then shows its patients in
+            pictures, its settings and its network as well.
 
     Returns:
         The model with the weights of its best epoch.
@@ -58,18 +71,25 @@ def fit(
     validation = make_dataset(cohort, splits["validation"], batch_size=train.batch_size, windows=True)
     weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
     steps = len(training)
-    history = model.fit(
-        # Without end: Keras would make new iterators for every epoch, whose first batch takes its time.
-        training.repeat(),
-        steps_per_epoch=steps,
-        validation_data=validation.repeat(),
-        validation_steps=len(validation),
-        epochs=train.epochs,
-        class_weight=weights,
-        callbacks=_callbacks(config, cohort, splits, folder, steps, title),
-        shuffle=False,  # the dataset shuffles
-        verbose=0,
-    ).history
+    with SummaryWriters(folder.logs) as writers:
+        if alone:
+            known = folder.environment_file
+            write_run(writers, config, read_json(known) if known.is_file() else None, model.classifier)
+        if not train.measure:
+            with writers.run("validation", 0):
+                write_layout(model.feature_names, watched=False, null=False)
+        history = model.fit(
+            # Without end: Keras would make new iterators for every epoch, whose first batch takes its time.
+            training.repeat(),
+            steps_per_epoch=steps,
+            validation_data=validation.repeat(),
+            validation_steps=len(validation),
+            epochs=train.epochs,
+            class_weight=weights,
+            callbacks=_callbacks(config, cohort, splits, folder, steps, title, writers, alone),
+            shuffle=False,  # the dataset shuffles
+            verbose=0,
+        ).history
     if not np.isfinite(history["loss"]).all():
         raise RunError(
             f"The training loss is not finite in epoch {int(np.argmin(np.isfinite(history['loss']))) + 1}. "
@@ -84,14 +104,14 @@ def fit(
     return model
 
 
-def _callbacks(config, cohort, splits, folder, steps, title):
+def _callbacks(config, cohort, splits, folder, steps, title, writers, alone):
     train = config.train
     # A short trial run must have epochs with the full weight, or there would be none to choose from.
     warmup = min(config.reward.warmup_epochs, train.epochs // 2)
     mode = "min" if train.monitor.endswith("loss") else "max"
     folder.best_weights.parent.mkdir()
     callbacks = [
-        *([_alignment(config, cohort, splits, folder)] if train.measure else []),
+        *([_alignment(config, cohort, splits, writers, alone)] if train.measure else []),
         *([ProgressCallback(title)] if title else []),
         keras.callbacks.TerminateOnNaN(),
         BestCheckpoint(
@@ -100,7 +120,7 @@ def _callbacks(config, cohort, splits, folder, steps, title):
             mode=mode,
             start_from_epoch=warmup,
         ),
-        keras.callbacks.TensorBoard(folder.logs, write_graph=False),
+        EpochScalars(writers, [feature.name for feature in config.features]),
     ]
     if train.early_stopping_patience:
         callbacks.append(
@@ -116,16 +136,35 @@ def _callbacks(config, cohort, splits, folder, steps, title):
     return callbacks
 
 
-def _alignment(config, cohort, splits, folder):
-    validation = cohort.select(_classes_in_turn(cohort, splits["validation"]))
-    return AlignmentCallback(
-        (validation.images, validation.masks, validation.spacing),
-        flow_every=config.train.flow_every,
-        flow_samples=config.train.flow_patients,
-        support=config.reward.support,
-        batch_size=config.train.batch_size,
-        log_dir=folder.logs / "validation",
+def _alignment(config, cohort, splits, writers, alone):
+    train = config.train
+    validation, training = (_classes_in_turn(cohort, splits[name]) for name in ("validation", "train"))
+    chosen = cohort.select(validation)
+    summaries = AlignmentSummaries(
+        writers,
+        patient_id=chosen.patient_id,
+        labels=chosen.labels,
+        null_draws=train.null_draws,
+        correlation_length=config.evaluate.correlation_lengths[0],
+        seed=config.seed,
+        pictures_every=train.pictures_every if alone else 0,
+        pictures=train.pictures_patients,
     )
+    return AlignmentCallback(
+        _arrays(chosen),
+        training=_arrays(cohort.select(training[: train.flow_patients])),
+        # The model's own validation measures S of the same patients.
+        pointwise_every=train.flow_every,
+        flow_every=train.flow_every,
+        flow_samples=train.flow_patients,
+        support=config.reward.support,
+        batch_size=train.batch_size,
+        summaries=summaries,
+    )
+
+
+def _arrays(cohort):
+    return cohort.images, cohort.masks, cohort.spacing
 
 
 def _classes_in_turn(cohort, indices):

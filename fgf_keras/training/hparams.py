@@ -5,33 +5,36 @@ from tensorboard.plugins.hparams import api
 
 from fgf_keras.config import Config
 from fgf_keras.run_folder import RunFolder
+from fgf_keras.training.summary_writers import SummaryWriters
 
 
-def write_hparams(folder: RunFolder, config: Config, figures: dict[str, dict[str, float]], *, arm: str):
-    """Write kind and weight of the reward, features and seed, and the figures of each split.
+def write_hparams(folder: RunFolder, config: Config, figures: dict[str, dict[str, float]]):
+    """Write what was rewarded and how much, and AUC, balanced accuracy, joint S and F of each split.
+
+    The page shows the first five settings and the first five figures without being asked, so there are no
+    more settings, and of S and F those on the first support alone.
 
     Args:
         folder: of the run; written below its logs.
         config: of the run.
-        figures: by split, then by name; NaN where undefined.
-        arm: name of the arm of a comparison.
+        figures: by split, then by name as `figures.run_figures` has them; NaN where undefined.
     """
     reward = config.reward
     weight = reward.weight
     if isinstance(weight, dict):
         weight = ", ".join(f"{name} {value:g}" for name, value in weight.items())
     settings = {
-        "arm": arm,
         "reward": reward.kind,
         "lambda": 0.0 if reward.kind == "none" else weight,
         "features": ", ".join(feature.name for feature in config.features),
         "rewarded_features": ", ".join(reward.features or ["all"]) if reward.kind != "none" else "none",
         "seed": config.seed,
     }
-    writer = tf.summary.create_file_writer(str(folder.logs / "hparams"))
-    with writer.as_default(step=config.train.epochs):
-        api.hparams(settings)
+    # The name of a row. Runs that differ in none of these settings are still different runs.
+    trial = "/".join(folder.path.resolve().parts[-3:])
+    support = config.evaluate.support[0]
+    with SummaryWriters(folder.logs) as writers, writers.run("hparams", config.train.epochs):
+        api.hparams(settings, trial_id=trial)
         for split, values in figures.items():
-            for name, value in values.items():
-                tf.summary.scalar(f"{split}/{name}", value)
-    writer.close()
+            for name in ("auc", "balanced_accuracy", f"{support}.S_joint", f"{support}.F_joint"):
+                tf.summary.scalar(f"{split}/{name}", values[name])

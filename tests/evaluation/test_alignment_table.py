@@ -8,7 +8,7 @@ from scipy import stats
 
 from fgf_keras import Explanation, FlowStatus
 from fgf_keras.evaluation.alignment_table import alignment_table
-from fgf_keras.evaluation.null_draws import NullShares
+from fgf_keras.models.null_draws import NullShares
 
 NAMES = ["brightness", "extent"]
 STATUS = [

@@ -171,6 +171,9 @@ def test_samples_without_gradient_are_left_out_of_the_means(rng):
     five = built.evaluate({k: v[keep] for k, v in x.items()}, y[keep], verbose=0, return_dict=True)
     assert all_six["S_joint"] == pytest.approx(five["S_joint"], rel=1e-5)
     assert all_six["S_joint"] > 0
+    none = built.evaluate({k: v[2:3] for k, v in x.items()}, y[2:3], verbose=0, return_dict=True)
+    assert np.isnan([none["S_extent"], none["S_joint"]]).all()
+    assert np.isfinite(none["loss"])
 
 
 def test_sample_weights_and_class_weights_weight_the_task_alone(rng):

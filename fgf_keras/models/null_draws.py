@@ -91,6 +91,17 @@ class NullDraws:
             for quantity, found in zip("SF", zip(*portions)):
                 self._shares[label][quantity].append(np.concatenate(found)[: self._draws])
 
+    def take(self, patients, part):
+        """Draw for the patients of a batch; the arrays null_… leave `part`.
+
+        Args:
+            patients: ids.
+            part: arrays of `AlignmentMeasure.at_sample` and `.along_flow` for them, from the same batch.
+        """
+        fields = {key: part.pop(key) for key in list(part) if key.startswith("null_")}
+        for i, patient in enumerate(patients if fields else ()):
+            self.add(patient, {key: value[i] for key, value in fields.items()}, part["dimension"][i])
+
     def finish(self) -> dict:
         """`NullShares` by label: the null's name, with its length where there are several."""
         resample = {}
