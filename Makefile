@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: venv train evaluate test fuzz lint bench bench-peers performance clean
+.PHONY: venv train watch evaluate test browser fuzz lint bench bench-peers performance clean
 
 # The stamps are newer than the requirements they satisfy.
 $(VENV)/.runtime: requirements.txt pyproject.toml
@@ -25,12 +25,20 @@ venv: $(VENV)/.runtime
 train: $(VENV)/.runtime
 	$(BIN)/python train.py --config $(CONFIG) $(ARGS)
 
+# TensorBoard; http://localhost:6006/#custom_scalars is where to look first.
+watch: $(VENV)/.runtime
+	$(BIN)/tensorboard --logdir runs $(ARGS)
+
 evaluate: $(VENV)/.runtime
 	$(BIN)/python evaluate.py --run $(RUN) $(ARGS)
 
 # Files of tests side by side, which takes little more than half the time on two cores.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# A test looks at TensorBoard's page with it, and is left out where it is not there; needs the rights to install.
+browser:
+	command -v chromium || apt-get install --yes --no-install-recommends chromium
 
 # What `make test` leaves out for its length: 28,000 damaged DICOM files through the readers, each under a
 # time limit; a few minutes.

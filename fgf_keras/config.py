@@ -89,10 +89,10 @@ class TrainConfig(Section):
     monitor: str = "val_auc"
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
     measure: bool = True
-    flow_every: Positive = 10
+    flow_every: Positive = 15
     flow_patients: Positive = 8
     null_draws: Annotated[int, Field(ge=0)] = 50
-    pictures_every: Annotated[int, Field(ge=0)] = 20
+    pictures_every: Annotated[int, Field(ge=0)] = 30
     pictures_patients: Positive = 4
 
     @pydantic.model_validator(mode="after")
