@@ -9,6 +9,12 @@ from fgf_keras.data.refusal import SourceError
 AIR_HU = -1024.0
 
 
+def windowed(hu: np.ndarray, window) -> np.ndarray:
+    """HU mapped linearly from a window (low, high) to [0, 1], and clipped."""
+    low, high = window
+    return np.clip((hu - low) / (high - low), 0, 1)
+
+
 def resample(hu: np.ndarray, mask: np.ndarray, spacing, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
     """Resample to square pixels; the corner of the image stays where it is.
 

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtr, ndtri
 
 from fgf_keras.config_data import PhantomConfig
+from fgf_keras.data.canvas import windowed
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import DataError
 
@@ -95,14 +96,13 @@ def phantom_cohort(config: PhantomConfig, *, size: int, window, spacing, seed: i
     drawn = phantom_labels(config, seed)
     images = np.empty((n, size, size, 1), np.float32)
     masks = np.empty((n, size, size, 1), np.uint8)
-    low, high = window
     for i in range(n):
         patient = phantom_slice(i, canvas, seed)
-        images[i, ..., 0] = np.clip((patient.hu - low) / (high - low), 0, 1)
+        images[i, ..., 0] = windowed(patient.hu, window)
         masks[i, ..., 0] = patient.mask
     parameters = {
         "size": int(size),
-        "window": [float(low), float(high)],
+        "window": [float(end) for end in window],
         "spacing": [float(mm) for mm in spacing],
         "seed": int(seed),
         "prevalence": float(config.prevalence),

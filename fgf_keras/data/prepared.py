@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fgf_keras.config_data import DataConfig
+from fgf_keras.data.canvas import windowed
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.preview import SheetEntry
 from fgf_keras.data.store import SliceStore
@@ -39,11 +40,10 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
     table = store.cohort()
     images = np.empty((len(table), size, size, 1), np.float32)
     masks = np.empty((len(table), size, size, 1), np.uint8)
-    low, high = config.window
     try:
         for i, line in enumerate(table):
             hu, mask = _slice(store, line)
-            images[i, ..., 0] = np.clip((hu - low) / (high - low), 0, 1)
+            images[i, ..., 0] = windowed(hu, config.window)
             masks[i, ..., 0] = mask
         labels = np.array([int(line["label"]) for line in table], np.int64)
         spacing = np.array([[line["spacing_y_mm"], line["spacing_x_mm"]] for line in table], np.float32)
@@ -60,7 +60,7 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
         spacing=spacing,
         provenance={
             "source": "prepared",
-            "parameters": {"settings": store.settings, "of": provenance["of"], "window": [low, high]},
+            "parameters": {"settings": store.settings, "of": provenance["of"], "window": list(config.window)},
             "counts": provenance["counts"],
             # One outcome only is a cohort still; the others are merely not seen.
             "classes": max(2, int(labels.max()) + 1),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from fgf_keras.data.canvas import bounding_box
+from fgf_keras.data.canvas import bounding_box, windowed
 from fgf_keras.errors import DataError
 
 SHEET_WIDTH = 2400
@@ -164,8 +164,7 @@ def _crop(mask, spacing):
 def _picture(entry, window, style):
     """The windowed slice with the outline, wider by the line on all sides, and its scale in pixels a mm."""
     crop = _crop(entry.mask, entry.spacing)
-    low, high = window
-    grey = np.clip((entry.hu[crop] - low) / (high - low), 0, 1).astype(np.float32)
+    grey = windowed(entry.hu[crop], window).astype(np.float32)
     sides = np.multiply(grey.shape, entry.spacing)
     px_per_mm = style.tile / sides.max()
     height, width = (max(1, round(side * px_per_mm)) for side in sides)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fgf_keras.config_data import VOLUME_SUFFIXES, DataConfig
+from fgf_keras.data.canvas import windowed
 from fgf_keras.data.png import masked_slices, png_files
 from fgf_keras.data.pseudonym import Names
 from fgf_keras.data.source_slice import RejectedPatient
@@ -30,6 +31,11 @@ class Unlabelled:
     masks: np.ndarray
     spacing: np.ndarray
     rejected: list[RejectedPatient]
+
+    def select(self, rows: slice) -> "Unlabelled":
+        """Some of the slices, and nothing of what was rejected."""
+        held = (self.patient_id, self.images, self.masks, self.spacing)
+        return Unlabelled(*(array[rows] for array in held), [])
 
 
 def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Unlabelled:
@@ -64,7 +70,8 @@ def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Un
 
 def _png(files, config):
     images, masks = masked_slices(list(files.values()), config.size)
-    names = [Names(config.pseudonymise).patient(name) for name in files]
+    known = Names(config.pseudonymise)
+    names = [known.patient(name) for name in files]
     return Unlabelled(
         np.array(names), images, masks, np.tile(np.float32(config.spacing), (len(names), 1)), []
     )
@@ -116,7 +123,7 @@ def _dicom(path, config, window):
 def _read(patients, rejected, config, window):
     from fgf_keras.data.prepare_patient import prepare_patient
 
-    low, high = _required(window)
+    window = _required(window)
     names = Names(config.pseudonymise)
     held = []
     for patient in patients:
@@ -128,7 +135,7 @@ def _read(patients, rejected, config, window):
     records, images, masks = zip(*held)
     return Unlabelled(
         np.array([record["patient_id"] for record in records]),
-        np.clip((np.stack(images)[..., np.newaxis] - np.float32(low)) / np.float32(high - low), 0, 1),
+        windowed(np.stack(images)[..., np.newaxis], window),
         np.stack(masks)[..., np.newaxis],
         np.array([[r["spacing_y_mm"], r["spacing_x_mm"]] for r in records], np.float32),
         rejected,
