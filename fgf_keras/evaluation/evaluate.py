@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config_protocol import RewardConfig
@@ -126,7 +127,7 @@ def evaluate(
         logit = choose_threshold(cohort.labels[chosen], logits[chosen])
         threshold = {
             "logit": logit,
-            "probability": float(_sigmoid(logit)),
+            "probability": float(expit(logit)),
             "chosen_on": "validation",
             "criterion": "largest balanced accuracy",
         }
@@ -192,7 +193,7 @@ def _patients(cohort, splits, logits, threshold, explanations):
             "split": split,
             "label": cohort.labels,
             "logit": logits,
-            "probability": _sigmoid(logits),
+            "probability": expit(logits),
             "decision": (logits > threshold).astype(int),
         },
         index=pd.Index(cohort.patient_id, name="patient_id"),
@@ -209,7 +210,3 @@ def _shown(cohort, logits, rows, count):
     order = rows[np.argsort(-logits[rows], kind="stable")]
     positions = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
     return [str(cohort.patient_id[i]) for i in order[positions]]
-
-
-def _sigmoid(logit):
-    return 0.5 * (1 + np.tanh(np.asarray(logit) / 2))

@@ -3,7 +3,6 @@
 import contextlib
 
 import numpy as np
-import tensorflow as tf
 
 from fgf_keras.config_base import check_draws
 from fgf_keras.data.slices import check_slices, listing
@@ -181,8 +180,7 @@ class Explainer:
         measure, draws = self._measure, NullDraws(*self._drawn)
 
         def batch(rows):
-            arrays = (images[rows], masks[rows], spacing[rows])
-            return [tf.convert_to_tensor(array.astype(measure.dtype.as_numpy_dtype)) for array in arrays]
+            return measure.tensors(images[rows], masks[rows], spacing[rows])
 
         seen = batch(slice(0, 4))
         refuse_probabilities(self._classifier, seen[0] * seen[1] if self._mask_input else seen[0])
@@ -202,8 +200,6 @@ class Explainer:
             return {
                 "image": tensors[0].numpy(),
                 "mask": tensors[1].numpy(),
-                # What the path to the boundary starts at.
-                "seen": (tensors[0] * tensors[1] if self._mask_input else tensors[0]).numpy(),
                 **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
             }
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
@@ -66,7 +67,6 @@ class AlignmentMeasure:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
         self.features = list(features)
         self.support = support
-        self.mask_input = mask_input
         self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
         self.null_weight = null_weight
@@ -99,6 +99,10 @@ class AlignmentMeasure:
     def everything(self):
         """Function of (image, mask, spacing): all of the other three, on one path."""
         return self._traced(self._everything)
+
+    def tensors(self, *arrays):
+        """Arrays as tensors of the type that the classifier computes in."""
+        return [tf.convert_to_tensor(np.asarray(array).astype(self.dtype.as_numpy_dtype)) for array in arrays]
 
     def _traced(self, function):
         # Traced here once, for any batch size: a second measure is no retracing that one should be warned of.
@@ -168,8 +172,8 @@ class AlignmentMeasure:
     def _fields(self, seen, mask, spacing, origin):
         """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
 
-        gradient of the decision's score, explained (its part along the features), features (B, m, H, W, C),
-        boundary.
+        seen (what the classifier was given, where the path starts), gradient of the decision's score,
+        explained (its part along the features), features (B, m, H, W, C), boundary.
         """
         # The end of the path alone: nothing is observed on it.
         nothing = Observer(lambda point, *_: tf.zeros_like(point.image[:, 0, 0]), self.image_shape[-1])
@@ -209,6 +213,7 @@ class AlignmentMeasure:
         _, gradient = self._score(seen, mask, spacing, origin, pair)
         features = self._feature_gradients(seen, mask, spacing, origin)
         fields = {
+            "seen": seen,
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
             "features": features,

@@ -111,9 +111,7 @@ class AlignmentSamples:
 
     def tensors(self, measure: AlignmentMeasure, rows: slice) -> list[tf.Tensor]:
         """Image, mask and spacing of some samples, as a measure takes them."""
-        dtype = measure.dtype.as_numpy_dtype
-        arrays = (self.images, self.masks, self.spacing)
-        return [tf.convert_to_tensor(array[rows].astype(dtype)) for array in arrays]
+        return measure.tensors(self.images[rows], self.masks[rows], self.spacing[rows])
 
     def _each(self, measure, first, stop, *functions, draws=None):
         parts = []

@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import expit
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
@@ -128,8 +129,7 @@ class AlignmentSummaries:
     def _precision_and_recall(self, found):
         if self._labels is None or found.logits.shape[1] != 1 or not np.isfinite(found.logits).all():
             return
-        probability = 0.5 * (1 + np.tanh(found.logits[:, 0] / 2))
-        content = pr_curve.pb("precision_and_recall", self._labels == 1, probability)
+        content = pr_curve.pb("precision_and_recall", self._labels == 1, expit(found.logits[:, 0]))
         tf.summary.experimental.write_raw_pb(content.SerializeToString())
 
     def _patients(self, epoch, samples, measure, found):
@@ -140,7 +140,6 @@ class AlignmentSummaries:
         image, mask, spacing = samples.tensors(measure, slice(0, count))
         fields = {key: value.numpy() for key, value in measure.fields(image, mask, spacing).items()}
         fields |= {"image": image.numpy(), "mask": mask.numpy()}
-        fields["seen"] = fields["image"] * fields["mask"] if measure.mask_input else fields["image"]
         metadata = image_metadata.create_summary_metadata(None, SCALES).SerializeToString()
         for k in range(count):
             S, F = (np.where(s.defined[k], s.values[k], np.nan) for s in (found.S, found.F))
