@@ -40,12 +40,12 @@ def explain_images(saved_model, images, out, *, mask=None, window=None, override
     read = unlabelled_slices(images, data, mask=mask, window=window or model.description.window_hu)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    frames = []
+    rows = []
     for start in range(0, len(read.patient_id), TOGETHER):
-        rows = slice(start, start + TOGETHER)
-        found = model.explain(read.images[rows], read.masks[rows], spacing=read.spacing[rows])
-        frames += _write(model, read, found, start, out)
-    _show(model, frames, read)
+        part = read.select(slice(start, start + TOGETHER))
+        found = model.explain(part.images, part.masks, spacing=part.spacing)
+        rows += _write(model, part, found, out)
+    _show(model, rows, read)
     return out
 
 
@@ -69,15 +69,14 @@ def _data_config(model, overrides) -> DataConfig:
     return parse_config(overridden(tree, overrides, source="the export"), source="the export").data
 
 
-def _write(model: ServedModel, read: Unlabelled, found: ServedExplanation, start, out):
-    frame = found.to_frame()
+def _write(model: ServedModel, part: Unlabelled, found: ServedExplanation, out):
+    """Write the files of some patients; returns a row (id, status, status of the path, figures) of each."""
+    described = model.description
     rows = []
-    for i, row in frame.iterrows():
-        patient = str(read.patient_id[start + i])
-        status = InputStatus(found.status[i])
+    for i, row in found.to_frame().iterrows():
+        patient = str(part.patient_id[i])
+        status, flow = InputStatus(found.status[i]), FlowStatus(found.flow_status[i])
         numbers = {key: _plain(value) for key, value in row.items() if key not in ("status", "flow_status")}
-        described = model.description
-        flow = FlowStatus(found.flow_status[i])
         content = {
             "patient_id": patient,
             "model": {"version": model.path.name, "versions": described.versions},
@@ -91,18 +90,18 @@ def _write(model: ServedModel, read: Unlabelled, found: ServedExplanation, start
         }
         write_json(out / f"{patient}.json", content)
         if status == InputStatus.OK:
-            _draw(read, found, start, i, row, flow, described.support, out / f"{patient}.png")
+            panels = _panels(part, found, i, row, flow)
+            patient_page([panels], described.support, path=out / f"{patient}.png")
         rows.append((patient, status, flow, row))
     return rows
 
 
-def _draw(read, found, start, i, row, flow, support, path):
-    image, mask = read.images[start + i], read.masks[start + i]
+def _panels(part, found, i, row, flow):
+    image, mask = part.images[i], part.masks[i]
     fields = {name: getattr(found, name)[i] for name in ("gradient", "explained", "boundary")}
     fields |= {"image": image, "mask": mask, "seen": image * mask, "features": []}
     logit = row["logit"] if "logit" in row else row[f"logit_{int(row['class'])}"]
-    shown = panels_of(read.patient_id[start + i], fields, {**row, "logit": logit}, [], flow)
-    patient_page([shown], support, path=path)
+    return panels_of(part.patient_id[i], fields, {**row, "logit": logit}, [], flow)
 
 
 def _plain(value):

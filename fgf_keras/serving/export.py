@@ -1,11 +1,11 @@
 """Write a model as a SavedModel that needs TensorFlow and nothing of ours."""
 
-import math
 import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from scipy.special import expit
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from fgf_keras.errors import ModelError
@@ -14,13 +14,6 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.serving.description import Description
 from fgf_keras.serving.signatures import Signatures
 from fgf_keras.serving.warmup import write_warmup
-
-INPUTS = {
-    # The first is what is served by default.
-    "serving_default": ("image", "mask"),
-    "alignment": ("image", "mask", "spacing"),
-    "explain": ("image", "mask", "spacing"),
-}
 
 
 def export_saved_model(
@@ -77,20 +70,13 @@ def export_saved_model(
     signatures = Signatures(model, threshold=threshold, **settings)
     archive = keras.export.ExportArchive()
     archive.track(model.classifier)
-    endpoints = {name: signatures.specs(*inputs) for name, inputs in INPUTS.items()}
-    endpoints["predict_examples"] = [tf.TensorSpec([None], tf.string, name="examples")]
-    functions = {
-        "serving_default": signatures.predict,
-        "alignment": signatures.alignment,
-        "explain": signatures.explain,
-        "predict_examples": signatures.predict_examples,
-    }
+    endpoints = signatures.endpoints()
     classes = max(2, model.classifier.output_shape[-1])
     unfinished = path.with_name(path.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     with forgotten_custom_gradients():
-        for name, specs in endpoints.items():
-            archive.add_endpoint(name, functions[name], input_signature=specs)
+        for name, (function, specs) in endpoints.items():
+            archive.add_endpoint(name, function, input_signature=specs)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         archive.write_out(unfinished, options=options, verbose=False)
     _forget_gradients(unfinished / "saved_model.pb")
@@ -98,13 +84,13 @@ def export_saved_model(
         image_shape=signatures.image_shape,
         classes=classes,
         features={feature.name: feature.unit for feature in model.features},
-        threshold={"logit": threshold, "probability": _sigmoid(threshold)} if classes == 2 else None,
+        threshold={"logit": threshold, "probability": float(expit(threshold))} if classes == 2 else None,
         window_hu=window_hu,
         spacing_mm=spacing_mm,
         config=config,
         **settings,
     ).write(unfinished)
-    write_warmup(unfinished, endpoints)
+    write_warmup(unfinished, {name: specs for name, (_, specs) in endpoints.items()})
     unfinished.rename(path)
 
 
@@ -130,7 +116,3 @@ def _forget_gradients(file):
             for node in function.node_def:
                 node.attr.pop("_gradient_op_type", None)
     file.write_bytes(saved.SerializeToString(deterministic=True))
-
-
-def _sigmoid(logit):
-    return 0.5 * (1 + math.tanh(logit / 2))

@@ -63,6 +63,16 @@ def checked_inputs(image, mask, spacing=None):
     return image, mask, spacing, status
 
 
+def input_shapes(image_shape) -> dict:
+    """Shapes of inputs by name, without their leading axis of samples.
+
+    Args:
+        image_shape: (H, W, C).
+    """
+    height, width, channels = image_shape
+    return {"image": [height, width, channels], "mask": [height, width, 1], "spacing": [2]}
+
+
 def require_shapes(image_shape, **fields):
     """Refuse a request whose parts do not fit, with INVALID_ARGUMENT; a server does not check it.
 
@@ -73,8 +83,7 @@ def require_shapes(image_shape, **fields):
     Returns:
         The same, in the same order.
     """
-    height, width, channels = image_shape
-    shapes = {"image": [height, width, channels], "mask": [height, width, 1], "spacing": [2]}
+    shapes = input_shapes(image_shape)
     fields = {name: tf.ensure_shape(field, [None, *shapes[name]]) for name, field in fields.items()}
     counts = [tf.shape(field)[0] for field in fields.values()]
     # One of one sample would be spread over all of the other; of none, derivatives cannot be computed.

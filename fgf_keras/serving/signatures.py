@@ -5,7 +5,7 @@ import tensorflow as tf
 from fgf_keras.geometry.nulls import white_p_value_in_graph
 from fgf_keras.models.measure import AlignmentMeasure
 from fgf_keras.models.placement import measured_evaluation, placement
-from fgf_keras.serving.inputs import InputStatus, checked_inputs, require_shapes
+from fgf_keras.serving.inputs import InputStatus, checked_inputs, input_shapes, require_shapes
 
 
 class Signatures:
@@ -42,12 +42,19 @@ class Signatures:
             compiled=jit_compile,
         )
 
-    def specs(self, *names):
-        """`tf.TensorSpec` of inputs by name."""
-        height, width, channels = self.image_shape
-        shapes = {"image": [None, height, width, channels], "mask": [None, height, width, 1]}
-        shapes |= {"spacing": [None, 2]}
-        return [tf.TensorSpec(shapes[name], tf.float32, name=name) for name in names]
+    def endpoints(self) -> dict:
+        """Function and list of `tf.TensorSpec` of its inputs, by the name of the signature."""
+        image, mask, spacing = (
+            tf.TensorSpec([None, *shape], tf.float32, name=name)
+            for name, shape in input_shapes(self.image_shape).items()
+        )
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {
+            "serving_default": (self.predict, [image, mask]),
+            "alignment": (self.alignment, [image, mask, spacing]),
+            "explain": (self.explain, [image, mask, spacing]),
+            "predict_examples": (self.predict_examples, [examples]),
+        }
 
     def predict(self, image, mask):
         """status, probability, logit and class: (B,) each; (B, K) of probability and logit for K classes."""
@@ -55,14 +62,9 @@ class Signatures:
 
     def predict_examples(self, examples):
         """As `predict`, of serialised `tf.train.Example` (B,) with float lists image and mask, row by row."""
-        height, width, channels = self.image_shape
-        parsed = tf.io.parse_example(
-            examples,
-            {
-                "image": tf.io.FixedLenFeature([height, width, channels], tf.float32),
-                "mask": tf.io.FixedLenFeature([height, width, 1], tf.float32),
-            },
-        )
+        shapes = input_shapes(self.image_shape)
+        fields = {name: tf.io.FixedLenFeature(shapes[name], tf.float32) for name in ("image", "mask")}
+        parsed = tf.io.parse_example(examples, fields)
         return self.predict(parsed["image"], parsed["mask"])
 
     def alignment(self, image, mask, spacing):
