@@ -123,3 +123,19 @@ def test_each_trial_is_on_the_page_of_hyperparameters(whole):
         for word in (b"lambda", b"rewarded_features", b"seed", b"test/auc", b"validation/mask.S_joint"):
             assert word in content
     assert plugin_data_pb2.HParamsPluginData is not None
+
+
+def test_the_figures_of_the_page_about_the_paper_are_printed_by_a_program(place, whole):
+    done = command("benchmarks/paper_table.py", "--run", whole, cwd=place)
+    assert done.code == 0, done.err
+    table = pd.read_csv(whole / "protocol.csv")
+    first, second, *_ = table["arm"].unique()
+    for figure, label in [("auc", "AUC"), ("mask.S_joint", "S joint (squared)")]:
+        line = next(line for line in done.out.splitlines() if line.startswith(f"| {label} |"))
+        rows = table[table["figure"] == figure].set_index("arm")
+        assert f"| {rows['mean'][first]:.3f} ± {rows['sd'][first]:.3f} |" in line
+        assert f"({rows['difference'][second]:+.3f} [" in line
+    trials = pd.read_csv(whole / "trials.csv").query("arm == @first")
+    told = json.loads(done.out.splitlines()[-1])["paper_table"][first]
+    assert told["splits"] == len(trials)
+    assert told["AUC below 0.5"] == (trials["auc"] < 0.5).sum()
