@@ -3,11 +3,12 @@
 import tensorflow as tf
 
 from fgf_keras.config import Config, dump_yaml
+from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.training.summary_writers import SummaryWriters
 
 
 def write_run(writers: SummaryWriters, config: Config, surroundings: dict | None, classifier):
-    """Write the resolved configuration and the environment as text, and the layers as a graph.
+    """Write the resolved configuration and the environment as text, layers and operations as graphs.
 
     Args:
         writers: of the run "train".
@@ -24,7 +25,16 @@ def write_run(writers: SummaryWriters, config: Config, surroundings: dict | None
         if surroundings is not None:
             tf.summary.text("run/environment", _table(surroundings))
         tf.summary.write("keras", classifier.to_json(), metadata=layers)
+        # The page opens on operations, and shows an error where there are layers alone.
+        tf.summary.graph(_operations(classifier))
     writers.flush()
+
+
+def _operations(classifier):
+    (image,) = classifier.inputs
+    traced = tf.function(lambda image: classifier(image, training=False), autograph=False)
+    with forgotten_custom_gradients():
+        return traced.get_concrete_function(tf.TensorSpec(image.shape, image.dtype)).graph
 
 
 def _table(tree):

@@ -1,6 +1,7 @@
 """TensorBoard, really started, serves what a training measured."""
 
 import io
+import re
 import shutil
 import subprocess
 
@@ -291,6 +292,15 @@ def test_the_graph_has_the_layers_in_their_order(server, watched):
     for before, name, node in zip([None, *names], names, nodes):
         assert f'name: "{name}"' in node
         assert before is None or f'input: "{before}"' in node
+
+
+def test_the_graph_page_opens_on_operations(server):
+    assert server.get("plugin/graphs/info")[TRAIN]["run_graph"]
+    # Without a word of layers, as the page asks first.
+    text = server.raw("plugin/graphs/graph", run=TRAIN, conceptual="false").decode()
+    operations = re.findall(r'^ +op: "(\w+)"', text, re.M)
+    assert operations.count("Conv2D") == 2
+    assert operations.count("MatMul") == 2
 
 
 def test_settings_stand_beside_final_figures(server):
