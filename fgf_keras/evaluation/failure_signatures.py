@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fgf_keras.evaluation.figures import rounded
-from fgf_keras.evaluation.measured_arm import MeasuredArm
+from fgf_keras.evaluation.measured_arm import Interval, MeasuredArm
 
 # An AUC is good when its whole interval is above that of guessing, and turned round when it is below.
 GUESSING = 0.5
@@ -17,6 +17,8 @@ NEAR_ZERO = 0.1
 MANY = 0.1
 # How much farther S and F lie apart where the gradient is near zero: as far as patients differ in S.
 UNSTABLE = 0.1
+# More networks than this turned round are no chance: of those that know nothing, one in forty looks so.
+TURNED = 0.1
 # A standard deviation of a feature that moves the score by less than this part of its own is near to nothing.
 NEAR_NIL = 0.1
 
@@ -62,12 +64,12 @@ def poor_alignment_despite_accuracy(arm: MeasuredArm) -> Finding:
 
 
 def accuracy_lost_to_reward(arm: MeasuredArm, baseline: MeasuredArm | None) -> Finding:
-    """AUC or balanced accuracy clearly below the baseline's while joint S rose; or a score turned round."""
+    """AUC or balanced accuracy clearly below the baseline's while joint S rose; or scores turned round."""
     if not arm.rewarded:
         return Finding(None, "there is no reward that could cost accuracy")
-    auc = arm.figure("auc")
-    if auc.is_known and auc.high < GUESSING:
-        return Finding(True, f"the AUC is {auc}: the score falls where it should rise")
+    turned, usual = _turned(arm), _turned(baseline) if baseline else []
+    if len(turned) > max(TURNED * len(arm.trials), len(usual)):
+        return Finding(True, _told_turned(arm, turned, baseline, usual))
     if baseline is None:
         return Finding(None, "there is no baseline to compare with")
     support = _support(arm)
@@ -138,6 +140,20 @@ def reward_without_gain(
     )
     idle = all(own.mean < NEAR_NIL or not _above(own, other) for own, other in effects.values())
     return Finding(auc.low <= 0 and idle, f"AUC {auc} minus {baseline.name}; {told}")
+
+
+def _turned(arm):
+    """AUC of the networks whose score is turned round: its whole interval is below that of guessing."""
+    found = [Interval(trial.held["auc"]["value"], *trial.held["auc"]["ci"]) for trial in arm.trials.values()]
+    return [auc for auc in found if auc.is_known and auc.high < GUESSING]
+
+
+def _told_turned(arm, turned, baseline, usual):
+    if len(arm.trials) == 1:
+        return f"the AUC is {turned[0]}: the score falls where it should rise"
+    why = f"the score of {len(turned)} of {len(arm.trials)} networks falls where it should rise: AUC "
+    why += f"{', '.join(rounded(auc.mean) for auc in turned)}, intervals below {GUESSING:g}"
+    return why + (f"; of {len(baseline.trials)} of {baseline.name}, {len(usual)}" if baseline else "")
 
 
 def _above(own, other):

@@ -173,6 +173,30 @@ def test_over_splits_the_difference_is_that_of_the_splits(measured):
     assert all(f["found"] is None and "failed" in f["why"] for f in failed)
 
 
+def test_networks_that_turned_their_score_round_are_counted(measured):
+    config = CONFIG.model_copy(update={"protocol": CONFIG.protocol.model_copy(update={"repeats": 10})})
+    turned, guessing = {"value": 0.2, "ci": [0.1, 0.35]}, {"value": 0.45, "ci": [0.3, 0.6]}
+
+    def found(of_sum, of_baseline):
+        trials = {}
+        for i, split in enumerate(config.protocol.split_names):
+            trials[split, "baseline"] = measured(auc=turned if i < of_baseline else GOOD)
+            trials[split, "placebo"] = None
+            trials[split, "sum"] = measured(auc=turned if i < of_sum else guessing)
+        of = {
+            f["title"].rpartition("(")[2]: f for f in comparison_findings(config, trials) if f["name"] == LOST
+        }
+        return of["sum)"]
+
+    finding = found(2, 0)
+    assert finding["found"] is True
+    assert "2 of 10 networks falls where it should rise: AUC 0.200, 0.200" in finding["why"]
+    assert finding["why"].endswith("of 10 of baseline, 0")
+    # One in ten is what chance does, and what the baseline does as often is not the reward's doing.
+    assert "falls where" not in found(1, 0)["why"]
+    assert "falls where" not in found(2, 2)["why"]
+
+
 UNSTABLE = "unstable_alignment"
 
 
