@@ -32,7 +32,8 @@ def write_run(writers: SummaryWriters, config: Config, surroundings: dict | None
 
 def _operations(classifier):
     (image,) = classifier.inputs
-    traced = tf.function(lambda image: classifier(image, training=False), autograph=False)
+    # `call`, because the page would show what is in the scope of a whole model as a closed box.
+    traced = tf.function(lambda image: classifier.call(image, training=False), autograph=False)
     with forgotten_custom_gradients():
         return traced.get_concrete_function(tf.TensorSpec(image.shape, image.dtype)).graph
 
