@@ -153,7 +153,7 @@ def _told_turned(arm, turned, baseline, usual):
         return f"the AUC is {turned[0]}: the score falls where it should rise"
     why = f"the score of {len(turned)} of {len(arm.trials)} networks falls where it should rise: AUC "
     why += f"{', '.join(rounded(auc.mean) for auc in turned)}, intervals below {GUESSING:g}"
-    return why + (f"; of {len(baseline.trials)} of {baseline.name}, {len(usual)}" if baseline else "")
+    return why + (f"; in {baseline.name} {len(usual)} of {len(baseline.trials)}" if baseline else "")
 
 
 def _above(own, other):

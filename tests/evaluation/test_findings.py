@@ -191,7 +191,7 @@ def test_networks_that_turned_their_score_round_are_counted(measured):
     finding = found(2, 0)
     assert finding["found"] is True
     assert "2 of 10 networks falls where it should rise: AUC 0.200, 0.200" in finding["why"]
-    assert finding["why"].endswith("of 10 of baseline, 0")
+    assert finding["why"].endswith("; in baseline 0 of 10")
     # One in ten is what chance does, and what the baseline does as often is not the reward's doing.
     assert "falls where" not in found(1, 0)["why"]
     assert "falls where" not in found(2, 2)["why"]
