@@ -67,6 +67,9 @@ def accuracy_lost_to_reward(arm: MeasuredArm, baseline: MeasuredArm | None) -> F
     """AUC or balanced accuracy clearly below the baseline's while joint S rose; or scores turned round."""
     if not arm.rewarded:
         return Finding(None, "there is no reward that could cost accuracy")
+    auc = arm.figure("auc")
+    if auc.is_known and auc.high < GUESSING:
+        return Finding(True, f"the AUC is {auc}: the score falls where it should rise")
     turned, usual = _turned(arm), _turned(baseline) if baseline else []
     if len(turned) > max(TURNED * len(arm.trials), len(usual)):
         return Finding(True, _told_turned(arm, turned, baseline, usual))
@@ -149,8 +152,6 @@ def _turned(arm):
 
 
 def _told_turned(arm, turned, baseline, usual):
-    if len(arm.trials) == 1:
-        return f"the AUC is {turned[0]}: the score falls where it should rise"
     why = f"the score of {len(turned)} of {len(arm.trials)} networks falls where it should rise: AUC "
     why += f"{', '.join(rounded(auc.mean) for auc in turned)}, intervals below {GUESSING:g}"
     return why + (f"; in {baseline.name} {len(usual)} of {len(baseline.trials)}" if baseline else "")

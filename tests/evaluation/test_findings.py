@@ -175,7 +175,7 @@ def test_over_splits_the_difference_is_that_of_the_splits(measured):
 
 def test_networks_that_turned_their_score_round_are_counted(measured):
     config = CONFIG.model_copy(update={"protocol": CONFIG.protocol.model_copy(update={"repeats": 10})})
-    turned, guessing = {"value": 0.2, "ci": [0.1, 0.35]}, {"value": 0.45, "ci": [0.3, 0.6]}
+    turned, guessing = {"value": 0.2, "ci": [0.1, 0.35]}, {"value": 0.6, "ci": [0.45, 0.7]}
 
     def found(of_sum, of_baseline):
         trials = {}
@@ -195,6 +195,19 @@ def test_networks_that_turned_their_score_round_are_counted(measured):
     # One in ten is what chance does, and what the baseline does as often is not the reward's doing.
     assert "falls where" not in found(1, 0)["why"]
     assert "falls where" not in found(2, 2)["why"]
+
+
+def test_scores_that_are_turned_round_only_together_are_found(measured):
+    config = CONFIG.model_copy(update={"protocol": CONFIG.protocol.model_copy(update={"repeats": 10})})
+    trials = {}
+    for i, split in enumerate(config.protocol.split_names):
+        trials[split, "baseline"], trials[split, "placebo"] = measured(auc=GOOD), None
+        trials[split, "sum"] = measured(auc={"value": 0.42 + 0.02 * (i % 2), "ci": [0.3, 0.6]})
+    found = {f["title"]: f for f in comparison_findings(config, trials) if f["name"] == LOST}
+    finding = found["accuracy lost to a reward too large (sum)"]
+    assert finding["found"] is True
+    assert finding["why"].startswith("the AUC is 0.430 [")
+    assert finding["why"].endswith("the score falls where it should rise")
 
 
 UNSTABLE = "unstable_alignment"
