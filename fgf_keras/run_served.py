@@ -11,7 +11,7 @@ from fgf_keras.console import console
 from fgf_keras.data.unlabelled import Unlabelled, unlabelled_slices
 from fgf_keras.errors import DataError
 from fgf_keras.evaluation.pictures import panels_of, patient_page
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow import ENDED, FlowStatus
 from fgf_keras.run_folder import write_json
 from fgf_keras.serving.inputs import InputStatus
 from fgf_keras.serving.load import ServedExplanation, ServedModel, load_saved_model
@@ -122,7 +122,7 @@ def _show(model, rows, read):
         decided = int(row["class"])
         probability = row["probability"] if "probability" in row else row[f"probability_{decided}"]
         shares = [f"{row[f'S_{name}']:.3f}" for name in features]
-        flowing = f"{row['F_joint']:.3f}" if flow in (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY) else "–"
+        flowing = f"{row['F_joint']:.3f}" if flow in ENDED else "–"
         table.add_row(patient, str(decided), f"{probability:.3f}", *shares, flowing)
     console.print(table)
     for rejected in read.rejected:
