@@ -24,6 +24,7 @@ class RewardConfig(Section):
     features: Annotated[list[str], Field(min_length=1)] | None = None
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     support: Support = "mask"
+    gradient: Literal["auto", "exact", "difference"] = "auto"
 
     @pydantic.model_validator(mode="after")
     def _check(self):

@@ -45,11 +45,13 @@ def check_slices(patient_id, images, masks):
     if broken:
         counted = listing(f"{patient_id[i]} ({n} pixels)" for i, n in broken.items())
         raise DataError(f"images must be finite. NaN or infinite: {counted}. Repair or drop these slices.")
-    other = [i for i in range(count) if ((masks[i] != 0) & (masks[i] != 1)).any()]
+    other = {i: values for i in range(count) if len(values := _neither_0_nor_1(masks[i]))}
     if other:
+        values = listing(f"{value:g}" for value in np.unique(np.concatenate([*other.values()])))
         raise DataError(
-            f"masks must hold 0 and 1 only. Other values: {listing(patient_id[other])}. Use mask > 0 if it "
-            "counts regions, mask > 0.5 if it is a fraction."
+            f"masks must hold 0 and 1 only. Other values: {values}, in patients "
+            f"{listing(patient_id[[*other]])}. Use mask > 0 if it counts regions, mask > 0.5 if it is a "
+            "fraction."
         )
     empty = [i for i in range(count) if not masks[i].any()]
     if empty:
@@ -57,3 +59,8 @@ def check_slices(patient_id, images, masks):
             f"masks must mark at least one pixel. Empty: {listing(patient_id[empty])}. "
             "Choose a slice that the tumour crosses, or drop these patients."
         )
+
+
+def _neither_0_nor_1(mask):
+    """The values of a mask that it should not have."""
+    return np.unique(mask[(mask != 0) & (mask != 1)])

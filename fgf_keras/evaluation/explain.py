@@ -8,7 +8,7 @@ from fgf_keras.config_base import check_draws
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.evaluation.explanation import Explanation
-from fgf_keras.features.base import unique_names
+from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import refuse_probabilities
 from fgf_keras.models.measure import AlignmentMeasure
@@ -184,6 +184,7 @@ class Explainer:
 
         seen = batch(slice(0, 4))
         refuse_probabilities(self._classifier, seen[0] * seen[1] if self._mask_input else seen[0])
+        refuse_coupled(self._measure.features, *seen)
         parts = []
         with _bar(progress, len(images)) as advance:
             for start in range(0, len(images), self._batch_size):

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import FeatureError
@@ -81,6 +82,28 @@ class Feature:
 def stack_gradients(features, image, mask, spacing=None):
     """∇g of each feature, (B, m, H, W, C)."""
     return tf.stack([feature.gradient(image, mask, spacing) for feature in features], axis=1)
+
+
+def refuse_coupled(features, image, mask, spacing=None):
+    """Raise `FeatureError` if a feature's value of one sample changes with the others of its batch.
+
+    The gradient of such a feature is not that of a sample: automatic differentiation sums over the batch.
+
+    Args:
+        features: list of `Feature`.
+        image, mask, spacing: a few samples, as for `Feature.value`; a single one shows nothing.
+    """
+    for feature in features:
+        together = np.asarray(feature.value(image, mask, spacing))
+        for k in range(min(len(image), 2)):
+            one = slice(k, k + 1)
+            alone = feature.value(image[one], mask[one], None if spacing is None else spacing[one])
+            if not np.allclose(alone, together[one], rtol=1e-3, atol=1e-6, equal_nan=True):
+                raise FeatureError(
+                    f"Feature {feature.name!r} gives a sample another value in a batch ({together[k]:.6g}) "
+                    f"than alone ({np.asarray(alone)[0]:.6g}), so that its gradient would not be that of the "
+                    "sample. Reduce over the pixel axes [1, 2, 3] only, never over the batch axis 0."
+                )
 
 
 def unique_names(features):

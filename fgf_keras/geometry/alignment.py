@@ -106,11 +106,17 @@ def differentiable_alignment(products: Products, epsilon: float):
     S_i = c_iᵀ (G + ε)⁻¹ c_i, with G the Gram matrix of the section and c_i = ⟨∇z, ∇g_i⟩/‖∇g_i‖. The inner
     products of the features are constants. With ε in the denominator a vanishing ∇z gives 0 and a gradient
     of 0, so a mean over defined samples must leave such samples out.
+
+    Args:
+        products: of a batch.
+        epsilon: ε as a part of the mean ‖∇z‖² of the batch, so that S does not depend on the score's scale.
     """
     norm = tf.sqrt(tf.linalg.diag_part(products.features))
     cross = tf.math.divide_no_nan(products.cross, norm[:, tf.newaxis])
     rank = products.section.shape[-1]
-    ridge = tf.eye(rank, dtype=cross.dtype) * tf.cast(epsilon, cross.dtype)
+    size = tf.reduce_mean(tf.stop_gradient(tf.linalg.diag_part(products.section)))
+    size = tf.where((size > 0) & tf.math.is_finite(size), size, tf.ones_like(size))
+    ridge = tf.eye(rank, dtype=cross.dtype) * tf.cast(epsilon, cross.dtype) * size
     # One row is by far the common case, and a division is cheaper than a factorisation.
     solved = (
         cross / (products.section + ridge) if rank == 1 else tf.linalg.solve(products.section + ridge, cross)

@@ -1,19 +1,25 @@
 """A Keras model that is rewarded for reacting to what a human can name."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import FeatureError, ModelError
-from fgf_keras.features.base import unique_names
+from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import on_support
-from fgf_keras.models.input_gradient import refuse_probability_layer, section_gradients
+from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
+from fgf_keras.models.input_gradient import as_logits, refuse_probability_layer, section_gradients
 from fgf_keras.models.measure import SUPPORTS
 from fgf_keras.models.placement import placement
+from fgf_keras.models.reward_gradient import difference_of_gradients
 
 REWARDS = ("none", "sum", "joint")
+# Edge of made-up images where a classifier takes any size, px.
+ANY_EDGE = 64
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -35,10 +41,14 @@ class AlignmentModel(keras.Model):
         reward_features: list of `Feature` that the reward is on where it is not on `features`, which are then
             only measured; λ_i are of these.
         support: "mask" or "image", see `AlignmentMeasure`.
+        reward_gradient: how the reward is differentiated with respect to the weights. "exact": by second
+            derivatives. "difference": by a central difference of first derivatives, for classifiers with
+            operations that have no second one. "auto" tries the classifier when it is first trained, logs
+            what it found, and is exact wherever that is right; see `gradient_plan`.
         evaluation: "auto" computes a paper CNN in a window around the tumour, which gives the same numbers
             for a part of the cost, and other classifiers on the whole canvas; "dense" always the canvas;
             "roi" the window or an error. `placement.reason` says why it is the canvas.
-        epsilon: added to ‖∇z‖² in S.
+        epsilon: added to ‖∇z‖² in S, as a part of its mean over the batch.
         name: of the model.
 
     Raises:
@@ -62,15 +72,15 @@ class AlignmentModel(keras.Model):
         reward_weight=0.1,
         reward_features=None,
         support="mask",
+        reward_gradient="auto",
         evaluation="auto",
         epsilon=1e-12,
         name=None,
     ):
         super().__init__(name=name)
-        if reward not in REWARDS:
-            raise ModelError(f"reward must be one of {', '.join(REWARDS)}. Received: reward={reward!r}.")
-        if support not in SUPPORTS:
-            raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
+        _require_one_of("reward", reward, REWARDS)
+        _require_one_of("support", support, SUPPORTS)
+        _require_one_of("reward_gradient", reward_gradient, REWARD_GRADIENTS)
         refuse_probability_layer(classifier)
         self.feature_names = unique_names(list(features))
         self.classifier = classifier
@@ -79,7 +89,9 @@ class AlignmentModel(keras.Model):
         self.reward_weight = reward_weight
         self.reward_features = None if reward_features is None else list(reward_features)
         self.support = support
+        self.reward_gradient = reward_gradient
         self.evaluation = evaluation
+        self._plan = None
         self.placement = placement(classifier, evaluation=evaluation, support=support)
         self.epsilon = epsilon
         rewarded = self.features if reward_features is None else self.reward_features
@@ -107,30 +119,50 @@ class AlignmentModel(keras.Model):
 
         return self._placed(logits, image, tf.cast(mask, image.dtype), inputs)
 
+    def make_train_function(self, force=False):
+        """As Keras; the classifier is tried here, see `gradient_plan`, before anything is traced."""
+        shape = _input_shape(self.classifier)
+        if force or self.train_function is None:
+            self._plan = None
+            if shape is not None:
+                self._gradient_plan(shape)
+        return super().make_train_function(force=force)
+
     def train_step(self, data):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
         (x, y, sample_weight), image, mask, spacing = self._prepared(data)
         variables = self.trainable_variables
+        plan = self._gradient_plan(_input_shape(self.classifier) or image.shape[1:])
 
         def step(seen, mask, origin):
             features = self._feature_gradients(seen, mask, spacing, origin)
             rewarded = self._rewarded_gradients(seen, mask, spacing, origin)
+            classifier = self.placement.classifier(origin)
             with tf.GradientTape() as weight_tape:
+                # The section first: with the weights and statistics that the step begins with.
                 logits, section = section_gradients(
-                    self.placement.classifier(origin),
+                    plan.passed(classifier),
                     seen,
-                    training=True,
-                    stop_recording=None if self._is_rewarded else weight_tape,
+                    stop_recording=None if self._is_rewarded and plan.method == "exact" else weight_tape,
                 )
                 alignment = self._alignment(section, features, mask)
+                reward = self._reward(alignment, section, rewarded, mask)
+                if plan.section != "shared":
+                    logits = as_logits(classifier(seen, training=True))
                 task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
-                reward = tf.cast(self._reward(alignment, section, rewarded, mask), task_loss.dtype)
-                loss = task_loss
+                objective = task_loss
                 if self._is_rewarded:
+                    if plan.method == "exact":
+                        rising = reward
+                    else:
+                        along = self._reward_slope(section, features, rewarded, mask)
+                        rising = difference_of_gradients(classifier, seen, along)
                     # Keras divides its losses by the number of replicas, whose gradients are then summed.
-                    loss -= reward / tf.distribute.get_strategy().num_replicas_in_sync
-                scaled_loss = self.optimizer.scale_loss(loss)
-            return logits, task_loss, reward, alignment, weight_tape.gradient(scaled_loss, variables)
+                    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                    objective -= tf.cast(rising, task_loss.dtype) / replicas
+                scaled = self.optimizer.scale_loss(objective)
+            reward = tf.cast(reward, task_loss.dtype)
+            return logits, task_loss, reward, alignment, weight_tape.gradient(scaled, variables)
 
         logits, task_loss, reward, alignment, gradients = self._placed(step, image, mask, x)
         self.optimizer.apply_gradients(zip(gradients, variables))
@@ -164,6 +196,8 @@ class AlignmentModel(keras.Model):
             "name": self.name,
         }
         # Left out where they are the default, so that earlier versions load what they can compute.
+        if self.reward_gradient != "auto":
+            config["reward_gradient"] = self.reward_gradient
         if self.reward_features is not None:
             config["reward_features"] = [keras.saving.serialize_keras_object(f) for f in self.reward_features]
         return config if self.evaluation == "auto" else {**config, "evaluation": self.evaluation}
@@ -177,6 +211,26 @@ class AlignmentModel(keras.Model):
             if key in config:
                 config[key] = [keras.saving.deserialize_keras_object(f) for f in config[key]]
         return cls(**config)
+
+    def _gradient_plan(self, image_shape) -> GradientPlan:
+        if self._plan is None:
+            # In a thread of its own, because it may be asked for while a graph is traced, and in `init_scope`
+            # no tape records.
+            with ThreadPoolExecutor(1) as thread:
+                self._plan = thread.submit(self._tried, tuple(image_shape)).result()
+        return self._plan
+
+    def _tried(self, image_shape):
+        """The plan; features and classifier are tried on made-up samples."""
+        height, width, channels = (edge or ANY_EDGE for edge in image_shape)
+        image = np.random.default_rng(0).uniform(size=(2, height, width, channels)).astype(np.float32)
+        mask = np.ones((2, height, width, 1), np.float32)
+        mask[1, : height // 2] = 0
+        refuse_coupled(
+            self.features + (self.reward_features or []), tf.constant(image * mask), tf.constant(mask)
+        )
+        wanted = self.reward_gradient if self._is_rewarded else None
+        return gradient_plan(self.classifier, (height, width, channels), wanted)
 
     def _prepared(self, data):
         """(x, y, sample_weight), image, mask, spacing."""
@@ -212,6 +266,13 @@ class AlignmentModel(keras.Model):
         products = alignment_products(section, features)
         pointwise, joint = differentiable_alignment(products, self.epsilon)
         return pointwise, joint, tf.linalg.trace(products.section) > 0
+
+    def _reward_slope(self, section, features, rewarded, mask):
+        """∂reward/∂∇_x z, (B, R, rows, columns, C)."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(section)
+            reward = self._reward(self._alignment(section, features, mask), section, rewarded, mask)
+        return tape.gradient(reward, section)
 
     def _reward(self, alignment, section, rewarded, mask):
         if rewarded is not None:
@@ -266,6 +327,17 @@ def unpack_inputs(inputs):
 def _at_least_float32(image, mask, spacing):
     dtype = image.dtype if image.dtype in (tf.float32, tf.float64) else tf.float32
     return tf.cast(image, dtype), tf.cast(mask, dtype), spacing
+
+
+def _input_shape(classifier):
+    """(H, W, C) that a classifier says it takes, None for what it leaves open; None where it does not say."""
+    shape = getattr(classifier, "input_shape", None)
+    return shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else None
+
+
+def _require_one_of(name, value, choices):
+    if value not in choices:
+        raise ModelError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}.")
 
 
 def _weights(reward, weight, names):

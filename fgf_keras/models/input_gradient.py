@@ -31,12 +31,11 @@ def section_gradients(classifier, image, *, training=False, stop_recording=None)
         scale = _scale(classifier)
         scores = [scale * score for score in tf.unstack(section_scores(logits), axis=1)]
     if stop_recording is None:
-        gradients = [tape.gradient(score, image) for score in scores]
+        gradients = [_gradient(tape, score, image) for score in scores]
     else:
         with stop_recording.stop_recording():
-            gradients = [tape.gradient(score, image) for score in scores]
-    gradients = [_found(gradient) / tf.cast(scale, image.dtype) for gradient in gradients]
-    return logits, tf.stack(gradients, axis=1)
+            gradients = [_gradient(tape, score, image) for score in scores]
+    return logits, tf.stack(gradients, axis=1) / tf.cast(scale, image.dtype)
 
 
 def decision_gradient(classifier, image, pair):
@@ -46,7 +45,7 @@ def decision_gradient(classifier, image, pair):
         score = decision_score(as_logits(classifier(image, training=False)), pair)
         scale = _scale(classifier)
         scaled = scale * score
-    return score, _found(tape.gradient(scaled, image)) / tf.cast(scale, image.dtype)
+    return score, _gradient(tape, scaled, image) / tf.cast(scale, image.dtype)
 
 
 def as_logits(outputs):
@@ -108,7 +107,14 @@ def _scale(classifier):
     return FLOAT16_SCALE if getattr(classifier, "compute_dtype", None) == "float16" else 1.0
 
 
-def _found(gradient):
+def _gradient(tape, score, image):
+    try:
+        gradient = tape.gradient(score, image)
+    except LookupError as error:
+        raise ModelError(
+            f"The classifier's score has no gradient with respect to its image: {error}. Replace the layer "
+            "that uses this operation, e.g. resizing by area with bilinear resizing."
+        ) from error
     if gradient is None:
         raise ModelError(
             "The classifier's score has no gradient with respect to its image. Usual causes: an operation "

@@ -47,6 +47,7 @@ def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
         reward_weight=config.reward.weight,
         reward_features=_reward_features(config),
         support=config.reward.support,
+        reward_gradient=config.reward.gradient,
         evaluation=evaluation,
     )
     decay = {"weight_decay": config.train.weight_decay} if config.train.weight_decay else {}

@@ -181,9 +181,11 @@ def test_alignment_does_not_depend_on_the_scale_of_gradients(rng):
     )
 
 
+@pytest.mark.parametrize("size", [1e-6, 1, 1e6])
 @pytest.mark.parametrize("rank", [1, 3])
-def test_the_alignment_for_training_is_the_measured_one(rng, rank):
-    products = alignment_products(*stacks(rng, rank, 3))
+def test_the_alignment_for_training_is_the_measured_one_whatever_the_size_of_the_gradient(rng, rank, size):
+    section, features = stacks(rng, rank, 3)
+    products = alignment_products(size * section, features)
     pointwise, joint = differentiable_alignment(products, 1e-15)
     np.testing.assert_allclose(pointwise, pointwise_alignment(products), rtol=1e-10)
     np.testing.assert_allclose(joint, joint_alignment(products), rtol=1e-10)
