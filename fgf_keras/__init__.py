@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fgf_keras.features.extent import Extent as Extent
     from fgf_keras.features.linear_noise import LinearNoise as LinearNoise
     from fgf_keras.features.log_aspect_ratio import LogAspectRatio as LogAspectRatio
-    from fgf_keras.geometry.flow import FlowStatus as FlowStatus
+    from fgf_keras.geometry.flow_status import FlowStatus as FlowStatus
     from fgf_keras.models.alignment_model import AlignmentModel as AlignmentModel
     from fgf_keras.models.paper_cnn import paper_cnn as paper_cnn
     from fgf_keras.serving.export import export_saved_model as export_saved_model
@@ -39,7 +39,7 @@ _HOME = {
     "Explanation": "fgf_keras.evaluation.explanation",
     "Extent": "fgf_keras.features.extent",
     "Feature": "fgf_keras.features.base",
-    "FlowStatus": "fgf_keras.geometry.flow",
+    "FlowStatus": "fgf_keras.geometry.flow_status",
     "LinearNoise": "fgf_keras.features.linear_noise",
     "LogAspectRatio": "fgf_keras.features.log_aspect_ratio",
     "explain": "fgf_keras.evaluation.explain",

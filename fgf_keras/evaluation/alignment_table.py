@@ -4,7 +4,7 @@ import numpy as np
 
 from fgf_keras.evaluation.bootstrap import bootstrap_mean
 from fgf_keras.evaluation.chance import defined as defined_for
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow_status import FlowStatus
 
 _NULL_KEYS = ("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted")
 

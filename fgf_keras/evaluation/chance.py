@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fgf_keras.geometry.flow import ENDED
+from fgf_keras.geometry.flow_status import ENDED
 
 # Draws that fall short of the measured share by less than this reach it: both are rounded.
 ROUNDING = 1e-6

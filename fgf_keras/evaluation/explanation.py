@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.evaluation.chance import cohort_table, measured_shares, p_value, patient_table
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow_status import FlowStatus
 from fgf_keras.geometry.nulls import white_p_value
 
 

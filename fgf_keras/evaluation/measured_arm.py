@@ -11,7 +11,7 @@ from fgf_keras.config_protocol import NOISE, RewardConfig
 from fgf_keras.evaluation.bootstrap import bootstrap_mean, percentiles
 from fgf_keras.evaluation.figures import interval, run_figures
 from fgf_keras.evaluation.resampled_difference import resampled_mean
-from fgf_keras.geometry.flow import ENDED, FlowStatus
+from fgf_keras.geometry.flow_status import ENDED, FlowStatus
 
 _ENDED = {FlowStatus(status).name.lower() for status in ENDED}
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fgf_keras.errors import DataError
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow_status import FlowStatus
 from fgf_keras.panels import (
     CONTOUR,
     Panel,

@@ -10,7 +10,7 @@ from fgf_keras.evaluation.pictures import SCALES, PatientPanels, panel_png
 from fgf_keras.evaluation.report_blocks import Fold, Gallery, Picture, Plot, Section, Table, Text
 from fgf_keras.evaluation.report_plots import patients_plot
 from fgf_keras.evaluation.report_style import svg_of
-from fgf_keras.geometry.flow import ENDED
+from fgf_keras.geometry.flow_status import ENDED
 
 
 def patients_section(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fgf_keras.config import Config
 from fgf_keras.evaluation.figures import interval
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow_status import FlowStatus
 
 QUESTION = (
     "A trained network gives every patient a score. Its gradient says which small changes of the image would "

@@ -1,47 +1,31 @@
 """Gradient flow from a sample to the decision boundary, and averages along it.
 
-The path is parametrised by the score itself: dx/dτ = -z(x₀) ∇z/‖∇z‖², τ ∈ [0, 1]. Then dz/dτ = -z(x₀), the
-score falls linearly and every path ends on the boundary at τ = 1: a fixed interval, batched, no event search.
+The path is a curve in image space: from the image down (or up) the gradient of the score to its zero. It does
+not depend on how the score is scaled: the averages of φ(z) are those of z for every increasing φ with φ(0)=0.
 """
 
-import enum
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.geometry.path_average import PathAverage
+from fgf_keras.geometry.chords import Observer, observe_chord, per_sample
+from fgf_keras.geometry.flow_status import FlowStatus
+from fgf_keras.geometry.march import Outcome, Passage, Start, Stride, begin, march
 from fgf_keras.geometry.path_directions import PathDirections
 from fgf_keras.geometry.products import inner, inner_products
 
-# A score below this is on the boundary already: its relative residual would measure rounding alone.
-BOUNDARY_SCORE = 1e-6
-
-
-class FlowStatus(enum.IntEnum):
-    """How the path of a sample ended; `sentence` says it to a reader."""
-
-    REACHED = 0
-    NOT_REACHED = 1
-    STATIONARY = 2
-    ON_BOUNDARY = 3
-
-    @property
-    def sentence(self) -> str:
-        """What the status means and what to do about it."""
-        return _SENTENCES[self]
-
-
-# The path ended on the boundary, so that F is the mean over a whole path.
-ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
-
-_SENTENCES = {
-    FlowStatus.REACHED: "The path ended on the decision boundary.",
-    FlowStatus.NOT_REACHED: "The path could not be followed to the decision boundary within the tolerance, "
-    "with the most steps allowed; raise max_steps, or accept a larger tolerance.",
-    FlowStatus.STATIONARY: "The gradient of the score vanishes at the sample or on its path, so there is no "
-    "direction to follow; S or F is undefined here.",
-    FlowStatus.ON_BOUNDARY: "The sample lies on the decision boundary already; F is S at the sample.",
-}
+# A sample is on the boundary already when its distance from it is this part of its norm.
+ON_BOUNDARY = 1e-6
+# A path longer than this many norms of its image leads to images unlike any that were trained on.
+FAR = 2.0
+# Steps of the first passage that expects kinks: chords of a few steps are short, and their directions even
+# out the turns to and fro at the kinks.
+KINKED_STEPS = 28
+# The least steps with which a passage counts as one of its stride, as a part of those it should have.
+_LEAST = 0.6
+# Passages of a sample are no more than this.
+_TRIES = 12
+_UNFINISHED = -1
 
 
 class Flow(NamedTuple):
@@ -50,48 +34,74 @@ class Flow(NamedTuple):
     Attributes:
         boundary: (B, H, W, C), the image at the end of the path.
         score: (B,), z at the start.
-        drift: (B,), |z/z(0)| where the steps end: how far the path strayed from the score it should have.
-        residual: (B,), |z(1)/z(0)| at the boundary, after the Newton step.
-        length: (B,), arc length ∫‖dx‖, in units of the image.
+        residual: (B,), |z(end)/z(start)|.
+        length: (B,), arc length, in units of the image; NaN where the path did not end.
+        far: (B,) bool, whether it is longer than `FAR` norms of the image.
         status: (B,) int32, values of `FlowStatus`.
         evaluations: (B,) int32, gradient evaluations spent.
         arc_mean: (B, n), ∫ q ds / ∫ ds of the observed quantities q.
-        score_mean: (B, n), ∫ q dτ.
-        directions: (B, k, H, W, C), fields u_k with Σ_k u_k u_kᵀ the mean of ĝĝᵀ along the path, see
+        score_mean: (B, n), ∫ q dτ, τ the part of the score that has been lost.
+        arc_error, score_error: (B, n), estimates of their errors.
+        directions: (B, k, H, W, C), fields u_k with Σ_k u_k u_kᵀ the mean of d dᵀ along the path, see
             `PathDirections`; k = 0 where they are not asked for.
-        NaN in both means where the path is STATIONARY.
+        NaN in means where the path is not one of `ENDED`.
     """
 
     boundary: tf.Tensor
     score: tf.Tensor
-    drift: tf.Tensor
     residual: tf.Tensor
     length: tf.Tensor
+    far: tf.Tensor
     status: tf.Tensor
     evaluations: tf.Tensor
     arc_mean: tf.Tensor
     score_mean: tf.Tensor
+    arc_error: tf.Tensor
+    score_error: tf.Tensor
+    directions: tf.Tensor
+
+
+class _Paths(NamedTuple):
+    """What is known of each path between two passages, and how the next one is made."""
+
+    status: tf.Tensor
+    tries: tf.Tensor
+    steps: tf.Tensor
+    step: tf.Tensor
+    kinked: tf.Tensor
+    search: tf.Tensor
+    earlier: tf.Tensor  # (B, 2, n), means of the last passage with longer steps
+    compared: tf.Tensor  # whether there was one
+    end: tf.Tensor
+    length: tf.Tensor
+    evaluations: tf.Tensor
+    means: tf.Tensor  # (B, 2, n)
+    errors: tf.Tensor  # (B, 2, n)
     directions: tf.Tensor
 
 
 def gradient_flow(
     score,
     image,
-    observer,
+    observer: Observer,
     *,
     context=(),
-    steps=2,
-    max_steps=64,
-    tolerance=1e-3,
-    observations=128,
+    steps=4,
+    max_steps=128,
+    tolerance=5e-3,
     directions=None,
     compiled=False,
 ) -> Flow:
-    """Follow the gradient of the score to its zero with classical RK4, and average quantities along the path.
+    """Follow the gradient of the score to its zero, and average quantities along the path.
 
-    1 + 4·steps gradient evaluations a sample, and one of the score alone: a Newton step x - z∇z/‖∇z‖² puts
-    the end onto the boundary. Samples whose drift exceeds `tolerance` are integrated again with twice the
-    steps until `max_steps`. The averages observe points between the steps too, see `PathAverage`.
+    A first passage of about `steps` steps finds the boundary, a second one with half the step says how
+    accurate that was: the difference of the means, whose error falls with the square of the step, is a third
+    of the error of the first and three times that of the second; the means are extrapolated from both.
+    Passages with ever shorter steps follow until the estimated error is within the tolerance. Where the
+    directions of the steps jump (ReLU, max pooling), the path turns at kinks or slides along them, to and fro
+    between its sides; it is then followed in `KINKED_STEPS` or more short steps and observed over chords of
+    about √(steps/2) of them, whose directions are those of the path itself; the error is estimated from
+    chords of twice the width.
 
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
@@ -99,55 +109,210 @@ def gradient_flow(
         image: (B, H, W, C).
         observer: an `Observer` of n quantities.
         context: tensors with a leading batch axis, handed to all functions (masks, spacings, classes).
-        steps: number of steps of the first attempt.
-        max_steps: most steps of a further attempt.
-        tolerance: largest drift and residual of a path that counts as reached.
-        observations: least number of points of the path that are observed.
-        directions: "arc" or "score" for the mean of ĝĝᵀ over ds or dτ as well; None for no such fields.
-        compiled: in a graph for XLA, where sizes must be known: all samples are integrated again where one
-            has to be. The numbers are the same. Not with `directions`.
+        steps: number of steps of the first passage.
+        max_steps: most steps of a further passage.
+        tolerance: largest estimated error of the controlled quantities, over arc length and over the score,
+            of a path that counts as reached.
+        directions: "arc" or "score" for the mean of d dᵀ over ds or dτ as well; None for no such fields.
+        compiled: in a graph for XLA, where sizes must be known: all samples go as long as one does. The
+            numbers are the same.
 
     Raises:
-        ValueError: `steps` or `observations` is below 1.
+        ValueError: `steps` is below 1.
     """
-    for name, value in (("steps", steps), ("observations", observations)):
-        if value < 1:
-            raise ValueError(f"The {name!r} parameter of gradient_flow must be an int >= 1. Got {value!r}.")
-    context = tuple(context)
-
-    def unfinished(steps, *flow):
-        return (steps <= most) & tf.reduce_any(Flow(*flow).status == FlowStatus.NOT_REACHED)
-
-    def attempt(steps, *flow):
-        flow = Flow(*flow)
-        again = flow.status == FlowStatus.NOT_REACHED
-        averages = PathAverage(observer, steps, observations, compiled=compiled), held
-        if compiled:
-            found = _integrate(score, image, context, steps, tolerance, *averages)
-            found = found._replace(evaluations=found.evaluations + flow.evaluations)
-            return (2 * steps, *(tf.where(_like(again, new), new, old) for old, new in zip(flow, found)))
-        rows = tf.where(again)
-        chosen = rows[:, 0]
-        some = _integrate(
-            score,
-            tf.gather(image, chosen),
-            [tf.gather(c, chosen) for c in context],
-            steps,
-            tolerance,
-            *averages,
-        )
-        some = some._replace(evaluations=some.evaluations + tf.gather(flow.evaluations, chosen))
-        return (2 * steps, *(_updated(old, rows, new) for old, new in zip(flow, some)))
-
+    if steps < 1:
+        raise ValueError(f"The 'steps' parameter of gradient_flow must be an int >= 1. Got {steps!r}.")
     most = max(steps, max_steps)
-    held = PathDirections(directions)
-    start = (tf.constant(steps), *_nowhere(image, observer.quantities, held))
-    # The first attempt is one of the loop too: what is in it would otherwise be traced twice.
-    return Flow(*tf.while_loop(unfinished, attempt, start, parallel_iterations=1)[1:])
+    context = tuple(context)
+    start = begin(score, image, context)
+    controlled = observer.quantities if observer.controlled is None else observer.controlled
+
+    def unfinished(*state):
+        return tf.reduce_any(tf.equal(_Paths(*state).status, _UNFINISHED))
+
+    def attempt(*state):
+        paths = _Paths(*state)
+        again = tf.equal(paths.status, _UNFINISHED)
+        settings = {"directions": directions, "compiled": compiled}
+        if compiled:
+            passage = march(score, start, _stride(paths, most), observer, context, **settings)
+            after = _judged(paths, passage, tolerance, most, controlled)
+            return tuple(tf.where(per_sample(again, new), new, old) for old, new in zip(paths, after))
+        rows = tf.where(again)
+        some = _Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
+        begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
+        seen = [tf.gather(value, rows[:, 0]) for value in context]
+        passage = march(score, begun, _stride(some, most), observer, seen, **settings)
+        after = _judged(some, passage, tolerance, most, controlled)
+        return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
+
+    first = _begun(start, observer, steps, PathDirections(directions))
+    final = _Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
+    return _flow(score, start, final, observer, context, compiled)
 
 
-def _like(per_sample, field):
-    return tf.reshape(per_sample, [-1] + [1] * (len(field.shape) - 1))
+def _begun(start, observer, steps, held) -> _Paths:
+    """Paths before the first passage; some have ended already."""
+    none = tf.zeros_like(start.score)
+    count = tf.zeros_like(none, tf.int32)
+    no = tf.zeros_like(none, tf.bool)
+    distance = tf.math.divide_no_nan(tf.abs(start.score), start.slope)
+    norm = _norm(start.image)
+    on_boundary = distance <= ON_BOUNDARY * norm
+    status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), count + _UNFINISHED)
+    status = tf.where(start.slope > 0, status, int(FlowStatus.STATIONARY))
+    status = tf.where(start.finite, status, int(FlowStatus.OVERFLOW))
+    # A saturated score sees its boundary much too far away.
+    guess = tf.where(norm > 0, tf.minimum(distance, norm), distance)
+    means = tf.zeros([tf.shape(none)[0], 2, observer.quantities], none.dtype)
+    return _Paths(
+        status=status,
+        tries=count,
+        steps=count + steps,
+        step=guess / steps,
+        kinked=no,
+        search=~no,
+        earlier=means,
+        compared=no,
+        end=start.image,
+        length=tf.where(on_boundary, distance, none),
+        evaluations=count + 1,
+        means=means,
+        errors=means,
+        directions=held.nothing(start.image),
+    )
+
+
+def _stride(paths: _Paths, most) -> Stride:
+    half = tf.cast(paths.steps, tf.float32) / 2
+    width = tf.where(paths.kinked, tf.cast(tf.math.ceil(tf.sqrt(half)), tf.int32), 1)
+    probe = ~paths.kinked & (paths.steps < most)
+    return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search, probe)
+
+
+def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Paths:
+    """Paths after a passage: accepted, given up, or with the next passage laid out."""
+    ended = tf.equal(passage.outcome, Outcome.ENDED)
+    enough = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
+    measured = ended & (passage.regular | ~paths.search) & enough
+    more = tf.minimum(2 * paths.steps, most)
+    last = tf.equal(more, paths.steps)
+    errors = _estimated(paths, passage)
+    known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[..., :controlled]
+    good = tf.reduce_max(known, axis=[1, 2]) <= tolerance
+    alone = ~(paths.kinked | paths.compared | last)
+    accepted = measured & good & ~alone
+
+    # Where kinks make the error, half the step does not mend it.
+    to_kinks = (
+        ~paths.kinked
+        & ~last
+        & (
+            tf.equal(passage.outcome, Outcome.KINKED)
+            | tf.equal(passage.outcome, Outcome.STUCK)
+            | (tf.equal(passage.outcome, Outcome.LOST) & ~paths.search)
+            | (measured & ~good & ~passage.smooth)
+        )
+    )
+    again = ended & ~measured
+    longer = paths.kinked & ~last & tf.equal(passage.outcome, Outcome.LOST)
+    finer = measured & ~accepted & ~to_kinks & ~last
+    goes_on = (to_kinks | again | longer | finer) & (paths.tries < _TRIES)
+
+    steps = tf.where(to_kinks, tf.minimum(tf.maximum(more, KINKED_STEPS), most), paths.steps)
+    steps = tf.where(longer | finer, more, steps)
+    known_length = tf.where(
+        ended | tf.equal(passage.outcome, Outcome.KINKED),
+        passage.length,
+        paths.step * tf.cast(paths.steps, paths.step.dtype),
+    )
+    step = tf.where(longer, paths.step, known_length / tf.cast(steps, paths.step.dtype))
+    status = tf.where(accepted, int(FlowStatus.REACHED), _given_up(passage))
+    status = tf.where(measured & ~accepted, int(FlowStatus.NOT_CONVERGED), status)
+    return _Paths(
+        status=tf.where(goes_on, _UNFINISHED, status),
+        tries=paths.tries + 1,
+        steps=steps,
+        step=step,
+        kinked=paths.kinked | to_kinks,
+        search=tf.zeros_like(paths.search),
+        earlier=passage.means,
+        compared=finer & ~paths.kinked,
+        end=passage.end,
+        length=passage.chord_length,
+        evaluations=paths.evaluations + passage.evaluations,
+        means=passage.means,
+        errors=errors,
+        directions=passage.directions,
+    )
+
+
+def _estimated(paths, passage):
+    """Estimated errors (B, 2, n) of a passage's means: their distance from those they are compared with."""
+    other = tf.where(per_sample(paths.compared, passage.means), paths.earlier, passage.wide_means)
+    return tf.abs(passage.means - other)
+
+
+def _given_up(passage):
+    """The status of a path that no further passage is made for."""
+    status = tf.zeros_like(passage.outcome) + int(FlowStatus.NOT_REACHED)
+    for outcome, found in (
+        (Outcome.ENDED, FlowStatus.NOT_CONVERGED),
+        (Outcome.STUCK, FlowStatus.STATIONARY),
+        (Outcome.STATIONARY, FlowStatus.STATIONARY),
+        (Outcome.OVERFLOW, FlowStatus.OVERFLOW),
+    ):
+        status = tf.where(tf.equal(passage.outcome, outcome), int(found), status)
+    return status
+
+
+def _flow(score, start, paths, observer, context, compiled) -> Flow:
+    dtype = start.image.dtype
+    nan = tf.constant(float("nan"), dtype)
+    on_boundary = tf.equal(paths.status, FlowStatus.ON_BOUNDARY)
+    reached = tf.equal(paths.status, FlowStatus.REACHED)
+    arrived = reached | on_boundary | tf.equal(paths.status, FlowStatus.NOT_CONVERGED)
+    z_end = tf.cast(score(paths.end, *context)[0], dtype)
+    residual = tf.where(on_boundary, tf.zeros_like(z_end), tf.abs(tf.math.divide_no_nan(z_end, start.score)))
+
+    def at_sample():
+        return observe_chord(
+            observer,
+            start.image,
+            tf.zeros_like(start.image),
+            start.direction,
+            context,
+            compiled=compiled,
+        )
+
+    # F there is S at the sample.
+    none = tf.zeros_like(paths.means[:, 0])
+    here = tf.cond(tf.reduce_any(on_boundary), at_sample, lambda: none)
+    means = tf.where(per_sample(on_boundary, paths.means), here[:, tf.newaxis], paths.means)
+    means = tf.where(per_sample(reached | on_boundary, means), means, nan)
+    errors = tf.where(per_sample(arrived, paths.errors), paths.errors, nan)
+    length = tf.where(arrived, paths.length, nan)
+    norm = _norm(start.image)
+    one = per_sample(on_boundary, paths.directions)
+    directions = tf.where(one, start.direction[:, tf.newaxis], paths.directions)
+    return Flow(
+        boundary=paths.end,
+        score=start.score,
+        residual=residual,
+        length=length,
+        far=arrived & (norm > 0) & (length > FAR * norm),
+        status=paths.status,
+        evaluations=paths.evaluations,
+        arc_mean=means[:, 0],
+        score_mean=means[:, 1],
+        arc_error=errors[:, 0],
+        score_error=errors[:, 1],
+        directions=_of_trace_one(directions),
+    )
+
+
+def _norm(image):
+    return tf.sqrt(inner(image, image))
 
 
 def _updated(old, rows, new):
@@ -155,97 +320,7 @@ def _updated(old, rows, new):
     return old if 0 in old.shape[1:] else tf.tensor_scatter_nd_update(old, rows, new)
 
 
-def _nowhere(image, quantities, held) -> Flow:
-    """Paths that have not begun."""
-    none = tf.zeros_like(image[:, 0, 0, 0])
-    count = tf.zeros_like(none, tf.int32)
-    means = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
-    status = count + int(FlowStatus.NOT_REACHED)
-    return Flow(image, none, none, none, none, status, count, means, means, held.nothing(image))
-
-
-def _integrate(score, image, context, steps, tolerance, average, held) -> Flow:
-    dtype = image.dtype
-    h = 1 / tf.cast(steps, dtype)
-
-    def evaluate(x):
-        """Score, its gradient and ‖∇z‖²."""
-        z, gradient = score(x, *context)
-        return tf.cast(z, dtype), gradient, tf.cast(inner(gradient, gradient), dtype)
-
-    def towards(z, gradient, size):
-        """The way on which the score falls by z at the rate it has here."""
-        return -_like(tf.math.divide_no_nan(z, size), gradient) * gradient
-
-    z0, g0, size0 = evaluate(image)
-    # Of the stages after a step's first: where they lie, what they count, and what as halfway gradients. One
-    # halfway stage lies as far beyond the path as the other falls short of it, so that their mean is near it.
-    fraction, weight, half = (tf.constant(c, dtype) for c in ([0.5, 0.5, 1], [2.0, 2, 1], [0.5, 0.5, 0]))
-
-    def advance(i, start, g_start, size, z, smallest, fields, *sums):
-        del z
-        slope = towards(z0, g_start, size)
-
-        def stage(j, slope_here, increment, halfway, smallest):
-            _, gradient, size = evaluate(start + fraction[j] * h * slope_here)
-            slope_here = towards(z0, gradient, size)
-            increment += weight[j] * slope_here
-            return j + 1, slope_here, increment, halfway + half[j] * gradient, tf.minimum(smallest, size)
-
-        _, _, increment, halfway, smallest = tf.while_loop(
-            lambda j, *_: j < 3,
-            stage,
-            (tf.constant(0), slope, slope, tf.zeros_like(slope), smallest),
-            parallel_iterations=1,
-        )
-        end = start + h / 6 * increment
-        z, g_end, size = evaluate(end)
-        ends = (start, end, h * slope, h * towards(z0, g_end, size))
-        gradients = tf.stack((g_start, halfway, g_end), axis=1)
-        gram = inner_products(*[tf.cast(gradients, tf.float64)] * 2)
-        sums = average.plus_step(ends, gradients, gram, context, sums)
-        fields = held.plus_step(gradients, gram, fields, average.intervals)
-        return i + 1, end, g_end, size, z, tf.minimum(smallest, size), fields, *sums
-
-    _, x, gradient, size, z, smallest, fields, observed, inverse_speed = tf.while_loop(
-        lambda i, *_: i < steps,
-        advance,
-        (tf.constant(0), image, g0, size0, z0, size0, held.nothing(image), *average.nothing(z0)),
-        parallel_iterations=1,
-    )
-    boundary = x + towards(z, gradient, size)
-
-    on_boundary = tf.abs(z0) <= BOUNDARY_SCORE
-    stationary = ~(smallest > 0)
-    nan = tf.constant(float("nan"), dtype)
-
-    def relative(z):
-        share = tf.where(on_boundary, tf.zeros_like(z0), tf.abs(tf.math.divide_no_nan(z, z0)))
-        return tf.where(stationary, nan, share)
-
-    drift, residual = relative(z), relative(tf.cast(score(boundary, *context)[0], dtype))
-    reached = (drift <= tolerance) & (residual <= tolerance)
-    status = tf.where(reached, int(FlowStatus.REACHED), int(FlowStatus.NOT_REACHED))
-    status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), status)
-    status = tf.where(stationary, int(FlowStatus.STATIONARY), status)
-    undefined = stationary[:, tf.newaxis]
-    # ds/dτ = |z0|/‖∇z‖; the constant |z0| cancels in the mean, which keeps it defined on the boundary.
-    arc_mean = tf.math.divide_no_nan(observed[:, 0], inverse_speed[:, tf.newaxis])
-    return Flow(
-        boundary=boundary,
-        score=z0,
-        drift=drift,
-        residual=residual,
-        length=tf.where(stationary, nan, tf.abs(z0) * inverse_speed),
-        status=status,
-        evaluations=tf.fill(tf.shape(z0), 1 + 4 * steps),
-        arc_mean=tf.where(undefined, nan, arc_mean),
-        score_mean=tf.where(undefined, nan, observed[:, 1]),
-        directions=_of_trace_one(fields),
-    )
-
-
 def _of_trace_one(fields):
-    """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of ĝĝᵀ."""
+    """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of d dᵀ."""
     trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
     return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))

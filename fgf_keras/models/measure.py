@@ -16,10 +16,10 @@ from fgf_keras.geometry.alignment import (
     projection,
     pseudo_inverse,
 )
+from fgf_keras.geometry.chords import Observer, PathPoint
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.flow import gradient_flow
 from fgf_keras.geometry.nulls import white_noise_alignment, white_noise_products
-from fgf_keras.geometry.path_average import Observer, PathPoint
 from fgf_keras.geometry.products import inner_products, on_support
 from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
@@ -57,9 +57,9 @@ class AlignmentMeasure:
         mask_input=False,
         evaluation="auto",
         noise_draws=0,
-        steps=2,
-        max_steps=64,
-        tolerance=1e-3,
+        steps=4,
+        max_steps=128,
+        tolerance=5e-3,
         null_weight=None,
         compiled=False,
     ):
@@ -165,7 +165,8 @@ class AlignmentMeasure:
         """F along the path to the decision boundary.
 
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
-        mean of √S_joint) and F_noise_<weight> (B,); residual, length, status, evaluations (B,).
+        mean of √S_joint) and F_noise_<weight> (B,), and the estimated errors of the first two, F_error_<weight>
+        (B, m + 1); residual, length, far, status, evaluations (B,).
         """
         return self._followed(seen, mask, spacing, origin)[0]
 
@@ -175,10 +176,7 @@ class AlignmentMeasure:
         seen (what the classifier was given, where the path starts), gradient of the decision's score,
         explained (its part along the features), features (B, m, H, W, C), boundary.
         """
-        # The end of the path alone: nothing is observed on it.
-        nothing = Observer(lambda point, *_: tf.zeros_like(point.image[:, 0, 0]), self.image_shape[-1])
-        flow = self._follow(seen, mask, spacing, origin, nothing, observations=1)
-        return self._drawn(seen, mask, spacing, origin, flow.boundary)
+        return self._drawn(seen, mask, spacing, origin, self._followed(seen, mask, spacing, origin)[1])
 
     def _everything(self, seen, mask, spacing, origin):
         along, boundary = self._followed(seen, mask, spacing, origin)
@@ -193,6 +191,7 @@ class AlignmentMeasure:
         observer = Observer(
             self._observe,
             count + 2 + bool(self.noise_draws),
+            controlled=count + 1,
             focus=self._focus if focused else None,
             linear=self._noise_products if self.noise_draws else None,
         )
@@ -204,7 +203,9 @@ class AlignmentMeasure:
             result[f"F_joint_magnitude_{weight}"] = means[:, count + 1]
             if self.noise_draws:
                 result[f"F_noise_{weight}"] = means[:, count + 2]
-        for key in ("residual", "length", "status", "evaluations"):
+        for weight, errors in (("arc", flow.arc_error), ("score", flow.score_error)):
+            result[f"F_error_{weight}"] = errors[:, : count + 1]
+        for key in ("residual", "length", "far", "status", "evaluations"):
             result[key] = getattr(flow, key)
         return result, flow.boundary
 
@@ -245,13 +246,15 @@ class AlignmentMeasure:
     def _observe(self, point: PathPoint, mask, spacing, origin, pair):
         del pair
         section = point.size[:, tf.newaxis, tf.newaxis]
-        products = self._products(point.gradient[:, tf.newaxis], point.image, mask, spacing, origin)
-        products = products._replace(section=section)
+        products = self._products(point.direction[:, tf.newaxis], point.image, mask, spacing, origin)
+        # Where features look alone, the direction is a part of itself.
+        products = products._replace(section=tf.cast(section, products.section.dtype))
         joint = joint_alignment(products)[:, tf.newaxis]
         quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
         if self.noise_draws:
-            noise = tf.cast(point.linear, tf.float64) ** 2
-            quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / point.size[:, tf.newaxis])
+            noise = tf.cast(point.linear, joint.dtype) ** 2
+            size = tf.cast(point.size, joint.dtype)[:, tf.newaxis]
+            quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / size)
         return tf.concat(quantities, axis=1)
 
     def _products(self, section, image, mask, spacing, origin):

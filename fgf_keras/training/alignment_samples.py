@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.data.slices import check_slices
-from fgf_keras.geometry.flow import ENDED
+from fgf_keras.geometry.flow_status import ENDED
 from fgf_keras.models.alignment_model import unpack_inputs
 from fgf_keras.models.measure import AlignmentMeasure
 from fgf_keras.models.null_draws import NullDraws

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
-from fgf_keras.geometry.flow import FlowStatus, gradient_flow
+from fgf_keras.geometry.flow import gradient_flow
+from fgf_keras.geometry.flow_status import FlowStatus
 from fgf_keras.geometry.path_average import Observer
 
 SHAPE = (4, 5, 1)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import fgf_keras
 from fgf_keras.errors import ModelError
-from fgf_keras.geometry.flow import FlowStatus
+from fgf_keras.geometry.flow_status import FlowStatus
 from fgf_keras.models.input_gradient import decision_gradient, refuse_probabilities, section_gradients
 from fgf_keras.models.measure import AlignmentMeasure
 
