@@ -79,7 +79,7 @@ class Networks:
             cohort.images.shape[1:],
             mask_input=True,
             max_steps=4,
-            null_weight="arc",
+            nulls=True,
         )
 
     def draw(self, seed):

@@ -112,9 +112,9 @@ class TrainConfig(Section):
 class FlowConfig(Section):
     """The path to the decision boundary."""
 
-    steps: Positive = 2
-    max_steps: Positive = 64
-    tolerance: Annotated[float, Field(gt=0)] = 1e-3
+    steps: Positive = 4
+    max_steps: Positive = 128
+    tolerance: Annotated[float, Field(gt=0)] = 5e-3
     weight: Literal["arc", "score"] = "arc"
 
     @pydantic.model_validator(mode="after")

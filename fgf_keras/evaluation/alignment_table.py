@@ -23,8 +23,10 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
         seed: of the resamples.
 
     Returns:
-        {"n", "status": {name: count}, "undefined": {"S", "F"}, "S" and "F": {feature: {"mean", "ci",
-        "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white": {feature: {"expected",
+        {"n", "status": {name: count}, "far": count of paths longer than twice the norm of the image,
+        "flow_error": largest estimated error of an F that is averaged, "undefined": {"S", "F"}, "S" and "F":
+        {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
+        {feature: {"expected",
         "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint": {"null_mean", "null_q05",
         "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, of the mean over patients, see
         `Explanation.against_chance`.
@@ -38,6 +40,8 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     table = {
         "n": len(frame),
         "status": {s.name.lower(): int(np.sum(status == s)) for s in FlowStatus},
+        "far": int(explanation.values["far"][rows].sum()),
+        "flow_error": _largest_error(explanation, rows[defined["F"]]),
         "undefined": {kind: int(np.sum(~defined[kind])) for kind in "SF"},
     }
     for kind in "SF":
@@ -57,6 +61,11 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     if explanation.nulls:
         table["nulls"] = _nulls(explanation.against_chance(rows))
     return table
+
+
+def _largest_error(explanation, rows):
+    errors = explanation.values[f"F_error_{explanation.settings['weight']}"][rows]
+    return float(np.max(errors)) if np.isfinite(errors).any() else None
 
 
 def _summary(values, bootstrap, confidence, rng):

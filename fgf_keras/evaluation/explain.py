@@ -29,9 +29,9 @@ def explain(
     patient_id=None,
     support="mask",
     weight="arc",
-    steps=2,
-    max_steps=64,
-    tolerance=1e-3,
+    steps=4,
+    max_steps=128,
+    tolerance=5e-3,
     noise_draws=1,
     null=(),
     n_null=200,
@@ -54,7 +54,10 @@ def explain(
         support: "mask": all gradients inside the mask; "image": the classifier's over the whole canvas.
         weight: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
             for which F_joint is the part of that change which moves along the features.
-        steps, max_steps, tolerance: see `geometry.flow.gradient_flow`.
+        steps, max_steps: of the first and of the finest passage along a path, see
+            `geometry.flow.gradient_flow`.
+        tolerance: largest estimated error of F; a path whose F cannot be had as accurately with the most
+            steps is NOT_CONVERGED, and its F is NaN.
         noise_draws: number of linear noise features measured beside the features (columns S_noise, F_noise).
         null: chance to compare with, one or some of "white", "smooth", "matched" and "permutation"; see
             docs/method.md for what each is and which can be trusted. Nulls are drawn inside the masks, only
@@ -151,7 +154,8 @@ class Explainer:
             steps=steps,
             max_steps=max_steps,
             tolerance=tolerance,
-            null_weight=weight if kinds else None,
+            weight=weight,
+            nulls=bool(kinds),
         )
         self._batch_size = batch_size
         self._drawn = (kinds, n_null, lengths, seed)

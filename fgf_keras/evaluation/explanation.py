@@ -54,7 +54,9 @@ class Explanation:
         S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
         along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (the exact
         law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F against draws (the joint shares
-        too), flow_residual, flow_length, status.
+        too), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual (|z| at the
+        end of the path over |z| at the sample), flow_length, flow_far (whether that is more than twice the
+        norm of the image), status. F is NaN unless the status is "reached" or "on_boundary".
 
         Args:
             per_class: K > 2: one row a sample and class instead, with the centred logit of that class and
@@ -75,7 +77,9 @@ class Explanation:
             if key in v:
                 columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
         columns |= self._drawn_p_values() | self._white_p_values()
-        columns |= {"flow_residual": v["residual"], "flow_length": v["length"]}
+        errors = v[f"F_error_{weight}"]
+        columns |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*names, "joint"])}
+        columns |= {"flow_residual": v["residual"], "flow_length": v["length"], "flow_far": v["far"]}
         columns["status"] = [FlowStatus(s).name.lower() for s in self.status]
         return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
 

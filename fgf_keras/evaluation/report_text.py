@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fgf_keras.config import Config
 from fgf_keras.evaluation.figures import interval
-from fgf_keras.geometry.flow_status import FlowStatus
+from fgf_keras.geometry.flow_status import ENDED, FlowStatus
 
 QUESTION = (
     "A trained network gives every patient a score. Its gradient says which small changes of the image would "
@@ -173,8 +173,9 @@ def left_out_sentence(table: dict) -> str:
         return f"None of the {n} patients is left out: S and F are defined for all of them."
     reasons = [
         f"{table['status'][status.name.lower()]} {status.name.lower().replace('_', ' ')} ({status.sentence})"
-        for status in (FlowStatus.STATIONARY, FlowStatus.NOT_REACHED)
-        if table["status"][status.name.lower()]
+        for status in FlowStatus
+        # Tables of earlier versions have fewer statuses.
+        if status not in ENDED and table["status"].get(status.name.lower())
     ]
     return (
         f"Of {n} patients, {undefined['S']} are left out of S and {undefined['F']} out of F, because these "

@@ -100,7 +100,7 @@ class Chords(NamedTuple):
         )
 
     def due(self, width, ends):
-        """Which samples have a chord to observe now, (B,): a waiting one, or all that is left where one ends."""
+        """Which samples have a chord to observe now, (B,): a waiting one, or where it `ends` all the rest."""
         return (self.waits & (self.edges >= (width + 1) // 2)) | ends
 
     def chord(self, ends):
@@ -180,9 +180,8 @@ def observe_chord(observer: Observer, end, chord, direction, context, *, compile
         image = end + tf.reshape(place, [-1, 1, 1, 1, 1]) * chord
         point = PathPoint(_merged(image), *(_repeated(t, count) for t in (direction, size, linear)))
         values = tf.cast(observer.observe(point, *(_repeated(c, count) for c in context)), dtype)
-        return first + count, total + tf.reduce_sum(
-            tf.reshape(values, [count, -1, observer.quantities]), axis=0
-        )
+        values = tf.reshape(values, tf.concat([[count], tf.shape(total)], axis=0))
+        return first + count, total + tf.reduce_sum(values, axis=0)
 
     total = tf.zeros([tf.shape(end)[0], observer.quantities], dtype)
     _, total = tf.while_loop(

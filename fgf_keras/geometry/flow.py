@@ -18,9 +18,10 @@ from fgf_keras.geometry.products import inner, inner_products
 ON_BOUNDARY = 1e-6
 # A path longer than this many norms of its image leads to images unlike any that were trained on.
 FAR = 2.0
-# Steps of the first passage that expects kinks: chords of a few steps are short, and their directions even
-# out the turns to and fro at the kinks.
-KINKED_STEPS = 28
+# Steps of the first passage that expects kinks.
+KINKED_STEPS = 8
+# Where the error falls in proportion to the step, each passage has so many times the steps of the last.
+_KINKED_GROWTH = 2.75
 # The least steps with which a passage counts as one of its stride, as a part of those it should have.
 _LEAST = 0.6
 # Passages of a sample are no more than this.
@@ -70,12 +71,11 @@ class _Paths(NamedTuple):
     step: tf.Tensor
     kinked: tf.Tensor
     search: tf.Tensor
-    earlier: tf.Tensor  # (B, 2, n), means of the last passage with longer steps
-    compared: tf.Tensor  # whether there was one
+    compared: tf.Tensor  # whether the passage before had longer steps of the same kind
     end: tf.Tensor
     length: tf.Tensor
     evaluations: tf.Tensor
-    means: tf.Tensor  # (B, 2, n)
+    earlier: tf.Tensor  # (B, 2, n), means of the last passage
     errors: tf.Tensor  # (B, 2, n)
     directions: tf.Tensor
 
@@ -89,19 +89,19 @@ def gradient_flow(
     steps=4,
     max_steps=128,
     tolerance=5e-3,
-    directions=None,
+    average="arc",
+    directions=False,
     compiled=False,
 ) -> Flow:
     """Follow the gradient of the score to its zero, and average quantities along the path.
 
-    A first passage of about `steps` steps finds the boundary, a second one with half the step says how
-    accurate that was: the difference of the means, whose error falls with the square of the step, is a third
-    of the error of the first and three times that of the second; the means are extrapolated from both.
-    Passages with ever shorter steps follow until the estimated error is within the tolerance. Where the
-    directions of the steps jump (ReLU, max pooling), the path turns at kinks or slides along them, to and fro
-    between its sides; it is then followed in `KINKED_STEPS` or more short steps and observed over chords of
-    about √(steps/2) of them, whose directions are those of the path itself; the error is estimated from
-    chords of twice the width.
+    A first passage of about `steps` steps finds the boundary, and a second one with half the step says how
+    accurate that was: the estimated error is the difference of their means. Passages with ever shorter steps
+    follow until it is within the tolerance. Where the directions of the steps jump (ReLU, max pooling), the
+    path turns at kinks or slides along them, which finite steps do to and fro between the two sides: it is
+    then followed in `KINKED_STEPS` or more steps of equal length, and observed over chords of about
+    √(steps/2) of them, whose directions are those of the path itself. The error falls with the square of the
+    step where the score is smooth, and in proportion to it where it has kinks.
 
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
@@ -111,21 +111,27 @@ def gradient_flow(
         context: tensors with a leading batch axis, handed to all functions (masks, spacings, classes).
         steps: number of steps of the first passage.
         max_steps: most steps of a further passage.
-        tolerance: largest estimated error of the controlled quantities, over arc length and over the score,
-            of a path that counts as reached.
-        directions: "arc" or "score" for the mean of d dᵀ over ds or dτ as well; None for no such fields.
+        tolerance: largest estimated error of the controlled quantities of a path that counts as reached.
+        average: "arc" or "score": the mean that the tolerance is about.
+        directions: whether to hold the mean of d dᵀ as well, over the same.
         compiled: in a graph for XLA, where sizes must be known: all samples go as long as one does. The
             numbers are the same.
 
     Raises:
-        ValueError: `steps` is below 1.
+        ValueError: `steps` is below 1, or `max_steps` below twice that.
     """
     if steps < 1:
         raise ValueError(f"The 'steps' parameter of gradient_flow must be an int >= 1. Got {steps!r}.")
-    most = max(steps, max_steps)
+    if max_steps < 2 * steps:
+        raise ValueError(
+            f"The 'max_steps' parameter of gradient_flow must be at least twice 'steps' ({steps}), because "
+            f"the error is estimated from two passages. Got {max_steps!r}."
+        )
     context = tuple(context)
     start = begin(score, image, context)
-    controlled = observer.quantities if observer.controlled is None else observer.controlled
+    count = observer.quantities if observer.controlled is None else observer.controlled
+    controlled = ("arc", "score").index(average), count
+    settings = {"directions": average if directions else None, "compiled": compiled}
 
     def unfinished(*state):
         return tf.reduce_any(tf.equal(_Paths(*state).status, _UNFINISHED))
@@ -133,20 +139,19 @@ def gradient_flow(
     def attempt(*state):
         paths = _Paths(*state)
         again = tf.equal(paths.status, _UNFINISHED)
-        settings = {"directions": directions, "compiled": compiled}
         if compiled:
-            passage = march(score, start, _stride(paths, most), observer, context, **settings)
-            after = _judged(paths, passage, tolerance, most, controlled)
+            passage = march(score, start, _stride(paths), observer, context, **settings)
+            after = _judged(paths, passage, tolerance, max_steps, controlled)
             return tuple(tf.where(per_sample(again, new), new, old) for old, new in zip(paths, after))
         rows = tf.where(again)
         some = _Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
         begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
         seen = [tf.gather(value, rows[:, 0]) for value in context]
-        passage = march(score, begun, _stride(some, most), observer, seen, **settings)
-        after = _judged(some, passage, tolerance, most, controlled)
+        passage = march(score, begun, _stride(some), observer, seen, **settings)
+        after = _judged(some, passage, tolerance, max_steps, controlled)
         return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
 
-    first = _begun(start, observer, steps, PathDirections(directions))
+    first = _begun(start, observer, steps, PathDirections(settings["directions"]))
     final = _Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
     return _flow(score, start, final, observer, context, compiled)
 
@@ -172,22 +177,21 @@ def _begun(start, observer, steps, held) -> _Paths:
         step=guess / steps,
         kinked=no,
         search=~no,
-        earlier=means,
         compared=no,
         end=start.image,
         length=tf.where(on_boundary, distance, none),
         evaluations=count + 1,
-        means=means,
+        earlier=means,
         errors=means,
         directions=held.nothing(start.image),
     )
 
 
-def _stride(paths: _Paths, most) -> Stride:
-    half = tf.cast(paths.steps, tf.float32) / 2
-    width = tf.where(paths.kinked, tf.cast(tf.math.ceil(tf.sqrt(half)), tf.int32), 1)
-    probe = ~paths.kinked & (paths.steps < most)
-    return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search, probe)
+def _stride(paths: _Paths) -> Stride:
+    # An even number: as many steps to as fro.
+    pairs = tf.math.round(tf.sqrt(tf.cast(paths.steps, tf.float32) / 8))
+    width = tf.where(paths.kinked, 2 * tf.cast(tf.maximum(pairs, 1), tf.int32), 1)
+    return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search, ~paths.kinked)
 
 
 def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Paths:
@@ -195,40 +199,36 @@ def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Pa
     ended = tf.equal(passage.outcome, Outcome.ENDED)
     enough = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
     measured = ended & (passage.regular | ~paths.search) & enough
-    more = tf.minimum(2 * paths.steps, most)
+    growth = tf.where(paths.kinked, _KINKED_GROWTH, 2.0)
+    more = tf.minimum(tf.cast(growth * tf.cast(paths.steps, tf.float32), tf.int32), most)
     last = tf.equal(more, paths.steps)
-    errors = _estimated(paths, passage)
-    known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[..., :controlled]
-    good = tf.reduce_max(known, axis=[1, 2]) <= tolerance
-    alone = ~(paths.kinked | paths.compared | last)
-    accepted = measured & good & ~alone
+    errors = tf.abs(passage.means - paths.earlier)
+    average, count = controlled
+    known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
+    accepted = measured & paths.compared & (tf.reduce_max(known, axis=1) <= tolerance)
 
-    # Where kinks make the error, half the step does not mend it.
-    to_kinks = (
-        ~paths.kinked
-        & ~last
-        & (
-            tf.equal(passage.outcome, Outcome.KINKED)
-            | tf.equal(passage.outcome, Outcome.STUCK)
-            | (tf.equal(passage.outcome, Outcome.LOST) & ~paths.search)
-            | (measured & ~good & ~passage.smooth)
-        )
+    # Where directions jump, half the step does not help; many short steps do.
+    jumps = measured & paths.compared & ~accepted & ~passage.smooth
+    to_kinks = ~paths.kinked & (
+        tf.equal(passage.outcome, Outcome.KINKED)
+        | tf.equal(passage.outcome, Outcome.STUCK)
+        | (tf.equal(passage.outcome, Outcome.LOST) & ~paths.search)
+        | jumps
     )
     again = ended & ~measured
     longer = paths.kinked & ~last & tf.equal(passage.outcome, Outcome.LOST)
     finer = measured & ~accepted & ~to_kinks & ~last
     goes_on = (to_kinks | again | longer | finer) & (paths.tries < _TRIES)
 
-    steps = tf.where(to_kinks, tf.minimum(tf.maximum(more, KINKED_STEPS), most), paths.steps)
-    steps = tf.where(longer | finer, more, steps)
-    known_length = tf.where(
+    kinked_steps = tf.minimum(tf.maximum(paths.steps, KINKED_STEPS), most // 2)
+    steps = tf.where(to_kinks, kinked_steps, tf.where(longer | finer, more, paths.steps))
+    length = tf.where(
         ended | tf.equal(passage.outcome, Outcome.KINKED),
         passage.length,
         paths.step * tf.cast(paths.steps, paths.step.dtype),
     )
-    step = tf.where(longer, paths.step, known_length / tf.cast(steps, paths.step.dtype))
+    step = tf.where(longer, paths.step, length / tf.cast(steps, paths.step.dtype))
     status = tf.where(accepted, int(FlowStatus.REACHED), _given_up(passage))
-    status = tf.where(measured & ~accepted, int(FlowStatus.NOT_CONVERGED), status)
     return _Paths(
         status=tf.where(goes_on, _UNFINISHED, status),
         tries=paths.tries + 1,
@@ -236,21 +236,14 @@ def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Pa
         step=step,
         kinked=paths.kinked | to_kinks,
         search=tf.zeros_like(paths.search),
-        earlier=passage.means,
-        compared=finer & ~paths.kinked,
+        compared=finer,
         end=passage.end,
         length=passage.chord_length,
         evaluations=paths.evaluations + passage.evaluations,
-        means=passage.means,
+        earlier=passage.means,
         errors=errors,
         directions=passage.directions,
     )
-
-
-def _estimated(paths, passage):
-    """Estimated errors (B, 2, n) of a passage's means: their distance from those they are compared with."""
-    other = tf.where(per_sample(paths.compared, passage.means), paths.earlier, passage.wide_means)
-    return tf.abs(passage.means - other)
 
 
 def _given_up(passage):
@@ -286,9 +279,9 @@ def _flow(score, start, paths, observer, context, compiled) -> Flow:
         )
 
     # F there is S at the sample.
-    none = tf.zeros_like(paths.means[:, 0])
+    none = tf.zeros_like(paths.earlier[:, 0])
     here = tf.cond(tf.reduce_any(on_boundary), at_sample, lambda: none)
-    means = tf.where(per_sample(on_boundary, paths.means), here[:, tf.newaxis], paths.means)
+    means = tf.where(per_sample(on_boundary, paths.earlier), here[:, tf.newaxis], paths.earlier)
     means = tf.where(per_sample(reached | on_boundary, means), means, nan)
     errors = tf.where(per_sample(arrived, paths.errors), paths.errors, nan)
     length = tf.where(arrived, paths.length, nan)

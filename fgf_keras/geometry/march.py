@@ -21,7 +21,7 @@ _LAST = 1.25
 _REGULAR = 1.5
 # The end of the path is on the boundary when its distance, by the slope there, is this part of its length; a
 # Newton step then removes that as well.
-_AT_END = 1e-3
+_AT_END = 3e-3
 # Steps a passage may take are this many times as many as it should, and a few: turns make a path longer.
 _PATIENCE, _MORE = 3, 16
 # Steps of a first passage, whose length is a guess, as a multiple of their number: they double in length
@@ -99,7 +99,6 @@ class Passage(NamedTuple):
         evaluations: (B,) int32.
         smooth: (B,) bool, whether directions turn evenly from step to step.
         means: (B, 2, n), over arc length and over the score, by chords of `width` steps.
-        wide_means: the same by chords of twice the width.
         chord_length: (B,), of the path as those chords have it.
         directions: (B, k, H, W, C), of `PathDirections`.
     """
@@ -112,7 +111,6 @@ class Passage(NamedTuple):
     evaluations: tf.Tensor
     smooth: tf.Tensor
     means: tf.Tensor
-    wide_means: tf.Tensor
     chord_length: tf.Tensor
     directions: tf.Tensor
 
@@ -141,7 +139,6 @@ class _Walker(NamedTuple):
     promised: tf.Tensor  # Σ slope·length since the last look back
     seen: tf.Tensor  # the score at the last look back
     chords: Chords
-    wide: Chords
     fields: tf.Tensor
 
 
@@ -194,7 +191,6 @@ def march(
         evaluations=final.evaluations,
         smooth=final.jerk <= final.turn,
         means=final.chords.means(),
-        wide_means=final.wide.means(),
         chord_length=final.chords.length,
         directions=final.fields,
     )
@@ -203,7 +199,6 @@ def march(
 def _begun(start, stride, observer, held):
     zero = tf.zeros_like(start.score)
     none = tf.zeros_like(start.score, tf.int32)
-    chords = Chords.none(start.image, observer.quantities)
     return _Walker(
         image=start.image,
         score=start.score,
@@ -225,67 +220,100 @@ def _begun(start, stride, observer, held):
         jerk=zero,
         promised=zero,
         seen=start.score,
-        chords=chords,
-        wide=chords,
+        chords=Chords.none(start.image, observer.quantities),
         fields=held.nothing(start.image),
     )
 
 
 def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
-    """All paths after one evaluation: a step further, or at their ends."""
+    """All paths after one evaluation: a step further, at a turn, or at their ends."""
     z = tf.cast(z, w.score.dtype)
     direction, slope, finite = _direction(gradient, sigma)
     active = tf.equal(w.outcome, Outcome.UNDER_WAY)
     finite &= tf.math.is_finite(z)
     moving = active & finite & (slope > 0)
-    # The score at the node by the slope at the place of evaluation, and how far the boundary is from there.
-    cosine = inner(direction, w.direction)
-    new = moving & ~w.ending
-    here = z + sigma * slope * half * cosine
-    through, place = _kink(w, here, sigma, slope, cosine, half)
-    sharp = moving & (2 - 2 * cosine > _CORNER)
-    corner = sharp & (through | (w.straight >= stride.width))
-    turn_at = tf.where(corner, place, tf.zeros_like(place))
-    here -= sigma * slope * cosine * turn_at
-    new &= ~corner
+    turn = _turn(w, z, direction, slope, half, sigma, moving, stride)
+    direction, slope, here = turn.direction, turn.slope, turn.score
+    new = moving & ~(w.ending | turn.corner | turn.past)
     left = tf.math.divide_no_nan(sigma * here, slope)
-    arrived = w.ending & (tf.abs(left) <= _AT_END * w.length)
+    arrived = w.ending & ~turn.corner & (tf.abs(left) <= _AT_END * w.length)
     evenly = new & stride.even & (w.count < stride.steps)
-    left = tf.where(evenly, _left(w, sigma * here, slope, half, left), left)
+    left = tf.where(evenly, _left(w, slope, half, left), left)
     parts = tf.cast(tf.maximum(stride.steps - w.count, 1), left.dtype)
     step = tf.where(evenly, tf.clip_by_value(left / parts, w.step / 4, 2 * w.step), w.step)
     last = left <= _LAST * step
     length = tf.where(w.ending | last, tf.clip_by_value(left, -step, _LAST * step), step)
-    length = tf.where(moving & ~corner, length, tf.zeros_like(length))
-    edge = per_sample(length, direction) * direction + per_sample(turn_at, direction) * w.direction
+    length = tf.where(moving & ~(turn.corner | turn.past), length, tf.zeros_like(length))
+    edge = per_sample(length, direction) * direction + per_sample(turn.at, direction) * w.direction
     after = tf.where(arrived, tf.zeros_like(here), here - sigma * slope * length)
     drop = tf.where(moving, sigma * (w.score - after), tf.zeros_like(here))
     bend = direction - w.direction
-    turn, jerk = inner(bend, bend), inner(bend - w.bend, bend - w.bend)
+    jerk = inner(bend - w.bend, bend - w.bend)
+    ending = tf.where(w.ending, tf.abs(left) <= _LAST * step, last)
     w = w._replace(
         image=w.image - edge,
         score=tf.where(moving, after, w.score),
-        direction=_kept(new | corner, direction, w.direction),
+        direction=_kept(new | turn.corner | turn.slides, direction, w.direction),
         bend=_kept(new, bend, w.bend),
-        slope=tf.where(moving, slope, w.slope),
+        slope=tf.where(moving & ~turn.past, slope, w.slope),
         gap=length - half,
         step=step,
         shortest=tf.where(new & ~(last & ~stride.even), tf.minimum(w.shortest, length), w.shortest),
         longest=tf.where(new, tf.maximum(w.longest, length), w.longest),
-        length=w.length + length + turn_at,
+        length=w.length + length + turn.at,
         count=w.count + tf.cast(new, tf.int32),
-        ending=~corner & tf.where(w.ending, tf.abs(left) <= _LAST * step, last),
-        corner=corner,
-        straight=tf.where(sharp, 0, w.straight + tf.cast(new, tf.int32)),
+        ending=turn.past | (~turn.corner & ending),
+        corner=turn.corner,
+        straight=tf.where(turn.sharp, 0, w.straight + tf.cast(new, tf.int32)),
         evaluations=w.evaluations + tf.cast(active, tf.int32),
-        turn=w.turn + tf.where(new, turn, tf.zeros_like(turn)),
+        turn=w.turn + tf.where(new, inner(bend, bend), tf.zeros_like(jerk)),
         jerk=w.jerk + tf.where(new & (w.count > 0), jerk, tf.zeros_like(jerk)),
         promised=w.promised + slope * length,
         chords=w.chords.extended(edge, drop, new),
-        wide=w.wide.extended(edge, drop, new),
     )
     w = _ended(w, moving, finite, slope, arrived, left, stride, budget)
     return _looked_back(w, new, sigma, stride)
+
+
+class _Turn(NamedTuple):
+    """Where paths turn near their nodes, and how they go on from there.
+
+    Attributes:
+        sharp: (B,) bool, whether the direction has turned by more than `_CORNER`.
+        corner: (B,) bool, whether the path turns at a kink, to go through it or to begin to slide along it.
+        past: (B,) bool, whether that kink is beyond the boundary.
+        slides: (B,) bool, whether the path slides along a kink near its end.
+        at: (B,), how far beyond the node, along the step before, that is.
+        score: (B,), there.
+        direction, slope: of the path behind it.
+    """
+
+    sharp: tf.Tensor
+    corner: tf.Tensor
+    past: tf.Tensor
+    slides: tf.Tensor
+    at: tf.Tensor
+    score: tf.Tensor
+    direction: tf.Tensor
+    slope: tf.Tensor
+
+
+def _turn(w, z, direction, slope, half, sigma, moving, stride) -> _Turn:
+    """What the direction at the place of evaluation, `half` beyond the node, says of the node."""
+    cosine = inner(direction, w.direction)
+    here = z + sigma * slope * half * cosine
+    # On the boundary, no kink matters any more.
+    at_end = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
+    sharp = moving & ~at_end & (2 - 2 * cosine > _CORNER)
+    through, place = _kink(w, here, sigma, slope, cosine, half)
+    meets = sharp & (through | (w.straight >= stride.width))
+    boundary = tf.math.divide_no_nan(sigma * w.score, w.slope)
+    past = meets & ~w.ending & (place >= boundary)
+    corner, slides = meets & ~past, w.ending & sharp & ~meets
+    at = tf.where(corner | slides, place, tf.where(past, boundary, tf.zeros_like(place)))
+    here = tf.where(past, tf.zeros_like(here), here - sigma * slope * cosine * at)
+    direction, slope = _along_kink(w, direction, slope, cosine, slides)
+    return _Turn(sharp, corner, past, slides, at, here, direction, slope)
 
 
 def _kink(w, here, sigma, slope, cosine, half):
@@ -301,23 +329,37 @@ def _kink(w, here, sigma, slope, cosine, half):
     return through, tf.clip_by_value(place, -w.gap, half)
 
 
-def _left(w, height, slope, half, straight):
-    """The way left to the boundary, (B,), by the slope and its change; near the `straight` guess.
+def _along_kink(w, direction, slope, cosine, slides):
+    """Direction and slope of paths that slide along a kink: of the shortest vector between both gradients."""
+    # Of a + p(b - a), with a behind and b before the kink, at p = ⟨a, a - b⟩/‖a - b‖².
+    apart = slope**2 + w.slope**2 - 2 * slope * w.slope * cosine
+    part = tf.clip_by_value(tf.math.divide_no_nan(slope * (slope - w.slope * cosine), apart), 0, 1)
+    part = tf.where(slides, part, tf.zeros_like(part))
+    along = per_sample((1 - part) * slope, direction) * direction
+    along += per_sample(part * w.slope, direction) * w.direction
+    size = tf.sqrt(inner(along, along))
+    unit = tf.math.divide_no_nan(along, per_sample(size, along))
+    return _kept(slides, unit, direction), tf.where(slides, size, slope)
 
-    height·: the score's distance from zero at the node. Solves height = slope·s + ½ change·s².
+
+def _left(w, slope, half, straight):
+    """The way left to the boundary, (B,), by the slope and its change.
+
+    Solves straight = (1 - change·half)·s + ½ change·s², with the change of the slope from one place of
+    evaluation to the next as a part of the slope; near the `straight` guess, which has no change.
     """
-    change = tf.math.divide_no_nan(slope - w.slope, w.gap + half)
-    slope -= change * half
-    root = tf.sqrt(tf.maximum(slope**2 + 2 * change * height, 0))
-    curved = tf.math.divide_no_nan(2 * height, slope + root)
-    sound = (slope > 0) & (curved > straight / 2) & (curved < 2 * straight)
+    change = tf.math.divide_no_nan(slope - w.slope, slope * (w.gap + half))
+    at_node = 1 - change * half
+    root = tf.sqrt(tf.maximum(at_node**2 + 2 * change * straight, 0))
+    curved = tf.math.divide_no_nan(2 * straight, at_node + root)
+    sound = (at_node > 0) & (curved > straight / 2) & (curved < 2 * straight)
     return tf.where(sound, curved, straight)
 
 
 def _ended(w, moving, finite, slope, arrived, left, stride, budget):
     """Outcomes of the paths that have come to one."""
     sharp = (w.jerk > w.turn) & (w.turn > SHARP * tf.cast(w.count, w.turn.dtype))
-    kinked = stride.probe & sharp & (w.count >= stride.steps)
+    kinked = stride.probe & sharp & (w.count >= stride.steps - 1)
     outcome = w.outcome
     for reason, found in (
         (Outcome.LOST, moving & (w.evaluations >= budget)),
@@ -347,23 +389,12 @@ def _looked_back(w, new, sigma, stride):
 def _observed(w, active, stride, observer, held, context, compiled):
     """The chords that are due, observed, of the paths that were under way."""
     ends = active & (tf.equal(w.outcome, Outcome.ENDED) | w.corner)
-    both, fields = [], w.fields
-    for chords, width, kept in ((w.chords, stride.width, held), (w.wide, 2 * stride.width, None)):
-        due = active & chords.due(width, ends)
-        chords, unit, length, drop = _plus_due(w.image, chords, width, due, ends, observer, context, compiled)
-        both.append(chords)
-        if kept is not None:
-            fields = kept.plus_chord(fields, unit, length, drop)
-    return w._replace(chords=both[0], wide=both[1], fields=fields)
-
-
-def _plus_due(image, chords, width, due, ends, observer, context, compiled):
-    """Chords with the sums over those that are due, and the unit directions, lengths and drops of these."""
-    chord, drop = chords.chord(ends)
+    due = active & w.chords.due(stride.width, ends)
+    chord, drop = w.chords.chord(ends)
     length = tf.sqrt(inner(chord, chord))
     unit = tf.math.divide_no_nan(chord, per_sample(length, chord))
     rest = per_sample(tf.cast(~ends, chord.dtype), chord)
-    end = image + rest * chords.open
+    end = w.image + rest * w.chords.open
 
     def observed(end, chord, unit, *context):
         return observe_chord(observer, end, chord, unit, context, compiled=compiled)
@@ -371,10 +402,13 @@ def _plus_due(image, chords, width, due, ends, observer, context, compiled):
     means = tf.cond(
         tf.reduce_any(due),
         lambda: _on_rows(due, observed, [end, chord, unit, *context], compiled),
-        lambda: tf.zeros_like(chords.arc_sum),
+        lambda: tf.zeros_like(w.chords.arc_sum),
     )
     weight = tf.cast(due, length.dtype)
-    return chords.observed(due, ends, means, length, drop, width), unit, weight * length, weight * drop
+    return w._replace(
+        chords=w.chords.observed(due, ends, means, length, drop, stride.width),
+        fields=held.plus_chord(w.fields, unit, weight * length, weight * drop),
+    )
 
 
 def _direction(gradient, sign):
@@ -412,7 +446,5 @@ def _flat(walker):
 
 
 def _restored(state):
-    count = len(Chords._fields)
-    first = _Walker._fields.index("chords")
-    chords = [Chords(*state[first + i * count : first + (i + 1) * count]) for i in (0, 1)]
-    return _Walker(*state[:first], *chords, *state[first + 2 * count :])
+    first, count = _Walker._fields.index("chords"), len(Chords._fields)
+    return _Walker(*state[:first], Chords(*state[first : first + count]), *state[first + count :])

@@ -43,8 +43,9 @@ class AlignmentMeasure:
         evaluation: "auto", "dense" or "roi", see `placement`.
         noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
         steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
-        null_weight: "arc" or "score": what null fields are held against comes along, see `_null_fields`.
-        compiled: for use in graphs that XLA compiles, which must know all sizes; not with `null_weight`.
+        weight: "arc" or "score": the mean along the path that the tolerance is about.
+        nulls: what null fields are compared with comes along, see `_null_fields`.
+        compiled: for use in graphs that XLA compiles, which must know all sizes; not with `nulls`.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class AlignmentMeasure:
         steps=4,
         max_steps=128,
         tolerance=5e-3,
-        null_weight=None,
+        weight="arc",
+        nulls=False,
         compiled=False,
     ):
         if support not in SUPPORTS:
@@ -69,12 +71,14 @@ class AlignmentMeasure:
         self.support = support
         self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
-        self.null_weight = null_weight
+        self.nulls = nulls
         self._compiled = compiled
         self._flow = {
             "steps": steps,
             "max_steps": max_steps,
             "tolerance": tolerance,
+            "average": weight,
+            "directions": nulls,
             "compiled": compiled,
         }
         self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
@@ -155,7 +159,7 @@ class AlignmentMeasure:
             result["S_noise"] = self._noise_alignment(section, mask, origin)
         if classes > 2:
             result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
-        if self.null_weight:
+        if self.nulls:
             result |= self._null_fields("S", orthonormal(section))
             features = self._feature_gradients(seen, mask, spacing, origin)
             result |= {"null_features": features, "null_mask": mask}
@@ -165,8 +169,8 @@ class AlignmentMeasure:
         """F along the path to the decision boundary.
 
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
-        mean of √S_joint) and F_noise_<weight> (B,), and the estimated errors of the first two, F_error_<weight>
-        (B, m + 1); residual, length, far, status, evaluations (B,).
+        mean of √S_joint) and F_noise_<weight> (B,), and F_error_<weight> (B, m + 1), the estimated errors of
+        the first two; residual, length, far, status, evaluations (B,).
         """
         return self._followed(seen, mask, spacing, origin)[0]
 
@@ -195,8 +199,8 @@ class AlignmentMeasure:
             focus=self._focus if focused else None,
             linear=self._noise_products if self.noise_draws else None,
         )
-        flow = self._follow(seen, mask, spacing, origin, observer, directions=self.null_weight)
-        result = self._null_fields("F", flow.directions) if self.null_weight else {}
+        flow = self._follow(seen, mask, spacing, origin, observer)
+        result = self._null_fields("F", flow.directions) if self.nulls else {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
             result[f"F_{weight}"] = means[:, :count]
             result[f"F_joint_{weight}"] = means[:, count]
@@ -229,9 +233,9 @@ class AlignmentMeasure:
         """
         return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
 
-    def _follow(self, seen, mask, spacing, origin, observer, **options):
+    def _follow(self, seen, mask, spacing, origin, observer):
         context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
-        return gradient_flow(self._score, seen, observer, context=context, **options, **self._flow)
+        return gradient_flow(self._score, seen, observer, context=context, **self._flow)
 
     def _score(self, image, mask, spacing, origin, pair):
         del spacing

@@ -26,9 +26,9 @@ def export_saved_model(
     config=None,
     support="mask",
     weight="arc",
-    steps=2,
-    max_steps=64,
-    tolerance=1e-3,
+    steps=4,
+    max_steps=128,
+    tolerance=5e-3,
     jit_compile=False,
 ):
     """Export an `AlignmentModel` for TensorFlow Serving, with the gradient and the flow inside.

@@ -193,5 +193,5 @@ def _decided(outputs):
 def _shares(outputs, features):
     """What is told of alignment, in an order of its own: the outputs of a graph have none."""
     names = [*features, "joint", "joint_magnitude"]
-    order = [f"{kind}_{name}" for kind in ("S", "F", "unique", "p_white") for name in names]
+    order = [f"{kind}_{name}" for kind in ("S", "F", "unique", "p_white", "flow_error") for name in names]
     return pd.DataFrame({key: outputs[key] for key in [*order, "flow_residual"] if key in outputs})

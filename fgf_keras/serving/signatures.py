@@ -39,6 +39,7 @@ class Signatures:
             steps=steps,
             max_steps=max_steps,
             tolerance=tolerance,
+            weight=weight,
             compiled=jit_compile,
         )
 
@@ -106,6 +107,8 @@ class Signatures:
         found = self._measure.everything(image, mask, spacing)
         along = {f"F_{name}": found[f"F_{self._weight}"][:, i] for i, name in enumerate(self._names)}
         along |= {key: found[f"{key}_{self._weight}"] for key in ("F_joint", "F_joint_magnitude")}
+        errors = found[f"F_error_{self._weight}"]
+        along |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*self._names, "joint"])}
         along |= {"flow_residual": found["residual"], "flow_status": found["status"]}
         return {
             **self._pointwise(found),

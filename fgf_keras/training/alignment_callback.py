@@ -12,8 +12,8 @@ from fgf_keras.training.alignment_summaries import AlignmentSummaries
 from fgf_keras.training.epoch_scalars import write_scalars
 from fgf_keras.training.summary_writers import SummaryWriters
 
-# Of a path, where evaluation may take 64: a network that has hardly begun has paths that no number reaches.
-MOST_STEPS = 8
+# Of a passage, where evaluation may take 128: a network that has hardly begun has paths that no number ends.
+MOST_STEPS = 32
 
 
 class AlignmentCallback(keras.callbacks.Callback):
@@ -101,7 +101,7 @@ class AlignmentCallback(keras.callbacks.Callback):
             mask_input=rewarded,
             evaluation=measured_evaluation(self.model),
             max_steps=MOST_STEPS,
-            null_weight="arc" if drawn else None,
+            nulls=bool(drawn),
         )
         self._pointwise, self._flow = {}, {}
         if self._summaries is not None:

@@ -95,7 +95,7 @@ class AlignmentSamples:
         """S of all samples and F of the watched ones, with null features drawn in those.
 
         Args:
-            measure: with a `null_weight` where nulls are drawn.
+            measure: with `nulls` where those are drawn.
             draws: of the null "smooth".
         """
         # Both in the same batches: gradients that nulls are held against lie in windows, as large as the

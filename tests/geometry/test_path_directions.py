@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
+from fgf_keras.geometry.chords import Observer
 from fgf_keras.geometry.flow import gradient_flow
 from fgf_keras.geometry.nulls import fixed_field_alignment
-from fgf_keras.geometry.path_average import Observer
 from fgf_keras.geometry.path_directions import DIRECTIONS
 
 SHAPE = (4, 5, 1)
@@ -33,7 +33,7 @@ def followed(paths, weight, steps):
     score, image, fields = paths
 
     def observe(point, fields):
-        products = alignment_products(point.gradient[:, tf.newaxis], fields)
+        products = alignment_products(point.direction[:, tf.newaxis], fields)
         return tf.concat([pointwise_alignment(products), joint_alignment(products)[:, tf.newaxis]], axis=1)
 
     flow = gradient_flow(
@@ -42,8 +42,10 @@ def followed(paths, weight, steps):
         observer=Observer(observe, 4),
         context=(fields,),
         steps=steps,
-        max_steps=steps,
-        directions=weight,
+        max_steps=2 * steps,
+        tolerance=1.0,
+        average=weight,
+        directions=True,
     )
     flat = tf.reshape(flow.directions, [3, DIRECTIONS, -1])
     shares = [
@@ -71,6 +73,6 @@ def test_what_many_steps_add_beyond_the_fields_that_are_held_is_small(paths):
 
 def test_no_directions_are_held_unless_they_are_asked_for(paths):
     score, image, _ = paths
-    observe = lambda point: point.gradient[:, 0, 0]  # noqa: E731
-    flow = gradient_flow(score, image, Observer(observe, 1), steps=1, max_steps=1)
+    observe = lambda point: point.direction[:, 0, 0]  # noqa: E731
+    flow = gradient_flow(score, image, Observer(observe, 1), steps=1)
     assert flow.directions.shape[1] == 0
