@@ -195,6 +195,11 @@ def per_sample(values, field):
     return tf.reshape(values, [-1] + [1] * (len(field.shape) - 1))
 
 
+def kept(mask, new, old):
+    """Samples of `new` where the mask (B,) is set, of `old` elsewhere."""
+    return tf.where(per_sample(mask, new), new, old)
+
+
 def _repeated(tensor, count):
     return tf.tile(tensor, [count, *[1] * (len(tensor.shape) - 1)])
 

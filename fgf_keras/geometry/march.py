@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.geometry.chords import Chords, Observer, observe_chord, per_sample
+from fgf_keras.geometry.chords import Chords, Observer, kept, observe_chord, per_sample
+from fgf_keras.geometry.kinks import turn_at
 from fgf_keras.geometry.path_directions import PathDirections
 from fgf_keras.geometry.products import inner
 
@@ -27,9 +28,6 @@ _PATIENCE, _MORE = 3, 16
 # Steps of a first passage, whose length is a guess, as a multiple of their number: they double in length
 # each time that twice their number was taken.
 _SEARCH = 12
-# Turns of more than this (rad²) at a kink are corners where the path goes through the kink, or comes upon it
-# to slide along it: a step and a chord end there, and the next ones start anew.
-_CORNER = 0.1
 # A path that has lost less than this part of the score that its slopes promised goes to and fro.
 _STUCK = 0.05
 # Mean squared angle between steps (rad²) above which a path with kinks is followed in short steps at once.
@@ -232,7 +230,9 @@ def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
     active = tf.equal(w.outcome, Outcome.UNDER_WAY)
     finite &= tf.math.is_finite(z)
     moving = active & finite & (slope > 0)
-    turn = _turn(w, z, direction, slope, half, sigma, moving, stride)
+    # On the boundary, no kink matters any more.
+    there = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
+    turn = turn_at(w, z, direction, slope, half, sigma, moving & ~there, stride.width)
     direction, slope, here = turn.direction, turn.slope, turn.score
     new = moving & ~(w.ending | turn.corner | turn.past)
     left = tf.math.divide_no_nan(sigma * here, slope)
@@ -253,8 +253,8 @@ def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
     w = w._replace(
         image=w.image - edge,
         score=tf.where(moving, after, w.score),
-        direction=_kept(new | turn.corner | turn.slides, direction, w.direction),
-        bend=_kept(new, bend, w.bend),
+        direction=kept(new | turn.corner | turn.slides, direction, w.direction),
+        bend=kept(new, bend, w.bend),
         slope=tf.where(moving & ~turn.past, slope, w.slope),
         gap=length - half,
         step=step,
@@ -273,73 +273,6 @@ def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
     )
     w = _ended(w, moving, finite, slope, arrived, left, stride, budget)
     return _looked_back(w, new, sigma, stride)
-
-
-class _Turn(NamedTuple):
-    """Where paths turn near their nodes, and how they go on from there.
-
-    Attributes:
-        sharp: (B,) bool, whether the direction has turned by more than `_CORNER`.
-        corner: (B,) bool, whether the path turns at a kink, to go through it or to begin to slide along it.
-        past: (B,) bool, whether that kink is beyond the boundary.
-        slides: (B,) bool, whether the path slides along a kink near its end.
-        at: (B,), how far beyond the node, along the step before, that is.
-        score: (B,), there.
-        direction, slope: of the path behind it.
-    """
-
-    sharp: tf.Tensor
-    corner: tf.Tensor
-    past: tf.Tensor
-    slides: tf.Tensor
-    at: tf.Tensor
-    score: tf.Tensor
-    direction: tf.Tensor
-    slope: tf.Tensor
-
-
-def _turn(w, z, direction, slope, half, sigma, moving, stride) -> _Turn:
-    """What the direction at the place of evaluation, `half` beyond the node, says of the node."""
-    cosine = inner(direction, w.direction)
-    here = z + sigma * slope * half * cosine
-    # On the boundary, no kink matters any more.
-    at_end = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
-    sharp = moving & ~at_end & (2 - 2 * cosine > _CORNER)
-    through, place = _kink(w, here, sigma, slope, cosine, half)
-    meets = sharp & (through | (w.straight >= stride.width))
-    boundary = tf.math.divide_no_nan(sigma * w.score, w.slope)
-    past = meets & ~w.ending & (place >= boundary)
-    corner, slides = meets & ~past, w.ending & sharp & ~meets
-    at = tf.where(corner | slides, place, tf.where(past, boundary, tf.zeros_like(place)))
-    here = tf.where(past, tf.zeros_like(here), here - sigma * slope * cosine * at)
-    direction, slope = _along_kink(w, direction, slope, cosine, slides)
-    return _Turn(sharp, corner, past, slides, at, here, direction, slope)
-
-
-def _kink(w, here, sigma, slope, cosine, half):
-    """Whether the path goes through a kink near the node, and how far beyond the node it is, (B,) each.
-
-    The lines of the score from the places of evaluation before and behind it meet at the kink. Where the
-    gradient behind it leads back, the path does not go through: it slides along the kink.
-    """
-    before, behind = w.slope, slope * cosine
-    change = behind - before
-    through = change * (slope - before * cosine) > 0
-    place = tf.math.divide_no_nan(sigma * (here - w.score), change)
-    return through, tf.clip_by_value(place, -w.gap, half)
-
-
-def _along_kink(w, direction, slope, cosine, slides):
-    """Direction and slope of paths that slide along a kink: of the shortest vector between both gradients."""
-    # Of a + p(b - a), with a behind and b before the kink, at p = ⟨a, a - b⟩/‖a - b‖².
-    apart = slope**2 + w.slope**2 - 2 * slope * w.slope * cosine
-    part = tf.clip_by_value(tf.math.divide_no_nan(slope * (slope - w.slope * cosine), apart), 0, 1)
-    part = tf.where(slides, part, tf.zeros_like(part))
-    along = per_sample((1 - part) * slope, direction) * direction
-    along += per_sample(part * w.slope, direction) * w.direction
-    size = tf.sqrt(inner(along, along))
-    unit = tf.math.divide_no_nan(along, per_sample(size, along))
-    return _kept(slides, unit, direction), tf.where(slides, size, slope)
 
 
 def _left(w, slope, half, straight):
@@ -420,10 +353,6 @@ def _direction(gradient, sign):
     norm = tf.cast(tf.sqrt(inner(scaled, scaled)), gradient.dtype)
     direction = tf.math.divide_no_nan(scaled, per_sample(norm * tf.sign(sign), scaled))
     return direction, tf.where(finite, largest * norm, tf.zeros_like(largest)), finite
-
-
-def _kept(mask, new, old):
-    return tf.where(per_sample(mask, new), new, old)
 
 
 def _on_rows(mask, function, tensors, compiled):

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.integrate import solve_ivp
 
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
 from fgf_keras.geometry.chords import Observer
@@ -211,23 +212,29 @@ def samples(rng):
     return rng.normal(size=(32, *SHAPE)), rng.normal(size=(32, 2, *SHAPE))
 
 
+@pytest.fixture
+def many_kinks(rng):
+    """Samples of 100 pixels, whose paths through a network with kinks turn many times."""
+    return rng.normal(size=(32, 10, 10, 1)), rng.normal(size=(32, 2, 10, 10, 1))
+
+
 @pytest.mark.parametrize("activation", [tf.nn.elu, tf.tanh, tf.nn.gelu], ids=["elu", "tanh", "gelu"])
 def test_on_smooth_networks_f_and_its_estimated_error_are_right_within_17_gradients(samples, activation):
     z = dense(activation)
-    flow, fine = (
-        followed(z, *samples, **s) for s in ({}, {"steps": 256, "max_steps": 512, "tolerance": 1.0})
-    )
+    exact = {"steps": 256, "max_steps": 512, "tolerance": 1.0}
+    flow, fine = (followed(z, *samples, **settings) for settings in ({}, exact))
     error = np.abs(flow.arc_mean - fine.arc_mean)
     np.testing.assert_array_equal(flow.status, FlowStatus.REACHED)
     assert np.median(flow.evaluations) <= 17
-    assert np.median(error) < 1e-5
-    assert np.all(error <= 2 * flow.arc_error + 1e-5)
+    assert np.median(error) < 5e-5
+    assert np.all(error <= flow.arc_error + 1e-4)
 
 
 def test_steps_are_halved_until_the_estimated_error_is_within_the_tolerance(samples):
     z = dense(tf.tanh)
-    rough, exact = (followed(z, *samples, tolerance=t) for t in (5e-3, 1e-6))
-    assert np.all(exact.arc_error <= 1e-6)
+    rough, exact = (followed(z, *samples, tolerance=t) for t in (5e-3, 1e-5))
+    assert np.all(exact.status == FlowStatus.REACHED)
+    assert np.all(exact.arc_error <= 1e-5)
     assert np.mean(exact.evaluations) > 1.5 * np.mean(rough.evaluations)
     short = followed(z, *samples, tolerance=1e-12, max_steps=8)
     assert np.all(short.status == FlowStatus.NOT_CONVERGED)
@@ -262,13 +269,14 @@ SCALES = {
 
 @pytest.mark.parametrize("activation", [tf.tanh, tf.nn.relu], ids=["tanh", "relu"])
 @pytest.mark.parametrize("scale", SCALES)
-def test_an_increasing_function_of_the_score_changes_neither_f_nor_the_status(samples, activation, scale):
-    z = dense(activation)
-    expected = followed(z, *samples)
-    found = followed(lambda x, *c: SCALES[scale](z(x)), *samples)
+def test_an_increasing_function_of_the_score_changes_neither_f_nor_the_status(many_kinks, activation, scale):
+    z = dense(activation, (100, 64, 32, 1))
+    expected = followed(z, *many_kinks)
+    found = followed(lambda x, *c: SCALES[scale](z(x)), *many_kinks)
+    np.testing.assert_array_equal(expected.status, FlowStatus.REACHED)
     np.testing.assert_array_equal(found.status, expected.status)
-    np.testing.assert_allclose(found.arc_mean, expected.arc_mean, atol=2e-3)
-    np.testing.assert_allclose(found.length, expected.length, rtol=5e-3)
+    np.testing.assert_allclose(found.arc_mean, expected.arc_mean, atol=3e-3)
+    np.testing.assert_allclose(found.length, expected.length, rtol=1.5e-2)
 
 
 def test_a_saturated_score_has_the_path_of_its_argument():
@@ -320,26 +328,31 @@ def test_a_path_slides_along_a_kink_that_both_sides_lead_back_to(slope):
     way = 0.5 * np.hypot(1, slope)
     rest = 1 - 0.5 * slope
     assert flow.status[0] == FlowStatus.REACHED
-    np.testing.assert_allclose(flow.length[0], way + rest, rtol=5e-3)
-    np.testing.assert_allclose(flow.arc_mean[0, 0], way / (1 + slope**2) / (way + rest), atol=2e-3)
+    np.testing.assert_allclose(flow.length[0], way + rest, rtol=1.5e-2)
+    np.testing.assert_allclose(flow.arc_mean[0, 0], way / (1 + slope**2) / (way + rest), atol=5e-3)
     # Completeness: the part of the score's change that moves along u.
     np.testing.assert_allclose(flow.score_mean[0, 0], 0.5 / (0.5 + slope), atol=2e-3)
 
 
 def test_sliding_is_the_limit_of_smooth_scores():
-    # |t| as the limit of √(t² + ε²): F converges to that of the kink.
-    def z(x, width):
-        return tf.sqrt((u(x) - 0.3) ** 2 + width**2) + 0.5 * v(x)
+    # |t| as the limit of √(t² + ε²), whose path an ordinary solver follows: F converges to that of the kink.
+    kink = gradient_flow(autodiff(lambda x: tf.abs(u(x) - 0.3) + 0.5 * v(x)), plane([0.8, 1.0]), COSINES)
 
-    kink = gradient_flow(autodiff(lambda x: z(x, 0.0)), plane([0.8, 1.0]), COSINES)
-    settings = {"steps": 500, "max_steps": 1000, "tolerance": 1.0}
-    smooth = [
-        tf.function(lambda x, w=width: gradient_flow(autodiff(lambda x: z(x, w)), x, COSINES, **settings))(
-            plane([0.8, 1.0])
-        )
-        for width in (0.1, 0.01)
-    ]
-    distance = [abs(float(flow.arc_mean[0, 0] - kink.arc_mean[0, 0])) for flow in smooth]
+    def f_of_smooth(width):
+        def speed(_, state):
+            bent = state[0] - 0.3
+            gradient = np.array([bent / np.hypot(bent, width), 0.5])
+            direction = gradient / np.hypot(*gradient)
+            return [*-direction, direction[0] ** 2]
+
+        def boundary(_, state):
+            return np.hypot(state[0] - 0.3, width) + 0.5 * state[1]
+
+        boundary.terminal = True
+        path = solve_ivp(speed, (0, 5), [0.8, 1.0, 0.0], "LSODA", events=boundary, rtol=1e-8, atol=1e-10)
+        return path.y[2, -1] / path.t[-1]
+
+    distance = [abs(f_of_smooth(width) - float(kink.arc_mean[0, 0])) for width in (0.1, 0.001)]
     assert distance[1] < 5e-3 < distance[0]
 
 
@@ -377,14 +390,14 @@ def in_tiny_steps(z, x, fields, length, steps=4000, block=40):
 
 
 @pytest.mark.parametrize("name", KINKED)
-def test_networks_with_kinks_have_the_f_of_tiny_steps(samples, name):
-    x, fields = samples
-    z = dense(KINKED[name])
+def test_networks_with_kinks_have_the_f_of_tiny_steps(many_kinks, name):
+    x, fields = many_kinks
+    z = dense(KINKED[name], (100, 64, 32, 1))
     flow = followed(z, x, fields)
     np.testing.assert_array_equal(flow.status, FlowStatus.REACHED)
     shares, length = in_tiny_steps(z, x, fields, flow.length.numpy())
     np.testing.assert_allclose(flow.arc_mean, shares, atol=5e-3)
-    np.testing.assert_allclose(flow.length, length, rtol=1e-2)
+    np.testing.assert_allclose(flow.length, length, rtol=2e-2)
     assert np.median(flow.evaluations) <= 45
 
 
@@ -422,9 +435,7 @@ def test_a_score_without_a_zero_is_not_reached_and_its_means_are_undefined(funct
 
 
 def test_a_score_that_is_no_number_is_an_overflow_and_no_zero():
-    score = autodiff(
-        lambda x: tf.math.log(u(x) - 0.5) + 0 * v(x) + tf.where(v(x) > 2, v(x) * np.inf, 0 * v(x))
-    )
+    score = autodiff(lambda x: tf.math.log(u(x) - 0.5) + 3 + tf.exp(1000 * (v(x) - 2.0)))
     flow = gradient_flow(score, plane([0.8, 1.0], [0.4, 1.0], [0.8, 3.0]), COSINES)
     np.testing.assert_array_equal(flow.status, [FlowStatus.REACHED, FlowStatus.OVERFLOW, FlowStatus.OVERFLOW])
     assert np.all(np.isnan(flow.arc_mean[1:]))

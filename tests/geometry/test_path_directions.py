@@ -22,7 +22,7 @@ def paths(rng):
         with tf.GradientTape() as tape:
             tape.watch(image)
             inside = tf.tensordot(image, kernels, [[1, 2, 3], [1, 2, 3]])
-            z = tf.reduce_sum(tf.sin(1.5 * inside), axis=1) + 4
+            z = tf.reduce_sum(tf.exp(0.3 * inside), axis=1) - 3
         return z, tape.gradient(z, image)
 
     return score, tf.constant(rng.normal(size=(3, *SHAPE))), tf.constant(rng.normal(size=(3, 3, *SHAPE)))
@@ -56,7 +56,7 @@ def followed(paths, weight, steps):
 
 
 @pytest.mark.parametrize("weight", ["arc", "score"])
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [2, 4])
 def test_fixed_fields_have_the_f_that_is_observed_along_the_path(paths, weight, steps):
     shares, observed, flat = followed(paths, weight, steps)
     assert np.ptp(observed) > 0.05
@@ -67,8 +67,8 @@ def test_fixed_fields_have_the_f_that_is_observed_along_the_path(paths, weight, 
 
 def test_what_many_steps_add_beyond_the_fields_that_are_held_is_small(paths):
     shares, observed, _ = followed(paths, "arc", 16)
-    np.testing.assert_allclose(shares, observed, rtol=0, atol=0.01)
-    assert not np.allclose(shares, followed(paths, "arc", 1)[0], rtol=0, atol=0.01)
+    np.testing.assert_allclose(shares, observed, rtol=0, atol=1e-3)
+    assert not np.allclose(shares, followed(paths, "arc", 2)[0], rtol=0, atol=1e-3)
 
 
 def test_no_directions_are_held_unless_they_are_asked_for(paths):
