@@ -78,7 +78,7 @@ class Networks:
             features,
             cohort.images.shape[1:],
             mask_input=True,
-            max_steps=4,
+            max_steps=8,
             nulls=True,
         )
 

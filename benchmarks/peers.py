@@ -214,7 +214,7 @@ def explanations(size, batch, torch):
             mask_input=True,
             evaluation=evaluation,
             steps=4,
-            max_steps=4,
+            max_steps=8,
         )
         return measure.along_flow
 

@@ -119,8 +119,11 @@ class FlowConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        if self.max_steps < self.steps:
-            raise ValueError(f"max_steps: must be at least steps ({self.steps}), got {self.max_steps}")
+        if self.max_steps < 2 * self.steps:
+            raise ValueError(
+                f"max_steps: must be at least twice steps ({self.steps}), because the error of F is the "
+                f"difference of two passages; got {self.max_steps}"
+            )
         return self
 
 

@@ -19,7 +19,7 @@ model: {filters: [4, 4], kernel_sizes: [3, 3], pool_size: 4, dense: [8]}
 features: [brightness, extent]
 reward: {kind: sum, weight: 0.1}
 train: {epochs: 2, flow_patients: 4}
-evaluate: {bootstrap: 100, noise_draws: 1, pictures: 2, flow: {max_steps: 4}}
+evaluate: {bootstrap: 100, noise_draws: 1, pictures: 2, flow: {max_steps: 8}}
 """
 
 # One process for several commands, because each would wait seconds for TensorFlow to be imported.

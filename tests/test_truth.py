@@ -26,7 +26,7 @@ evaluate:
   nulls: [white, matched]
   pictures: 0
   support: [mask]
-  flow: {max_steps: 4}
+  flow: {max_steps: 8}
 truth:
   laws: {nothing: {}, bright: {brightness: 4.0}}
   prevalences: [0.4]

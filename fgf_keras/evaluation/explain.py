@@ -217,7 +217,7 @@ def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size
         {
             f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
             "steps must be at least 1": (steps, steps >= 1),
-            "max_steps must be at least steps": (max_steps, max_steps >= steps),
+            "max_steps must be at least twice steps": (max_steps, max_steps >= 2 * steps),
             "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
             "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
             "batch_size must be at least 1": (batch_size, batch_size >= 1),

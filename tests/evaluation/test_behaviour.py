@@ -26,7 +26,7 @@ SIZE = 48
 N = 24
 ROWS = np.arange(4, N)
 NAMES = ["brightness", "extent", "log_aspect_ratio"]
-QUICK = {"noise_draws": 0, "max_steps": 4}
+QUICK = {"noise_draws": 0, "max_steps": 8}
 
 
 class OnlyOf(keras.layers.Layer):

@@ -14,7 +14,7 @@ N = 7
 CLOSE = 1e-5
 FEATURES = [Brightness(), Extent(), LogAspectRatio()]
 # Every call builds its graphs anew; without re-integration and noise they are built twice as fast.
-QUICK = {"noise_draws": 0, "max_steps": 4}
+QUICK = {"noise_draws": 0, "max_steps": 8}
 
 
 @pytest.fixture(scope="module")

@@ -47,18 +47,18 @@ print(json.dumps(measured(**many, **common) - before))
     ("few", "many", "common", "held_mb"),
     [
         # One field of 64 kB for each of 600 more patients; noise features, tapes and paths would hold more.
-        ({"patients": 40}, {"patients": 640}, {"batch_size": 8, "max_steps": 4}, 37),
+        ({"patients": 40}, {"patients": 640}, {"batch_size": 8, "max_steps": 8}, 37),
         # One field for each of 62 more draws, times 16 patients of the batch.
-        ({"noise_draws": 2}, {"noise_draws": 64}, {"patients": 16, "batch_size": 16, "max_steps": 4}, 62),
+        ({"noise_draws": 2}, {"noise_draws": 64}, {"patients": 16, "batch_size": 16, "max_steps": 8}, 62),
         # One field inside the mask (12 kB) for each of 3180 more draws of one null, for one patient.
         (
             {"n_null": 20},
             {"n_null": 3200},
-            {"patients": 2, "null": ["smooth", "matched"], "noise_draws": 0, "max_steps": 4},
+            {"patients": 2, "null": ["smooth", "matched"], "noise_draws": 0, "max_steps": 8},
             38,
         ),
         # One field for each of 30 more steps, times 32 patients of the batch; four stages would hold four.
-        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 32}, 60),
+        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 64}, 60),
     ],
     ids=["patients", "noise draws", "null draws", "flow steps"],
 )

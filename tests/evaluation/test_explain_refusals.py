@@ -179,7 +179,7 @@ def test_a_setting_that_cannot_be_is_named(cohort, setting, error):
     [
         ({"weight": "length"}, "arc, score"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"steps": 8, "max_steps": 4}, "max_steps must be at least steps"),
+        ({"steps": 8, "max_steps": 15}, "max_steps must be at least twice steps"),
         ({"tolerance": float("nan")}, "tolerance must be a number > 0"),
         ({"noise_draws": -1}, "noise_draws must be at least 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),

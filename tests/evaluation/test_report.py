@@ -29,7 +29,7 @@ CONFIG = parse_config(
         "data": {"size": 24, "phantom": {"patients": 45, "prevalence": 0.4}},
         "features": ["brightness", "extent"],
         "model": {"filters": [4], "kernel_sizes": [3], "pool_size": 4, "dense": [4]},
-        "evaluate": {"bootstrap": 100, "pictures": 2, "null_draws": 40, "flow": {"max_steps": 4}},
+        "evaluate": {"bootstrap": 100, "pictures": 2, "null_draws": 40, "flow": {"max_steps": 8}},
         "run": {"name": "small"},
     }
 )

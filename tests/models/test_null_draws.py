@@ -16,7 +16,7 @@ SIZE = 24
 N = 5
 IDS = [f"P{i}" for i in range(N)]
 FEATURES = [Brightness(), Extent()]
-QUICK = {"features": FEATURES, "noise_draws": 0, "max_steps": 2, "n_null": 40}
+QUICK = {"features": FEATURES, "noise_draws": 0, "max_steps": 8, "n_null": 40}
 
 
 @pytest.fixture(scope="module")

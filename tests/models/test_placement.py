@@ -176,7 +176,7 @@ def test_measurements_are_those_on_the_canvas(classes, rng):
             evaluation=evaluation,
             noise_draws=2,
             steps=2,
-            max_steps=2,
+            max_steps=8,
         )
         for evaluation in ("dense", "roi")
     )
@@ -253,7 +253,7 @@ def test_a_model_in_a_window_can_be_explained_on_the_canvas(rng):
     image, mask = batch(rng, 23, np.float32)
     frames = [
         fgf_keras.explain(
-            model(evaluation, dtype="float32"), image[:2], mask[:2], support="image", steps=2, max_steps=2
+            model(evaluation, dtype="float32"), image[:2], mask[:2], support="image", steps=2, max_steps=4
         ).to_frame()
         for evaluation in ("dense", "roi")
     ]
