@@ -1,9 +1,9 @@
-"""F a patient: evaluations, error, its estimate, and residual, against explicit Euler with a stop at the sign change.
+"""F a patient: evaluations, error, its estimate and residual; explicit Euler to the sign change beside it.
 
 The model of a run folder on patients of its cohort, or a network trained for a moment on the phantom; every
 method follows the same patients to the boundary. Errors are 95 % quantiles of |F - F of a fine reference|, of
-the joint share and of the worst feature; the reference is the flow with a tolerance of 1e-4. `default` has the
-settings of `explain`. The time of a patient alone is compared with one input gradient on the whole canvas.
+the joint share and of the worst feature; the reference is the flow with a tolerance of 1e-4. `default` is as
+`explain` has it. The time of a patient alone is compared with one input gradient on the whole canvas.
 
     python benchmarks/flow.py [--run runs/hn_cnn/latest/baseline | --size 96] [--patients 64]
 """

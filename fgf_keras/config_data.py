@@ -121,6 +121,7 @@ class DataConfig(Section):
     centre: Literal["tumour", "image"] = "tumour"
     roi: RoiConfig = RoiConfig()
     volumes: VolumeConfig = VolumeConfig()
+    accept: list[Literal["gaps", "tilt", "rescale_type"]] = []
     pseudonymise: str | None = None
     allow_missing: bool = False
     splits: SplitConfig = SplitConfig()
@@ -142,6 +143,7 @@ class DataConfig(Section):
             raise ValueError(
                 f"out: source {self.source!r} is prepared into a folder of its own, so data.out must name it"
             )
+        no_duplicates("accept", self.accept)
         rule = self.roi.names or self.roi.pattern is not None or self.roi.table
         if self.source == "dicom" and not rule:
             raise ValueError(

@@ -66,21 +66,32 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:32]
 
 
-def check_file(path: Path) -> bool:
-    """Refuse what SimpleITK would read as something that it is not.
+class CheckedFile(NamedTuple):
+    """What SimpleITK does not tell of a file.
 
-    Returns:
-        Whether the header tells how the volume lies in the patient.
+    Attributes:
+        oriented: whether the header says how the volume lies in the patient.
+        not_finite: places of voxels that are no finite numbers, in the order of the file, that SimpleITK
+            would read as 0.
+    """
+
+    oriented: bool
+    not_finite: np.ndarray
+
+
+def check_file(path: Path) -> CheckedFile:
+    """Refuse what SimpleITK would read as something that it is not.
 
     Raises:
         SourceError: `empty`, `damaged` (cut, or its checksum is wrong), `unreadable` (another format, or a
-            header that makes no sense), `detached` (the voxels are in another file), `no_spacing` or
-            `not_finite`.
+            header that makes no sense), `detached` (the voxels are in another file) or `no_spacing`.
         OSError: it cannot be opened.
     """
     if not path.stat().st_size:
         raise SourceError("empty", "The file is empty.", AGAIN)
-    return _check_nrrd(path) if suffix_of(path) == ".nrrd" else _check_nifti(path)
+    if suffix_of(path) == ".nrrd":
+        return CheckedFile(_check_nrrd(path), np.empty(0, np.int64))
+    return _check_nifti(path)
 
 
 def _is_compressed(head):
@@ -95,11 +106,13 @@ def _check_nifti(path):
         try:
             header = _nifti_header(source.read(NIFTI_HEADER))
             source.read(header.offset - NIFTI_HEADER)
-            left, broken = header.bytes, 0
+            left, broken = header.bytes, []
             while left and (chunk := source.read(min(CHUNK, left))):
-                left -= len(chunk)
                 if header.floats is not None and not len(chunk) % header.floats.itemsize:
-                    broken += np.count_nonzero(~np.isfinite(np.frombuffer(chunk, header.floats)))
+                    first = (header.bytes - left) // header.floats.itemsize
+                    values = np.frombuffer(chunk, header.floats)
+                    broken.append(first + np.flatnonzero(~np.isfinite(values)))
+                left -= len(chunk)
             # At the end of a compressed stream its checksum is compared.
             while source.read(CHUNK):
                 pass
@@ -109,9 +122,7 @@ def _check_nifti(path):
         raise SourceError(
             "damaged", f"The file is cut: {left} of {header.bytes} bytes of voxels are missing.", AGAIN
         )
-    if broken:
-        raise SourceError("not_finite", f"{broken} voxels are not finite numbers.", REPLACE)
-    return header.oriented
+    return CheckedFile(header.oriented, np.concatenate(broken) if broken else np.empty(0, np.int64))
 
 
 class _NiftiHeader(NamedTuple):

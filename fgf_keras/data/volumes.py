@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from scipy import ndimage
 
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.pick import pick_slice
@@ -22,6 +24,10 @@ from fgf_keras.errors import DataError
 GRID_TOLERANCE = 0.05
 # By how much the axes of a volume may fail to be at right angles, as a cosine.
 SHEAR_TOLERANCE = 1e-3
+# Pixels around the tumour that resampling may mix into it.
+AROUND = 3
+# What pixels that are no numbers become elsewhere.
+AIR_HU = -1024.0
 # How far a patient came with a fault of each kind; with any other it was the file.
 STAGES = {
     "not_a_volume": "series",
@@ -64,18 +70,21 @@ class VolumePatient:
         try:
             with _quiet():
                 files = ("image", self.image), ("mask", self.mask)
-                oriented = [_within(part, check_file, path) for part, path in files]
-                image, mask = (_within(part, _read, path) for part, path in files)
+                checked = [_within(part, check_file, path) for part, path in files]
+                image, mask = (
+                    _within(part, partial(_read, not_finite=check.not_finite), path)
+                    for (part, path), check in zip(files, checked)
+                )
             _check_grids(image, mask)
             inside = _region(_values(mask), self.mask_value)
             index = pick_slice(inside, self.slice_rule)
-            hu = _hu(_values(image)[index])
+            hu, broken = _hu(_values(image)[index], inside[index])
         except SourceError as error:
             stage = STAGES.get(error.kind, "file")
             return RejectedPatient(self.patient_id, stage, error.reason, error.remedy)
         x, y, z = image.GetSpacing()
         normal = _direction(image)[:, 2]
-        unknown = oriented.count(False)
+        warnings = {"orientation_unknown": sum(not check.oriented for check in checked), "not_finite": broken}
         return SourceSlice(
             hu=hu,
             mask=inside[index].copy(),  # a view would keep the volume in memory
@@ -86,7 +95,7 @@ class VolumePatient:
             roi_object="volume",
             roi_names=(),
             roi_numbers=() if self.mask_value is None else (self.mask_value,),
-            warnings={"orientation_unknown": unknown} if unknown else {},
+            warnings={what: count for what, count in warnings.items() if count},
         )
 
 
@@ -175,8 +184,11 @@ def _within(part, step, path):
         raise SourceError("unreadable", reason, AGAIN) from None
 
 
-def _read(path):
-    """The volume, its axes along left, posterior and superior as closely as they can be."""
+def _read(path, not_finite):
+    """The volume, its axes along left, posterior and superior as closely as they can be.
+
+    Voxels at the places `not_finite`, in the order of the file, are NaN.
+    """
     import SimpleITK as sitk
 
     suffix = suffix_of(path)
@@ -189,13 +201,18 @@ def _read(path):
         reader.SetImageIO(READERS[suffix])
         reader.ReadImageInformation()
         _check_kind(reader)
-        volume = sitk.DICOMOrient(reader.Execute(), "LPS")
+        volume = reader.Execute()
+        if len(not_finite):
+            values = sitk.GetArrayFromImage(volume)
+            values.reshape(-1)[not_finite] = np.nan
+            marked = sitk.GetImageFromArray(values)
+            marked.CopyInformation(volume)
+            volume = marked
+        volume = sitk.DICOMOrient(volume, "LPS")
     axes = _direction(volume)
     geometry = [*axes.ravel(), *volume.GetOrigin(), *volume.GetSpacing()]
     if not np.isfinite(geometry).all() or abs(axes.T @ axes - np.eye(3)).max() > SHEAR_TOLERANCE:
         raise SourceError("sheared", "Its axes are not at right angles.", "Resample it to a grid that is.")
-    if broken := np.count_nonzero(~np.isfinite(_values(volume))):
-        raise SourceError("not_finite", f"{broken} voxels are not finite numbers.", REPLACE)
     return volume
 
 
@@ -256,6 +273,8 @@ def _by(size):
 
 def _region(values, mask_value):
     """(slices, rows, columns) bool."""
+    if broken := np.count_nonzero(~np.isfinite(values)):
+        raise SourceError("not_finite", f"The mask: {broken} voxels are not finite numbers.", REPLACE)
     if values.dtype.kind == "f" and (values != np.rint(values)).any():
         raise SourceError(
             "not_a_mask", "The mask has values that are no whole numbers.", "Threshold it to 0 and 1."
@@ -274,10 +293,17 @@ def _region(values, mask_value):
     return inside
 
 
-def _hu(values):
-    """(rows, columns) float32, a copy."""
+def _hu(values, inside):
+    """(rows, columns) float32, a copy, and how many pixels became air: those that are no finite numbers."""
     with np.errstate(over="ignore"):
         hu = values.astype(np.float32)
-    if broken := np.count_nonzero(~np.isfinite(hu)):
-        raise SourceError("not_finite", f"{broken} pixels of the slice are too large for 32 bits.", REPLACE)
-    return hu
+    broken = ~np.isfinite(hu)
+    if (broken & ndimage.binary_dilation(inside, iterations=AROUND)).any():
+        count = np.count_nonzero(broken)
+        raise SourceError(
+            "not_finite",
+            f"The image: {count} pixels of the slice are not finite in 32 bits, in the tumour or beside it.",
+            REPLACE,
+        )
+    hu[broken] = AIR_HU
+    return hu, int(np.count_nonzero(broken))

@@ -87,7 +87,7 @@ def _nulls(chance):
 def _white(explanation, frame, rows):
     """The mean of S that white noise would have, and the share of patients whose p-value is below 0.05."""
     dimension = explanation.values["dimension"][rows]
-    ranks = dict.fromkeys(explanation.feature_names, explanation.classes - 1)
+    ranks = dict.fromkeys(explanation.feature_names, explanation.values["section_rank"][rows])
     if explanation.classes == 2:
         ranks["joint"] = explanation.values["rank"][rows]
     return {

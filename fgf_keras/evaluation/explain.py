@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import tensorflow as tf
 
 from fgf_keras.config_base import check_draws
 from fgf_keras.data.slices import check_slices, listing
@@ -10,7 +11,7 @@ from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.evaluation.explanation import Explanation
 from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.input_gradient import refuse_probabilities
+from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.measure import AlignmentMeasure
 from fgf_keras.models.null_draws import NullDraws, as_nulls
 from fgf_keras.models.placement import measured_evaluation
@@ -131,7 +132,8 @@ class Explainer:
         batch_size,
     ):
         self._mask_input = isinstance(model, AlignmentModel)
-        self._classifier = model.classifier if self._mask_input else model
+        self._classifier = model.classifier if self._mask_input else logits_of(model)
+        self._checked = False
         features = list(features) if features is not None else list(getattr(model, "features", []))
         self._names = unique_names(features)
         if noise_draws and "noise" in self._names:
@@ -187,8 +189,8 @@ class Explainer:
             return measure.tensors(images[rows], masks[rows], spacing[rows])
 
         seen = batch(slice(0, 4))
-        refuse_probabilities(self._classifier, seen[0] * seen[1] if self._mask_input else seen[0])
-        refuse_coupled(self._measure.features, *seen)
+        if not self._checked:
+            self._check(*seen)
         parts = []
         with _bar(progress, len(images)) as advance:
             for start in range(0, len(images), self._batch_size):
@@ -210,6 +212,14 @@ class Explainer:
 
         classes = max(2, values["logits"].shape[1])
         return Explanation(ids, self._names, self._settings, values, classes, pictures, draws.finish())
+
+    def _check(self, image, mask, spacing):
+        """Refuse a classifier or features that cannot be measured, tried on a few samples; once."""
+        image_spec = tf.TensorSpec([None, *image.shape[1:]], image.dtype)
+        refuse_probability_operation(self._classifier, image_spec)
+        warn_of_probabilities(self._classifier, image * mask if self._mask_input else image)
+        refuse_coupled(self._measure.features, image, mask, spacing)
+        self._checked = True
 
 
 def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):

@@ -156,10 +156,9 @@ class Explanation:
 
     def _white_p_values(self):
         v, columns = self.values, {}
-        section_rank = self.classes - 1
         for i, name in enumerate(self.feature_names):
-            columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], section_rank)
-        if section_rank == 1:
+            columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], v["section_rank"])
+        if self.classes == 2:
             columns["p_white_joint"] = white_p_value(v["S_joint"], v["dimension"], np.maximum(v["rank"], 1))
         return columns
 

@@ -63,6 +63,11 @@ def joint_alignment(products: Products):
     return explained_share(products, normalised_features(products)[:, tf.newaxis])[:, 0]
 
 
+def section_rank(products: Products):
+    """The dimension of the section, (B,): less than R where its gradients depend on each other."""
+    return pseudo_inverse(_unit_diagonal(products.section))[1]
+
+
 def explained_share(products: Products, grams):
     """The joint share for each of n normalised Gram matrices of the features, (B, n, m, m) to (B, n).
 

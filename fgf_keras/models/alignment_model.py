@@ -12,7 +12,8 @@ from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import on_support
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
-from fgf_keras.models.input_gradient import as_logits, refuse_probability_layer, section_gradients
+from fgf_keras.models.input_gradient import as_logits, section_gradients
+from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
 from fgf_keras.models.measure import SUPPORTS
 from fgf_keras.models.placement import placement
 from fgf_keras.models.reward_gradient import difference_of_gradients
@@ -226,6 +227,7 @@ class AlignmentModel(keras.Model):
         image = np.random.default_rng(0).uniform(size=(2, height, width, channels)).astype(np.float32)
         mask = np.ones((2, height, width, 1), np.float32)
         mask[1, : height // 2] = 0
+        refuse_probability_operation(self.classifier, tf.TensorSpec([None, *image.shape[1:]], image.dtype))
         refuse_coupled(
             self.features + (self.reward_features or []), tf.constant(image * mask), tf.constant(mask)
         )

@@ -1,6 +1,5 @@
-"""Gradients of a classifier's scores with respect to its input, and checks that they can be had."""
+"""Gradients of a classifier's scores with respect to its input."""
 
-import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
@@ -62,45 +61,6 @@ def as_logits(outputs):
         )
     outputs = outputs if outputs.shape.rank == 2 else outputs[:, tf.newaxis]
     return tf.cast(outputs, tf.float32) if outputs.dtype in (tf.float16, tf.bfloat16) else outputs
-
-
-def refuse_probabilities(classifier, image):
-    """Raise `ModelError` if the classifier returns probabilities.
-
-    Certain where its last layer says so; otherwise outputs that stay between 0 and 1 however bright, dark or
-    noisy the image is made.
-
-    Args:
-        classifier: a Keras model.
-        image: a few images it may see, (B, H, W, C).
-    """
-    refuse_probability_layer(classifier)
-    noise = tf.random.stateless_normal(tf.shape(image), [0, 1], dtype=image.dtype)
-    probes = [image, 100 * image, -100 * image, 100 * noise, -100 * noise]
-    outputs = np.concatenate([as_logits(classifier(probe, training=False)).numpy() for probe in probes])
-    within = np.all((outputs >= 0) & (outputs <= 1))
-    # A constant score is no probability: its gradient vanishes, which each sample then says.
-    if within and np.any(np.ptp(outputs, axis=0) > 0):
-        _refuse("its output stays in [0, 1] however the image is changed")
-
-
-def refuse_probability_layer(classifier):
-    """Raise `ModelError` if the classifier's last layer says that it returns probabilities."""
-    layer = classifier
-    while getattr(layer, "layers", None):
-        layer = layer.layers[-1]
-    name = getattr(getattr(layer, "activation", None), "__name__", "")
-    if name in ("sigmoid", "softmax", "hard_sigmoid"):
-        _refuse(f"its last layer {layer.name!r} has activation {name!r}")
-
-
-def _refuse(evidence):
-    raise ModelError(
-        f"The classifier returns probabilities ({evidence}), and alignment needs logits: a saturated "
-        "probability has no gradient left. Build it without its last activation: leave the activation layer "
-        "away, e.g. keras.Model(model.input, model.layers[-2].output), or make the last layer "
-        "Dense(…, activation=None) and load the same weights."
-    )
 
 
 def _scale(classifier):

@@ -15,6 +15,7 @@ from fgf_keras.geometry.alignment import (
     pointwise_alignment,
     projection,
     pseudo_inverse,
+    section_rank,
 )
 from fgf_keras.geometry.chords import Observer, PathPoint
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
@@ -134,8 +135,8 @@ class AlignmentMeasure:
 
         logits (B, 1 or K), logit (B,) the score of the decision, class (B,), gradient_norm (B,) of that score
         on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, S_noise
-        (B,), rank (B,) of the features, dimension (B,) of the support; for K > 2 also S_class (B, K, m),
-        S_class_joint (B, K).
+        (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support; for K > 2 also
+        S_class (B, K, m), S_class_joint (B, K).
         """
         logits, section = section_gradients(self.placement.classifier(origin), seen)
         section = on_support(section, self._region(mask))
@@ -151,6 +152,7 @@ class AlignmentMeasure:
             "S_joint": joint_alignment(products),
             "unique": unique_shares(products),
             "rank": tf.cast(rank, tf.int32),
+            "section_rank": tf.cast(section_rank(products), tf.int32),
             "dimension": self._dimension(mask),
         }
         if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:

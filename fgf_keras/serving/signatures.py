@@ -118,13 +118,13 @@ class Signatures:
 
     def _pointwise(self, found):
         logits, dimension = found["logits"], found["dimension"]
-        section = max(1, logits.shape[1] - 1)
         columns = {f"S_{name}": found["S"][:, i] for i, name in enumerate(self._names)}
         columns |= {"S_joint": found["S_joint"], "S_joint_magnitude": tf.sqrt(found["S_joint"])}
         columns |= {f"unique_{name}": found["unique"][:, i] for i, name in enumerate(self._names)}
-        by_feature = white_p_value_in_graph(found["S"], dimension[:, tf.newaxis], [[section]])
+        section = found["section_rank"][:, tf.newaxis]
+        by_feature = white_p_value_in_graph(found["S"], dimension[:, tf.newaxis], section)
         columns |= {f"p_white_{name}": by_feature[:, i] for i, name in enumerate(self._names)}
-        if section == 1:
+        if logits.shape[1] <= 2:
             rank = tf.maximum(found["rank"], 1)
             columns["p_white_joint"] = white_p_value_in_graph(found["S_joint"], dimension, rank)
         return {**self._decided(logits), **columns}

@@ -117,8 +117,6 @@ def test_reconstructions_of_another_grid_are_stacks_of_their_own(tmp_path, chang
         ([(1, EVEN), (2, EVEN[[0, 1, 3, 4]])], "duplicate_slice"),
         # Too short to show whether it lost one.
         ([(1, EVEN), (2, EVEN[:2])], "duplicate_slice"),
-        # One scan in steps: a gap between acquisitions is a gap.
-        ([(1, EVEN), (2, EVEN + 15)], "missing_slice"),
         # Two scans in steps: whatever belongs to which, no step is an acquisition by itself.
         ([(1, EVEN), (2, EVEN + 12.5), (3, EVEN), (4, EVEN + 12.5)], "duplicate_slice"),
         # Every slice its own acquisition.

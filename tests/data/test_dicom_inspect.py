@@ -36,9 +36,13 @@ def test_series_regions_and_choice_are_listed(folder):
 
 
 def test_a_series_that_cannot_be_stacked_says_why(folder):
-    sorted(p for p in folder.iterdir() if p.name not in ("rs", "seg", "notes.txt"))[2].unlink()
+    slices = sorted(p for p in folder.iterdir() if p.name not in ("rs", "seg", "notes.txt"))
+    slices[2].unlink()
     rows, _ = inspect_folder(folder)
-    assert "refused" in next(content for _, kind, content, _ in rows if kind == "CT")
+    assert "1 slices seem to be missing" in next(content for _, kind, content, _ in rows if kind == "CT")
+    slices[1].write_bytes(slices[1].read_bytes()[:-9])
+    rows, _ = inspect_folder(folder)
+    assert "refused: 1 of 4 files" in next(content for _, kind, content, _ in rows if kind == "CT")
 
 
 def test_the_command_prints_no_names_and_counts_what_it_cannot_use(folder):

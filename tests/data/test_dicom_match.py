@@ -169,7 +169,7 @@ def test_why_there_is_nothing_is_said(stack, tmp_path):
     assert "outside_stack: 1" in refused.reason
     stack.files[2].unlink()
     refused = read(tmp_path)
-    assert (refused.stage, "are missing" in refused.reason) == ("series", True)
+    assert (refused.stage, "outside_stack: 1" in refused.reason) == ("region", True)
     for path in stack.files:
         path.unlink(missing_ok=True)
     assert "no CT series" in read(tmp_path).reason

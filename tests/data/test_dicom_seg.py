@@ -82,11 +82,11 @@ def shared(dataset, sequence):
 @pytest.mark.parametrize(
     ("edit", "kind"),
     [
-        (lambda ds: move(ds, (0.01, 0, 0)), "off_grid"),
+        (lambda ds: move(ds, (0.05, 0, 0)), "off_grid"),
         (lambda ds: move(ds, (0, 0, 1.2)), "off_grid"),
         (lambda ds: move(ds, (0.7, 0, 0)), "off_grid"),
         (
-            lambda ds: setattr(shared(ds, "PixelMeasuresSequence"), "PixelSpacing", ["0.9", "0.701"]),
+            lambda ds: setattr(shared(ds, "PixelMeasuresSequence"), "PixelSpacing", ["0.9", "0.71"]),
             "off_grid",
         ),
         (

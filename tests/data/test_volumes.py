@@ -189,12 +189,28 @@ def test_what_is_no_mask_is_refused(tmp_path, hu, mask, change, word):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-@pytest.mark.parametrize("part", ["image", "mask"])
-def test_values_that_are_not_finite_are_refused(whole, hu, part, suffix, kind):
+def test_a_mask_that_is_not_finite_is_refused(whole, hu, suffix, kind):
     values = hu.astype(kind)
     values[0, 0, :4] = np.nan, np.nan, np.inf, -np.inf
-    store(whole / "P-1" / f"{part}.{suffix}", values)
-    refused(whole, "pixels", f"The {part}: 4 voxels", suffix=suffix)
+    store(whole / "P-1" / f"mask.{suffix}", values)
+    refused(whole, "pixels", "The mask: 4 voxels", suffix=suffix)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_an_image_that_is_not_finite_matters_at_the_tumour_only(whole, hu, suffix, kind):
+    values = hu.astype(kind)
+    values[0, 0, :4] = np.nan, np.nan, np.inf, -np.inf
+    store(whole / "P-1" / f"image.{suffix}", values)
+    assert read(whole, suffix).warnings == {}
+    values[TUMOUR_SLICE, 0, :2] = np.nan
+    store(whole / "P-1" / f"image.{suffix}", values)
+    found = read(whole, suffix)
+    assert found.warnings == {"not_finite": 2}
+    np.testing.assert_array_equal(found.hu[0], [-1024, -1024, *hu[TUMOUR_SLICE, 0, 2:]])
+    values[TUMOUR_SLICE, 1, 4] = np.nan  # beside the tumour
+    store(whole / "P-1" / f"image.{suffix}", values)
+    refused(whole, "pixels", "The image: 3 pixels", suffix=suffix)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -213,7 +229,10 @@ def test_values_beyond_single_precision_matter_on_the_slice_only(whole, hu):
     assert isinstance(read(whole), SourceSlice)
     values[TUMOUR_SLICE, 0, :3] = 1e300
     store(whole / "P-1" / "image.nii.gz", values)
-    refused(whole, "pixels", "3 pixels")
+    assert read(whole).warnings == {"not_finite": 3}
+    values[TUMOUR_SLICE, 2, 4] = 1e300
+    store(whole / "P-1" / "image.nii.gz", values)
+    refused(whole, "pixels", "4 pixels")
 
 
 def test_the_size_of_a_voxel_follows_its_type(whole):

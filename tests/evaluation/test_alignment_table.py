@@ -37,6 +37,7 @@ def explanation(classes=2, weight="arc", noise=True):
         "unique": s,
         "shapley": s,
         "rank": np.full(N, 2),
+        "section_rank": np.full(N, 1),
         "dimension": DIMENSION,
         "residual": np.zeros(N),
         "length": np.ones(N),

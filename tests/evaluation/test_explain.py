@@ -194,6 +194,25 @@ def test_three_classes_have_a_section_of_two_dimensions(cohort, rng):
     assert np.allclose(by_class.groupby("patient_id")["centred_logit"].sum(), 0, atol=1e-4)
 
 
+def test_a_section_behind_a_narrow_layer_has_the_law_of_its_rank(cohort):
+    """Ten classes behind four units span four directions, not nine."""
+    keras.utils.set_random_seed(3)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(4, activation="elu"), keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), *layers])
+    settings = {**QUICK, "null": ["white"], "n_null": 400}
+    found = explain(model, *cohort, features=[Brightness()], **settings)
+    frame = found.to_frame()
+    pixels = cohort[1].sum(axis=(1, 2, 3))
+    law = stats.beta(4 / 2, (pixels - 4) / 2)
+    assert np.allclose(frame["p_white_brightness"], law.sf(frame["S_brightness"]), atol=1e-6)
+    # Draws of white noise need no law.
+    drawn = found.against_chance(per_patient=True).query("quantity == 'S' and feature == 'brightness'")
+    off = np.abs(drawn["p"].to_numpy() - frame["p_white_brightness"]) / drawn["p_standard_error"].to_numpy()
+    assert np.all(off < 4)
+    table = alignment_table(found, bootstrap=10)
+    assert table["white"]["brightness"]["expected"] == pytest.approx(np.mean(4 / pixels))
+
+
 def test_every_alignment_lies_between_nothing_and_everything(cohort):
     frame = explain(convolutional(classes=4), *cohort, features=FEATURES, **QUICK).to_frame()
     shares = frame.filter(regex="^(S|F|unique|p)_")

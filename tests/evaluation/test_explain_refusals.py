@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pandas.testing import assert_frame_equal
 
 from fgf_keras import AlignmentModel, Brightness, Extent, explain
 from fgf_keras.errors import ConfigError, DataError, FeatureError, ModelError
-from fgf_keras.models.input_gradient import refuse_probabilities
 
 SIZE = 8
 IDS = ["A-1", "B-2", "C-3"]
@@ -29,27 +29,72 @@ def classifier(*last, classes=1, bias=0.0):
     return keras.Sequential([keras.Input((SIZE, SIZE, 1)), *layers])
 
 
-def functional_with_separate_sigmoid():
-    logits = classifier()
-    inputs = keras.Input((SIZE, SIZE, 1))
-    return keras.Model(inputs, keras.layers.Activation("sigmoid")(logits(inputs)))
-
-
 def nested(layer, classes=1):
-    """A model whose last layer is a model whose last layer makes the probabilities."""
+    """A model whose last layer is a model whose last layer is the one given."""
     head = keras.Sequential([keras.Input((classes,)), layer])
     return classifier(head, classes=classes)
 
 
-PROBABILITIES = {
-    "sigmoid of the last dense layer": lambda: classifier(keras.layers.Dense(1, activation="sigmoid")),
-    "softmax of the last dense layer": lambda: classifier(keras.layers.Dense(3, activation="softmax")),
-    "activation layer": functional_with_separate_sigmoid,
-    "softmax layer": lambda: classifier(keras.layers.Softmax(), classes=3),
+def functional(last):
+    """A Functional model: convolution, dense layer and what is made of its output."""
+    inputs = keras.Input((SIZE, SIZE, 1))
+    return keras.Model(inputs, last(classifier()(inputs)))
+
+
+class Subclassed(keras.Model):
+    """Layers in another order than they are called in: the gate is defined last and is not the output."""
+
+    def __init__(self, activation=None, gate="sigmoid"):
+        super().__init__()
+        self.head = keras.layers.Dense(1, activation=activation)
+        self.body = classifier(classes=6)
+        self.gate = keras.layers.Dense(6, activation=gate)
+
+    def call(self, inputs):
+        body = self.body(inputs)
+        return self.head(body * self.gate(body))
+
+
+# Models that end in probabilities, and the same network without the last activation, for the same weights.
+STRIPPED = {
+    "sigmoid of the last dense layer": lambda end: classifier(
+        keras.layers.Dense(1, activation=end and "sigmoid")
+    ),
+    "softmax of the last dense layer": lambda end: classifier(
+        keras.layers.Dense(3, activation=end and "softmax")
+    ),
+    "activation layer": lambda end: functional(keras.layers.Activation("sigmoid" if end else "linear")),
+    "operation of Keras": lambda end: functional(keras.ops.sigmoid if end else keras.layers.Identity()),
+    "softmax layer": lambda end: classifier(*[keras.layers.Softmax()][: 1 if end else 0], classes=3),
+    "sigmoid in a nested model": lambda end: nested(keras.layers.Activation("sigmoid" if end else "linear")),
+    "dense layer in a nested model": lambda end: nested(keras.layers.Dense(2, activation=end and "softmax")),
+    "sigmoid, then a cast": lambda end: classifier(
+        keras.layers.Dense(1, activation=end and "sigmoid"),
+        keras.layers.Activation("linear", dtype="float32"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STRIPPED)
+def test_the_logits_of_a_classifier_that_ends_in_probabilities_are_explained(cohort, kind):
+    model, logits = STRIPPED[kind](True), STRIPPED[kind](False or None)
+    logits.set_weights(model.get_weights())
+    settings = {"features": [Brightness(), Extent()], "noise_draws": 0, "max_steps": 8}
+    with pytest.warns(UserWarning, match=r"ends in the activation '(sigmoid|softmax)'.*logit, is explained"):
+        found = explain(model, *cohort, **settings).to_frame()
+    expected = explain(logits, *cohort, **settings).to_frame()
+    assert_frame_equal(found, expected, rtol=1e-5, atol=1e-6)
+    # Nothing of the model itself has changed.
+    assert np.all((model.predict(cohort[0], verbose=0) > 0) & (model.predict(cohort[0], verbose=0) < 1))
+
+
+REFUSED = {
     "lambda": lambda: classifier(keras.layers.Lambda(tf.sigmoid)),
-    "sigmoid in a nested model": lambda: nested(keras.layers.Activation("sigmoid")),
-    "softmax in a nested model": lambda: nested(keras.layers.Softmax(), classes=2),
     "saturated sigmoid": lambda: classifier(keras.layers.Lambda(tf.sigmoid), bias=60.0),
+    "subclassed": lambda: Subclassed("sigmoid"),
+    "subclassed, in a function of TensorFlow": lambda: classifier(
+        keras.layers.Lambda(tf.function(tf.sigmoid))
+    ),
     "in a rewarded model": lambda: AlignmentModel(
         # A rewarded model refuses an activation that says its name when it is made.
         nested(keras.layers.Lambda(tf.sigmoid)),
@@ -59,13 +104,44 @@ PROBABILITIES = {
 }
 
 
-@pytest.mark.parametrize("kind", PROBABILITIES)
-def test_a_classifier_that_returns_probabilities_is_refused(cohort, kind):
-    model = PROBABILITIES[kind]()
-    with pytest.raises(ModelError, match="returns probabilities") as caught:
-        explain(model, *cohort, features=[Brightness()])
-    assert "logits" in str(caught.value)
-    assert "activation" in str(caught.value)
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_classifier_whose_graph_ends_in_probabilities_is_refused(cohort, kind):
+    with pytest.raises(ModelError, match=r"returns probabilities.*last operation.*a sigmoid") as caught:
+        explain(REFUSED[kind](), *cohort, features=[Brightness()])
+    assert "new.set_weights(classifier.get_weights())" in str(caught.value)
+
+
+MAKERS = {
+    "Sequential": lambda end: classifier(keras.layers.Dense(1, activation=end)),
+    "Functional": lambda end: functional(keras.layers.Dense(1, activation=end)),
+    "subclassed": Subclassed,
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_the_advice_of_the_refusal_gives_the_logits(cohort, kind):
+    model, new = MAKERS[kind]("sigmoid"), MAKERS[kind](None)
+    probability = model(cohort[0]).numpy()
+    new(cohort[0])
+    new.set_weights(model.get_weights())
+    np.testing.assert_allclose(1 / (1 + np.exp(-new(cohort[0]))), probability, rtol=1e-5)
+    frame = explain(new, *cohort, features=[Brightness()], noise_draws=0, max_steps=8).to_frame()
+    np.testing.assert_allclose(
+        frame["logit"], np.log(probability / (1 - probability))[:, 0], rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("kind", ["Sequential", "Functional"])
+def test_a_rewarded_model_of_probabilities_is_refused_when_it_is_made(kind):
+    with pytest.raises(ModelError, match="returns probabilities"):
+        AlignmentModel(MAKERS[kind]("sigmoid"), [Brightness()])
+
+
+def test_a_rewarded_model_of_a_subclassed_classifier_of_probabilities_is_refused_in_training(cohort):
+    model = AlignmentModel(Subclassed("sigmoid"), [Brightness()])
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    with pytest.raises(ModelError, match="returns probabilities"):
+        model.fit({"image": cohort[0], "mask": cohort[1]}, np.array([0, 1, 0]), verbose=0)
 
 
 LOGITS = {
@@ -74,12 +150,25 @@ LOGITS = {
     "three logits": lambda: classifier(classes=3),
     "logits in a nested model": lambda: nested(keras.layers.Activation("linear")),
     "log-probabilities": lambda: classifier(keras.layers.Activation("log_softmax"), classes=3),
+    "subclassed, with a gate": Subclassed,
+    "two logits that stay in [0, 1]": lambda: functional(
+        lambda z: keras.layers.Concatenate()([0.2 + 0.1 * keras.ops.tanh(z), 0.3 + 0.1 * keras.ops.tanh(z)])
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", LOGITS)
-def test_a_classifier_that_returns_logits_is_taken_even_with_a_single_sample(cohort, kind):
-    refuse_probabilities(LOGITS[kind](), tf.constant(cohort[0][:1]))
+def test_a_classifier_that_returns_logits_is_taken_without_a_word(cohort, kind):
+    explain(
+        LOGITS[kind](), *(part[:1] for part in cohort), features=[Brightness()], noise_draws=0, max_steps=8
+    )
+
+
+def test_a_logit_that_stays_between_0_and_1_is_explained_with_a_warning(cohort):
+    model = functional(lambda z: 0.5 + 0.4 * keras.ops.tanh(z))
+    with pytest.warns(UserWarning, match=r"stays in \[0, 1\].*If they are logits, nothing is wrong"):
+        found = explain(model, *cohort, features=[Brightness()], noise_draws=0, max_steps=8)
+    assert np.all(found.to_frame()["S_brightness"] >= 0)
 
 
 def test_an_empty_mask_is_named_by_its_patient(cohort):
@@ -102,7 +191,7 @@ def test_a_mask_of_other_values_than_0_and_1_is_named_by_its_patient(cohort, val
     images, masks = cohort
     masks = masks.astype(np.float32)
     masks[0, 3, 3] = value
-    with pytest.raises(DataError, match=r"0 and 1 only.*A-1"):
+    with pytest.raises(DataError, match=rf"0 and 1 only. Other values: {value}\b.*A-1"):
         explain(classifier(), images, masks, features=[Brightness()], patient_id=IDS)
 
 

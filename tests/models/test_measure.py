@@ -8,7 +8,7 @@ import tensorflow as tf
 import fgf_keras
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.flow_status import FlowStatus
-from fgf_keras.models.input_gradient import decision_gradient, refuse_probabilities, section_gradients
+from fgf_keras.models.input_gradient import decision_gradient, section_gradients
 from fgf_keras.models.measure import AlignmentMeasure
 
 SHAPE = (32, 32, 1)
@@ -140,11 +140,6 @@ def test_the_decision_gradient_is_that_of_finite_differences(network, batch):
     slope = tf.reduce_sum(gradient * direction, [1, 2, 3])
     np.testing.assert_allclose((moved - back) / 2e-2, slope, rtol=0.05, atol=1e-2)
     np.testing.assert_array_equal(score, network(seen)[:, 0])
-
-
-@pytest.mark.parametrize("count", [1, 5])
-def test_logits_are_not_taken_for_probabilities(network, batch, count):
-    refuse_probabilities(network, batch[0][:count])
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -19,10 +19,21 @@ SETTINGS = {"weight": "score", "steps": 4, "max_steps": 8, "tolerance": 1e-2}
 def served(tmp_path_factory, make_model):
     """The signatures of three exports of each of two models, and the models."""
     place = tmp_path_factory.mktemp("served")
-    models = {"two": make_model(), "three": make_model(classes=3)}
+    # Behind one unit three classes differ in one direction.
+    models = {
+        "two": make_model(),
+        "three": make_model(classes=3),
+        "narrow": make_model(classes=3, dense=(1,)),
+    }
     choices = {"plain": {}, "compiled": {"jit_compile": True}, "image": {"support": "image"}}
     loaded = {}
-    for name, key in [("two", "plain"), ("two", "compiled"), ("two", "image"), ("three", "plain")]:
+    for name, key in [
+        ("two", "plain"),
+        ("two", "compiled"),
+        ("two", "image"),
+        ("three", "plain"),
+        ("narrow", "plain"),
+    ]:
         path = place / f"{name}_{key}"
         export_saved_model(models[name], path, **SETTINGS, **choices[key])
         loaded[name, key] = tf.saved_model.load(str(path))
@@ -93,6 +104,12 @@ def test_over_the_whole_canvas_and_for_three_classes_too(served, make_patients):
     explanation = explained(models["three"], patients)
     assert np.allclose(logits, explanation.values["logits"], atol=CLOSE)
     assert_same(answer, explanation)
+    explanation = explained(models["narrow"], patients)
+    assert np.all(explanation.values["section_rank"] == 1)
+    answer = answers(loaded["narrow", "plain"], "alignment", patients)
+    del answer["logit"]
+    for name in ("brightness", "extent", "log_aspect_ratio"):
+        assert np.allclose(answer[f"p_white_{name}"], explanation.to_frame()[f"p_white_{name}"], atol=1e-4)
 
 
 def test_each_signature_says_the_same_of_what_it_shares_with_another(served, make_patients):

@@ -1,12 +1,12 @@
 """A series that holds several acquisitions: a scout view, two passes over one range, phases of contrast."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from fgf_keras.data.dicom.refusal import DicomError
-from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, SPACING_TOLERANCE, Series, stack_slices
+from fgf_keras.data.dicom.series import SAME_ORIENTATION, SPACING_TOLERANCE, Series, stack_slices
 from fgf_keras.data.dicom.slice_header import SliceHeader
 
 # Scout views are taken from one to three sides; more slices of a kind are a stack, whatever they call
@@ -16,7 +16,7 @@ MOST_SCOUTS = 3
 FEWEST_SLICES = 3
 
 
-def split_acquisitions(headers: Iterable[SliceHeader]) -> list[Series]:
+def split_acquisitions(headers: Iterable[SliceHeader], accept: Collection[str] = ()) -> list[Series]:
     """Stack the slices of one series, in groups where they do not stack all together.
 
     Slices are told apart by their size, pixel spacing, orientation, and whether they say that they are scout
@@ -27,34 +27,38 @@ def split_acquisitions(headers: Iterable[SliceHeader]) -> list[Series]:
     Nothing is dropped but up to 3 scout views of a kind: slices that are in no stack are scout views.
 
     Returns:
-        One stack of all, or stacks of 3 slices or more in the order of their acquisition numbers.
+        One stack of all, or stacks of 3 slices or more in the order of their acquisition numbers; each of
+        several has the warning `series_split`.
 
     Raises:
         DicomError: as `stack_slices` on all slices together, where they cannot be split so.
     """
     headers = list(headers)
     try:
-        return [stack_slices(headers)]
+        return [stack_slices(headers, accept)]
     except DicomError as error:
         refusal = error
     stacks = []
     try:
         for alike in _alike(headers):
             if not (alike[0].localizer and len(alike) <= MOST_SCOUTS):
-                stacks += _stacks(alike)
+                stacks += _stacks(alike, accept)
     except DicomError:
         raise refusal from None
-    if not stacks or any(len(series.headers) < FEWEST_SLICES for series in stacks):
+    # What is missing in one group may be what was put into another.
+    if not stacks or any(len(series.headers) < FEWEST_SLICES or series.missing for series in stacks):
         raise refusal
+    if len(stacks) > 1:
+        stacks = [series.with_warnings(series_split=len(stacks)) for series in stacks]
     return sorted(stacks, key=lambda s: min((h.acquisition_number or 0, h.sop_uid) for h in s.headers))
 
 
-def _stacks(alike):
+def _stacks(alike, accept):
     """One stack, or one an acquisition."""
     try:
-        return [stack_slices(alike)]
+        return [stack_slices(alike, accept)]
     except DicomError:
-        return [stack_slices(group) for group in _by_number(alike)]
+        return [stack_slices(group, accept) for group in _by_number(alike)]
 
 
 def _alike(headers) -> list[list[SliceHeader]]:
@@ -74,7 +78,7 @@ def _same_kind(one, other):
     return (
         (one.localizer, one.rows, one.columns) == (other.localizer, other.rows, other.columns)
         and abs(one.pixel_spacing - other.pixel_spacing).max() <= SPACING_TOLERANCE * one.pixel_spacing.min()
-        and abs(one.orientation - other.orientation).max() <= ORIENTATION_TOLERANCE
+        and abs(one.orientation - other.orientation).max() <= SAME_ORIENTATION
     )
 
 

@@ -7,19 +7,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from struct import Struct
 from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from fgf_keras.data.dicom.plain import plain_header
 from fgf_keras.data.dicom.refusal import DicomError
-from fgf_keras.data.dicom.structure import check_structure
+from fgf_keras.data.dicom.structure import PREAMBLE, check_structure
 
 AGAIN = "Export or download it again."
+# Tag and length of the first element of a file without a preamble; it is an identifier or a length.
+FIRST_ELEMENT = Struct("<HHL")
+LONGEST_FIRST = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +42,14 @@ class OpenedFile:
         size: bytes.
         pixel_bytes: bytes from the pixel data to the end of the file; 0 where there are none, None where
             that cannot be told without reading (deflated files).
+        preamble: whether it begins with the preamble and the letters DICM.
     """
 
     dataset: Dataset | Mapping[str, Any]
     transfer_syntax: UID
     size: int
     pixel_bytes: int | None
+    preamble: bool = True
 
 
 @contextmanager
@@ -67,15 +79,16 @@ def open_header(path: Path, tags: list[str]) -> OpenedFile:
 
 def header_by_pydicom(stream: BinaryIO, size: int, tags: list[str]) -> OpenedFile:
     """What `open_header` gives, of any file that pydicom can read; a damaged one raises anything."""
-    dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags)
+    preamble = _has_preamble(stream)
+    dataset = read_dataset(stream, stop_before_pixels=True, specific_tags=tags)
     syntax = _transfer_syntax(dataset)
     if syntax == DeflatedExplicitVRLittleEndian:
-        return OpenedFile(dataset, syntax, size, None)
+        return OpenedFile(dataset, syntax, size, None, preamble)
     # pydicom stops right before the pixel data, or behind what the lengths of a cut file promise.
     left = size - stream.tell()
     if left < 0:
         raise DicomError("truncated", "The file ends inside its header.", AGAIN)
-    return OpenedFile(dataset, syntax, size, left)
+    return OpenedFile(dataset, syntax, size, left, preamble)
 
 
 def open_whole(path: Path) -> OpenedFile:
@@ -87,11 +100,56 @@ def open_whole(path: Path) -> OpenedFile:
     with refusing(path):
         data = Path(path).read_bytes()
         _check_size(len(data))
-        dataset = pydicom.dcmread(BytesIO(data))
+        preamble = _has_preamble(BytesIO(data))
+        dataset = read_dataset(BytesIO(data))
         syntax = _transfer_syntax(dataset)
         if syntax != DeflatedExplicitVRLittleEndian:  # decompression itself notices a missing end
-            check_structure(data, implicit=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
-        return OpenedFile(dataset, syntax, len(data), None)
+            check_structure(
+                data,
+                implicit=syntax.is_implicit_VR,
+                little_endian=syntax.is_little_endian,
+                begin=PREAMBLE if preamble else 0,
+            )
+        return OpenedFile(dataset, syntax, len(data), None, preamble)
+
+
+def read_dataset(file: Path | BinaryIO, **choices) -> Dataset:
+    """As `pydicom.dcmread`, also of a file of the old kind, that begins with its first element.
+
+    Raises:
+        InvalidDicomError: neither a preamble nor an element of the groups that come first.
+    """
+    if isinstance(file, Path):
+        with open(file, "rb") as stream:
+            return read_dataset(stream, **choices)
+    old = not _has_preamble(file) and _begins_with_element(file)
+    dataset = pydicom.dcmread(file, force=old, **choices)
+    if old and "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
+    return dataset
+
+
+def _has_preamble(stream):
+    begin = stream.tell()
+    stream.seek(begin + PREAMBLE - 4)
+    found = stream.read(4) == b"DICM"
+    stream.seek(begin)
+    return found
+
+
+def _begins_with_element(stream):
+    """Whether the first bytes are the tag and the length of an element of group 2 or 8."""
+    begin = stream.tell()
+    first = stream.read(8)
+    left = stream.seek(0, os.SEEK_END) - begin - 8
+    stream.seek(begin)
+    if len(first) < 8:
+        return False
+    group, element, length = FIRST_ELEMENT.unpack(first)
+    explicit = first[4:6].isalpha() and first[4:6].isupper()
+    return group in (2, 8) and element < 0x100 and (explicit or length <= min(left, LONGEST_FIRST))
 
 
 @contextmanager
@@ -105,8 +163,8 @@ def refusing(path: Path):
     except InvalidDicomError:
         raise DicomError(
             "not_dicom",
-            "Not a DICOM file: the letters DICM are missing behind the preamble.",
-            "None needed if it is no DICOM file; one of the old kind must be rewritten with a preamble.",
+            "Not a DICOM file: it begins neither with a preamble and the letters DICM nor with an element.",
+            "None needed if it is no DICOM file.",
             where=Path(path).name,
         ) from None
     except OSError as error:
@@ -128,7 +186,11 @@ def refusing(path: Path):
 def text(dataset: Dataset | Mapping, keyword: str) -> str | None:
     """An identifier or code as text without blanks around it; None where it is absent or empty."""
     value = _value(dataset, keyword)
-    return str(value).strip() or None if value is not None else None
+    if value is None:
+        return None
+    # A backslash in a name makes it several values.
+    whole = value if isinstance(value, str) or not hasattr(value, "__iter__") else "\\".join(map(str, value))
+    return str(whole).strip() or None
 
 
 def texts(dataset: Dataset | Mapping, keyword: str) -> list[str]:

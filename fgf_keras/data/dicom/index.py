@@ -3,7 +3,7 @@
 import filecmp
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class SeriesEntry:
         instances: SOPInstanceUID and bytes of each of `files`.
         headers: of the CT slices that can be placed, in the order of `files`.
         rejected: files of the series that are rejected, copies aside.
+        reason: why the first of these is, and what to do.
     """
 
     modality: str
@@ -58,6 +59,13 @@ class SeriesEntry:
     instances: list[tuple[str, int]] = field(default_factory=list)
     headers: list[SliceHeader] = field(default_factory=list)
     rejected: int = 0
+    reason: tuple[str, str] = ("", "")
+
+    def reject(self, error: DicomError):
+        """Count a file that is rejected."""
+        self.rejected += 1
+        if self.rejected == 1:
+            self.reason = error.reason, error.remedy
 
     @property
     def localizers(self) -> int:
@@ -73,21 +81,22 @@ class SeriesEntry:
         self._check_complete()
         return stack_slices(self.headers)
 
-    def stacks(self) -> list[Series]:
-        """One stack for each acquisition in the series: one for most series.
+    def stacks(self, accept: Collection[str] = ()) -> list[Series]:
+        """One stack for each acquisition in the series: one for most series; `accept` as `stack_slices`.
 
         Raises:
             DicomError: `incomplete_series` where some of its files are rejected, or as `split_acquisitions`.
         """
         self._check_complete()
-        return split_acquisitions(self.headers)
+        return split_acquisitions(self.headers, accept)
 
     def _check_complete(self):
         if self.rejected:
             raise DicomError(
                 "incomplete_series",
-                f"{self.rejected} of {self.rejected + len(self.files)} files of the series cannot be used.",
-                "See the reasons in the list of rejected files.",
+                f"{self.rejected} of {self.rejected + len(self.files)} files of the series cannot be used; "
+                f"the first: {self.reason[0]}",
+                f"{self.reason[1]} All reasons stand in the list of rejected files.",
                 where=f"{self.modality} series {self.series_uid}",
             )
 
@@ -156,14 +165,17 @@ class _Gathering:
     def add(self, path, content):
         if isinstance(content, DamagedFile):
             if content.key:
-                self._entry(content.key).rejected += 1
+                self._entry(content.key).reject(content.error)
             self._reject(path, content.error, content.key and content.key[-1])
             return
         entry = self._entry(content.key)
         if not self._is_new(path, content.sop_uid, entry):
             return
+        # Of files that are refused too: they tell whether a region could lie on them.
+        if not content.frames.issubset(entry.frame_of_reference_uids):
+            entry.frame_of_reference_uids = tuple(sorted({*entry.frame_of_reference_uids, *content.frames}))
         if isinstance(content.header, DicomError):
-            entry.rejected += 1
+            entry.reject(content.header)
             self._reject(path, content.header, entry.series_uid)
             return
         self.instances[content.sop_uid] = (path, entry, content.header)
@@ -171,8 +183,6 @@ class _Gathering:
             entry.description = content.description
         entry.files.append(path)
         entry.instances.append((content.sop_uid, content.size))
-        if not content.frames.issubset(entry.frame_of_reference_uids):
-            entry.frame_of_reference_uids = tuple(sorted({*entry.frame_of_reference_uids, *content.frames}))
         if content.header:
             entry.headers.append(content.header)
 
@@ -198,11 +208,11 @@ class _Gathering:
             del owner.files[at], owner.instances[at]
             if header:
                 owner.headers.remove(header)
-            owner.rejected += 1
+            owner.reject(conflict)
             self._reject(first, conflict, owner.series_uid)
             # Remembered as contested, so that a third file does not slip in.
             self.instances[sop_uid] = None
-        entry.rejected += 1
+        entry.reject(conflict)
         self._reject(path, conflict, entry.series_uid)
         return False
 

@@ -10,6 +10,7 @@ from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.patient import DicomPatient, group_patients
 from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.rois import composed
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segment_labels
 from fgf_keras.data.dicom.series import Series
@@ -41,7 +42,8 @@ def inspect_folder(
     """
     wanted = _compiled(pattern)
     index = index_folder(root)
-    rows = [(e.patient_id, e.modality, _series(e), "") for e in index.series]
+    accept = config.accept if config else ()
+    rows = [(e.patient_id, e.modality, _series(e, accept), "") for e in index.series]
     for entry in index.structure_sets:
         rows += [
             (entry.patient_id, "RTSTRUCT", *_regions(_structure_set, path, wanted)) for path in entry.files
@@ -64,7 +66,7 @@ def inspect_table(rows) -> rich.table.Table:
 
 def _compiled(pattern):
     try:
-        return None if pattern is None else re.compile(pattern, re.IGNORECASE)
+        return None if pattern is None else re.compile(composed(pattern), re.IGNORECASE)
     except re.error as error:
         raise ConfigError(f"--roi {pattern!r} is not a regular expression: {error}.") from None
 
@@ -80,11 +82,11 @@ def _choice(patient: DicomPatient):
     return patient.patient_id, CHOICE, f"{region.object.upper()} {regions}; {where}{look_at}", ""
 
 
-def _series(entry: SeriesEntry):
+def _series(entry: SeriesEntry, accept):
     if entry.modality != "CT":
         return f"{len(entry.files)} files, not used"
     try:
-        stacks = entry.stacks()
+        stacks = entry.stacks(accept)
     except DicomError as error:
         return f"{len(entry.files)} files, refused: {error.reason}"
     left_out = len(entry.headers) - sum(len(series.headers) for series in stacks)
@@ -95,7 +97,10 @@ def _series(entry: SeriesEntry):
 def _stack(series: Series):
     slices, rows, columns = series.shape
     spacing = " × ".join(f"{mm:.3g}" for mm in series.spacing)
-    return f"{slices} slices of {rows} × {columns}, {spacing} mm"
+    missing = sum(series.missing.values())
+    gaps = f", {missing} slices seem to be missing" if missing else ""
+    look_at = "".join(f", {what}: {count}" for what, count in series.warnings.items())
+    return f"{slices} slices of {rows} × {columns}, {spacing} mm{gaps}{look_at}"
 
 
 def _regions(names, path, wanted):
@@ -107,7 +112,7 @@ def _regions(names, path, wanted):
     fitting = [
         f"{number}: {name}"
         for number, (name, _) in regions.items()
-        if wanted and wanted.fullmatch(name.strip())
+        if wanted and wanted.fullmatch(composed(name))
     ]
     content = ", ".join(f"{number}: {name}{size}" for number, (name, size) in regions.items())
     return content or "no regions", ", ".join(fitting)

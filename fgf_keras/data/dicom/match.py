@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Region:
         mask: the union of the regions, not empty.
         object: `rtstruct` or `seg`.
         numbers, names: of the regions, in file order.
-        warnings: what deserves a look, and how often.
+        warnings: what deserves a look, and how often; those of the series too.
     """
 
     series: Series
@@ -41,6 +42,22 @@ class Region:
     numbers: tuple[int, ...]
     names: tuple[str, ...]
     warnings: dict[str, int]
+
+
+class _Found(NamedTuple):
+    """A region on one series.
+
+    Attributes:
+        region: what was found.
+        matched: contours that name images of the series.
+        named: whether the file says that it was drawn on the series.
+        left_over: contours that lie on no slice of it.
+    """
+
+    region: Region
+    matched: int
+    named: bool
+    left_over: int
 
 
 def choose(
@@ -62,19 +79,24 @@ def choose(
 
 
 def find_region(
-    stacks: Sequence[Series], objects: Sequence[SeriesEntry], rule: RoiConfig, names: Sequence[str] | None
+    stacks: Sequence[Series],
+    objects: Sequence[SeriesEntry],
+    rule: RoiConfig,
+    names: Sequence[str] | None,
+    accept: Collection[str] = (),
 ) -> Region:
     """Find the tumour among structure sets and segmentations, and the series that it lies on.
 
     Objects are tried in the order of `rule.objects`, and within one kind those that fit the first of
     `rule.series_description` that any fits. Of several series a region is taken on the one where no contour
-    is left over, then on the one whose images the contours name.
+    is left over, then on the one whose images the contours name, then on the one that the file names.
 
     Args:
         stacks: CT series of the patient.
         objects: its RTSTRUCT and SEG.
         rule: which region is the tumour.
         names: its regions by a table, None where the rule itself tells.
+        accept: with "gaps", slices may be missing inside the region; a warning counts them.
 
     Raises:
         DicomError: no object, no region or several that fit, no series or several that it lies on, or an
@@ -95,6 +117,7 @@ def find_region(
             region = _only(regions)
             if refusals and kind != rule.objects[0]:
                 region.warnings["preferred_object_passed_over"] = len(refusals)
+            _check_missing(region, accept)
             return region
     raise _foremost(refusals)
 
@@ -144,16 +167,16 @@ def _on_its_series(path, kind, stacks, rule, names) -> list[Region]:
             refusals.append(error)
     if not found:
         raise _foremost(refusals)
-    whole = [region for region, _, left_over in found if not left_over]
-    chosen = whole or [region for region, _, _ in found]
-    if len(chosen) > 1:
-        named = [region for region, matched, _ in found if matched and region in chosen]
-        chosen = named if len(named) == 1 else chosen
-    return chosen
+    chosen = [one for one in found if not one.left_over] or found
+    for tells in ("matched", "named"):
+        those = [one for one in chosen if getattr(one, tells)]
+        if len(those) == 1:
+            chosen = those
+    return [one.region for one in chosen]
 
 
 def _structure_set(path, rule, names):
-    """A function of a series that gives (region, contours that name its images, contours left over)."""
+    """A function of a series that gives `_Found`."""
     structures = read_structure_set(path)
 
     def region_on(series):
@@ -171,7 +194,8 @@ def _structure_set(path, rule, names):
         # Counts alone would not tell that the contours name images, but none of the series.
         matched = sum(mask(n).counts.matched for n in numbers)
         region = _region(series, "rtstruct", numbers, structures.names, mask, counts)
-        return region, matched, counts["outside_stack"] + counts["between_slices"]
+        left_over = counts["outside_stack"] + counts["between_slices"] + counts["on_missing_slice"]
+        return _Found(region, matched, series.series_uid in structures.series_uids, left_over)
 
     return region_on
 
@@ -186,8 +210,9 @@ def _segmentation(path, rule, names):
         )
         labels = {number: segment.label for number, segment in segments.items()}
         numbers = choose(labels, rule, names, lambda number: segments[number].areas().sum())
-        region = _region(series, "seg", numbers, labels, segments.get, Counter())
-        return region, int(series.series_uid in named), 0
+        counts = Counter(off_grid=sum(segments[number].off_grid for number in numbers))
+        region = _region(series, "seg", numbers, labels, segments.get, +counts)
+        return _Found(region, 0, series.series_uid in named, 0)
 
     return region_on
 
@@ -201,7 +226,29 @@ def _region(series, kind, numbers, names, mask, counts):
             + (f" ({', '.join(f'{k}: {v}' for k, v in counts.items())})." if counts else "."),
             "Take the CT series that it was drawn on, or another region.",
         )
-    return Region(series, union, kind, numbers, tuple(names[n] for n in numbers), dict(counts))
+    warnings = dict(counts) | series.warnings
+    return Region(series, union, kind, numbers, tuple(names[n] for n in numbers), warnings)
+
+
+def _check_missing(region, accept):
+    """Refuse a region where slices are missing inside it; elsewhere they are a warning."""
+    series = region.series
+    if not series.missing:
+        return
+    first, last = min(region.mask.planes), max(region.mask.planes)
+    inside = [i for i in series.missing if first <= i < last]
+    drawn = region.warnings.get("on_missing_slice", 0)
+    if (inside or drawn) and "gaps" not in accept:
+        i = inside[0] if inside else next(iter(series.missing))
+        below, above = series.positions[[i, i + 1]]
+        raise DicomError(
+            "missing_slice",
+            f"Slices of the series are missing where the region lies: between {below:.2f} and {above:.2f} mm "
+            f"the gap is {above - below:.2f} mm, usual are {series.spacing[0]:.2f} mm.",
+            "Download the series again; slices that were rejected are listed with their reason. "
+            "data.accept: [gaps] takes the slices that are there.",
+        )
+    region.warnings["missing_slices"] = sum(series.missing.values())
 
 
 def _only(regions):

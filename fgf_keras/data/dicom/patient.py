@@ -26,6 +26,7 @@ class DicomPatient:
         objects: its structure sets and segmentations.
         rule, names: which region is the tumour; see `find_region`.
         slice_rule: see `pick_slice`.
+        accept: refusals that become warnings, `data.accept`.
     """
 
     patient_id: str
@@ -35,6 +36,7 @@ class DicomPatient:
     rule: RoiConfig
     names: tuple[str, ...] | None
     slice_rule: str
+    accept: tuple[str, ...] = ()
 
     def choose(self) -> tuple[Region, int] | RejectedPatient:
         """The region and the index of the slice; headers are known, contours are read now, pixels are not."""
@@ -57,10 +59,9 @@ class DicomPatient:
         region, index = chosen
         series = region.series
         try:
-            hu = series.read_hu(index)
+            hu = series.read_hu(index, self.accept)
         except DicomError as error:
             return RejectedPatient(self.patient_id, "pixels", error.reason, error.remedy)
-        lossy = {"lossy": 1} if series.headers[index].lossy else {}
         return SourceSlice(
             hu=hu,
             mask=region.mask.planes[index],
@@ -71,7 +72,7 @@ class DicomPatient:
             roi_object=region.object,
             roi_names=region.names,
             roi_numbers=region.numbers,
-            warnings=region.warnings | lossy,
+            warnings=region.warnings | series.headers[index].warnings,
         )
 
     def _stacks(self):
@@ -79,12 +80,12 @@ class DicomPatient:
         stacks, refused = [], []
         for entry in self.images:
             try:
-                stacks += entry.stacks()
+                stacks += entry.stacks(self.accept)
             except DicomError as error:
-                refused.append(error)
+                refused.append((entry, error))
         if not stacks:
             raise (
-                refused[0]
+                refused[0][1]
                 if refused
                 else DicomError(
                     "no_series",
@@ -100,12 +101,19 @@ class DicomPatient:
                 "no_name", "data.roi.table names no region of this patient.", "Add one to the table."
             )
         try:
-            return find_region(stacks, self.objects, self.rule, self.names)
+            return find_region(stacks, self.objects, self.rule, self.names, self.accept)
         except DicomError as error:
-            # The region may lie on a series that is refused: then that is the reason.
-            raise (
-                refused[0] if refused and error.kind in {"other_frame", "no_voxel", "off_grid"} else error
-            ) from None
+            raise self._reason(error, refused) from None
+
+    def _reason(self, error, refused):
+        """Why there is no region: it may lie on a series that is refused, if the frame of reference fits."""
+        if error.kind not in {"other_frame", "no_voxel", "off_grid", "not_parallel"}:
+            return error
+        frames = {frame for entry in self.objects for frame in entry.frame_of_reference_uids}
+        for entry, refusal in refused:
+            if not frames or not entry.frame_of_reference_uids or frames & {*entry.frame_of_reference_uids}:
+                return refusal
+        return error
 
 
 def dicom_patients(
@@ -149,6 +157,7 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
                 rule=config.roi,
                 names=names,
                 slice_rule=config.slice,
+                accept=tuple(config.accept),
             )
         )
     return patients

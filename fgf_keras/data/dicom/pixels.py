@@ -1,7 +1,8 @@
 """Hounsfield units of one slice."""
 
+from collections.abc import Collection
+
 import numpy as np
-import pydicom
 from scipy import ndimage
 
 from fgf_keras.data.dicom.decoders import decode_pixels
@@ -11,6 +12,7 @@ from fgf_keras.data.dicom.files import (
     numbers,
     open_header,
     open_whole,
+    read_dataset,
     refusing,
     required_text,
     text,
@@ -21,17 +23,22 @@ from fgf_keras.data.dicom.slice_header import SliceHeader
 
 # What padding becomes: air, as outside the reconstructed circle.
 PADDING_HU = -1024.0
+# RescaleType of values that are taken for Hounsfield units.
+HOUNSFIELD = ("HU", "US")
 # A padding value in this range is also the value of some tissue.
 TISSUE_HU = (-1000.0, 3000.0)
 
 
-def read_hu(header: SliceHeader) -> np.ndarray:
+def read_hu(header: SliceHeader, accept: Collection[str] = ()) -> np.ndarray:
     """Decode one slice and rescale it with its own slope and intercept.
 
     - MONOCHROME1 says how to show the values, not what they are: they are not inverted.
     - Pixels that hold PixelPaddingValue (or lie between it and PixelPaddingRangeLimit) become -1024 HU. Where
       that value is also that of a tissue, only regions that touch the border of the image are padding.
     - Bits above BitsStored are not part of the value.
+    - RescaleType US ("unspecified") is what several writers put where the source says nothing; of a CT it is
+      taken for HU, and `SliceHeader.warnings` counts it. Other types are refused, unless `accept` has
+      "rescale_type".
     - Compressed pixels are decoded, also where the compression lost something: `SliceHeader.lossy` says so.
 
     Returns:
@@ -46,7 +53,7 @@ def read_hu(header: SliceHeader) -> np.ndarray:
         dataset = _open(path)
         if required_text(dataset, "SOPInstanceUID") != header.sop_uid:
             raise DicomError("changed", "The file is another slice by now.", "Read the series again.")
-        slope, intercept = _rescale(dataset)
+        slope, intercept = _rescale(dataset, accept)
         stored, padding = _stored_values(dataset)
         if stored.shape != (header.rows, header.columns):
             raise DicomError(
@@ -66,16 +73,17 @@ def read_hu(header: SliceHeader) -> np.ndarray:
 def _open(path):
     """All elements. Where lengths are not known from the header, the whole file tells whether it is whole."""
     compressed = open_header(path, ["SOPInstanceUID"]).transfer_syntax.is_encapsulated
-    return open_whole(path).dataset if compressed else pydicom.dcmread(path)
+    return open_whole(path).dataset if compressed else read_dataset(path)
 
 
-def _rescale(dataset):
+def _rescale(dataset, accept):
     kind = text(dataset, "RescaleType")
-    if kind not in (None, "HU"):
+    if kind not in (None, *HOUNSFIELD) and "rescale_type" not in accept:
         raise DicomError(
             "not_hu",
             f"RescaleType is {kind!r}: the values are not Hounsfield units.",
-            "Choose another reconstruction of the study.",
+            "Choose another reconstruction of the study; if they are Hounsfield units nevertheless, "
+            "data.accept: [rescale_type] takes them as they are.",
         )
     slope, intercept = numbers(dataset, "RescaleSlope", 1)[0], numbers(dataset, "RescaleIntercept", 1)[0]
     if slope <= 0:
@@ -100,8 +108,9 @@ def _stored_values(dataset):
     limits = [number(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if limits[0] is None:
         return values, None
+    limit = limits[0] if limits[1] is None else limits[1]
     # Written as unsigned although the pixels are signed, and the other way round.
-    first, last = (_within_bits(np.int64(v), allocated, signed) for v in (limits[0], limits[1] or limits[0]))
+    first, last = (_within_bits(np.int64(v), allocated, signed) for v in (limits[0], limit))
     first, last = sorted((int(first), int(last)))
     # Padding may lie outside of what the stored bits can hold.
     return values, (first, ((values >= first) & (values <= last)) | ((raw >= first) & (raw <= last)))

@@ -1,6 +1,5 @@
 """A region of a structure set as a mask on a CT series, placed by geometry."""
 
-from collections import Counter
 from dataclasses import dataclass, fields
 from functools import reduce
 from itertools import combinations
@@ -9,7 +8,7 @@ import numpy as np
 
 from fgf_keras.data.dicom.masks import MaskStack
 from fgf_keras.data.dicom.rasterise import fill_polygons
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.refusal import OTHER_FRAME, DicomError
 from fgf_keras.data.dicom.rtstruct import StructureSet
 from fgf_keras.data.dicom.series import Series
 
@@ -17,8 +16,10 @@ from fgf_keras.data.dicom.series import Series
 CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
 # A contour lies in one plane within this, in mm or relative to the local gap.
 FLAT_MM, FLAT_GAP = 0.05, 0.1
-# Pixels: vertices closer than this are one, contours with all vertices closer than this are one.
+# Pixels: vertices closer than this are one.
 SAME_POINT = 1e-6
+# Pixels: outlines nowhere further apart are one, written with other digits or other points.
+SAME_OUTLINE = 0.05
 
 
 @dataclass
@@ -33,7 +34,10 @@ class ContourCounts:
         outside_stack: beyond the first or last slice, skipped.
         between_slices: halfway between two slices, or beside a contour of the same region that lies closer to
             the same slice; skipped.
-        duplicate: the same polygon again on the same plane, skipped (even-odd would erase both).
+        on_missing_slice: in a gap where slices of the series seem to be missing, skipped.
+        beside_plane: used on the slice that it names, though others of the region lie closer to it.
+        duplicate: the same outline or the same pixels again on the same plane, skipped (even-odd would erase
+            both).
         clipped: used, but reaching beyond the image.
         overlapping: pairs on one plane that partly overlap; by the even-odd rule the overlap is outside.
         undrawn_slices: slices between the first and the last of the mask that have none of it.
@@ -47,6 +51,8 @@ class ContourCounts:
     degenerate: int = 0
     outside_stack: int = 0
     between_slices: int = 0
+    on_missing_slice: int = 0
+    beside_plane: int = 0
     duplicate: int = 0
     clipped: int = 0
     overlapping: int = 0
@@ -74,8 +80,9 @@ def rasterise_roi(
     """Rasterise a region's closed contours: a voxel is inside exactly when its centre is (even-odd).
 
     A contour belongs to the slice within half the local gap. Where contours lie at several heights near one
-    slice, those closest to it count (of equals the lower). Images that a contour names are not used to place
-    it. A region without usable contours gives an empty mask; its counts say why.
+    slice, those closest to it count (of equals the lower), and islands apart from these that name the slice
+    as their image; for all else, images that a contour names are not used to place it. A region without
+    usable contours gives an empty mask; its counts say why.
 
     Args:
         structure_set: the regions.
@@ -91,10 +98,11 @@ def rasterise_roi(
     roi = structure_set.roi(roi_number)
     _check_frame(roi, series, same_frame)
     counts = ContourCounts(contours=len(roi.contours))
-    placed = _nearest_only(_place(roi, series, counts), series, counts)
     planes = {}
-    for index, contours in sorted(placed.items()):
-        plane = _fill(contours, series, index, counts)
+    for index, contours in sorted(_place(roi, series, counts).items()):
+        nearest, others = _by_distance(contours, series, index)
+        plane = _fill(nearest, series, index, counts)
+        plane = _with_islands(plane, others, series, index, counts)
         if plane.any():
             planes[index] = plane
     if planes:
@@ -108,7 +116,7 @@ def _check_frame(roi, series, same_frame):
         raise DicomError(
             "other_frame",
             f"ROI {roi.number} is drawn in another frame of reference than the series.",
-            "Take the CT series that it was drawn on.",
+            OTHER_FRAME,
         )
 
 
@@ -130,7 +138,10 @@ def _place(roi, series, counts):
         if index is not None:
             placed.setdefault(index, []).append((position, contour))
         elif series.positions[0] < position < series.positions[-1]:
-            counts.between_slices += 1
+            if int(np.searchsorted(series.positions, position)) - 1 in series.missing:
+                counts.on_missing_slice += 1
+            else:
+                counts.between_slices += 1
         else:
             counts.outside_stack += 1
     return placed
@@ -157,49 +168,76 @@ def _is_degenerate(points):
     return bool(np.linalg.svd(centred, compute_uv=False)[1] <= SAME_POINT * np.sqrt(len(vertices)))
 
 
-def _nearest_only(placed, series, counts):
-    """Of contours at several heights near one slice those that lie closest to it.
+def _by_distance(contours, series, index):
+    """The contours of a slice that lie closest to it, and those at other heights, the nearest first.
 
     Even-odd over contours of different heights would turn a tumour that shrinks upwards into a ring.
     """
-    kept = {}
-    for index, contours in placed.items():
-        distances = np.array([position for position, _ in contours]) - series.positions[index]
-        # Of two at the same distance the lower one: the sign breaks the tie.
-        closest = min(distances, key=lambda d: (round(abs(d) / FLAT_MM), d))
-        kept[index] = [c for d, (_, c) in zip(distances, contours) if abs(d - closest) <= FLAT_MM]
-        counts.between_slices += len(contours) - len(kept[index])
-    return kept
+    distances = np.array([position for position, _ in contours]) - series.positions[index]
+    # Of two at the same distance the lower one: the sign breaks the tie.
+    closest = min(distances, key=lambda d: (round(abs(d) / FLAT_MM), d))
+    nearest = [c for d, (_, c) in zip(distances, contours) if abs(d - closest) <= FLAT_MM]
+    order = np.argsort(abs(distances), kind="stable")
+    others = [contours[i][1] for i in order if abs(distances[i] - closest) > FLAT_MM]
+    return nearest, others
 
 
 def _fill(contours, series, index, counts):
-    rows, columns = series.shape[1:]
-    drawn, seen = [], set()
+    """The pixels inside contours of one height, by the even-odd rule."""
+    drawn = []
     for contour in contours:
         vertices = series.to_pixels(contour.points, index)[:, :2]
-        if len(contours) > 1:
-            edges = _edge_set(vertices)
-            if edges in seen:
-                counts.duplicate += 1
-                continue
-            seen.add(edges)
-        counts.used += 1
-        _cross_check(contour, series, index, counts)
-        low, high = vertices.min(axis=0), vertices.max(axis=0)
-        counts.clipped += bool((low < -0.5).any() or (high > (rows - 0.5, columns - 0.5)).any())
-        drawn.append(fill_polygons([vertices], (rows, columns)))
-    for one, other in combinations(drawn, 2):
-        common = np.count_nonzero(one & other)
-        counts.overlapping += bool(0 < common < min(np.count_nonzero(one), np.count_nonzero(other)))
-    # Even-odd over all contours together is the exclusive or of each alone.
-    return reduce(np.logical_xor, drawn)
+        pixels = fill_polygons([vertices], series.shape[1:])
+        if any(_is_same(vertices, pixels, *other) for other in drawn):
+            counts.duplicate += 1
+            continue
+        _used(contour, vertices, series, index, counts)
+        drawn.append((vertices, pixels))
+    planes = [pixels for _, pixels in drawn]
+    for one, other in combinations(planes, 2):
+        both = one & other
+        counts.overlapping += bool(both.any() and (both != one).any() and (both != other).any())
+    return reduce(np.logical_xor, planes)
 
 
-def _edge_set(vertices):
-    """What two drawings of one polygon have in common, whatever their first point and direction."""
-    points = [tuple(point) for point in np.round(vertices / SAME_POINT).astype(np.int64).tolist()]
-    edges = (tuple(sorted(pair)) for pair in zip(points, points[1:] + points[:1]))
-    return frozenset(Counter(edge for edge in edges if edge[0] != edge[1]).items())
+def _with_islands(plane, contours, series, index, counts):
+    """The plane with contours of other heights that name its slice and lie apart from what is there."""
+    for contour in contours:
+        vertices = series.to_pixels(contour.points, index)[:, :2]
+        pixels = fill_polygons([vertices], series.shape[1:])
+        named = any(series.sop_uids.get(uid) == index for uid in contour.image_uids)
+        if not named or (pixels & plane).any():
+            counts.between_slices += 1
+            continue
+        counts.beside_plane += 1
+        _used(contour, vertices, series, index, counts)
+        plane = plane | pixels
+    return plane
+
+
+def _used(contour, vertices, series, index, counts):
+    rows, columns = series.shape[1:]
+    counts.used += 1
+    _cross_check(contour, series, index, counts)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    counts.clipped += bool((low < -0.5).any() or (high > (rows - 0.5, columns - 0.5)).any())
+
+
+def _is_same(vertices, pixels, other_vertices, other_pixels):
+    """Whether two contours are one: the same pixels, or outlines that are nowhere apart."""
+    if pixels.any() and np.array_equal(pixels, other_pixels):
+        return True
+    apart = max(_farthest(vertices, other_vertices), _farthest(other_vertices, vertices))
+    return apart <= SAME_OUTLINE
+
+
+def _farthest(points, polygon):
+    """The largest distance of points from the outline of a polygon."""
+    start, edge = polygon, np.roll(polygon, -1, axis=0) - polygon
+    away = points[:, None] - start
+    squared = np.maximum((edge**2).sum(axis=1), np.finfo(float).tiny)
+    share = np.clip((away * edge).sum(axis=2) / squared, 0, 1)
+    return float(np.linalg.norm(away - share[..., None] * edge, axis=2).min(axis=1).max())
 
 
 def _cross_check(contour, series, index, counts):

@@ -1,6 +1,7 @@
 """Which regions are meant: by name or pattern, and what to do where several are."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
 from fgf_keras.data.dicom.refusal import DicomError
@@ -16,7 +17,7 @@ def choose_rois(
     strategy: str = "error",
     size: Callable[[int], float] | None = None,
 ) -> tuple[int, ...]:
-    """Choose regions by name; names are compared without blanks around them and without regard to case.
+    """Choose regions by name, without regard to case, to blanks around it and to how accents are composed.
 
     - `error`: exactly one region must fit.
     - `union`: all that fit; every one of `names` must be there, else the union would lack a part.
@@ -85,19 +86,29 @@ def _check_rule(names, pattern, strategy, size):
 
 def _by_name(candidates, names):
     return {
-        wanted: {n for n, name in candidates.items() if name.strip().casefold() == wanted.strip().casefold()}
+        wanted: {n for n, name in candidates.items() if comparable(name) == comparable(wanted)}
         for wanted in names
     }
 
 
 def _by_pattern(candidates, pattern):
     try:
-        compiled = re.compile(pattern, re.IGNORECASE)
+        compiled = re.compile(unicodedata.normalize("NFC", pattern), re.IGNORECASE)
     except re.error as error:
         raise DicomError(
             "bad_rule", f"{pattern!r} is no regular expression: {error}.", "Correct it."
         ) from None
-    return {pattern: {n for n, name in candidates.items() if compiled.fullmatch(name.strip())}}
+    return {pattern: {n for n, name in candidates.items() if compiled.fullmatch(composed(name))}}
+
+
+def composed(name: str) -> str:
+    """A name without blanks around it, its accents composed (Unicode NFC): macOS writes them apart."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def comparable(name: str) -> str:
+    """Equal for names that count as the same."""
+    return unicodedata.normalize("NFC", composed(name).casefold())
 
 
 def _wanted(names, pattern):

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from fgf_keras.data.dicom.files import (
     AGAIN,
+    number,
     odd_values,
     open_whole,
     refusing,
@@ -87,12 +88,14 @@ class StructureSet:
     Attributes:
         sop_uid, patient_id: identity; `patient_id` may be "".
         rois: by ROINumber, in file order.
+        series_uids: the series that its header says it was drawn on; often none, or wrong ones.
         orphans: contour sets whose number names no region; they belong to none and are left out.
     """
 
     sop_uid: str
     patient_id: str
     rois: dict[int, Roi]
+    series_uids: frozenset[str]
     orphans: int
 
     @property
@@ -130,25 +133,43 @@ def read_structure_set(path: Path) -> StructureSet:
                 "not_rtstruct", f"The file is no structure set but {modality}.", "Name an RTSTRUCT file."
             )
         drawn = _contour_sets(dataset)
-        frame = text(dataset, "FrameOfReferenceUID")
+        frame = _frame_of_reference(dataset)
         rois = {}
         for item in dataset.get("StructureSetROISequence") or []:
-            number = whole_number(item, "ROINumber")
-            if number in rois:
-                raise DicomError("ambiguous_roi", f"Two regions have the ROINumber {number}.", AGAIN)
-            rois[number] = Roi(
-                number=number,
+            roi_number = whole_number(item, "ROINumber")
+            if roi_number in rois:
+                raise DicomError("ambiguous_roi", f"Two regions have the ROINumber {roi_number}.", AGAIN)
+            rois[roi_number] = Roi(
+                number=roi_number,
                 name=text(item, "ROIName") or "",
                 frame_of_reference_uid=text(item, "ReferencedFrameOfReferenceUID") or frame,
                 _path=path,
-                _drawn=tuple(drawn.get(number, ())),
+                _drawn=tuple(drawn.get(roi_number, ())),
             )
         return StructureSet(
             sop_uid=required_text(dataset, "SOPInstanceUID"),
             patient_id=text(dataset, "PatientID") or "",
             rois=rois,
+            series_uids=_series_uids(dataset),
             orphans=len(set(drawn) - set(rois)),
         )
+
+
+def _frame_of_reference(dataset):
+    """Of regions that name none: the one that the structure set is about."""
+    items = dataset.get("ReferencedFrameOfReferenceSequence") or []
+    frames = {text(item, "FrameOfReferenceUID") for item in items} - {None}
+    return frames.pop() if len(frames) == 1 else text(dataset, "FrameOfReferenceUID")
+
+
+def _series_uids(dataset):
+    return frozenset(
+        uid
+        for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []
+        for study in frame.get("RTReferencedStudySequence") or []
+        for series in study.get("RTReferencedSeriesSequence") or []
+        if (uid := text(series, "SeriesInstanceUID"))
+    )
 
 
 def _contour_sets(dataset):
@@ -163,7 +184,9 @@ def _contours(drawn: Dataset):
     for item in drawn.get("ContourSequence") or []:
         with odd_values():
             points = _points(item)
-            if len(points) != whole_number(item, "NumberOfContourPoints"):
+            # Required, but some writers leave it out; the coordinates say how many there are.
+            claimed = number(item, "NumberOfContourPoints")
+            if claimed is not None and claimed != len(points):
                 raise DicomError(
                     "bad_contour",
                     f"A contour claims {item.NumberOfContourPoints} points but holds {len(points)}.",

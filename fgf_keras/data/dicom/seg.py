@@ -18,14 +18,14 @@ from fgf_keras.data.dicom.files import (
     whole_number,
 )
 from fgf_keras.data.dicom.masks import MaskStack
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.dicom.refusal import OTHER_FRAME, DicomError
 from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, Series
 from fgf_keras.data.dicom.slice_header import orthonormal
 
-# Pixels that a frame's corners may be off the grid of the series.
-GRID_TOLERANCE = 1e-3
-# mm that a frame may be off its slice: positions are often written with two decimals.
-PLANE_TOLERANCE = 0.02
+# Pixels that a frame's corners may be off the grid of the series: nothing; and what is counted as a warning.
+GRID_TOLERANCE, GRID_LIMIT = 1e-3, 0.05
+# The same of its plane: mm, positions are often written with two decimals; and a part of the gap.
+PLANE_TOLERANCE, PLANE_LIMIT = 0.02, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,12 @@ class SegmentMask(MaskStack):
     Attributes:
         number: SegmentNumber.
         label: SegmentLabel without blanks around it.
+        off_grid: frames that lie beside the grid, by less than could be seen.
     """
 
     number: int
     label: str
+    off_grid: int
 
 
 def read_segment_labels(path: Path) -> dict[int, str]:
@@ -68,7 +70,8 @@ def read_segmentation(
     """Read all segments of a SEG file onto the grid of a series.
 
     Frames may come in any order and be omitted where they are empty; segments may overlap. A frame may
-    cover a part of the image, as long as its pixels are pixels of the series.
+    cover a part of the image, and have its rows and columns flipped or swapped, as long as its pixels are
+    pixels of the series.
 
     Args:
         path: the file.
@@ -94,6 +97,7 @@ def read_segmentation(
             _check_frame_of_reference(dataset, series)
         frames = _frames(dataset, threshold)
         planes = {segment: {} for segment in labels}
+        off_grid = dict.fromkeys(labels, 0)
         for i, pixels in enumerate(frames):
             group = _FrameGroups(dataset, i)
             segment = whole_number(group.item("SegmentIdentificationSequence"), "ReferencedSegmentNumber")
@@ -103,7 +107,8 @@ def read_segmentation(
                 )
             if not pixels.any():
                 continue
-            index, plane = _place(group, pixels, series, i + 1)
+            index, plane, beside = _place(group, pixels, series, i + 1)
+            off_grid[segment] += beside
             if index in planes[segment]:
                 raise DicomError(
                     "duplicate_frame",
@@ -113,7 +118,11 @@ def read_segmentation(
             planes[segment][index] = plane
         return {
             segment: SegmentMask(
-                series.shape, dict(sorted(planes[segment].items())), segment, labels[segment]
+                series.shape,
+                dict(sorted(planes[segment].items())),
+                segment,
+                labels[segment],
+                off_grid[segment],
             )
             for segment in sorted(planes)
         }
@@ -158,7 +167,7 @@ def _check_frame_of_reference(dataset, series):
         raise DicomError(
             "other_frame",
             "The segmentation lies in another frame of reference than the series.",
-            "Take the CT series that it was drawn on.",
+            OTHER_FRAME,
         )
 
 
@@ -196,27 +205,47 @@ def _check_length(dataset, shape):
 
 
 def _place(group, pixels, series, frame):
-    """The slice index of a frame, and its pixels on the grid of the series."""
+    """The slice index of a frame, its pixels on the grid of the series, and whether it lies beside that."""
     cosines = orthonormal(numbers(group.item("PlaneOrientationSequence"), "ImageOrientationPatient", 6))
     spacing = numbers(group.item("PixelMeasuresSequence"), "PixelSpacing", 2)
     position = numbers(group.item("PlanePositionSequence"), "ImagePositionPatient", 3)
+    pixels, cosines, spacing, position = _turned(pixels, cosines, spacing, position, series)
     if abs(cosines - series.orientation[:2]).max() > ORIENTATION_TOLERANCE:
         raise _off_grid(frame, "has another orientation than the slices")
-    index = int(np.argmin(abs(series.positions - position @ series.orientation[2])))
-    if abs(position @ series.orientation[2] - series.positions[index]) > PLANE_TOLERANCE:
-        raise _off_grid(frame, "does not lie on a slice")
+    height = position @ series.orientation[2]
+    index = int(np.argmin(abs(series.positions - height)))
+    above = abs(height - series.positions[index])
+    gap = 2 * series.half_gaps[index].min()
+    if above > max(PLANE_TOLERANCE, PLANE_LIMIT * gap):
+        raise _off_grid(frame, f"does not lie on a slice: it is {above:.2f} mm off the nearest")
     last = np.array(pixels.shape) - 1
     # The frame's own directions: a difference in spacing or angle shows at its far corner.
     far = position + last[1] * spacing[1] * cosines[0] + last[0] * spacing[0] * cosines[1]
     corners = series.to_pixels(np.stack([position, far]), index)[:, :2]
     first = np.round(corners[0]).astype(int)
-    if abs(corners - (first, first + last)).max() > GRID_TOLERANCE:
-        raise _off_grid(frame, "does not lie on the pixels of the slices")
+    beside = abs(corners - (first, first + last)).max()
+    if beside > GRID_LIMIT:
+        raise _off_grid(frame, f"does not lie on the pixels of the slices: it is up to {beside:.2f} px off")
     if (first < 0).any() or (first + last >= series.shape[1:]).any():
         raise _off_grid(frame, "reaches beyond the slices")
     plane = np.zeros(series.shape[1:], bool)
     plane[first[0] : first[0] + pixels.shape[0], first[1] : first[1] + pixels.shape[1]] = pixels
-    return index, plane
+    return index, plane, bool(above > PLANE_TOLERANCE or beside > GRID_TOLERANCE)
+
+
+def _turned(pixels, cosines, spacing, position, series):
+    """A frame with its rows and columns in the order of the series', where they are flipped or swapped."""
+    along = cosines @ series.orientation[:2].T
+    if abs(along[0, 1]) > abs(along[0, 0]):
+        pixels, cosines, spacing, along = pixels.T, cosines[::-1], spacing[::-1], along[::-1]
+    # The direction in which the column index grows, and the row index.
+    if along[0, 0] < 0:
+        position = position + (pixels.shape[1] - 1) * spacing[1] * cosines[0]
+        pixels, cosines = pixels[:, ::-1], cosines * [[-1], [1]]
+    if along[1, 1] < 0:
+        position = position + (pixels.shape[0] - 1) * spacing[0] * cosines[1]
+        pixels, cosines = pixels[::-1], cosines * [[1], [-1]]
+    return pixels, cosines, spacing, position
 
 
 def _off_grid(frame, what):

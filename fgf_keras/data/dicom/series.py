@@ -1,8 +1,8 @@
 """A CT series: slices in the order in which they lie in the patient, or a refusal that says why not."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from fgf_keras.data.dicom.pixels import read_hu
 from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.slice_header import SliceHeader, read_slice_header
 
-# Direction cosines: over 512 pixels this moves a point by a twentieth of a pixel.
+# Direction cosines: over 512 pixels the first moves a point by a twentieth of a pixel, the second, to which
+# the slices of a series may differ, by half of one; each slice keeps its own.
 ORIENTATION_TOLERANCE = 1e-4
+SAME_ORIENTATION = 1e-3
 # Relative to the pixel spacing.
 SPACING_TOLERANCE = 1e-4
 # Pixels that the slices of an upright stack may be off sideways, over the whole stack.
@@ -36,11 +38,15 @@ class Series:
         orientation: (3, 3) orthonormal: the directions in which the column index, the row index and the slice
             index grow, in patient coordinates.
         positions: (slices,) mm along the third of these, strictly rising.
+        missing: slice index to the number of slices that seem to be missing behind it.
+        warnings: what deserves a look, and how often.
     """
 
     headers: tuple[SliceHeader, ...]
     orientation: np.ndarray
     positions: np.ndarray
+    missing: dict[int, int] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,7 +103,8 @@ class Series:
         Rows and columns are those of slice `index`; pixel centres are integers.
         """
         points = np.asarray(points, np.float64).reshape(-1, 3)
-        offset = (points - self.headers[index].position) @ self.orientation[:2].T
+        header = self.headers[index]
+        offset = (points - header.position) @ header.orientation.T
         return np.stack(
             [
                 offset[:, 1] / self.pixel_spacing[0],
@@ -110,7 +117,7 @@ class Series:
     def to_patient(self, index: int, pixels: np.ndarray) -> np.ndarray:
         """(N, 2) row and column on slice `index` to (N, 3) patient mm."""
         steps = np.asarray(pixels, np.float64).reshape(-1, 2) * self.pixel_spacing
-        return self.headers[index].position + steps[:, ::-1] @ self.orientation[:2]
+        return self.headers[index].position + steps[:, ::-1] @ self.headers[index].orientation
 
     def slice_at(self, position: float) -> int | None:
         """The slice within half its local gap of a position along the normal; None between and outside.
@@ -123,13 +130,17 @@ class Series:
         # Coordinates have a finite number of digits: SAME_PLANE also lets a single slice have its contours.
         return index if abs(distance) < max(half - SAME_PLANE, SAME_PLANE) else None
 
-    def read_hu(self, index: int) -> np.ndarray:
+    def with_warnings(self, **counts: int) -> "Series":
+        """The same series with warnings more."""
+        return replace(self, warnings=self.warnings | counts)
+
+    def read_hu(self, index: int, accept: Collection[str] = ()) -> np.ndarray:
         """(rows, columns) float32 Hounsfield units of one slice; the file is read now.
 
         Raises:
             DicomError: see `pixels.read_hu`.
         """
-        return read_hu(self.headers[index])
+        return read_hu(self.headers[index], accept)
 
 
 def read_series(files: Iterable[Path]) -> Series:
@@ -141,13 +152,18 @@ def read_series(files: Iterable[Path]) -> Series:
     return stack_slices([read_slice_header(Path(path)) for path in files])
 
 
-def stack_slices(headers: Iterable[SliceHeader]) -> Series:
+def stack_slices(headers: Iterable[SliceHeader], accept: Collection[str] = ()) -> Series:
     """Order slices along their normal, whatever their names and numbers.
+
+    Where slices seem to be missing, `Series.missing` says so: whether that matters depends on the region.
+
+    Args:
+        headers: of one series.
+        accept: with "tilt" a sheared stack is taken as it is, with a warning: each slice has its own place.
 
     Raises:
         DicomError: `no_slices`, `not_ct`, `mixed_series`, `mixed_size`, `mixed_spacing`, `mixed_orientation`,
-            `duplicate_slice`, `gantry_tilt`, `sideways_shift` or `missing_slice`. The message names the
-            series and the slices.
+            `duplicate_slice`, `gantry_tilt` or `sideways_shift`. The message names the series and the slices.
     """
     headers = list(headers)
     if not headers:
@@ -156,16 +172,25 @@ def stack_slices(headers: Iterable[SliceHeader]) -> Series:
     try:
         _check_identity(headers)
         _check_grid(headers)
-        orientation = np.vstack([headers[0].orientation, np.cross(*headers[0].orientation)])
+        usual, odd = _usual_orientation(headers)
+        orientation = np.vstack([usual, np.cross(*usual)])
         positions = np.array([header.position for header in headers]) @ orientation[2]
         order = np.argsort(positions, kind="stable")
         headers, positions = [headers[i] for i in order], positions[order]
         _check_duplicates(headers, positions)
-        _check_upright(headers, positions, orientation)
-        _check_gaps(positions)
+        tilted = _check_upright(headers, positions, orientation, accept)
     except DicomError as error:
         raise error.at(where) from None
-    return Series(tuple(headers), orientation, positions)
+    warnings = {"orientation_differs": odd, "gantry_tilt": int(tilted)}
+    series = Series(tuple(headers), orientation, positions, _missing(positions))
+    return series.with_warnings(**{what: count for what, count in warnings.items() if count})
+
+
+def _usual_orientation(headers):
+    """The most common orientation, and how many slices have another one."""
+    cosines = np.array([header.orientation for header in headers])
+    usual = np.reshape(Counter(map(tuple, cosines.reshape(-1, 6).tolist())).most_common(1)[0][0], (2, 3))
+    return usual, int(np.count_nonzero((abs(cosines - usual) > ORIENTATION_TOLERANCE).any(axis=(1, 2))))
 
 
 def _check_identity(headers):
@@ -192,7 +217,7 @@ def _check_grid(headers):
     tolerance = SPACING_TOLERANCE * smallest
     _check_alike(headers, "mixed_spacing", "pixel spacings", lambda h: h.pixel_spacing, tolerance)
     _check_alike(
-        headers, "mixed_orientation", "orientations", lambda h: h.orientation.ravel(), ORIENTATION_TOLERANCE
+        headers, "mixed_orientation", "orientations", lambda h: h.orientation.ravel(), SAME_ORIENTATION
     )
 
 
@@ -222,22 +247,26 @@ def _check_duplicates(headers, positions):
         )
 
 
-def _check_upright(headers, positions, orientation):
+def _check_upright(headers, positions, orientation, accept):
+    """Whether the stack is sheared and that is accepted."""
     corners = np.array([header.position for header in headers])
     sideways = (corners - corners[0]) @ orientation[:2].T
     worst = int(np.argmax(np.linalg.norm(sideways, axis=1)))
     shift = float(np.linalg.norm(sideways[worst]))
     if shift <= SIDEWAYS_TOLERANCE * headers[0].pixel_spacing.min():
-        return
+        return False
     height = positions - positions[0]
     slope = height @ sideways / (height @ height)
     if abs(sideways - np.outer(height, slope)).max() < 0.1 * shift:
+        if "tilt" in accept:
+            return True
         degrees = np.degrees(np.arctan(np.linalg.norm(slope)))
         raise DicomError(
             "gantry_tilt",
             f"The stack is sheared by {degrees:.2f} degrees: its slices are not stacked along their "
             "normal, as with a tilted gantry.",
-            "Resample the series to an upright stack, with its contours.",
+            "Resample the series to an upright stack, with its contours; or take it as it is, slice by "
+            "slice, with data.accept: [tilt].",
         )
     raise DicomError(
         "sideways_shift",
@@ -246,31 +275,24 @@ def _check_upright(headers, positions, orientation):
     )
 
 
-def _check_gaps(positions):
-    """A gap that is a multiple of the usual one is where slices are missing; other gaps may be as they are.
+def _missing(positions) -> dict[int, int]:
+    """Slice index to the number of slices missing behind it: where a gap is a multiple of the usual one.
 
-    The usual gap is the most frequent one, if it makes up half of the gaps or more.
+    Other gaps may be as they are. The usual gap is the most frequent one, if it makes up half of the gaps or
+    more.
     """
     gaps = np.diff(positions)
     if len(gaps) < 2:
-        return
+        return {}
     alike = abs(gaps - gaps[:, None]) <= GAP_TOLERANCE * gaps[:, None]
     counts = alike.sum(axis=1)
     commonest = np.flatnonzero(counts == counts.max())
     chosen = commonest[np.argmin(gaps[commonest])]
     if 2 * counts[chosen] < len(gaps):
-        return
+        return {}
     usual = np.median(gaps[alike[chosen]])
     steps = np.round(gaps / usual)
     # Every step adds its own rounding.
     reach = GAP_TOLERANCE * np.minimum(steps, 3) * usual
     wide = np.flatnonzero((steps >= 2) & (abs(gaps - steps * usual) <= reach))
-    if len(wide):
-        i = wide[0]
-        raise DicomError(
-            "missing_slice",
-            f"{int((steps[wide] - 1).sum())} slices are missing: between {positions[i]:.2f} and "
-            f"{positions[i + 1]:.2f} mm the gap is {gaps[i]:.2f} mm, usual are {usual:.2f} mm"
-            + (f"; {len(wide)} such gaps in all." if len(wide) > 1 else "."),
-            "Download the series again; slices that were rejected are listed with their reason.",
-        )
+    return {int(i): int(steps[i]) - 1 for i in wide}

@@ -23,6 +23,7 @@ from fgf_keras.data.dicom.files import (
 from fgf_keras.data.dicom.refusal import DicomError
 
 TAGS = [
+    "SOPClassUID",
     "SOPInstanceUID",
     "Modality",
     "PatientID",
@@ -40,10 +41,12 @@ TAGS = [
     "AcquisitionNumber",
     "ImageType",
     "LossyImageCompression",
+    "RescaleType",
 ]
 # Direction cosines are often written with four or five digits.
 UNIT_TOLERANCE = 1e-3
 ALWAYS_LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
+ENHANCED = {uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 # These also hold images without loss; the file should say which.
 PERHAPS_LOSSY = {uid.JPEGLSNearLossless, uid.JPEG2000, uid.JPEG2000MC, uid.HTJ2K}
 
@@ -65,6 +68,8 @@ class SliceHeader:
         localizer: the file says that it is a scout view.
         lossy: the pixels went through a compression that changes values, by what the file says of itself or,
             where it says nothing, by what its transfer syntax allows.
+        rescale_type: what rescaled values are by RescaleType, None where the file does not say.
+        preamble: the file begins as the standard has it.
 
     Slices share the arrays of spacing and orientation where these are equal; none may be written to.
     """
@@ -85,6 +90,18 @@ class SliceHeader:
     acquisition_number: int | None
     localizer: bool
     lossy: bool
+    rescale_type: str | None
+    preamble: bool
+
+    @property
+    def warnings(self) -> dict[str, int]:
+        """What deserves a look in a slice that is used."""
+        found = {
+            "lossy": self.lossy,
+            "rescale_type": self.rescale_type not in (None, "HU"),
+            "no_preamble": not self.preamble,
+        }
+        return {what: 1 for what, true in found.items() if true}
 
 
 def read_slice_header(path: Path) -> SliceHeader:
@@ -102,11 +119,13 @@ def read_slice_header(path: Path) -> SliceHeader:
 def slice_header(opened: OpenedFile, path: Path) -> SliceHeader:
     """The slice header in a file that is open already; raises as `read_slice_header` does."""
     dataset = opened.dataset
-    if (number(dataset, "NumberOfFrames") or 1) > 1:
+    enhanced = text(dataset, "SOPClassUID") in ENHANCED
+    if enhanced or (number(dataset, "NumberOfFrames") or 1) > 1:
         raise DicomError(
             "multi_frame",
-            "A multi-frame image holds its geometry frame by frame, which is not read.",
-            "Convert the series to one file a slice.",
+            f"{'An Enhanced CT' if enhanced else 'A multi-frame image'} holds its geometry frame by frame, "
+            "which is not read.",
+            "Convert the series to classic CT, one file a slice, e.g. with emf2sf of dcm4che.",
         )
     rows, columns = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
     bits = whole_number(dataset, "BitsAllocated")
@@ -133,6 +152,8 @@ def slice_header(opened: OpenedFile, path: Path) -> SliceHeader:
         acquisition_number=_acquisition_number(dataset),
         localizer="LOCALIZER" in _codes(dataset, "ImageType"),
         lossy=_is_lossy(opened.transfer_syntax, _codes(dataset, "LossyImageCompression")),
+        rescale_type=intern(" ".join(_codes(dataset, "RescaleType"))) or None,
+        preamble=opened.preamble,
     )
 
 

@@ -18,19 +18,20 @@ LONG_LENGTH = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"
 DEEPEST = 32
 
 
-def check_structure(data: bytes, *, implicit: bool, little_endian: bool) -> None:
+def check_structure(data: bytes, *, implicit: bool, little_endian: bool, begin: int = PREAMBLE) -> None:
     """Refuse a file whose lengths contradict each other or its size.
 
     Args:
-        data: the whole file, with preamble, not deflated.
+        data: the whole file, not deflated.
         implicit: the transfer syntax leaves out the value representations.
         little_endian: byte order of the data set.
+        begin: where its first element begins.
 
     Raises:
         DicomError: `truncated`.
     """
     meta = _Walker(data, implicit=False, little_endian=True)
-    position = meta.elements(PREAMBLE, len(data), 0, group=2)
+    position = meta.elements(begin, len(data), 0, group=2)
     _Walker(data, implicit=implicit, little_endian=little_endian).elements(position, len(data), 0)
 
 
