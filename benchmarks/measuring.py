@@ -75,7 +75,7 @@ def peak_memory_mb():
 def _status_mb(key):
     if not STATUS.exists():
         sys.exit("Memory is read from /proc/self/status, which only Linux has. Use --no-memory.")
-    return int(re.search(rf"{key}:\s*(\d+) kB", STATUS.read_text())[1]) * 1024 / 1e6
+    return int(re.search(rf"{key}:\s*(\d+) kB", STATUS.read_text(encoding="utf-8"))[1]) * 1024 / 1e6
 
 
 def surroundings():
@@ -86,7 +86,7 @@ def surroundings():
 
 def _processor():
     found = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", found.read_text()) if found.exists() else []
+    names = re.findall(r"model name\s*: (.+)", found.read_text(encoding="utf-8")) if found.exists() else []
     return names[0].strip() if names else platform.machine()
 
 
@@ -108,10 +108,10 @@ def write_section(path, name, text):
     Raises:
         SystemExit: the page has no such lines.
     """
-    page = Path(path).read_text()
+    page = Path(path).read_text(encoding="utf-8")
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     before, found, rest = page.partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
         sys.exit(f"{path} has no lines {begin.strip()!r} and {end!r} to write between.")
-    Path(path).write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
+    Path(path).write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}", encoding="utf-8")

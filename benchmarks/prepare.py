@@ -55,7 +55,7 @@ def forget_files():
     """Empty the system's cache of files; True if that may be done."""
     os.sync()
     try:
-        Path("/proc/sys/vm/drop_caches").write_text("1\n")
+        Path("/proc/sys/vm/drop_caches").write_text("1\n", encoding="utf-8")
     except OSError:
         return False
     return True

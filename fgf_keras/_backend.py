@@ -57,7 +57,7 @@ def _configured_backend():
         return os.environ["KERAS_BACKEND"], "environment variable KERAS_BACKEND"
     file = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
     try:
-        return json.loads(file.read_text()).get(
+        return json.loads(file.read_text(encoding="utf-8")).get(
             "backend", "tensorflow"
         ), "the file keras.json in Keras's home"
     except (OSError, ValueError):

@@ -50,8 +50,12 @@ def explain(
     ] = None,
 ):
     """Explain patients with an exported model: a JSON and a picture each."""
+    from fgf_keras.data.unlabelled import require_images
+
     if window is not None and not window[0] < window[1]:
         raise ConfigError(f"--window must be low, then high. Received: {window[0]:g} {window[1]:g}.")
+    # Before TensorFlow is loaded, which takes seconds.
+    require_images(images)
     import_tensorflow()
     from fgf_keras.run_served import explain_images
 

@@ -4,7 +4,10 @@ A YAML file names only what differs from the defaults here; `key.sub=value` over
 is not a known key of the right type and range stops at once with the key's path.
 """
 
+import hashlib
 import json
+import types
+import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +31,9 @@ from fgf_keras.config_protocol import (
 from fgf_keras.config_truth import TruthConfig
 from fgf_keras.errors import ConfigError
 
+# The first line of a configuration whose last line is its checksum.
+_WHOLE_MARK = "# As this run was trained; the last line is a checksum of those above.\n"
+_WHOLE_END = "# sha256 "
 # Of nulls beside a training: fewer have no quantile of 5 %.
 LEAST_DRAWS = 20
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
@@ -291,15 +297,34 @@ def overridden(tree, overrides, *, source: str) -> dict:
     try:
         tree = OmegaConf.create(tree)
         for override in overrides:
-            key, equals, _ = override.partition("=")
+            key, equals, value = override.partition("=")
             if not equals or not key:
                 raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
-            tree = OmegaConf.merge(tree, _parsed_override(override))
+            if _is_text(key) and value not in ("", "null"):
+                # As it stands: YAML would cut a path at " #" and take 2024 for a number.
+                OmegaConf.update(tree, key, value)
+            else:
+                tree = OmegaConf.merge(tree, _parsed_override(override))
         return OmegaConf.to_container(tree, resolve=True)
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(f"{source} with overrides {list(overrides)} cannot be read: {error}") from error
+
+
+def _is_text(key):
+    """Whether the value of a key is text and nothing else."""
+    section = Config
+    for part in key.split("."):
+        if not (isinstance(section, type) and issubclass(section, pydantic.BaseModel)):
+            return False
+        field = section.model_fields.get(part)
+        if field is None:
+            return False
+        union = typing.get_origin(field.annotation) in (typing.Union, types.UnionType)
+        kinds = {*typing.get_args(field.annotation)} - {type(None)} if union else {field.annotation}
+        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, pydantic.BaseModel)), None)
+    return kinds == {str}
 
 
 def _parsed_override(override):
@@ -320,6 +345,37 @@ def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
         raise ConfigError(
             f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {f}" for f in faults)
         ) from None
+
+
+def load_whole_config(file) -> Config:
+    """A file that `dump_whole_yaml` wrote.
+
+    Raises:
+        ConfigError: as `load_config`, or the file is not as it was written.
+    """
+    try:
+        content = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from None
+    # Those of earlier versions have no mark.
+    marked = content.startswith(_WHOLE_MARK) or _WHOLE_MARK.startswith(content)
+    body, found, checksum = content.removesuffix("\n").rpartition(_WHOLE_END)
+    if marked and not (found and checksum == _checksum(body)):
+        raise ConfigError(
+            f"{file} is not as the run wrote it: it was cut or edited. What the run was trained with is "
+            "not known; restore the file, or train again."
+        )
+    return load_config(file)
+
+
+def dump_whole_yaml(config: Config) -> str:
+    """As `dump_yaml`, with a mark at the beginning and a checksum at the end: a part of it is not whole."""
+    body = _WHOLE_MARK + dump_yaml(config)
+    return f"{body}{_WHOLE_END}{_checksum(body)}\n"
+
+
+def _checksum(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def dump_yaml(config: Config) -> str:

@@ -80,7 +80,7 @@ def compare(metrics: dict, split: str, directory: Path) -> None:
     console.print(comparison_table(metrics, split))
     directory.mkdir(exist_ok=True)
     write_json(directory / "comparison.json", metrics)
-    (directory / "comparison.md").write_text(comparison_markdown(metrics, split))
+    (directory / "comparison.md").write_text(comparison_markdown(metrics, split), encoding="utf-8")
 
 
 def show_checks(directory: Path) -> None:

@@ -78,7 +78,7 @@ def alone_in(folder: RunFolder):
     Raises:
         RunError: another process works there.
     """
-    with (folder.path / ".lock").open("w") as lock:
+    with (folder.path / ".lock").open("w", encoding="utf-8") as lock:
         lock_file(
             lock, RunError(f"Another process is working in {folder.path}. Wait for it, or stop it first.")
         )

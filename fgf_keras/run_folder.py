@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from fgf_keras.config import Config, dump_yaml, load_config
+from fgf_keras.config import Config, dump_whole_yaml, load_whole_config
 from fgf_keras.errors import RunError
 from fgf_keras.whole_file import whole_file
 
@@ -35,9 +35,11 @@ class RunFolder:
         except FileExistsError:
             raise RunError(f"{path} exists already. Choose another run.name or run.dir.") from None
         (folder.path / UNFINISHED).write_text(
-            "This run has not finished: it is still running, or it was stopped. Its files are not complete.\n"
+            "This run has not finished: it is still running, or it was stopped. "
+            "Its files are not complete.\n",
+            encoding="utf-8",
         )
-        folder.config_file.write_text(dump_yaml(config))
+        folder.config_file.write_text(dump_whole_yaml(config), encoding="utf-8")
         return folder
 
     @classmethod
@@ -102,8 +104,8 @@ class RunFolder:
             link.replace(self.path.parent / "latest")
 
     def load_config(self) -> Config:
-        """The resolved configuration of the run."""
-        return load_config(self.config_file)
+        """The resolved configuration of the run, if its file is whole."""
+        return load_whole_config(self.config_file)
 
     @property
     def is_finished(self) -> bool:
@@ -167,7 +169,8 @@ def write_json(path, content):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        text = json.dumps(content, indent=1, allow_nan=False)
+        unfinished.write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_json(path):
@@ -177,7 +180,7 @@ def read_json(path):
         RunError: the file is missing or broken.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(
             f"{path} cannot be read: {error}. The run is not complete; train or evaluate again."

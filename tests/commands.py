@@ -63,7 +63,7 @@ def commands(by_name, *, cwd) -> dict[str, Done]:
 def kill_when(pattern, *argv, cwd, log) -> None:
     """`python argv`, killed as soon as a file below `cwd` matches the pattern; it prints into `log`."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with log.open("w") as stream:
+    with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
             [sys.executable, *map(str, argv)],
             cwd=cwd,

@@ -64,11 +64,13 @@ def tensorboard(logdir, log, *, runs):
         "--port",
         "0",
     ]
-    with log.open("w") as stream:
+    with log.open("w", encoding="utf-8") as stream:
         # A group of its own: the server has a child that reads the files.
         process = subprocess.Popen(argv, stdout=stream, stderr=stream, start_new_session=True)
     try:
-        url = _await(process, log, lambda: re.search(r"http://127\.0\.0\.1:\d+/", log.read_text()))[0]
+        url = _await(
+            process, log, lambda: re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(encoding="utf-8"))
+        )[0]
         server = TensorBoard(url)
         _await(process, log, lambda: len(server.get("runs")) >= runs)
         yield server
@@ -86,4 +88,4 @@ def _await(process, log, condition):
             if found := condition():
                 return found
         time.sleep(0.2)
-    raise AssertionError(f"TensorBoard is not ready: {log.read_text()}")
+    raise AssertionError(f"TensorBoard is not ready: {log.read_text(encoding='utf-8')}")

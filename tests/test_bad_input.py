@@ -35,8 +35,8 @@ PNG = TINY.replace("  size: 32\n", "  size: 32\n  source: png\n  root: cohort\n 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("bad")
-    (place / "tiny.yaml").write_text(TINY)
-    (place / "png.yaml").write_text(PNG)
+    (place / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    (place / "png.yaml").write_text(PNG, encoding="utf-8")
     (place / "cohort" / "slices").mkdir(parents=True)
     pixels = np.zeros((20, 20), np.uint8)
     pixels[5:12, 6:15] = 100
@@ -44,7 +44,7 @@ def place(tmp_path_factory):
     for name, *_ in rows:
         Image.fromarray(pixels).save(place / "cohort" / "slices" / f"{name}.png")
     for file, more in (("canada.csv", []), ("more.csv", [["P99", 0, 0, 0]])):
-        with (place / "cohort" / file).open("w", newline="") as stream:
+        with (place / "cohort" / file).open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream, delimiter=";").writerows([["id", "Distant", "stage", "none"], *rows, *more])
     return place
 

@@ -56,10 +56,13 @@ def test_exponents_are_of_the_upper_half(benchmark_named):
 def test_a_page_keeps_what_is_around_a_section(benchmark_named, tmp_path):
     measuring = benchmark_named("measuring")
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- steps -->\nold\n<!-- end of steps -->\nafter\n")
+    page.write_text("before\n<!-- steps -->\nold\n<!-- end of steps -->\nafter\n", encoding="utf-8")
     for _ in range(2):
         measuring.write_section(page, "steps", "new")
-        assert page.read_text() == "before\n<!-- steps -->\n\nnew\n\n<!-- end of steps -->\nafter\n"
+        assert (
+            page.read_text(encoding="utf-8")
+            == "before\n<!-- steps -->\n\nnew\n\n<!-- end of steps -->\nafter\n"
+        )
     with pytest.raises(SystemExit, match="no lines"):
         measuring.write_section(page, "flow", "new")
 
@@ -67,7 +70,8 @@ def test_a_page_keeps_what_is_around_a_section(benchmark_named, tmp_path):
 def test_a_regression_on_features_finds_what_labels_are_made_of(tmp_path):
     (tmp_path / "tiny.yaml").write_text(
         "data: {size: 32, phantom: {patients: 200, prevalence: 0.4, brightness: 4, extent: 0}}\n"
-        "protocol: {repeats: 3}\n"
+        "protocol: {repeats: 3}\n",
+        encoding="utf-8",
     )
     settings = ["--config", "tiny.yaml", "--splits", 5]
     done = command("benchmarks/three_numbers.py", *settings, cwd=tmp_path)

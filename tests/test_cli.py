@@ -14,14 +14,14 @@ ARMS = (
 
 
 def read(path):
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """An empty folder with tiny.yaml in it."""
     place = tmp_path_factory.mktemp("cli")
-    (place / "tiny.yaml").write_text(TINY)
+    (place / "tiny.yaml").write_text(TINY, encoding="utf-8")
     return place
 
 
@@ -51,12 +51,14 @@ def evaluations(place, run, arms):
     """What evaluate.py does with the run, and what it refuses."""
     shutil.copytree(run, place / "moved", ignore=shutil.ignore_patterns("evaluation"))
     shutil.copytree(run, place / "changed")
-    config = (run / "config.yaml").read_text()
-    (place / "changed" / "config.yaml").write_text(config.replace("seed: 0\n", "seed: 5\n", 1))
+    config = (run / "config.yaml").read_text(encoding="utf-8")
+    (place / "changed" / "config.yaml").write_text(
+        config.replace("seed: 0\n", "seed: 5\n", 1), encoding="utf-8"
+    )
     shutil.copytree(run, place / "partial", ignore=shutil.ignore_patterns("model.keras"))
     (place / "stopped").mkdir()
-    (place / "stopped" / "config.yaml").write_text(config)
-    (place / "stopped" / "UNFINISHED").write_text("")
+    (place / "stopped" / "config.yaml").write_text(config, encoding="utf-8")
+    (place / "stopped" / "UNFINISHED").write_text("", encoding="utf-8")
     external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "seed=1"]
     return commands(
         {
@@ -103,7 +105,9 @@ def test_a_run_leaves_its_whole_folder(run):
     assert not list(run.rglob("UNFINISHED"))
     assert not list(run.rglob("*.unfinished"))
     assert read(run / "evaluation" / "metrics.json") == read(run / "metrics.json")
-    assert "python train.py --config tiny.yaml run.name=tiny" in (run / "evaluation/report.md").read_text()
+    assert "python train.py --config tiny.yaml run.name=tiny" in (run / "evaluation/report.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_test_part_is_moved_along_each_feature(run):
@@ -202,19 +206,28 @@ def test_sanity_holds_the_run_against_networks_that_know_nothing(place, run, eva
 
 
 def test_arms_are_trained_on_the_same_splits_and_compared(run, arms):
-    of_arms = [(arms / name / "splits.csv").read_text() for name in ("plain", "rewarded")]
-    assert of_arms[0] == of_arms[1] == (arms / "splits.csv").read_text() == (run / "splits.csv").read_text()
+    of_arms = [(arms / name / "splits.csv").read_text(encoding="utf-8") for name in ("plain", "rewarded")]
+    assert (
+        of_arms[0]
+        == of_arms[1]
+        == (arms / "splits.csv").read_text(encoding="utf-8")
+        == (run / "splits.csv").read_text(encoding="utf-8")
+    )
     compared = read(arms / "comparison.json")
     assert list(compared) == ["plain", "rewarded"]
     for name, metrics in compared.items():
         assert metrics == read(arms / name / "metrics.json")
-        assert f"kind: {'none' if name == 'plain' else 'sum'}" in (arms / name / "config.yaml").read_text()
+        assert f"kind: {'none' if name == 'plain' else 'sum'}" in (arms / name / "config.yaml").read_text(
+            encoding="utf-8"
+        )
     assert compared["plain"] != compared["rewarded"]
-    assert "plain | rewarded" in (arms / "comparison.md").read_text()
+    assert "plain | rewarded" in (arms / "comparison.md").read_text(encoding="utf-8")
     assert not list(arms.rglob("UNFINISHED"))
     # One report for all; evaluate.py writes that of an arm.
     assert list(arms.rglob("report.html")) == [arms / "evaluation" / "report.html"]
-    assert "../rewarded/evaluation/patients_mask.png" in (arms / "evaluation" / "report.md").read_text()
+    assert "../rewarded/evaluation/patients_mask.png" in (arms / "evaluation" / "report.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_arms_are_searched_for_failures_together_and_each_alone(arms):
@@ -240,7 +253,7 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     assert list(metrics["splits"]) == ["external"]
     assert read(run / "evaluation-tiny" / "behaviour.json")["split"] == "external"
     assert metrics["splits"]["external"]["n"] == 60
-    report = (run / "evaluation-tiny" / "report.md").read_text()
+    report = (run / "evaluation-tiny" / "report.md").read_text(encoding="utf-8")
     assert "another cohort than the one the network was trained on" in report
     assert "evaluate.py --run" in report
     patients = pd.read_csv(run / "evaluation-tiny" / "patients.csv")

@@ -9,7 +9,10 @@ import pytest
 import SimpleITK as sitk
 from commands import TINY, command, commands
 from PIL import Image
+from typer.testing import CliRunner
 
+from fgf_keras import cli_serving
+from fgf_keras.cli import app
 from fgf_keras.config import load_config
 from fgf_keras.data.phantom_dicom import write_phantom_dicom
 from fgf_keras.data.store import SliceStore
@@ -37,15 +40,16 @@ def place(tmp_path_factory):
     """A folder with a cohort of DICOM, a run that was trained on it, and a comparison."""
     place = tmp_path_factory.mktemp("serving")
     tree = TINY.replace("data:\n", DICOM.strip() + "\n", 1).replace("patients: 60", f"patients: {PATIENTS}")
-    (place / "tiny.yaml").write_text(tree)
+    (place / "tiny.yaml").write_text(tree, encoding="utf-8")
     data = load_config(place / "tiny.yaml").data
     write_phantom_dicom(place / "dicom", data.phantom, size=32, spacing=[1.0, 1.0], seed=0, slices=5)
     trained = command("train.py", "--config", "tiny.yaml", "run.dir=runs", cwd=place)
     assert trained.code == 0, trained.err
     shutil.copytree(place / "runs" / "latest", place / "compared")
-    config = (place / "compared" / "config.yaml").read_text()
+    config = (place / "compared" / "config.yaml").read_text(encoding="utf-8")
     (place / "compared" / "config.yaml").write_text(
-        config.replace("  repeats: 1\n", "  repeats: 2\n").replace("arms: []", "arms: [baseline, sum]")
+        config.replace("  repeats: 1\n", "  repeats: 2\n").replace("arms: []", "arms: [baseline, sum]"),
+        encoding="utf-8",
     )
     return place
 
@@ -100,6 +104,7 @@ def done(place, patient):
             "unknown key": [*explain, "png", "data.sizes=3"],
             "window upside down": [*explain, "png", "--window", "300", "-50"],
             "no model": [FGF, "explain", "--saved-model", "runs", "--images", "png"],
+            "a file": [FGF, "explain", "--saved-model", "runs/latest/model.keras", "--images", "png"],
             "bench": [FGF, "bench-serving", *served, "--seconds", "0.01", "--requests", "100"],
             # Last: the highest version is what the others would take, and XLA takes its time.
             "seventh": [FGF, "export", "--run", "runs/latest", "--version", "7", "--jit-compile"],
@@ -110,7 +115,7 @@ def done(place, patient):
 
 
 def told(place, folder, patient):
-    return json.loads((place / folder / f"{patient}.json").read_text())
+    return json.loads((place / folder / f"{patient}.json").read_text(encoding="utf-8"))
 
 
 def test_an_export_is_the_next_version_or_the_one_that_is_asked_for(done, place):
@@ -120,7 +125,9 @@ def test_an_export_is_the_next_version_or_the_one_that_is_asked_for(done, place)
     assert folders == {"1", "2", "7"}
     assert "saved_model/2" in done["next"].out
     described = [
-        json.loads((place / f"runs/latest/saved_model/{n}/assets.extra/fgf_keras.json").read_text())
+        json.loads(
+            (place / f"runs/latest/saved_model/{n}/assets.extra/fgf_keras.json").read_text(encoding="utf-8")
+        )
         for n in (1, 2, 7)
     ]
     assert described[0] == described[1]
@@ -128,8 +135,10 @@ def test_an_export_is_the_next_version_or_the_one_that_is_asked_for(done, place)
 
 
 def test_the_description_holds_the_run_but_no_places(done, place):
-    described = json.loads((place / "runs/latest/saved_model/1/assets.extra/fgf_keras.json").read_text())
-    metrics = json.loads((place / "runs/latest/metrics.json").read_text())
+    described = json.loads(
+        (place / "runs/latest/saved_model/1/assets.extra/fgf_keras.json").read_text(encoding="utf-8")
+    )
+    metrics = json.loads((place / "runs/latest/metrics.json").read_text(encoding="utf-8"))
     assert described["threshold"]["logit"] == metrics["threshold"]["logit"]
     assert described["window_hu"] == [-50, 300]
     assert described["spacing_mm"] == [1.0, 1.0]
@@ -199,6 +208,7 @@ def test_another_window_makes_another_image(done, place, patient):
         ("unknown key", "data.sizes"),
         ("window upside down", "--window must be low, then high"),
         ("no model", "not a whole SavedModel"),
+        ("a file", "model.keras is exported by fgf export --run DIR"),
     ],
 )
 def test_what_cannot_be_explained_is_said(done, place, name, sentence):
@@ -206,6 +216,13 @@ def test_what_cannot_be_explained_is_said(done, place, name, sentence):
     assert sentence in done[name].err
     assert "Traceback" not in done[name].err
     assert not (place / "explanations").exists()
+
+
+def test_images_are_looked_for_before_tensorflow_is_loaded(monkeypatch):
+    monkeypatch.setattr(cli_serving, "import_tensorflow", lambda: pytest.fail("TensorFlow is loaded"))
+    result = CliRunner().invoke(app, ["explain", "--saved-model", "runs", "--images", "nowhere"])
+    assert result.exit_code == 1
+    assert "'nowhere' does not exist" in result.stderr
 
 
 def test_a_benchmark_ends_in_a_line_of_json(done):

@@ -18,6 +18,7 @@ from fgf_keras.config import (
     parse_config,
 )
 from fgf_keras.errors import ConfigError
+from fgf_keras.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -61,7 +62,7 @@ def test_the_phantom_file_names_every_key_there_is():
 
 
 def test_every_choice_is_listed_where_the_phantom_file_explains_its_key():
-    text = PHANTOM.read_text()
+    text = PHANTOM.read_text(encoding="utf-8")
     for section, key, choices in (
         ("model", "activation", ("elu", "relu", "gelu", "silu", "softplus", "tanh")),
         ("model", "evaluate", ("auto", "dense", "roi")),
@@ -75,6 +76,52 @@ def test_every_choice_is_listed_where_the_phantom_file_explains_its_key():
             assert parse_config({section: {key: choice}})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("root", "/data/Patient #1"),
+        ("root", "2024"),
+        ("root", "/data/a: b"),
+        ("root", "[x]"),
+        ("root", "true"),
+        ("root", "/data/Müller = Söhne"),
+        ("label_column", "1"),
+        ("separator", ","),
+        ("labels_file", "'quoted'.csv"),
+    ],
+)
+def test_what_follows_the_equals_sign_of_a_text_is_the_text(key, value):
+    assert getattr(load_config(PHANTOM, [f"data.{key}={value}"]).data, key) == value
+
+
+def test_other_kinds_of_values_are_read_as_yaml():
+    overrides = ["data.root=null", "data.roi.names=[GTV, 12]", "train.epochs=3", "data.size=64 # px"]
+    with pytest.raises(ConfigError, match=r"roi\.names"):
+        load_config(PHANTOM, overrides)
+    overrides[1] = "data.roi.names=[GTV, '12']"
+    config = load_config(PHANTOM, overrides)
+    assert (config.data.root, config.data.roi.names, config.train.epochs) == (None, ["GTV", "12"], 3)
+    assert config.data.size == 64
+
+
+def test_a_part_of_the_configuration_of_a_run_is_no_configuration(tmp_path):
+    config = load_config(PHANTOM, ["seed=7", "data.root=/data/Müller"])
+    folder = RunFolder.create(tmp_path / "run", config)
+    assert folder.load_config() == config
+    whole = folder.config_file.read_bytes()
+    step = max(1, len(whole) // 150)
+    for length in [*range(0, len(whole) - 1, step), len(whole) - 2]:
+        folder.config_file.write_bytes(whole[:length])
+        with pytest.raises(ConfigError, match=r"not as the run wrote it|cannot be read"):
+            folder.load_config()
+    folder.config_file.write_bytes(whole.replace(b"seed: 7", b"seed: 8"))
+    with pytest.raises(ConfigError, match="not as the run wrote it"):
+        folder.load_config()
+    # Runs of earlier versions have no mark.
+    folder.config_file.write_text(dump_yaml(config), encoding="utf-8")
+    assert folder.load_config() == config
+
+
 def test_a_dumped_configuration_is_read_back_as_it_was(tmp_path):
     given = {
         "seed": 3,
@@ -86,14 +133,14 @@ def test_a_dumped_configuration_is_read_back_as_it_was(tmp_path):
     }
     config = parse_config(given)
     file = tmp_path / "config.yaml"
-    file.write_text(dump_yaml(config))
+    file.write_text(dump_yaml(config), encoding="utf-8")
     assert load_config(file) == config
     assert config.features[0] == FeatureConfig(name="extent")
     assert config.reward.weight == {"extent": 0.5, "mine": 0.0}
 
 
 def test_an_empty_file_is_the_defaults(tmp_path):
-    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "empty.yaml").write_text("", encoding="utf-8")
     assert load_config(tmp_path / "empty.yaml") == Config()
 
 
@@ -194,7 +241,7 @@ def test_a_malformed_override_is_quoted_with_the_form_it_should_have(override):
 
 
 def test_a_missing_file_is_named_with_the_files_that_are_there(tmp_path):
-    (tmp_path / "mine.yaml").write_text("seed: 1\n")
+    (tmp_path / "mine.yaml").write_text("seed: 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="does not exist") as caught:
         load_config(tmp_path / "main.yaml")
     assert "main.yaml" in str(caught.value)
@@ -203,7 +250,7 @@ def test_a_missing_file_is_named_with_the_files_that_are_there(tmp_path):
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "seed: [1\n", "seed: 1\nseed: 2\n", "${seed\n"])
 def test_a_file_that_is_not_a_configuration_is_named(tmp_path, text):
-    (tmp_path / "broken.yaml").write_text(text)
+    (tmp_path / "broken.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"broken\.yaml"):
         load_config(tmp_path / "broken.yaml")
 

@@ -41,7 +41,7 @@ def test_a_trial_is_the_configuration_of_a_single_run():
 def test_the_file_names_the_defaults(tmp_path):
     config = load_config(TRUTH)
     assert config.truth == parse_config({"truth": {}}).truth
-    (tmp_path / "again.yaml").write_text(dump_yaml(config))
+    (tmp_path / "again.yaml").write_text(dump_yaml(config), encoding="utf-8")
     assert load_config(tmp_path / "again.yaml") == config
 
 

@@ -56,7 +56,7 @@ def test_another_backend_is_refused_before_keras_is_loaded(program):
 
 
 def test_public_names_are_what_type_checkers_see():
-    tree = ast.parse(Path(fgf_keras.__file__).read_text())
+    tree = ast.parse(Path(fgf_keras.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {line.names[0].asname: line.module for line in block.body}
     assert seen == fgf_keras._HOME

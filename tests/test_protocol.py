@@ -24,13 +24,13 @@ TRIALS = [f"repeat_{r}/{arm}" for r in range(2) for arm in ("baseline", "placebo
 
 
 def read(path):
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("protocol")
-    (place / "small.yaml").write_text(SMALL)
+    (place / "small.yaml").write_text(SMALL, encoding="utf-8")
     return place
 
 
@@ -49,7 +49,7 @@ def resumed(place):
     argv = [ROOT / "train.py", "--config", "small.yaml", "run.dir=killed", "compute.jobs=2"]
     kill_when("killed/*/repeat_*/*/metrics.json", *argv, cwd=place, log=place / "log")
     (folder,) = (place / "killed").iterdir()
-    assert (folder / "UNFINISHED").exists(), (place / "log").read_text()
+    assert (folder / "UNFINISHED").exists(), (place / "log").read_text(encoding="utf-8")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("repeat_*/*/metrics.json")}
     finished = [path for path in before if not (path.parent / "UNFINISHED").exists()]
     done = commands(
@@ -77,15 +77,15 @@ def test_every_trial_is_a_whole_run(place, whole):
     assert read(whole / TRIALS[3] / "evaluation" / "metrics.json") == before
     # Evaluated by itself, a trial has a report of its own; another cohort has one for all.
     assert (whole / TRIALS[3] / "evaluation" / "report.html").is_file()
-    assert "another cohort" in (whole / "evaluation-small" / "report.md").read_text()
+    assert "another cohort" in (whole / "evaluation-small" / "report.md").read_text(encoding="utf-8")
 
 
 def test_arms_share_splits_and_seed_and_repeats_do_not(whole):
-    splits = [(whole / trial / "splits.csv").read_text() for trial in TRIALS]
+    splits = [(whole / trial / "splits.csv").read_text(encoding="utf-8") for trial in TRIALS]
     seeds = [read(whole / trial / "environment.json")["seed"] for trial in TRIALS]
     for found in (splits, seeds):
         assert found[0] == found[1] != found[2] == found[3]
-    assert splits[0] == (whole / "repeat_0" / "splits.csv").read_text()
+    assert splits[0] == (whole / "repeat_0" / "splits.csv").read_text(encoding="utf-8")
     first, second = (read(whole / trial / "metrics.json") for trial in TRIALS[:2])
     assert first != second
 

@@ -22,7 +22,7 @@ compute: {threads: 1}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("sweep")
-    (place / "sweep.yaml").write_text(SWEEP)
+    (place / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
     return place
 
 
@@ -33,7 +33,7 @@ def swept(place):
     kill_when("swept/*/sum_0.01/config.yaml", *argv, cwd=place, log=place / "log")
     (folder,) = (place / "swept").iterdir()
     finished = folder / "baseline" / "metrics.json"
-    assert finished.is_file(), (place / "log").read_text()
+    assert finished.is_file(), (place / "log").read_text(encoding="utf-8")
     before = finished.stat().st_mtime_ns
     done = command("train.py", "--resume", folder, cwd=place)
     assert done.code == 0, done.err
@@ -50,7 +50,7 @@ def test_a_resumed_sweep_is_whole(swept):
 
 
 def test_the_largest_weight_within_the_tolerance_is_chosen(swept):
-    summary = json.loads((swept[0] / "sweep.json").read_text())
+    summary = json.loads((swept[0] / "sweep.json").read_text(encoding="utf-8"))
     loss = {row["arm"]: -row["auc_change"] for row in summary["trade_off"]}
     assert list(loss) == ["baseline", "sum_0.01", "sum_1"]
     assert summary["chosen"] == {"sum": max(arm for arm in list(loss)[1:] if loss[arm] <= 0.9)}

@@ -39,7 +39,7 @@ TRIALS = ("nothing_0.4", "bright_0.4")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("truth")
-    (place / "small.yaml").write_text(TRUTH)
+    (place / "small.yaml").write_text(TRUTH, encoding="utf-8")
     return place
 
 
@@ -54,7 +54,7 @@ def killed(place):
     )
     (folder,) = (place / "killed").iterdir()
     finished = folder / "nothing_0.4" / "metrics.json"
-    assert finished.is_file(), (place / "log").read_text()
+    assert finished.is_file(), (place / "log").read_text(encoding="utf-8")
     before = finished.stat().st_mtime_ns
     done = commands(
         {
@@ -88,7 +88,7 @@ def test_a_resumed_run_leaves_tables_and_a_figure(killed):
     roles = table[table["law"] == "bright"].set_index("feature")["role"].to_dict()
     assert roles == {"brightness": "used", "extent": "unused", "joint": "used"}
     assert (folder / "truth.png").stat().st_size > 10_000
-    summary = json.loads((folder / "truth.json").read_text())
+    summary = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     assert {row["null"] for row in summary["rates"]} == {"white", "matched"}
     assert {row["law"] for row in summary["recovery"]} == {"bright"}
 
@@ -96,7 +96,9 @@ def test_a_resumed_run_leaves_tables_and_a_figure(killed):
 def test_the_table_holds_what_the_trials_found(killed):
     table = pd.read_csv(killed[0] / "truth.csv").set_index(["law", "feature"])
     for law in ("nothing", "bright"):
-        metrics = json.loads((killed[0] / f"{law}_0.4" / "metrics.json").read_text())["splits"]
+        metrics = json.loads((killed[0] / f"{law}_0.4" / "metrics.json").read_text(encoding="utf-8"))[
+            "splits"
+        ]
         held = metrics["test"]["alignment"]["mask"]
         assert table.loc[(law, "extent"), "S"] == held["S"]["extent"]["mean"]
         assert table.loc[(law, "joint"), "F_over_matched"] == held["nulls"]["matched"]["F"]["joint"]["effect"]
@@ -108,7 +110,10 @@ def test_every_trial_is_a_whole_run_on_the_same_images(killed):
     laws = [folder.load_config().data.phantom for folder in folders]
     assert [(law.brightness, law.extent, law.prevalence) for law in laws] == [(0, 0, 0.4), (4, 0, 0.4)]
     assert laws[0].seed == laws[1].seed == 1
-    prints = [json.loads((f.path / "environment.json").read_text())["data"]["fingerprint"] for f in folders]
+    prints = [
+        json.loads((f.path / "environment.json").read_text(encoding="utf-8"))["data"]["fingerprint"]
+        for f in folders
+    ]
     assert prints[0] != prints[1]
 
 

@@ -5,7 +5,6 @@ window mapped to 0..255. What the window maps to 0 inside the tumour (air, say) 
 mask.
 """
 
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from scipy.ndimage import binary_fill_holes
 
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.file_names import require_file_names
 from fgf_keras.data.slices import listing
 from fgf_keras.data.tables import read_labels
 from fgf_keras.errors import DataError
@@ -94,14 +94,7 @@ def _read_labels(path, config):
         separator=config.separator,
         sheets=config.sheets,
     )
-    # The id becomes a file name: it must not lead out of the folder.
-    safe = re.compile(r"\w[\w .-]*")
-    unsafe = [f"{name!r} ({place})" for name, place in table.places.items() if not safe.fullmatch(name)]
-    if unsafe:
-        raise DataError(
-            f"{path}, column {config.id_column!r}: an id names a file, so it must be letters, digits, '_', "
-            f"'-', '.' or blanks and start with a letter or digit. Received: {listing(unsafe)}. Rename these."
-        )
+    require_file_names(table.places, f"{path}, column {config.id_column!r}")
     wrong = table.unlabelled | {name: repr(str(x)) for name, x in table.labels.items() if x not in (0, 1)}
     if wrong:
         received = listing(f"{name}: {wrong[name]}" for name in table.places if name in wrong)
@@ -179,11 +172,17 @@ def _read_images(paths, size):
 def _read_image(path, size):
     try:
         with Image.open(path) as image:
-            mode, (width, height) = image.mode, image.size
+            kind, mode, (width, height) = image.format, image.mode, image.size
             # Before decoding, so that a huge file costs nothing.
-            pixels = np.asarray(image) if mode == "L" and max(width, height) <= size else None
+            readable = kind == "PNG" and mode == "L" and max(width, height) <= size
+            pixels = np.asarray(image) if readable else None
     except Exception as error:  # decoders raise whatever they meet: OSError, SyntaxError, struct.error, …
         raise DataError(f"{path} cannot be read as an image: {error}. Export it again as PNG.") from error
+    if kind != "PNG":
+        raise DataError(
+            f"{path} holds {kind}, whatever its name says. Where compression changes what is 0, artefacts "
+            "become tumour: export it again as PNG from the original."
+        )
     if mode != "L":
         raise DataError(f"{path} must be 8-bit grayscale (mode 'L'). Received: mode {mode!r}. Convert it.")
     if pixels is None:

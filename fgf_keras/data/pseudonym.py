@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from fgf_keras.data.file_names import LONGEST_NAME, is_portable
 from fgf_keras.errors import DataError
 
 SHORTEST_KEY = 16
 _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
 # As repr writes text: in one kind of quotation marks or the other.
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
-LONGEST_NAME = 64
 
 
 class Names:
@@ -89,11 +89,7 @@ def _read_key(path):
 
 def _safe(patient_id):
     """The id itself where it may name a file, else what is left of it with a hash that keeps it apart."""
-    if (
-        re.fullmatch(r"\w[\w .-]*", patient_id)
-        and len(patient_id) <= LONGEST_NAME
-        and patient_id[-1] not in ". "
-    ):
+    if is_portable(patient_id):
         return patient_id
     kept = re.sub(r"[^\w-]+", "_", patient_id).strip("_-")[: LONGEST_NAME // 2]
     return f"{kept or 'patient'}-{hashlib.sha256(patient_id.encode()).hexdigest()[:8]}"

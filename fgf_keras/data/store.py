@@ -1,6 +1,8 @@
 """The folder of prepared slices: one a patient, whole or not there."""
 
 import csv
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from fgf_keras.data.file_names import require_file_names
 from fgf_keras.errors import DataError
 from fgf_keras.file_lock import lock_file
 from fgf_keras.run_folder import UNFINISHED, write_json
@@ -88,7 +91,7 @@ class SliceStore:
         for array, pixels in ((self._images, image), (self._masks, mask)):
             array.resize((row + 1, *array.shape[1:]))
             array[row] = pixels
-        with (self.path / "patients.jsonl").open("a") as journal:
+        with (self.path / "patients.jsonl").open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(record, allow_nan=False) + "\n")
             journal.flush()
             os.fsync(journal.fileno())
@@ -131,8 +134,11 @@ class SliceStore:
             provenance: beside the settings.
         """
         self.begin()
-        write_table(self.path / "cohort.csv", cohort, list(cohort[0]))
-        write_json(self.path / "provenance.json", {"settings": self.settings, **provenance})
+        table = self.path / "cohort.csv"
+        write_table(table, cohort, list(cohort[0]))
+        checks = {"rows": len(cohort), "sha256": hashlib.sha256(table.read_bytes()).hexdigest()}
+        content = {"settings": self.settings, **provenance, "cohort.csv": checks}
+        write_json(self.path / "provenance.json", content)
         (self.path / UNFINISHED).unlink()
 
     def provenance(self) -> dict:
@@ -140,14 +146,36 @@ class SliceStore:
         return _provenance(self.path)
 
     def cohort(self) -> list[dict[str, str]]:
-        """The rows of `cohort.csv`, as text."""
+        """The rows of `cohort.csv`, as text.
+
+        Raises:
+            DataError: it cannot be read, is not what `finish` wrote, or has ids that are no names of files.
+        """
+        path = self.path / "cohort.csv"
         try:
-            with (self.path / "cohort.csv").open(encoding="utf-8", newline="") as stream:
-                return list(csv.DictReader(stream))
+            content = path.read_bytes()
         except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}. {CLOSING}") from None
+        checks = self.provenance().get("cohort.csv", {})
+        if checks and hashlib.sha256(content).hexdigest() != checks["sha256"]:
             raise DataError(
-                f"{self.path / 'cohort.csv'} cannot be read: {error.strerror}. {CLOSING}"
-            ) from None
+                f"{path} is not the table that was prepared: it was edited, saved by another program or cut. "
+                "Labels come from the table that data.labels_file names; change them there. "
+                "`fgf prepare` writes this one again."
+            )
+        try:
+            rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path} is damaged: {error}. `fgf prepare` writes it again.") from None
+        # Stores of earlier versions have no checksum, but say how many patients there are.
+        expected = checks.get("rows", self.provenance().get("counts", {}).get("patients", len(rows)))
+        if len(rows) != expected:
+            raise DataError(
+                f"{path} has {len(rows)} rows, but {expected} patients were prepared: it was cut or edited. "
+                "`fgf prepare` writes it again."
+            )
+        require_file_names((row.get("patient_id") or "" for row in rows), f"{path}, column 'patient_id'")
+        return rows
 
 
 def write_table(path: Path, rows: list[dict], columns: list[str]):
@@ -164,7 +192,7 @@ def _locked(path):
     try:
         _check_free(path)
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("w")
+        lock = (path / ".lock").open("w", encoding="utf-8")
     except OSError as error:
         raise DataError(
             f"The folder {str(path)!r} cannot be written: {error.strerror}. Let data.out name another."
@@ -175,7 +203,8 @@ def _locked(path):
 
 
 def _mark(path):
-    (path / UNFINISHED).write_text(f"Slices are being prepared here, or were. {CLOSING}\n")
+    text = f"Slices are being prepared here, or were. {CLOSING}\n"
+    (path / UNFINISHED).write_text(text, encoding="utf-8")
 
 
 def _check_free(path):
@@ -218,7 +247,7 @@ def _provenance(path):
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(content["settings"], dict):
             raise TypeError("settings are no mapping")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -52,8 +52,7 @@ def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Un
         DataError: nothing there can be read; HU without a window.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{str(path)!r} does not exist. Let --images name a file or a folder.")
+    require_images(path)
     if path.is_file() and path.name.endswith(VOLUME_SUFFIXES):
         return _volume(path, mask, config, window)
     if mask is not None:
@@ -66,6 +65,12 @@ def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Un
         return _prepared(path, config, window)
     files = png_files(path)
     return _png(files, config) if files else _dicom(path, config, window)
+
+
+def require_images(path):
+    """Raise `DataError` where there is nothing at a path."""
+    if not Path(path).exists():
+        raise DataError(f"{str(path)!r} does not exist. Let --images name a file or a folder.")
 
 
 def _png(files, config):

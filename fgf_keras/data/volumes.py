@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.pick import pick_slice
+from fgf_keras.data.file_names import is_file_name
 from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.slices import listing
 from fgf_keras.data.source_slice import RejectedPatient, SourceSlice
@@ -130,10 +131,11 @@ def require_reader():
 
 def _find(config, patient_id):
     # The id becomes part of a path: it must not lead elsewhere.
-    if Path(patient_id).name != patient_id or not patient_id.strip(".") or set(patient_id) & {"\\", "\0"}:
+    if not is_file_name(patient_id):
         raise SourceError(
             "not_a_name",
-            "The id names a folder or a file, and it is empty, holds a separator of paths, or is dots only.",
+            "The id names a folder or a file, and it is empty, dots only or very long, begins with '-', or "
+            "holds a separator of paths or a control character.",
             "Rename the patient in the table and the files.",
         )
     patterns = {"image": config.volumes.image, "mask": config.volumes.mask}

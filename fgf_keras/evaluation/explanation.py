@@ -121,7 +121,7 @@ class Explanation:
             indent=1,
         )
         if path is not None:
-            Path(path).write_text(text)
+            Path(path).write_text(text, encoding="utf-8")
         return text
 
     def panels(self, patients=None) -> list:

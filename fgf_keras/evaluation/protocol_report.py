@@ -40,7 +40,7 @@ def report_protocol(config: Config, metrics_by_trial: dict, split: str, director
     directory.mkdir(exist_ok=True)
     trials.to_csv(directory / "trials.csv", index=False)
     table.to_csv(directory / "protocol.csv", index=False)
-    (directory / "protocol.md").write_text(protocol_markdown(table, title))
+    (directory / "protocol.md").write_text(protocol_markdown(table, title), encoding="utf-8")
     summary = {
         "split": split,
         "arms": list(dict.fromkeys(trials["arm"])),

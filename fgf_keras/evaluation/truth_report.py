@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import rich.console
-import rich.text
 from sklearn.metrics import roc_auc_score
 
 from fgf_keras.config import Config
@@ -62,7 +61,7 @@ def report_truth(config: Config, metrics_by_trial: dict, patients: dict, directo
         (_rates_title(config), *rate_rows(rates)),
     ]
     texts = [(title, header, rows) for title, header, rows in texts if rows]
-    (directory / "truth.md").write_text("\n".join(_markdown(*text) for text in texts))
+    (directory / "truth.md").write_text("\n".join(_markdown(*text) for text in texts), encoding="utf-8")
     truth_plot(table).savefig(directory / "truth.png", dpi=150)
     return rich.console.Group(*(terminal_table(*text) for text in texts))
 

@@ -64,7 +64,7 @@ class Description:
         """Write it into the folder of an export."""
         path = Path(folder) / FILE
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
+        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder) -> "Description":
@@ -75,7 +75,7 @@ class Description:
         """
         path = Path(folder) / FILE
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             found = content["format"]
             if isinstance(found, int) and found > FORMAT:
                 raise ModelError(

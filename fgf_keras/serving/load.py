@@ -177,6 +177,12 @@ def load_saved_model(path) -> ServedModel:
 
 
 def _version(path):
+    if path.is_file():
+        raise ModelError(
+            f"{str(path)!r} is a file, and an export is a folder, such as saved_model/1 of a run. A run's "
+            "model.keras is exported by fgf export --run DIR; any other Keras model is measured in Python, "
+            "with fgf_keras.explain."
+        )
     if not path.is_dir():
         raise ModelError(f"{str(path)!r} does not exist. Export a run first: fgf export --run DIR.")
     if (path / "saved_model.pb").is_file():

@@ -99,7 +99,9 @@ def test_the_description_of_a_series_is_kept_but_not_shown(tmp_path):
 def test_files_that_cannot_be_used_are_listed_and_stop_nothing(folder):
     root, one, _ = folder
     (root / "a" / "zero.dcm").touch()
-    (root / "a" / "notes.txt").write_text("no DICOM, but long enough to hold a preamble " * 5)
+    (root / "a" / "notes.txt").write_text(
+        "no DICOM, but long enough to hold a preamble " * 5, encoding="utf-8"
+    )
     (root / "a" / "short").write_bytes(b"x")
     (root / "a" / "dangling").symlink_to(root / "nowhere")
     os.mkfifo(root / "a" / "pipe")

@@ -22,7 +22,7 @@ def folder(tmp_path):
     contour = stack.points(L_SHAPE, 5)
     stack.structure_set(tmp_path / "rs", [(3, "GTV primary", [contour]), (7, "GTV node", [contour, contour])])
     stack.segmentation(tmp_path / "seg", [(1, 2, np.ones((12, 16), bool))], labels=["lesion"])
-    (tmp_path / "notes.txt").write_text("nothing to see")
+    (tmp_path / "notes.txt").write_text("nothing to see", encoding="utf-8")
     return tmp_path
 
 
@@ -61,7 +61,9 @@ def test_what_a_config_would_choose_is_shown_or_why_nothing(folder, tmp_path_fac
     file = tmp_path_factory.mktemp("config") / "config.yaml"
 
     def shown(pattern):
-        file.write_text(f"data: {{source: dicom, root: nowhere, out: x, roi: {{pattern: {pattern}}}}}")
+        file.write_text(
+            f"data: {{source: dicom, root: nowhere, out: x, roi: {{pattern: {pattern}}}}}", encoding="utf-8"
+        )
         result = CliRunner().invoke(app, ["inspect", str(folder), "--config", str(file)])
         assert result.exit_code == 0
         return next(line for line in result.output.splitlines() if "→ config" in line)

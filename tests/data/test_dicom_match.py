@@ -155,10 +155,10 @@ def test_names_by_table_are_a_union_of_which_each_must_be_there(stack, tmp_path)
     table = tmp_path / "regions.csv"
     rule = {"table": {"file": "regions.csv", "id_column": "id", "name_columns": ["name"]}}
     for names, expected in {"gtv 1, GTV 2 ": (1, 2), "GTV 2": (2,)}.items():
-        table.write_text(f'id;name\nP-1;"{names}"\n')
+        table.write_text(f'id;name\nP-1;"{names}"\n', encoding="utf-8")
         assert read(tmp_path, roi=rule).roi_numbers == expected
     for names, reason in {"GTV 1, GTV 3": "No region fits 'GTV 3'", "": "names no region"}.items():
-        table.write_text(f'id;name\nP-1;"{names}"\n')
+        table.write_text(f'id;name\nP-1;"{names}"\n', encoding="utf-8")
         assert reason in read(tmp_path, roi=rule).reason
 
 
@@ -191,8 +191,8 @@ def test_a_structure_set_that_is_cut_short_is_listed_and_not_passed_over(stack, 
 
 
 def test_files_that_nobody_can_use_are_listed_without_their_paths(stack, tmp_path):
-    (tmp_path / "Mr Miller.txt").write_text("hello")
-    (tmp_path / "labels.csv").write_text("id;label")
+    (tmp_path / "Mr Miller.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "labels.csv").write_text("id;label", encoding="utf-8")
     # A slice without a position belongs to a patient; a file that is no DICOM to nobody.
     stack.dataset(2, ImagePositionPatient=None, SOPInstanceUID=generate_uid()).save_as(tmp_path / "Miller")
     _, rejected = dicom_patients(data(tmp_path, labels_file="labels.csv"))

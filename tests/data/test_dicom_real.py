@@ -54,7 +54,7 @@ def test_the_mask_equals_that_of_an_independent_tool_voxel_for_voxel(real_data, 
 @pytest.mark.parametrize("case", CASES)
 def test_slice_area_mean_and_axes_equal_the_reference(real_data, case):
     series, mask = sarcoma(real_data / "sts" / f"STS_{case}")
-    with (real_data / "sts" / "reference_slice_features.csv").open() as stream:
+    with (real_data / "sts" / "reference_slice_features.csv").open(encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream) if row["case"] == f"STS_{case}"]
     assert {row["slice_def"] for row in rows} == set(RULES)
     for row in rows:
@@ -79,7 +79,7 @@ def test_a_prepared_cohort_has_the_reference_values_in_its_table(real_data, tmp_
     done = prepare(parse_config({"data": data}).data, n_jobs=2)
     assert done.patients == len(CASES)
     assert {r.patient_id for r in done.rejected} == {""}
-    with (real_data / "sts" / "reference_slice_features.csv").open() as stream:
+    with (real_data / "sts" / "reference_slice_features.csv").open(encoding="utf-8") as stream:
         expected = {row["case"]: row for row in csv.DictReader(stream) if row["slice_def"] == rule}
     for found in SliceStore.reading(tmp_path / "out").cohort():
         row = expected[found["patient_id"]]

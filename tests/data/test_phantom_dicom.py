@@ -300,16 +300,16 @@ def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "phantom-0001").mkdir()
     with pytest.raises(DataError, match=r"not empty: it holds phantom-0001\. Without clinical\.xlsx"):
         write(tmp_path)
-    (tmp_path / "clinical.xlsx").write_text("mine")
+    (tmp_path / "clinical.xlsx").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="not empty") as caught:
         write(tmp_path)
     assert "Without" not in str(caught.value)
-    assert (tmp_path / "clinical.xlsx").read_text() == "mine"
+    assert (tmp_path / "clinical.xlsx").read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["clinical.xlsx", "phantom-0001"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match=r"cannot be written into '.*file/dicom'"):
         write(tmp_path / "file" / "dicom")
 

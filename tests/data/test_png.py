@@ -57,6 +57,12 @@ def refused(settings, *words):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "BMP"])
+def test_another_kind_of_image_under_the_name_of_a_png_is_refused(folder, kind):
+    Image.fromarray(ring()).save(folder / "slices" / "B-2.png", format=kind)
+    refused(config(folder), "B-2.png", f"holds {kind}", "export it again as PNG")
+
+
 def test_slices_are_padded_centrally_and_holes_belong_to_the_tumour(folder):
     cohort = png_cohort(config(folder))
     assert cohort.patient_id.tolist() == list(LABELS)
@@ -90,7 +96,7 @@ def test_a_table_with_one_outcome_is_a_cohort_of_two_classes(folder):
 
 
 def test_labels_may_be_written_as_decimals_and_the_table_may_have_a_byte_order_mark(folder):
-    text = (folder / "labels.csv").read_text().replace(";1", ";1.0").replace(";0", ";0.0 ")
+    text = (folder / "labels.csv").read_text(encoding="utf-8").replace(";1", ";1.0").replace(";0", ";0.0 ")
     (folder / "labels.csv").write_text(text, encoding="utf-8-sig")
     assert png_cohort(config(folder)).labels.tolist() == [0, 1, 0]
 
@@ -110,7 +116,7 @@ def test_the_table_may_be_a_workbook_and_what_has_no_label_is_refused(folder):
 
 def test_files_of_the_file_system_are_no_patients(folder):
     (folder / "slices" / "._A-1.png").write_bytes(b"x")
-    (folder / "slices" / "README.txt").write_text("x")
+    (folder / "slices" / "README.txt").write_text("x", encoding="utf-8")
     assert len(png_cohort(config(folder))) == 3
 
 
@@ -145,7 +151,7 @@ def test_a_column_that_is_there_twice_is_refused(folder):
 
 
 def test_an_empty_table_is_refused(folder):
-    (folder / "labels.csv").write_text("")
+    (folder / "labels.csv").write_text("", encoding="utf-8")
     refused(config(folder), "no column 'id'", "Columns: none")
     write_table(folder, [])
     refused(config(folder), "no row")
@@ -157,7 +163,7 @@ def test_a_table_that_is_not_text_is_refused(folder):
 
 
 def test_a_row_with_too_many_fields_is_refused(folder):
-    (folder / "labels.csv").write_text("id;Distant\nA-1;0\nB-2;1;7\nC-3;0;\n")
+    (folder / "labels.csv").write_text("id;Distant\nA-1;0\nB-2;1;7\nC-3;0;\n", encoding="utf-8")
     refused(config(folder), "lines 3", "separator")
 
 

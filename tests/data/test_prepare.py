@@ -39,7 +39,7 @@ def write_patient(folder, number, *, patient_id=None, shape=(4, 12, 16)):
 
 def write_labels(folder, count, extra=""):
     rows = "".join(f"P-{i:03d};{i % 2}\n" for i in range(count))
-    (folder / "labels.csv").write_text(f"id;label\n{rows}{extra}")
+    (folder / "labels.csv").write_text(f"id;label\n{rows}{extra}", encoding="utf-8")
 
 
 def write_source(root, count):
@@ -103,7 +103,7 @@ def test_the_table_describes_what_was_chosen(source, tmp_path):
     root, stacks = source
     prepare(make_config(root, tmp_path / "out").data)
     store = SliceStore.reading(tmp_path / "out")
-    with (tmp_path / "out" / "cohort.csv").open(newline="") as stream:
+    with (tmp_path / "out" / "cohort.csv").open(encoding="utf-8", newline="") as stream:
         line = next(csv.DictReader(stream))
     hu, mask = store.slice(0)
     assert line["source_series_uid"] == stacks[0].series
@@ -116,7 +116,7 @@ def test_the_table_describes_what_was_chosen(source, tmp_path):
     assert float(line["mean_hu"]) == pytest.approx(hu[mask > 0].mean())
     row, column, rows, columns = (int(line[f"box_{k}"]) for k in ("row", "column", "rows", "columns"))
     assert mask[row : row + rows, column : column + columns].sum() == mask.sum()
-    provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    provenance = json.loads((tmp_path / "out" / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["counts"] == {"patients": 6, "positive": 3, "left_out": {"patients": {}, "files": 0}}
     assert provenance["settings"]["roi"]["names"] == ["gtv"]
 
@@ -181,16 +181,17 @@ def test_what_is_wrong_is_listed_and_stops_nothing(tmp_path, monkeypatch):
     for i in range(7):
         write_patient(root, i)
     write_labels(root, 6, "P-100;1\n")  # no row for P-006, no files for P-100
-    (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("P-005;1", "P-005;"))
+    text = (root / "labels.csv").read_text(encoding="utf-8")
+    (root / "labels.csv").write_text(text.replace("P-005;1", "P-005;"), encoding="utf-8")
     slices = sorted((root / "ct1").iterdir())
     slices[1].write_bytes(slices[1].read_bytes()[:-9])  # truncated pixels
     (root / "rs2.dcm").unlink()
     (root / "empty.dcm").write_bytes(b"")
-    (root / "letter").write_text("dear colleague")
+    (root / "letter").write_text("dear colleague", encoding="utf-8")
     out = tmp_path / "out"
     done = prepare(make_config(root, out).data, n_jobs=2)
     assert done.patients == 3
-    with (out / "rejected.csv").open(newline="") as stream:
+    with (out / "rejected.csv").open(encoding="utf-8", newline="") as stream:
         rejected = list(csv.DictReader(stream))
     found = {(r["patient_id"], r["stage"]) for r in rejected}
     assert found == {
@@ -215,7 +216,7 @@ def test_nobody_left_is_an_error_that_says_why(tmp_path):
         prepare(config.data)
     with pytest.raises(DataError, match="not all prepared"):
         SliceStore.reading(tmp_path / "out")
-    assert "2 'GTV', 3 'Cord'" in (tmp_path / "out" / "rejected.csv").read_text()
+    assert "2 'GTV', 3 'Cord'" in (tmp_path / "out" / "rejected.csv").read_text(encoding="utf-8")
 
 
 def test_a_tumour_larger_than_the_canvas_is_rejected(source, tmp_path):
@@ -227,8 +228,8 @@ def test_a_tumour_larger_than_the_canvas_is_rejected(source, tmp_path):
 
 def test_ids_can_be_pseudonyms(source, tmp_path):
     root, stacks = source
-    (tmp_path / "key").write_text("0123456789abcdef")
-    (root / "other.txt").write_text("no DICOM")
+    (tmp_path / "key").write_text("0123456789abcdef", encoding="utf-8")
+    (root / "other.txt").write_text("no DICOM", encoding="utf-8")
     config = make_config(root, tmp_path / "out", pseudonymise=str(tmp_path / "key"))
     prepare(config.data)
     (root / "other.txt").unlink()
@@ -239,7 +240,7 @@ def test_ids_can_be_pseudonyms(source, tmp_path):
     names = load_cohort(config).patient_id
     assert len(set(names)) == 6
     assert all(name.startswith("p-") for name in names)
-    (tmp_path / "key").write_text("another key of 20 by")
+    (tmp_path / "key").write_text("another key of 20 by", encoding="utf-8")
     with pytest.raises(DataError, match="other settings"):
         prepare(config.data)
 
@@ -248,7 +249,7 @@ def test_other_labels_need_no_other_slices(tmp_path):
     root = tmp_path / "root"
     for i in range(3):
         write_patient(root, i)
-    (root / "labels.csv").write_text("id;label;death\nP-000;0;1\nP-001;1;1\nP-002;1;0\n")
+    (root / "labels.csv").write_text("id;label;death\nP-000;0;1\nP-001;1;1\nP-002;1;0\n", encoding="utf-8")
     prepare(make_config(root, tmp_path / "out").data)
     assert load_cohort(make_config(root, tmp_path / "out", label_column="death")).labels.tolist() == [1, 1, 0]
     assert len(SliceStore.reading(tmp_path / "out")) == 3
@@ -288,7 +289,7 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(tmp_path):
     write_source(root, 40)
     file = tmp_path / "config.yaml"
     data = make_config(root, "-").data
-    file.write_text(json.dumps({"data": data.model_dump(mode="json", exclude_unset=True)}))
+    file.write_text(json.dumps({"data": data.model_dump(mode="json", exclude_unset=True)}), encoding="utf-8")
 
     def command(out):
         return ["prepare", "--config", str(file), f"data.out={out}", "--jobs", "1"]
@@ -321,13 +322,15 @@ def test_the_command_refuses_sources_that_need_no_preparation(tmp_path):
 def test_a_table_that_changed_is_not_what_was_prepared(tmp_path):
     root = tmp_path / "root"
     write_source(root, 3)
-    (root / "regions.csv").write_text("Patient;name\n" + "".join(f"P-{i:03d};GTV\n" for i in range(3)))
+    (root / "regions.csv").write_text(
+        "Patient;name\n" + "".join(f"P-{i:03d};GTV\n" for i in range(3)), encoding="utf-8"
+    )
     rule = {"table": {"file": "regions.csv", "name_columns": ["name"]}}
     config = make_config(root, tmp_path / "out", roi=rule)
     assert load_cohort(config).labels.tolist() == [0, 1, 0]
-    (root / "labels.csv").write_text("id;label\nP-000;1\nP-001;1\nP-002;0\n")
+    (root / "labels.csv").write_text("id;label\nP-000;1\nP-001;1\nP-002;0\n", encoding="utf-8")
     assert load_cohort(config).labels.tolist() == [1, 1, 0]
-    (root / "regions.csv").write_text("Patient;name\nP-000;GTV\nP-001;Cord\nP-002;GTV\n")
+    (root / "regions.csv").write_text("Patient;name\nP-000;GTV\nP-001;Cord\nP-002;GTV\n", encoding="utf-8")
     load_cohort(config)
     rows = SliceStore.reading(tmp_path / "out").cohort()
     assert [line["roi_names"] for line in rows] == ["GTV", "Cord", "GTV"]
@@ -378,10 +381,10 @@ def test_with_a_key_reasons_hold_no_identifiers_and_no_quotations(tmp_path):
     twin.save_as(root / "twin")
     write_patient(root, 2)
     write_labels(root, 2, "P-002;Hans Mueller died\n")
-    (tmp_path / "key").write_text("0123456789abcdef")
+    (tmp_path / "key").write_text("0123456789abcdef", encoding="utf-8")
     plain = make_config(root, tmp_path / "plain", roi={"pattern": "gtv"})
     prepare(plain.data)
-    assert stack.sops[2] in (tmp_path / "plain" / "rejected.csv").read_text()
+    assert stack.sops[2] in (tmp_path / "plain" / "rejected.csv").read_text(encoding="utf-8")
     keyed = make_config(root, tmp_path / "out", roi={"pattern": "gtv"}, pseudonymise=str(tmp_path / "key"))
     prepare(keyed.data)
     written = b"".join(data for name, data in tree(tmp_path / "out").items() if "slices.zarr" not in name)
@@ -392,6 +395,6 @@ def test_with_a_key_reasons_hold_no_identifiers_and_no_quotations(tmp_path):
 
 def test_an_out_that_cannot_be_a_folder_is_refused(source, tmp_path):
     root, _ = source
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be written"):
         prepare(make_config(root, tmp_path / "file" / "out").data)

@@ -11,7 +11,7 @@ from fgf_keras.errors import DataError
 @pytest.fixture
 def key(tmp_path):
     path = tmp_path / "key.txt"
-    path.write_text("0123456789abcdef0123\n")
+    path.write_text("0123456789abcdef0123\n", encoding="utf-8")
     return str(path)
 
 
@@ -38,7 +38,7 @@ def test_what_could_lead_out_of_a_folder_is_replaced(patient_id, tmp_path):
     name = Names(None).patient(patient_id)
     assert re.fullmatch(r"\w[\w-]*", name)
     assert len(name) <= 64
-    (tmp_path / name).write_text("")
+    (tmp_path / name).write_text("", encoding="utf-8")
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
@@ -54,7 +54,7 @@ def test_ordinary_ids_stay(patient_id):
 
 def test_a_keyed_hash_depends_on_the_key_and_says_nothing(key, tmp_path):
     other = tmp_path / "other"
-    other.write_text("another key of 20 by")
+    other.write_text("another key of 20 by", encoding="utf-8")
     one, again, two = Names(key), Names(key), Names(str(other))
     assert one.patient("P-1") == again.patient("P-1") != two.patient("P-1")
     assert one.patient("P-1") != one.patient("P-2")
@@ -71,6 +71,6 @@ def test_a_key_that_is_missing_or_can_be_guessed_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         Names(str(tmp_path / "none"))
     short = tmp_path / "short"
-    short.write_text("secret\n" + " " * 20)
+    short.write_text("secret\n" + " " * 20, encoding="utf-8")
     with pytest.raises(DataError, match="6 bytes"):
         Names(str(short))

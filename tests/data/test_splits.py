@@ -32,9 +32,9 @@ def sizes(splits):
 
 
 def edited(path, old, new):
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def saved(cohort, tmp_path):
 
 def test_splits_survive_a_file(cohort, saved):
     path, splits = saved
-    assert path.read_text().splitlines()[0] == "patient_id,split,label"
+    assert path.read_text(encoding="utf-8").splitlines()[0] == "patient_id,split,label"
     loaded = load_splits(path, cohort)
     assert list(loaded) == ["train", "validation", "test"]
     for name, part in splits.items():
@@ -134,7 +134,7 @@ def test_splits_follow_the_patients_when_the_cohort_is_in_another_order(cohort, 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(cohort, saved, monkeypatch):
     path = saved[0]
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     other = stratified_splits(cohort, SplitConfig(), seed=1)
 
     def fail(*_):
@@ -143,7 +143,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(cohort, saved
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         save_splits(path, cohort, other)
-    assert path.read_text() == before
+    assert path.read_text(encoding="utf-8") == before
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -173,7 +173,8 @@ def test_splits_with_other_labels_are_refused(cohort, saved):
 
 def test_a_patient_that_is_in_the_file_twice_is_refused(cohort, saved):
     path = saved[0]
-    path.write_text(path.read_text() + path.read_text().splitlines()[5] + "\n")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}{text.splitlines()[5]}\n", encoding="utf-8")
     with pytest.raises(DataError, match="More than once: p4"):
         load_splits(path, cohort)
 

@@ -39,10 +39,58 @@ def test_what_is_added_is_read_back(tmp_path, rng):
         np.testing.assert_array_equal(found[0], image)
         np.testing.assert_array_equal(found[1], mask)
     assert [line["row"] for line in store.cohort()] == list("01234")
-    with (tmp_path / "s" / "rejected.csv").open(newline="") as stream:
+    with (tmp_path / "s" / "rejected.csv").open(encoding="utf-8", newline="") as stream:
         assert next(csv.DictReader(stream))["reason"] == "a, b\nc"
     chunks = [p for p in (tmp_path / "s" / "slices.zarr" / "image" / "c").rglob("*") if p.is_file()]
     assert len(chunks) == 5
+
+
+def finished(folder, rng, names=("P0", "P1", "P2")):
+    with SliceStore.writing(folder, SETTINGS) as store:
+        for i, name in enumerate(names):
+            record, *pixels = content(rng, i)
+            store.add(record | {"patient_id": name}, *pixels)
+        store.finish(cohort(store), {"counts": {"patients": len(names)}})
+    return folder / "cohort.csv"
+
+
+CHANGES = {
+    "cut at a line": lambda data: data[: data.index(b"P2")],
+    "cut inside a line": lambda data: data[:-3],
+    "emptied": lambda data: b"",
+    "another label": lambda data: data.replace(b"P1,1", b"P1,0"),
+    "saved with a byte order mark": lambda data: b"\xef\xbb\xbf" + data,
+    "saved with other separators": lambda data: data.replace(b",", b";"),
+    "saved in Latin-1": lambda data: data.replace(b"P1", "Pö".encode("latin-1")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_table_that_is_not_as_it_was_written_is_refused(tmp_path, rng, change):
+    table = finished(tmp_path / "s", rng)
+    table.write_bytes(CHANGES[change](table.read_bytes()))
+    with pytest.raises(DataError, match=r"cohort\.csv is not the table that was prepared.*fgf prepare"):
+        SliceStore.reading(tmp_path / "s").cohort()
+
+
+@pytest.mark.parametrize("change", ["cut at a line", "emptied", "saved in Latin-1"])
+def test_tables_without_a_checksum_are_held_against_the_number_of_patients(tmp_path, rng, change):
+    table = finished(tmp_path / "s", rng)
+    file = tmp_path / "s" / "provenance.json"
+    provenance = json.loads(file.read_text(encoding="utf-8"))
+    del provenance["cohort.csv"]
+    file.write_text(json.dumps(provenance), encoding="utf-8")
+    assert len(SliceStore.reading(tmp_path / "s").cohort()) == 3
+    table.write_bytes(CHANGES[change](table.read_bytes()))
+    with pytest.raises(DataError, match=r"rows, but 3 patients were prepared|damaged"):
+        SliceStore.reading(tmp_path / "s").cohort()
+
+
+@pytest.mark.parametrize("name", ["../x", "/abs/x", "..", "", "a\\b", "a\nb", "x" * 300])
+def test_an_id_that_leads_elsewhere_is_refused(tmp_path, rng, name):
+    finished(tmp_path / "s", rng, names=["P0", name])
+    with pytest.raises(DataError, match="an id names a file"):
+        SliceStore.reading(tmp_path / "s").cohort()
 
 
 @pytest.mark.parametrize("cut", ["no newline", "half a line", "pixels without a line", "half a chunk"])
@@ -97,7 +145,7 @@ def test_other_settings_are_refused_by_name(tmp_path, rng):
 
 
 def test_nothing_is_written_among_other_things(tmp_path):
-    (tmp_path / "letter.txt").write_text("dear colleague")
+    (tmp_path / "letter.txt").write_text("dear colleague", encoding="utf-8")
     with pytest.raises(DataError, match="holds other things"), SliceStore.writing(tmp_path, SETTINGS):
         pass
     with pytest.raises(DataError, match="is a file"), SliceStore.writing(tmp_path / "letter.txt", SETTINGS):
@@ -133,10 +181,10 @@ def test_what_is_no_store_or_damaged_is_refused(tmp_path, rng):
         with pytest.raises(DataError, match=r"slices\.zarr"):
             SliceStore.reading(folder)
         (folder / file).write_bytes(kept)
-    with (folder / "patients.jsonl").open("a") as journal:
+    with (folder / "patients.jsonl").open("a", encoding="utf-8") as journal:
         journal.write(json.dumps({"patient_id": "P9"}) + "\n")
     with pytest.raises(DataError, match="lists 2 slices but holds 1"):
         SliceStore.reading(folder)
-    (folder / "provenance.json").write_text("[]")
+    (folder / "provenance.json").write_text("[]", encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
         SliceStore.reading(folder)

@@ -88,7 +88,7 @@ def root(tmp_path_factory):
             "HN-CHUM-001": (1, "GTV P", None),  # misspelt
         },
     )
-    (root / "LICENSE").write_text("TCIA")
+    (root / "LICENSE").write_text("TCIA", encoding="utf-8")
     return root
 
 

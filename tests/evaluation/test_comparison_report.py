@@ -198,7 +198,7 @@ def test_pages_of_patients_come_from_the_trainings_and_are_linked_in_markdown(
     facts = RunFacts(PROTOCOL, surroundings, "python train.py")
     given = {"split": "test", "where": "evaluation", "tables": tmp_path}
     write_comparison_report(facts, found, folder, surroundings["data"], **given)
-    markdown = (folder.evaluation / "report.md").read_text()
+    markdown = (folder.evaluation / "report.md").read_text(encoding="utf-8")
     linked = re.findall(r"\]\(<([^>]+\.png)>\)", markdown)
     # The first split of joint failed.
     assert linked == [

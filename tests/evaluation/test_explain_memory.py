@@ -20,7 +20,7 @@ from fgf_keras import Brightness, explain
 SIZE = 128
 def peak_mb():
     # Not ru_maxrss, which starts from that of the parent: a large one would hide all growth.
-    with open("/proc/self/status") as status:
+    with open("/proc/self/status", encoding="utf-8") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])

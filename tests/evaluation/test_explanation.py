@@ -38,7 +38,7 @@ def test_it_is_as_long_as_its_cohort_and_says_what_it_was_made_with(explanation)
 
 def test_json_is_valid_and_undefined_numbers_are_null(explanation, tmp_path):
     text = explanation.to_json(tmp_path / "explanation.json")
-    assert (tmp_path / "explanation.json").read_text() == text
+    assert (tmp_path / "explanation.json").read_text(encoding="utf-8") == text
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")

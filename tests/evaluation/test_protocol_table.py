@@ -81,7 +81,7 @@ def test_a_failed_trial_is_counted(found, tmp_path):
     assert summary["failed"] == [["repeat_0", "baseline"]]
     splits = {(row["arm"], row["splits"], row["pairs"]) for row in summary["figures"]}
     assert splits == {("baseline", 2, None), ("reward", 3, 2)}
-    assert "(2 of 3 splits)" in (tmp_path / "protocol.md").read_text()
+    assert "(2 of 3 splits)" in (tmp_path / "protocol.md").read_text(encoding="utf-8")
 
 
 def test_a_report_leaves_the_same_numbers_as_json_csv_and_markdown(found, tmp_path):
@@ -92,7 +92,7 @@ def test_a_report_leaves_the_same_numbers_as_json_csv_and_markdown(found, tmp_pa
     assert len(frame) == len(summary["figures"])
     for record, (_, line) in zip(summary["figures"], frame.iterrows()):
         assert record["mean"] == pytest.approx(line["mean"])
-    text = (tmp_path / "protocol.md").read_text()
+    text = (tmp_path / "protocol.md").read_text(encoding="utf-8")
     assert "reward raises S_joint (mask)" in text
     assert "0 / 3" in text
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 6

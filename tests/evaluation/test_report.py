@@ -106,12 +106,12 @@ def folder(evaluation, facts, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    return Page((folder / "report.html").read_text())
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def markdown(folder):
-    return (folder / "report.md").read_text()
+    return (folder / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,9 @@ def ignorant(cohort, facts, tmp_path_factory):
     evaluate(model, cohort, SPLITS, settings, reward=CONFIG.reward, seed=0, n_train=15).write(
         folder, facts=facts
     )
-    return Page((folder / "report.html").read_text()), (folder / "report.md").read_text()
+    return Page((folder / "report.html").read_text(encoding="utf-8")), (folder / "report.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_every_section_is_there_in_html_and_in_markdown(page, markdown):
@@ -138,14 +140,14 @@ def test_the_page_loads_nothing(page, folder):
     for tag, attrs in [*page.having("src"), *page.having("href")]:
         assert attrs.get("src", attrs.get("href")).startswith(("data:image/png;base64,", "#")), tag
     assert not {"script", "link", "iframe", "object", "image"} & {tag for tag, _ in page.tags}
-    html = (folder / "report.html").read_text()
+    html = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"@import|url\((?!#)", html)
     policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and "http-equiv" in attrs)
     assert policy.startswith("default-src 'none'")
 
 
 def test_what_data_says_is_text_and_never_markup(page, folder, markdown):
-    html = (folder / "report.html").read_text()
+    html = (folder / "report.html").read_text(encoding="utf-8")
     assert SCRIPT not in html
     assert SCRIPT in page.text
     assert "<script" not in markdown
@@ -158,9 +160,9 @@ def test_what_data_says_is_text_and_never_markup(page, folder, markdown):
 def test_a_configuration_with_markup_is_escaped(bare, facts, tmp_path):
     config = CONFIG.model_copy(update={"data": CONFIG.data.model_copy(update={"label_column": SCRIPT})})
     bare.write(tmp_path, facts=dataclasses.replace(facts, config=config, command=f"train.py {SCRIPT}"))
-    assert SCRIPT not in (tmp_path / "report.html").read_text()
+    assert SCRIPT not in (tmp_path / "report.html").read_text(encoding="utf-8")
     # Indented text is shown as it is.
-    assert f"    train.py {SCRIPT}" in (tmp_path / "report.md").read_text()
+    assert f"    train.py {SCRIPT}" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_every_picture_and_plot_says_what_it_shows(page):
@@ -177,7 +179,7 @@ def test_every_picture_and_plot_says_what_it_shows(page):
 
 
 def test_the_figures_are_those_of_the_metrics(page, folder):
-    held = json.loads((folder / "metrics.json").read_text())["splits"]["test"]
+    held = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["splits"]["test"]
     auc, table = held["auc"], held["alignment"]["mask"]
     assert f"{rounded(auc['value'])} [{rounded(auc['ci'][0])}, {rounded(auc['ci'][1])}]" in page.cells
     for kind in "SF":
@@ -228,7 +230,7 @@ def test_without_facts_there_is_no_report(bare, tmp_path):
 def test_findings_in_the_folder_stand_in_short(bare, facts, tmp_path):
     finding = {"name": "a", "title": "One feature takes all", "found": True, "why": "0.9", "try": "joint"}
     dataclasses.replace(bare, findings=[finding]).write(tmp_path, facts=facts)
-    html = (tmp_path / "report.html").read_text()
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert html.index('id="summary"') < html.index("One feature takes all") < html.index('id="question"')
 
 
@@ -267,7 +269,7 @@ def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_p
     data["counts"] = {"rows_without_image": 2, "images_without_row": 3}
     other = dataclasses.replace(evaluation, metrics=metrics, patients=patients, data=data, explanations={})
     other.write(tmp_path, facts=facts)
-    text = Page((tmp_path / "report.html").read_text()).text
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert "another cohort than the one the network was trained on, which had 45 patients" in text
     assert "Left out: 2 rows of the table without an image, 3 images without a row." in text
     assert "f" * 64 in text
@@ -277,7 +279,7 @@ def test_another_cohort_is_told_from_the_one_trained_on(evaluation, facts, tmp_p
 def test_parts_that_were_not_measured_are_counted_all_the_same(bare, facts, tmp_path):
     splits = {name: held for name, held in bare.metrics["splits"].items() if name != "train"}
     dataclasses.replace(bare, metrics=bare.metrics | {"splits": splits}).write(tmp_path, facts=facts)
-    text = (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| train | 15 |" in text
     assert "Not measured, as evaluate.training_patients has it: train." in text
     assert "|  | validation | test |" in text

@@ -85,9 +85,9 @@ def drawn(blocks):
 
 def test_only_checks_that_are_there_are_read(tmp_path):
     assert read_checks(tmp_path) == {}
-    (tmp_path / "sanity.json").write_text(json.dumps(SANITY))
+    (tmp_path / "sanity.json").write_text(json.dumps(SANITY), encoding="utf-8")
     assert read_checks(tmp_path) == {"sanity": SANITY}
-    (tmp_path / "findings.json").write_text("{")
+    (tmp_path / "findings.json").write_text("{", encoding="utf-8")
     with pytest.raises(RunError, match=r"findings\.json"):
         read_checks(tmp_path)
 

@@ -165,8 +165,8 @@ def test_a_failed_trial_is_told_and_left_out(found, tables, tmp_path):
         paths[key] = tmp_path / f"{key[1]}.csv"
         frame.to_csv(paths[key])
     report_truth(CONFIG, found, paths, tmp_path)
-    assert '"wide_0.1"' in (tmp_path / "truth.json").read_text()
-    lines = (tmp_path / "truth.md").read_text().splitlines()
+    assert '"wide_0.1"' in (tmp_path / "truth.json").read_text(encoding="utf-8")
+    lines = (tmp_path / "truth.md").read_text(encoding="utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith("| wide | 0.")]
     assert line.endswith("| 0.50 | 0.40* | 0.45 | 0.36* | brightness, brightness | 0 / 1 |")
     assert (tmp_path / "truth.png").stat().st_size > 10_000

@@ -14,7 +14,7 @@ from fgf_keras.features.moments import image_moments
 def test_area_and_axes_of_the_largest_slice_are_those_of_pyradiomics(case, real_data):
     """Axis length is 4·√λ of the covariance of pixel centres; here λ comes from the moments with w = m."""
     folder = real_data / "pyradiomics"
-    with open(folder / "baseline_shape2D.csv") as file:
+    with open(folder / "baseline_shape2D.csv", encoding="utf-8") as file:
         rows = {row["featureName"]: row for row in csv.DictReader(file)}
 
     def expected(name):

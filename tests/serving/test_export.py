@@ -137,7 +137,7 @@ def test_the_weights_are_those_of_the_day_of_export(tmp_path, make_model, patien
 
 def test_a_folder_that_is_there_is_never_overwritten(tmp_path, make_model):
     (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "note.txt").write_text("mine")
+    (tmp_path / "1" / "note.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(ModelError, match=r"exists already.*new version"):
         export_saved_model(make_model(), tmp_path / "1")
     assert [file.name for file in (tmp_path / "1").iterdir()] == ["note.txt"]

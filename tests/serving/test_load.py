@@ -153,13 +153,13 @@ def test_a_model_of_another_kind_is_named(copied):
     ],
 )
 def test_a_description_that_cannot_be_read_is_named(copied, change, told):
-    content = json.loads((copied / FILE).read_text())
-    (copied / FILE).write_text(json.dumps(content | change))
+    content = json.loads((copied / FILE).read_text(encoding="utf-8"))
+    (copied / FILE).write_text(json.dumps(content | change), encoding="utf-8")
     with pytest.raises(ModelError, match=told):
         load_saved_model(copied)
 
 
 def test_a_description_that_is_no_json_is_named(copied):
-    (copied / FILE).write_text("{")
+    (copied / FILE).write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match="is damaged"):
         Description.read(copied)

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from fgf_keras import load_saved_model
 
 DOC = Path(__file__).parents[2] / "docs" / "serving.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", DOC.read_text(encoding="utf-8"), re.DOTALL)
 
 
 class Answers:

@@ -191,7 +191,7 @@ def test_keras_callbacks_go_by_alignment(rng, tmp_path):
     )
     assert len(spy.seen) == 3
     assert best.is_file()
-    with table.open() as file:
+    with table.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["val_S_joint"]) for row in rows] == [logs["val_S_joint"] for logs in spy.seen]
 

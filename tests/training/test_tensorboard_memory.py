@@ -30,7 +30,7 @@ model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
 
 def resident_mb():
     gc.collect()
-    with open("/proc/self/status") as status:
+    with open("/proc/self/status", encoding="utf-8") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) / 1024
 
 class Resident(keras.callbacks.Callback):
