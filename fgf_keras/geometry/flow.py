@@ -35,7 +35,7 @@ class Flow(NamedTuple):
     Attributes:
         boundary: (B, H, W, C), the image at the end of the path.
         score: (B,), z at the start.
-        residual: (B,), |z(end)/z(start)|.
+        residual: (B,), |z(end)/z(start)|; NaN where there is no direction to follow.
         length: (B,), arc length, in units of the image; NaN where the path did not end.
         far: (B,) bool, whether it is longer than `FAR` norms of the image.
         status: (B,) int32, values of `FlowStatus`.
@@ -267,6 +267,8 @@ def _flow(score, start, paths, observer, context, compiled) -> Flow:
     arrived = reached | on_boundary | tf.equal(paths.status, FlowStatus.NOT_CONVERGED)
     z_end = tf.cast(score(paths.end, *context)[0], dtype)
     residual = tf.where(on_boundary, tf.zeros_like(z_end), tf.abs(tf.math.divide_no_nan(z_end, start.score)))
+    followed = arrived | tf.equal(paths.status, FlowStatus.NOT_REACHED)
+    residual = tf.where(followed, residual, nan)
 
     def at_sample():
         return observe_chord(

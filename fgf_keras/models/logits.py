@@ -61,7 +61,7 @@ def logits_of(classifier):
         "the logit, is explained instead, with the same weights.",
         stacklevel=3,
     )
-    return keras.Model(classifier.input, logits)
+    return keras.Model(classifier.inputs[0], logits)
 
 
 def refuse_probability_layer(classifier):
@@ -133,7 +133,7 @@ def _before_activation(tensor):
         return type(operation).__name__.lower(), inputs[0]
     if isinstance(operation, keras.Model):
         found = _ending(operation)
-        return found and (found[0], keras.Model(operation.input, found[1])(inputs[0]))
+        return found and (found[0], keras.Model(operation.inputs[0], found[1])(inputs[0]))
     passes = isinstance(operation, keras.layers.Activation) and activation == "linear"
     if passes or isinstance(operation, _PASSES):
         found = _before_activation(inputs[0])

@@ -19,6 +19,8 @@ STATUS = [
 ]
 N = len(STATUS)
 DIMENSION = np.arange(20, 20 + N)
+# Ends of paths that none of the patients has.
+NONE = {"not_converged": 0, "overflow": 0}
 
 
 def explanation(classes=2, weight="arc", noise=True):
@@ -37,16 +39,18 @@ def explanation(classes=2, weight="arc", noise=True):
         "unique": s,
         "shapley": s,
         "rank": np.full(N, 2),
-        "section_rank": np.full(N, 1),
+        "section_rank": np.full(N, classes - 1),
         "dimension": DIMENSION,
         "residual": np.zeros(N),
         "length": np.ones(N),
+        "far": np.zeros(N, bool),
         "status": status,
     }
     for kind, scale in (("arc", 1.0), ("score", 0.5)):
         values[f"F_{kind}"] = scale * f
         values[f"F_joint_{kind}"] = scale * f_joint
         values[f"F_joint_magnitude_{kind}"] = np.sqrt(scale * f_joint)
+        values[f"F_error_{kind}"] = np.full((N, 3), 1e-3)
     if noise:
         values["S_noise"], values["F_noise_arc"] = rng.uniform(0, 0.1, (2, N))
     stationary = status == FlowStatus.STATIONARY
@@ -63,7 +67,7 @@ def test_patients_without_gradient_are_counted_and_not_averaged():
     s = found.values["S"]
     assert table["n"] == N
     assert table["undefined"] == {"S": 1, "F": 2}
-    assert table["status"] == {"reached": 5, "not_reached": 1, "stationary": 1, "on_boundary": 1}
+    assert table["status"] == {"reached": 5, "not_reached": 1, "stationary": 1, "on_boundary": 1} | NONE
     assert table["S"]["extent"]["mean"] == pytest.approx(s[:-1, 1].mean())
     assert table["S"]["extent"]["median"] == pytest.approx(np.median(s[:-1, 1]))
 
@@ -139,7 +143,7 @@ def test_a_split_is_its_own_patients_only():
     table = alignment_table(found, [0, 2, 5, 7], bootstrap=100)
     assert table["n"] == 4
     assert table["undefined"] == {"S": 1, "F": 2}
-    assert table["status"] == {"reached": 2, "not_reached": 1, "stationary": 1, "on_boundary": 0}
+    assert table["status"] == {"reached": 2, "not_reached": 1, "stationary": 1, "on_boundary": 0} | NONE
     assert table["S"]["brightness"]["mean"] == pytest.approx(found.values["S"][[0, 2, 5], 0].mean())
     assert table["F"]["brightness"]["mean"] == pytest.approx(found.values["F_arc"][[0, 2], 0].mean())
 

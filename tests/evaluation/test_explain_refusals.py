@@ -166,7 +166,7 @@ def test_a_classifier_that_returns_logits_is_taken_without_a_word(cohort, kind):
 
 def test_a_logit_that_stays_between_0_and_1_is_explained_with_a_warning(cohort):
     model = functional(lambda z: 0.5 + 0.4 * keras.ops.tanh(z))
-    with pytest.warns(UserWarning, match=r"stays in \[0, 1\].*If they are logits, nothing is wrong"):
+    with pytest.warns(UserWarning, match=r"stays in \[0, 1\].*If it is a logit, nothing is wrong"):
         found = explain(model, *cohort, features=[Brightness()], noise_draws=0, max_steps=8)
     assert np.all(found.to_frame()["S_brightness"] >= 0)
 

@@ -29,9 +29,9 @@ def test_the_description_says_what_one_has_to_know(served):
     assert (told.support, told.weight, told.steps, told.max_steps, told.tolerance) == (
         "mask",
         "arc",
-        2,
-        64,
-        1e-3,
+        4,
+        128,
+        5e-3,
     )
     assert told.versions["fgf_keras"] == fgf_keras.__version__
     assert {"tensorflow", "keras"} < set(told.versions)

@@ -125,6 +125,7 @@ def test_each_signature_says_the_same_of_what_it_shares_with_another(served, mak
             assert np.allclose(value, found[large][key], atol=CLOSE), key
     assert set(found["explain"]) - set(found["alignment"]) == {
         *(f"F_{name}" for name in ("brightness", "extent", "log_aspect_ratio", "joint", "joint_magnitude")),
+        *(f"flow_error_{name}" for name in ("brightness", "extent", "log_aspect_ratio", "joint")),
         "flow_residual",
         "flow_status",
         *FIELDS,
