@@ -1,12 +1,13 @@
 """How often each null calls a classifier aligned that knows nothing: false positives at level alpha.
 
 Two kinds of classifiers know nothing of the features: networks with random weights, and networks trained on
-permuted labels. Over several of each, on one phantom cohort, the program prints the share of p-values that
+permuted labels. Over several of each, on one phantom cohort, the program measures patients that no network
+was trained on, and prints the share of p-values that
 are at most alpha, for patients one by one and for the mean over the cohort, with a 95 % interval (Wilson for
 the networks' cohort means; for patients, who share a network, from the spread between networks), and the
 largest distance of the patients' p-values from the uniform distribution (Kolmogorov-Smirnov).
 
-    python benchmarks/null_calibration.py [--networks 20] [--patients 24] [--epochs 10]
+    python benchmarks/null_calibration.py [--networks 20] [--patients 300] [--trained 200] [--epochs 20]
 """
 
 import argparse
@@ -26,13 +27,15 @@ from fgf_keras.models.measure import AlignmentMeasure
 from fgf_keras.models.null_draws import NULLS, NullDraws
 
 CLASSIFIERS = ("random weights", "permuted labels")
+BATCH = 50
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--patients", type=int, default=24)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--patients", type=int, default=300, help="that are measured")
+    parser.add_argument("--trained", type=int, default=200, help="others, that networks are trained on")
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--size", type=int, default=48)
     parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS, default=CLASSIFIERS)
@@ -40,7 +43,7 @@ def main():
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     cohort = phantom(options)
-    networks = Networks(cohort)
+    networks = Networks(cohort, options.trained)
     figures = {}
     for kind in options.classifiers:
         found = []
@@ -55,15 +58,16 @@ def main():
 
 def phantom(options):
     data = {"source": "phantom", "size": options.size}
-    data["phantom"] = {"patients": options.patients, "prevalence": 0.5}
+    data["phantom"] = {"patients": options.patients + options.trained, "prevalence": 0.5}
     return load_cohort(parse_config({"seed": 0, "data": data}))
 
 
 class Networks:
     """One network with ever new weights, so that its graphs are traced once."""
 
-    def __init__(self, cohort):
-        self.cohort = cohort
+    def __init__(self, cohort, trained):
+        rows = np.arange(len(cohort))
+        self.training, self.cohort = cohort.select(rows[:trained]), cohort.select(rows[trained:])
         self.classifier = fgf_keras.paper_cnn(
             cohort.images.shape[1:], filters=[8, 16, 16], kernel_sizes=[5, 3, 3], pool_size=2, dense=[16]
         )
@@ -78,7 +82,6 @@ class Networks:
             features,
             cohort.images.shape[1:],
             mask_input=True,
-            max_steps=8,
             nulls=True,
         )
 
@@ -91,21 +94,23 @@ class Networks:
 
     def train_on_permuted_labels(self, seed, epochs):
         """Fit labels that belong to other patients."""
-        labels = np.random.default_rng(seed).permutation(self.cohort.labels).astype(np.float32)
-        seen = self.cohort.images * self.cohort.masks
+        labels = np.random.default_rng(seed).permutation(self.training.labels).astype(np.float32)
+        seen = self.training.images * self.training.masks
         self.classifier.fit(seen, labels, epochs=epochs, batch_size=16, verbose=0)
 
     def p_values(self, count, seed):
         """(cohort's table, patients' table) without what is undefined."""
         c = self.cohort
         spacing = np.broadcast_to(c.spacing, (len(c), 2))
-        tensors = [tf.constant(a, tf.float32) for a in (c.images, c.masks, spacing)]
-        values = {**self.measure.at_sample(*tensors), **self.measure.along_flow(*tensors)}
-        values = {key: value.numpy() for key, value in values.items()}
-        draws = NullDraws(NULLS, count, [3.0], seed)
-        fields = {key: values.pop(key) for key in list(values) if key.startswith("null_")}
-        for i, name in enumerate(c.patient_id):
-            draws.add(name, {key: value[i] for key, value in fields.items()}, values["dimension"][i])
+        draws, parts = NullDraws(NULLS, count, [3.0], seed), []
+        for first in range(0, len(c), BATCH):
+            rows = slice(first, first + BATCH)
+            tensors = [tf.constant(a[rows], tf.float32) for a in (c.images, c.masks, spacing)]
+            part = {**self.measure.at_sample(*tensors), **self.measure.along_flow(*tensors)}
+            part = {key: value.numpy() for key, value in part.items()}
+            draws.take(c.patient_id[rows], part)
+            parts.append(part)
+        values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         settings = {"weight": "arc", "support": "mask"}
         found = Explanation(c.patient_id, self.names, settings, values, 2, None, draws.finish())
         return found.against_chance(), found.against_chance(per_patient=True).dropna(subset=["p"])

@@ -4,7 +4,6 @@ A YAML file names only what differs from the defaults here; `key.sub=value` over
 is not a known key of the right type and range stops at once with the key's path.
 """
 
-import hashlib
 import json
 import types
 import typing
@@ -31,9 +30,9 @@ from fgf_keras.config_protocol import (
 from fgf_keras.config_truth import TruthConfig
 from fgf_keras.errors import ConfigError
 
-# The first line of a configuration whose last line is its checksum.
-_WHOLE_MARK = "# As this run was trained; the last line is a checksum of those above.\n"
-_WHOLE_END = "# sha256 "
+# Around the configuration of a run.
+_WHOLE_BEGIN = "# What this run was trained with; the last line says that all of it is here.\n"
+_WHOLE_END = "# The end: without this line the file was cut.\n"
 # Of nulls beside a training: fewer have no quantile of 5 %.
 LEAST_DRAWS = 20
 BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
@@ -351,31 +350,25 @@ def load_whole_config(file) -> Config:
     """A file that `dump_whole_yaml` wrote.
 
     Raises:
-        ConfigError: as `load_config`, or the file is not as it was written.
+        ConfigError: as `load_config`, or a part of the file is missing.
     """
     try:
         content = Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}.") from None
-    # Those of earlier versions have no mark.
-    marked = content.startswith(_WHOLE_MARK) or _WHOLE_MARK.startswith(content)
-    body, found, checksum = content.removesuffix("\n").rpartition(_WHOLE_END)
-    if marked and not (found and checksum == _checksum(body)):
+    # Those of earlier versions have no mark. The file may have been edited, but not cut.
+    marked = content.startswith(_WHOLE_BEGIN) or _WHOLE_BEGIN.startswith(content)
+    if marked and not content.endswith(_WHOLE_END):
         raise ConfigError(
-            f"{file} is not as the run wrote it: it was cut or edited. What the run was trained with is "
-            "not known; restore the file, or train again."
+            f"{file} was cut: its last line is missing, and the run may have been trained with other "
+            "settings than those that are left. Restore the file, or train again."
         )
     return load_config(file)
 
 
 def dump_whole_yaml(config: Config) -> str:
-    """As `dump_yaml`, with a mark at the beginning and a checksum at the end: a part of it is not whole."""
-    body = _WHOLE_MARK + dump_yaml(config)
-    return f"{body}{_WHOLE_END}{_checksum(body)}\n"
-
-
-def _checksum(text):
-    return hashlib.sha256(text.encode()).hexdigest()
+    """As `dump_yaml`, with a first and a last line that tell whether all of it is there."""
+    return f"{_WHOLE_BEGIN}{dump_yaml(config)}{_WHOLE_END}"
 
 
 def dump_yaml(config: Config) -> str:

@@ -110,13 +110,13 @@ def test_a_part_of_the_configuration_of_a_run_is_no_configuration(tmp_path):
     assert folder.load_config() == config
     whole = folder.config_file.read_bytes()
     step = max(1, len(whole) // 150)
-    for length in [*range(0, len(whole) - 1, step), len(whole) - 2]:
+    for length in [*range(0, len(whole) - 1, step), len(whole) - 1]:
         folder.config_file.write_bytes(whole[:length])
-        with pytest.raises(ConfigError, match=r"not as the run wrote it|cannot be read"):
+        with pytest.raises(ConfigError, match=r"was cut: its last line is missing|cannot be read"):
             folder.load_config()
-    folder.config_file.write_bytes(whole.replace(b"seed: 7", b"seed: 8"))
-    with pytest.raises(ConfigError, match="not as the run wrote it"):
-        folder.load_config()
+    # It may be edited, e.g. where the data have moved.
+    folder.config_file.write_bytes(whole.replace("Müller".encode(), b"Miller"))
+    assert folder.load_config().data.root == "/data/Miller"
     # Runs of earlier versions have no mark.
     folder.config_file.write_text(dump_yaml(config), encoding="utf-8")
     assert folder.load_config() == config

@@ -154,7 +154,8 @@ def test_everything_is_all_of_the_others(network, batch, support, compiled):
     assert np.all(found["residual"] < 1e-5)
     for name, value in expected.items():
         if name != "residual":
-            scale = np.abs(value.numpy()).max()
+            # Estimated errors are differences of numbers of the size of 1.
+            scale = 1 if name.startswith("F_error") else np.abs(value.numpy()).max()
             np.testing.assert_allclose(found[name], value, atol=1e-5 * scale, rtol=1e-5, err_msg=name)
 
 
