@@ -52,8 +52,9 @@ GLOSSARY = [
     ),
     (
         "undefined",
-        "Where the network's gradient vanishes, or the path does not end on the boundary, there is no S or "
-        "F. Such patients are counted and left out, never taken for 0.",
+        "Where the network's gradient vanishes, there is no S or F; where the path does not end on the "
+        "boundary, or F is not as accurate as asked for, there is no F. Such patients are counted and left "
+        "out, never taken for 0.",
     ),
 ]
 
@@ -170,7 +171,7 @@ def left_out_sentence(table: dict) -> str:
     """Who is left out of the means of a support, and why."""
     undefined, n = table["undefined"], table["n"]
     if not any(undefined.values()):
-        return f"None of the {n} patients is left out: S and F are defined for all of them."
+        return f"None of the {n} patients is left out: S and F are defined for all of them.{_accuracy(table)}"
     reasons = [
         f"{table['status'][status.name.lower()]} {status.name.lower().replace('_', ' ')} ({status.sentence})"
         for status in FlowStatus
@@ -179,8 +180,19 @@ def left_out_sentence(table: dict) -> str:
     ]
     return (
         f"Of {n} patients, {undefined['S']} are left out of S and {undefined['F']} out of F, because these "
-        f"are undefined there: {'; '.join(reasons) or 'values that are not finite'}"
+        f"are undefined there: {'; '.join(reasons) or 'values that are not finite'}.{_accuracy(table)}"
     )
+
+
+def _accuracy(table):
+    """How accurate F is, and whether paths lead far away; "" of tables of earlier versions."""
+    if table.get("flow_error") is None:
+        return ""
+    away = (
+        f" Paths longer than twice the norm of their image, which end at images unlike any: {table['far']}."
+    )
+    away = away if table["far"] else ""
+    return f" The estimated error of F is {max(table['flow_error'], 1e-4):.4f} or less.{away}"
 
 
 def imbalance_sentence(config: Config) -> str:

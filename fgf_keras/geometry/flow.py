@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from fgf_keras.geometry.chords import Observer, observe_chord, per_sample
 from fgf_keras.geometry.flow_status import FlowStatus
-from fgf_keras.geometry.march import Outcome, Passage, Start, Stride, begin, march
+from fgf_keras.geometry.march import begin, march
+from fgf_keras.geometry.passage import Outcome, Passage, Start, Stride
 from fgf_keras.geometry.path_directions import PathDirections
 from fgf_keras.geometry.products import inner, inner_products
 
@@ -18,6 +19,9 @@ from fgf_keras.geometry.products import inner, inner_products
 ON_BOUNDARY = 1e-6
 # A path longer than this many norms of its image leads to images unlike any that were trained on.
 FAR = 2.0
+# Where a path is smooth, the difference from a passage of fewer steps than these must be smaller than the
+# tolerance, by the square of their ratio, unless finer passages are not allowed.
+TRUSTED_STEPS = 16
 # Steps of the first passage that expects kinks.
 KINKED_STEPS = 8
 # Where the error falls in proportion to the step, each passage has so many times the steps of the last.
@@ -197,15 +201,18 @@ def _stride(paths: _Paths) -> Stride:
 def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Paths:
     """Paths after a passage: accepted, given up, or with the next passage laid out."""
     ended = tf.equal(passage.outcome, Outcome.ENDED)
-    enough = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
-    measured = ended & (passage.regular | ~paths.search) & enough
+    complete = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
+    measured = ended & (passage.regular | ~paths.search) & complete
     growth = tf.where(paths.kinked, _KINKED_GROWTH, 2.0)
     more = tf.minimum(tf.cast(growth * tf.cast(paths.steps, tf.float32), tf.int32), most)
     last = tf.equal(more, paths.steps)
     errors = tf.abs(passage.means - paths.earlier)
     average, count = controlled
     known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
-    accepted = measured & paths.compared & (tf.reduce_max(known, axis=1) <= tolerance)
+    # Passages of few steps may agree by chance.
+    trust = tf.minimum(tf.cast(paths.steps, known.dtype) / TRUSTED_STEPS, 1) ** 2
+    enough = tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)
+    accepted = measured & paths.compared & (tf.reduce_max(known, axis=1) <= enough)
 
     # Where directions jump, half the step does not help; many short steps do.
     jumps = measured & paths.compared & ~accepted & ~passage.smooth

@@ -6,13 +6,13 @@ an error that falls with the square of the step. The gradient's length is used f
 boundary coming, so that a score that saturates has the path of one that does not.
 """
 
-import enum
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from fgf_keras.geometry.chords import Chords, Observer, kept, observe_chord, per_sample
 from fgf_keras.geometry.kinks import turn_at
+from fgf_keras.geometry.passage import Outcome, Passage, Start, Stride
 from fgf_keras.geometry.path_directions import PathDirections
 from fgf_keras.geometry.products import inner
 
@@ -32,85 +32,6 @@ _SEARCH = 12
 _STUCK = 0.05
 # Mean squared angle between steps (rad²) above which a path with kinks is followed in short steps at once.
 SHARP = 0.01
-
-
-class Outcome(enum.IntEnum):
-    """How a passage ended. KINKED: broken off, because short steps are needed. LOST: too many steps."""
-
-    UNDER_WAY = 0
-    ENDED = 1
-    KINKED = 2
-    LOST = 3
-    STUCK = 4
-    STATIONARY = 5
-    OVERFLOW = 6
-
-
-class Start(NamedTuple):
-    """Where paths begin.
-
-    Attributes:
-        image: (B, H, W, C).
-        score: (B,).
-        direction: (B, H, W, C), σ∇z/‖∇z‖; the path goes the other way.
-        slope: (B,), ‖∇z‖.
-        finite: (B,) bool, whether score and gradient are finite.
-    """
-
-    image: tf.Tensor
-    score: tf.Tensor
-    direction: tf.Tensor
-    slope: tf.Tensor
-    finite: tf.Tensor
-
-
-class Stride(NamedTuple):
-    """How a passage is made.
-
-    Attributes:
-        step: (B,), length of its steps, or a guess of it.
-        steps: (B,) int32, how many they should be.
-        width: (B,) int32, steps of a chord, see `Chords`.
-        even: (B,) bool, whether each step is an even part of what the slopes say is left, so that the last
-            one ends on the boundary; all have the length `step` otherwise.
-        search: (B,) bool, whether the length of the path is not known yet.
-        probe: (B,) bool, whether to break off where kinks are sharp.
-    """
-
-    step: tf.Tensor
-    steps: tf.Tensor
-    width: tf.Tensor
-    even: tf.Tensor
-    search: tf.Tensor
-    probe: tf.Tensor
-
-
-class Passage(NamedTuple):
-    """What a passage found.
-
-    Attributes:
-        end: (B, H, W, C), the last node.
-        outcome: (B,) int32 of `Outcome`.
-        length: (B,), of all steps; where it was broken off, with what the slope says is left.
-        steps: (B,) int32, those taken.
-        regular: (B,) bool, whether the steps had about the same length.
-        evaluations: (B,) int32.
-        smooth: (B,) bool, whether directions turn evenly from step to step.
-        means: (B, 2, n), over arc length and over the score, by chords of `width` steps.
-        chord_length: (B,), of the path as those chords have it.
-        directions: (B, k, H, W, C), of `PathDirections`.
-    """
-
-    end: tf.Tensor
-    outcome: tf.Tensor
-    length: tf.Tensor
-    steps: tf.Tensor
-    regular: tf.Tensor
-    evaluations: tf.Tensor
-    smooth: tf.Tensor
-    means: tf.Tensor
-    chord_length: tf.Tensor
-    directions: tf.Tensor
 
 
 class _Walker(NamedTuple):

@@ -383,6 +383,7 @@ def _warn_of_vanishing_curvature(classifier):
         warnings.warn(
             f"The classifier uses {' and '.join(kinds)}, whose second derivative vanishes almost everywhere: "
             "the reward then cannot shape where the network switches, only its weights between switches. "
-            "ELU and average pooling do not have this limit.",
+            "ELU and average pooling do not have this limit, and reward_gradient='difference' sees the "
+            "switches within its step; see docs/method.md.",
             stacklevel=3,
         )
