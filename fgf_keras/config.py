@@ -299,7 +299,8 @@ def overridden(tree, overrides, *, source: str) -> dict:
             key, equals, value = override.partition("=")
             if not equals or not key:
                 raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
-            if _is_text(key) and value not in ("", "null"):
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            if _is_text(key) and not quoted and value not in ("", "null"):
                 # As it stands: YAML would cut a path at " #" and take 2024 for a number.
                 OmegaConf.update(tree, key, value)
             else:

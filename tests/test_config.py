@@ -94,6 +94,11 @@ def test_what_follows_the_equals_sign_of_a_text_is_the_text(key, value):
     assert getattr(load_config(PHANTOM, [f"data.{key}={value}"]).data, key) == value
 
 
+@pytest.mark.parametrize("quoted", ["'gtv primary'", '"gtv primary"'])
+def test_quotation_marks_around_a_whole_text_are_not_part_of_it(quoted):
+    assert load_config(PHANTOM, [f"data.roi.pattern={quoted}"]).data.roi.pattern == "gtv primary"
+
+
 def test_other_kinds_of_values_are_read_as_yaml():
     overrides = ["data.root=null", "data.roi.names=[GTV, 12]", "train.epochs=3", "data.size=64 # px"]
     with pytest.raises(ConfigError, match=r"roi\.names"):
