@@ -189,7 +189,8 @@ def _accuracy(table):
     if table.get("flow_error") is None:
         return ""
     away = (
-        f" Paths longer than twice the norm of their image, which end at images unlike any: {table['far']}."
+        " Paths longer than twice the norm of their image, which end unlike any that was trained on: "
+        f"{table['far']}."
     )
     away = away if table["far"] else ""
     return f" The estimated error of F is {max(table['flow_error'], 1e-4):.4f} or less.{away}"
