@@ -85,6 +85,8 @@ def source_state(config: DataConfig, names: Names) -> dict:
     return {
         **{key: getattr(config, key) for key in LABEL_KEYS},
         "root": names.fingerprint(str(root.resolve()).encode()),
+        # Where it is empty it is left out, as stores of earlier versions have it.
+        **({"accept": sorted(config.accept)} if config.accept else {}),
         "tables": [names.fingerprint(_content(root / table)) for table in config.tables],
     }
 

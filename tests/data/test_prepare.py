@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from fgf_keras.cli import app
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
+from fgf_keras.data.preparation import is_prepared
 from fgf_keras.data.prepare import WORTH_A_PROCESS, prepare
 from fgf_keras.data.store import SliceStore
 from fgf_keras.errors import DataError
@@ -349,6 +350,24 @@ def test_another_source_folder_is_another_cohort(tmp_path):
         "P-001",
         "P-002",
     ]
+
+
+def test_what_is_accepted_is_a_part_of_what_was_prepared(tmp_path):
+    root = tmp_path / "source"
+    write_source(root, 4)
+    whole = Stack(heights=[0, 2.5, 5, 7.5, 10, 12.5, 15], shape=(7, 12, 16))
+    named = {index: {"PatientID": "P-000"} for index in range(7)}
+    for path in [*(root / "ct0").iterdir(), root / "rs0.dcm"]:
+        path.unlink()
+    whole.write(root / "ct0", named)
+    drawn = [whole.points(L_SHAPE, h) for h in whole.heights[1:4]]
+    whole.structure_set(root / "rs0.dcm", [(2, "GTV", drawn)], PatientID="P-000")
+    whole.files[2].unlink()  # inside the region
+    for accept, patients in (([], 3), (["gaps"], 4), ([], 3)):
+        config = make_config(root, tmp_path / "out", accept=accept)
+        # As a training does it: prepared again only where it is not up to date.
+        assert len(load_cohort(config)) == patients
+        assert is_prepared(config.data)
 
 
 def test_a_slice_that_got_lost_is_noticed(source, tmp_path):

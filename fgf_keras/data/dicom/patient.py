@@ -20,8 +20,8 @@ class DicomPatient:
 
     Attributes:
         patient_id: PatientID.
-        fingerprint: of the SOP instances and sizes of its files and of `names`; it does not notice a change
-            within a file that keeps both.
+        fingerprint: of the SOP instances and sizes of its files, of `names` and of `accept`; it does not
+            notice a change within a file that keeps the first two.
         images: its CT series.
         objects: its structure sets and segmentations.
         rule, names: which region is the tumour; see `find_region`.
@@ -151,7 +151,7 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
         patients.append(
             DicomPatient(
                 patient_id=patient_id,
-                fingerprint=_fingerprint([*of_patient[0], *of_patient[1]], names),
+                fingerprint=_fingerprint([*of_patient[0], *of_patient[1]], names, config.accept),
                 images=tuple(of_patient[0]),
                 objects=tuple(of_patient[1]),
                 rule=config.roi,
@@ -181,9 +181,9 @@ def table_names(config: DataConfig) -> set[str]:
     return {Path(table).as_posix() for table in config.tables}
 
 
-def _fingerprint(entries: Sequence[SeriesEntry], names):
+def _fingerprint(entries: Sequence[SeriesEntry], names, accept):
     instances = sorted(instance for entry in entries for instance in entry.instances)
-    return hashlib.sha256(repr((instances, names)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((instances, names, *sorted(accept))).encode()).hexdigest()[:32]
 
 
 def _rejected_files(index, config):
