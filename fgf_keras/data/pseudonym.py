@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from fgf_keras.data.dicom.rois import comparable
 from fgf_keras.data.file_names import LONGEST_NAME, is_portable
 from fgf_keras.errors import DataError
 
@@ -52,8 +53,8 @@ class Names:
         """Names of regions; with a key only those that are known already, from the configuration."""
         if self._key is None:
             return list(names)
-        known = {name.strip().casefold() for name in known}
-        return [name if name.strip().casefold() in known else "…" for name in names]
+        known = {comparable(name) for name in known}
+        return [name if comparable(name) in known else "…" for name in names]
 
     def fingerprint(self, content: bytes) -> str:
         """A hash; with a key nobody else can compute it from the same content."""

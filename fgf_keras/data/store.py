@@ -136,8 +136,7 @@ class SliceStore:
         self.begin()
         table = self.path / "cohort.csv"
         write_table(table, cohort, list(cohort[0]))
-        checks = {"rows": len(cohort), "sha256": hashlib.sha256(table.read_bytes()).hexdigest()}
-        content = {"settings": self.settings, **provenance, "cohort.csv": checks}
+        content = {"settings": self.settings, **provenance, "cohort.csv": _checksum(table.read_bytes())}
         write_json(self.path / "provenance.json", content)
         (self.path / UNFINISHED).unlink()
 
@@ -156,8 +155,9 @@ class SliceStore:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}. {CLOSING}") from None
-        checks = self.provenance().get("cohort.csv", {})
-        if checks and hashlib.sha256(content).hexdigest() != checks["sha256"]:
+        provenance = self.provenance()
+        checksum = provenance.get("cohort.csv")
+        if checksum is not None and _checksum(content) != checksum:
             raise DataError(
                 f"{path} is not the table that was prepared: it was edited, saved by another program or cut. "
                 "Labels come from the table that data.labels_file names; change them there. "
@@ -168,7 +168,7 @@ class SliceStore:
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{path} is damaged: {error}. `fgf prepare` writes it again.") from None
         # Stores of earlier versions have no checksum, but say how many patients there are.
-        expected = checks.get("rows", self.provenance().get("counts", {}).get("patients", len(rows)))
+        expected = provenance.get("counts", {}).get("patients", len(rows))
         if len(rows) != expected:
             raise DataError(
                 f"{path} has {len(rows)} rows, but {expected} patients were prepared: it was cut or edited. "
@@ -176,6 +176,10 @@ class SliceStore:
             )
         require_file_names((row.get("patient_id") or "" for row in rows), f"{path}, column 'patient_id'")
         return rows
+
+
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_table(path: Path, rows: list[dict], columns: list[str]):

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from fgf_keras.config_data import DataConfig
+from fgf_keras.data.canvas import AIR_HU
 from fgf_keras.data.dicom.pick import pick_slice
 from fgf_keras.data.file_names import is_file_name
 from fgf_keras.data.refusal import SourceError
@@ -27,8 +28,6 @@ GRID_TOLERANCE = 0.05
 SHEAR_TOLERANCE = 1e-3
 # Pixels around the tumour that resampling may mix into it.
 AROUND = 3
-# What pixels that are no numbers become elsewhere.
-AIR_HU = -1024.0
 # How far a patient came with a fault of each kind; with any other it was the file.
 STAGES = {
     "not_a_volume": "series",

@@ -26,10 +26,9 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
         {"n", "status": {name: count}, "far": count of paths longer than twice the norm of the image,
         "flow_error": largest estimated error of an F that is averaged, "undefined": {"S", "F"}, "S" and "F":
         {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
-        {feature: {"expected",
-        "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint": {"null_mean", "null_q05",
-        "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, of the mean over patients, see
-        `Explanation.against_chance`.
+        {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint":
+        {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, of the
+        mean over patients, see `Explanation.against_chance`.
     """
     frame = explanation.to_frame()
     rows = np.arange(len(frame)) if rows is None else np.asarray(rows)

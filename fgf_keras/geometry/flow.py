@@ -195,7 +195,7 @@ def _stride(paths: _Paths) -> Stride:
     # An even number: as many steps to as fro.
     pairs = tf.math.round(tf.sqrt(tf.cast(paths.steps, tf.float32) / 8))
     width = tf.where(paths.kinked, 2 * tf.cast(tf.maximum(pairs, 1), tf.int32), 1)
-    return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search, ~paths.kinked)
+    return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search)
 
 
 def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Paths:

@@ -213,7 +213,7 @@ def _left(w, slope, half, straight):
 def _ended(w, moving, finite, slope, arrived, left, stride, budget):
     """Outcomes of the paths that have come to one."""
     sharp = (w.jerk > w.turn) & (w.turn > SHARP * tf.cast(w.count, w.turn.dtype))
-    kinked = stride.probe & sharp & (w.count >= stride.steps - 1)
+    kinked = stride.even & sharp & (w.count >= stride.steps - 1)
     outcome = w.outcome
     for reason, found in (
         (Outcome.LOST, moving & (w.evaluations >= budget)),

@@ -44,9 +44,9 @@ class Stride(NamedTuple):
         steps: (B,) int32, how many they should be.
         width: (B,) int32, steps of a chord, see `Chords`.
         even: (B,) bool, whether each step is an even part of what the slopes say is left, so that the last
-            one ends on the boundary; all have the length `step` otherwise.
+            one ends on the boundary, and the passage is broken off where kinks are sharp; all steps have the
+            length `step` otherwise.
         search: (B,) bool, whether the length of the path is not known yet.
-        probe: (B,) bool, whether to break off where kinks are sharp.
     """
 
     step: tf.Tensor
@@ -54,7 +54,6 @@ class Stride(NamedTuple):
     width: tf.Tensor
     even: tf.Tensor
     search: tf.Tensor
-    probe: tf.Tensor
 
 
 class Passage(NamedTuple):

@@ -19,7 +19,6 @@ _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _PASSES = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Identity, keras.layers.Dropout)
 
 
-@keras.saving.register_keras_serializable(package="fgf_keras")
 class WithoutActivation(keras.layers.Layer):
     """A layer as it is, weights and all, but for its activation, which is left away."""
 
@@ -35,15 +34,6 @@ class WithoutActivation(keras.layers.Layer):
             return self.layer(inputs)
         finally:
             self.layer.activation = activation
-
-    def get_config(self):
-        """As Keras."""
-        return super().get_config() | {"layer": keras.saving.serialize_keras_object(self.layer)}
-
-    @classmethod
-    def from_config(cls, config):
-        """As Keras."""
-        return cls(keras.saving.deserialize_keras_object(config.pop("layer")), **config)
 
 
 def logits_of(classifier):
@@ -109,8 +99,6 @@ def warn_of_probabilities(classifier, image):
 def _ending(classifier):
     """Name of the activation that makes probabilities at the end, and the tensor before it; None without."""
     # Only graphs of layers say which layer is the last one.
-    if not isinstance(classifier, (keras.Sequential, keras.Model)) or not hasattr(classifier, "_layers"):
-        return None
     try:
         (output,) = classifier.outputs
     except (AttributeError, TypeError, ValueError):  # not built, no graph of layers, or several outputs

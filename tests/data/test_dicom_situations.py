@@ -5,6 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 from dicom_fixtures import L_SHAPE, Stack, ds_list, l_mask
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from test_dicom_match import companion, read
@@ -94,8 +95,6 @@ def test_islands_of_a_slice_whose_heights_differ_are_one_plane_if_both_name_it(s
 
 
 def test_a_contour_without_its_number_of_points_is_read(stack, tmp_path):
-    from pydicom import dcmread
-
     path = stack.structure_set(tmp_path / "rs", [(1, "GTV", drawn(stack))])
     ds = dcmread(path)
     for contour in ds.ROIContourSequence[0].ContourSequence:
@@ -129,8 +128,6 @@ def test_of_two_reconstructions_the_one_that_the_header_names_is_taken(stack, tm
 def test_a_region_without_a_frame_of_reference_has_that_of_its_structure_set(stack, tmp_path, same):
     frame = stack.frame if same else generate_uid()
     path = stack.structure_set(tmp_path / "rs", [(1, "GTV", drawn(stack))], **header(frame, stack.series))
-    from pydicom import dcmread
-
     ds = dcmread(path)
     del ds.StructureSetROISequence[0].ReferencedFrameOfReferenceUID
     ds.save_as(path)
@@ -314,8 +311,6 @@ def test_a_segmentation_with_its_rows_and_columns_turned_lies_where_it_lies(tmp_
     row, column = corner(*GRID)
     position = stack.points([(row, column)], stack.heights[2])[0]
     path = stack.segmentation(tmp_path / "seg", [(1, 2, turned(l_mask(GRID)))], labels=["GTV"])
-    from pydicom import dcmread
-
     ds = dcmread(path)
     shared = ds.SharedFunctionalGroupsSequence[0]
     cosines = np.array(directions) @ stack.cosines
@@ -334,8 +329,6 @@ def test_a_segmentation_with_its_rows_and_columns_turned_lies_where_it_lies(tmp_
 def test_a_segmentation_may_lie_beside_its_grid_by_rounding_alone(tmp_path, offset, works):
     stack = Stack(heights=[0, 2, 4, 6, 8]).write(tmp_path / "ct")
     path = stack.segmentation(tmp_path / "seg", [(1, 2, l_mask(GRID))], labels=["GTV"])
-    from pydicom import dcmread
-
     ds = dcmread(path)
     place = ds.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0]
     place.ImagePositionPatient = ds_list(stack.position(2) + offset)

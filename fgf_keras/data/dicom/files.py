@@ -100,8 +100,9 @@ def open_whole(path: Path) -> OpenedFile:
     with refusing(path):
         data = Path(path).read_bytes()
         _check_size(len(data))
-        preamble = _has_preamble(BytesIO(data))
-        dataset = read_dataset(BytesIO(data))
+        stream = BytesIO(data)
+        preamble = _has_preamble(stream)
+        dataset = read_dataset(stream)
         syntax = _transfer_syntax(dataset)
         if syntax != DeflatedExplicitVRLittleEndian:  # decompression itself notices a missing end
             check_structure(

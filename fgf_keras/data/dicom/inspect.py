@@ -10,7 +10,7 @@ from fgf_keras.config_data import DataConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.patient import DicomPatient, group_patients
 from fgf_keras.data.dicom.refusal import DicomError
-from fgf_keras.data.dicom.rois import composed
+from fgf_keras.data.dicom.rois import compiled_pattern, composed
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segment_labels
 from fgf_keras.data.dicom.series import Series
@@ -66,7 +66,7 @@ def inspect_table(rows) -> rich.table.Table:
 
 def _compiled(pattern):
     try:
-        return None if pattern is None else re.compile(composed(pattern), re.IGNORECASE)
+        return None if pattern is None else compiled_pattern(pattern)
     except re.error as error:
         raise ConfigError(f"--roi {pattern!r} is not a regular expression: {error}.") from None
 

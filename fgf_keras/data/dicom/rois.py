@@ -93,12 +93,17 @@ def _by_name(candidates, names):
 
 def _by_pattern(candidates, pattern):
     try:
-        compiled = re.compile(unicodedata.normalize("NFC", pattern), re.IGNORECASE)
+        compiled = compiled_pattern(pattern)
     except re.error as error:
         raise DicomError(
             "bad_rule", f"{pattern!r} is no regular expression: {error}.", "Correct it."
         ) from None
     return {pattern: {n for n, name in candidates.items() if compiled.fullmatch(composed(name))}}
+
+
+def compiled_pattern(pattern: str) -> re.Pattern:
+    """A pattern that a whole `composed` name must fit; raises `re.error` where it is none."""
+    return re.compile(unicodedata.normalize("NFC", pattern), re.IGNORECASE)
 
 
 def composed(name: str) -> str:
