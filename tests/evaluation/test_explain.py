@@ -1,5 +1,7 @@
 """`explain` on classifiers whose alignment is known in closed form."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -238,6 +240,32 @@ def test_where_the_gradient_vanishes_nothing_is_defined_and_the_sample_is_counte
     assert table["S"]["extent"]["mean"] == pytest.approx(frame["S_extent"][~dead].mean())
     none = alignment_table(found, np.flatnonzero(dead), bootstrap=100)
     assert none["S"]["extent"] == {"mean": None, "ci": [None, None], "median": None}
+
+
+ENDLESS = {
+    # Downhill for ever: the score never comes to zero.
+    "not_reached": (lambda z: 4 / (1 + keras.ops.softplus(-z)), {"max_steps": 128}),
+    # F of a bent path is never as accurate as this.
+    "not_converged": (lambda z: z + 0.3 * z**2, {"max_steps": 8, "tolerance": 1e-30}),
+    "overflow": (lambda z: keras.ops.exp(1e3 * (z + 1)), {"max_steps": 8}),
+}
+
+
+@pytest.mark.parametrize("status", ENDLESS)
+def test_a_path_without_an_f_has_none_in_the_frame_nor_in_json(cohort, status):
+    function, settings = ENDLESS[status]
+    inputs = keras.Input((SIZE, SIZE, 1))
+    score = convolutional()(inputs)
+    model = keras.Model(inputs, function(score))
+    found = explain(model, *cohort, features=FEATURES, noise_draws=0, **settings)
+    frame = found.to_frame()
+    assert (frame["status"] == status).all()
+    assert frame.filter(regex="^F_").isna().all(axis=None)
+    if status != "overflow":
+        assert frame["S_joint"].notna().all()
+    samples = json.loads(found.to_json())["samples"]
+    assert {sample["F_joint"] for sample in samples} == {None}
+    assert alignment_table(found, bootstrap=100)["F"]["joint"]["squared"]["mean"] is None
 
 
 @pytest.mark.parametrize("bias", [-1.0, 0.0, 0.5])
