@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: venv train watch evaluate test browser fuzz lint bench bench-peers performance clean
+.PHONY: venv train watch evaluate test golden browser fuzz lint bench bench-peers performance clean
 
 # The stamps are newer than the requirements they satisfy.
 $(VENV)/.runtime: requirements.txt pyproject.toml
@@ -35,6 +35,11 @@ evaluate: $(VENV)/.runtime
 # Files of tests side by side, which takes little more than half the time on two cores.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# Small runs of every command; their numbers must be the ones in tests/golden/expected, bit for bit. For changes of
+# structure; on another processor ARGS="--tolerance 1e-3". Four minutes.
+golden: $(VENV)/.runtime
+	$(BIN)/python tests/golden/golden.py $(ARGS)
 
 # A test looks at TensorBoard's page with it, and is left out where it is not there; needs the rights to install.
 browser:
