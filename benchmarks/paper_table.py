@@ -12,6 +12,8 @@ import json
 
 import pandas as pd
 
+from fgf_keras.results.columns import CLASSIFICATION, QUANTITIES, metric_title, share_column
+from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.run_folder import RunFolder, read_json
 from fgf_keras.trial import trials_of
 
@@ -22,7 +24,6 @@ LABELS = {
     "joint": "joint (squared)",
     "joint_magnitude": "joint (magnitude)",
 }
-ACCURACY = ("balanced_accuracy", "auc", "sensitivity", "specificity")
 HEADINGS = {"mask": "in the tumour (support `mask`)", "image": "over the canvas (support `image`)"}
 ALPHA = 0.05
 
@@ -44,11 +45,11 @@ def main():
 
 
 def tested(folder):
-    """Metrics of the test part of each trial, by arm."""
+    """`PartMetrics` of the test part of each trial, by arm."""
     by_arm = {}
     for trial in trials_of(folder.load_config()):
-        metrics = read_json(trial.folder(folder).metrics_file)
-        by_arm.setdefault(trial.arm.name, []).append(metrics["splits"]["test"])
+        metrics = RunMetrics.of(read_json(trial.folder(folder).metrics_file))
+        by_arm.setdefault(trial.arm.name, []).append(metrics.parts["test"])
     return by_arm
 
 
@@ -61,16 +62,17 @@ def markdown(table):
     def line(label, figure):
         lines.append(f"| {label} | {' | '.join(cells[arm, figure] for arm in arms)} |")
 
-    for figure in ACCURACY:
-        line("AUC" if figure == "auc" else figure.replace("_", " "), figure)
+    for metric in CLASSIFICATION:
+        line(metric_title(metric), metric)
     for support, heading in HEADINGS.items():
-        if (arms[0], f"{support}.S_joint") not in cells:
+        if (arms[0], share_column(support, "S", "joint")) not in cells:
             continue
         lines.append(f"| **{heading}** |{' |' * len(arms)}")
-        for kind in "SF":
+        for quantity in QUANTITIES:
             for name, label in LABELS.items():
-                if (arms[0], f"{support}.{kind}_{name}") in cells:
-                    line(f"{kind} {label}", f"{support}.{kind}_{name}")
+                column = share_column(support, quantity, name)
+                if (arms[0], column) in cells:
+                    line(f"{quantity} {label}", column)
     return lines
 
 
@@ -84,25 +86,26 @@ def cell(row, *, first):
 
 def beside(parts):
     """What the table does not say of an arm, from the test parts of its splits."""
-    auc = pd.Series([part["auc"]["value"] for part in parts])
+    auc = pd.Series([part["auc"].mean for part in parts])
     figures = {
         "splits": len(parts),
         "AUC below 0.5": int((auc < 0.5).sum()),
         "mean AUC of the others": round(float(auc[auc >= 0.5].mean()), 3),
     }
-    for support in parts[0]["alignment"]:
-        held = [part["alignment"][support] for part in parts]
-        shares = pd.Series([each["S"]["joint"]["magnitude"]["mean"] for each in held])
+    for support in parts[0].supports:
+        shares = pd.Series([part[share_column(support, "S", "joint_magnitude")].mean for part in parts])
         figures[f"{support}: joint magnitude above 0.16 in"] = int((shares > 0.16).sum())
-        figures[f"{support}: paths not reached"] = sum(each["status"]["not_reached"] for each in held)
-        if "smooth" not in held[0].get("nulls", {}):
+        figures[f"{support}: without F"] = sum(part.paths[support].undefined["F"] for part in parts)
+        if "smooth" not in parts[0].paths[support].nulls:
             continue
-        for name in held[0]["nulls"]["smooth"]["S"]:
-            null = pd.DataFrame([each["nulls"]["smooth"]["S"][name] for each in held])
-            mean, high = null["null_mean"].mean(), null["null_q95"].mean()
-            above = int((null["p_adjusted"] <= ALPHA).sum())
-            told = f"null mean {mean:.3f}, 95 % {high:.3f}, p <= {ALPHA} in {above} splits"
-            figures[f"{support}: S {name}"] = told
+        for metric, row in parts[0].shares(support, "S").iterrows():
+            null = pd.DataFrame([part.table.loc[metric] for part in parts])
+            if null["smooth.mean"].isna().all():
+                continue
+            mean, high = null["smooth.mean"].mean(), null["smooth.q95"].mean()
+            above = int((null["smooth.p_adjusted"] <= ALPHA).sum())
+            text = f"null mean {mean:.3f}, 95 % {high:.3f}, p <= {ALPHA} in {above} splits"
+            figures[f"{support}: S {row['feature']}"] = text
     return figures
 
 

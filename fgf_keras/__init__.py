@@ -2,17 +2,12 @@
 
 import importlib
 import logging
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from fgf_keras._backend import require_tensorflow_backend
+from fgf_keras._version import __version__
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
-
-try:
-    __version__ = version("fgf-keras")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0+unknown"
 
 if TYPE_CHECKING:
     from fgf_keras.evaluation.explain import explain as explain

@@ -130,6 +130,18 @@ def evaluate(
     console.print(f"Written: {written}")
 
 
+@app.command()
+@reported
+def report(
+    run: Annotated[str, typer.Option(help="Run folder, e.g. runs/phantom/latest.")],
+):
+    """Write the reports and tables of a finished run again from its files, without TensorFlow."""
+    from fgf_keras.commands.outcome import report_again
+
+    for written in report_again(RunFolder.open(run)):
+        console.print(f"Written: {written}", soft_wrap=True)
+
+
 app.command()(cli_data.prepare)
 app.command()(cli_data.preview)
 app.command()(cli_data.phantom)

@@ -1,10 +1,9 @@
 """Everything that `evaluate.py` does: a finished run measured again, or on a cohort that it never saw."""
 
 from fgf_keras._backend import import_tensorflow
+from fgf_keras.commands.outcome import finish_comparison, finish_run, provenance_of
 from fgf_keras.config import Config
-from fgf_keras.console import console
 from fgf_keras.errors import RunError
-from fgf_keras.outcome import compare, facts_of, show_checks, show_comparison
 from fgf_keras.run_folder import RunFolder, write_json
 from fgf_keras.trial import trials_of
 
@@ -41,39 +40,33 @@ def run_evaluation(
             f"--run {trials_of(config)[0].folder(folder).path}."
         )
     configure_compute(config.compute)
-    where, split = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
+    where, part = (f"evaluation-{name}", "external") if external else ("evaluation", "test")
     if not config.arms:
         if sanity:
             _check_sanity(folder, permutations)
         evaluation = evaluate_run(folder, external=external, title=f"Evaluating {folder.path.name}")
-        evaluation.write(folder.path / where, facts=facts_of(config, folder))
-        compare({config.run.name: evaluation.metrics}, split, folder.path / where)
-        show_checks(folder.path / where)
+        result = evaluation.write(folder.path / where, provenance=provenance_of(config, folder))
+        finish_run(config.run.name, result, folder.path / where)
         return folder.path / where
     if external and config.truth is not None:
         raise RunError(
             f"{folder.path} holds phantoms under laws that are known, which another cohort has not. "
             "Leave --config away, or give --run one of its trials."
         )
-    found = {}
     for trial in trials_of(config):
         own = trial.folder(folder)
         if own.failure_file.is_file():
-            found[trial.split, trial.arm.name] = None
             continue
         with forgotten_custom_gradients():
             evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
         evaluation.write(own.path / where, pictures=trial.number == 0)
-        found[trial.split, trial.arm.name] = evaluation.metrics
         data = evaluation.data
-    show_comparison(config, folder, found, data, split=split, where=where, directory=folder.path / where)
+    finish_comparison(config, folder, data, part=part, where=where, tables=folder.path / where)
     return folder.path / where
 
 
 def _check_sanity(folder, permutations):
-    from fgf_keras.evaluation.sanity import sanity_terminal
     from fgf_keras.run_sanity import run_sanity
 
     report = run_sanity(folder, permutations=permutations, title=f"Sanity of {folder.path.name}")
     write_json(folder.evaluation / "sanity.json", report)
-    console.print(sanity_terminal(report))

@@ -10,10 +10,10 @@ from fgf_keras.config import DataConfig, overridden, parse_config
 from fgf_keras.console import console
 from fgf_keras.data.unlabelled import Unlabelled, unlabelled_slices
 from fgf_keras.errors import DataError
-from fgf_keras.evaluation.pictures import panels_of, patient_page
 from fgf_keras.geometry.flow_status import ENDED, FlowStatus
+from fgf_keras.pictures.patient_page import panels_of, patient_page
 from fgf_keras.run_folder import write_json
-from fgf_keras.serving.inputs import InputStatus
+from fgf_keras.serving.input_status import InputStatus
 from fgf_keras.serving.load import ServedExplanation, ServedModel, load_saved_model
 
 TOGETHER = 16

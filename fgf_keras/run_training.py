@@ -1,11 +1,11 @@
 """Everything that `train.py` does: data, splits, one training or many, and what they came to."""
 
 from fgf_keras._backend import import_tensorflow
+from fgf_keras.commands.outcome import finish_comparison, finish_run, provenance_of
 from fgf_keras.config import Config
 from fgf_keras.config_data import PREPARED_FROM
 from fgf_keras.console import console
 from fgf_keras.errors import RunError
-from fgf_keras.outcome import compare, facts_of, show_checks, show_comparison
 from fgf_keras.protocol import alone_in, run_trials
 from fgf_keras.run_folder import RunFolder, read_json, write_json
 from fgf_keras.trial import trials_of
@@ -85,11 +85,9 @@ def _trained(config, folder, data):
     told = f"Watch: tensorboard --logdir {folder.path}, then http://localhost:6006/#{page}"
     console.print(told, soft_wrap=True, highlight=False)
     if not config.arms:
-        name = config.run.name
-        facts = facts_of(config, folder)
-        metrics = train_and_evaluate(config, cohort, first, folder, title=name, facts=facts)
-        compare({name: metrics}, "test", folder.path)
-        show_checks(folder.evaluation)
+        name, provenance = config.run.name, provenance_of(config, folder)
+        result = train_and_evaluate(config, cohort, first, folder, title=name, provenance=provenance)
+        finish_run(name, result, folder.path)
         folder.finish(latest=True)
         return folder
     # Under other laws of the labels, each trial has splits of its own.
@@ -97,16 +95,7 @@ def _trained(config, folder, data):
     for name, (_, rows) in shared.items():
         save_splits(RunFolder(folder.path / name).splits_file, cohort, rows)
     run_trials(config, folder, data)
-    found = {}
-    for trial in trials_of(config):
-        own = trial.folder(folder)
-        failed = own.failure_file.is_file()
-        found[trial.split, trial.arm.name] = None if failed else read_json(own.metrics_file)
-        if failed:
-            console.print(f"Failed: {trial.name}: {read_json(own.failure_file)['error']}", soft_wrap=True)
-    if not any(found.values()):
-        raise RunError(f"Every trial in {folder.path} failed, the last as told above.")
-    shown = {"split": "test", "where": folder.evaluation.name, "directory": folder.path}
-    show_comparison(config, folder, found, surroundings["data"], **shown)
+    where = folder.evaluation.name
+    finish_comparison(config, folder, surroundings["data"], part="test", where=where, tables=folder.path)
     folder.finish(latest=True)
     return folder

@@ -11,8 +11,8 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.repeated_splits import require_unseen
 from fgf_keras.errors import FgfError, RunError
 from fgf_keras.evaluation.evaluate import evaluate
-from fgf_keras.evaluation.figures import run_figures
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
+from fgf_keras.results.run import RunResult
 from fgf_keras.run_export import write_export
 from fgf_keras.run_folder import RunFolder, write_json
 from fgf_keras.training.environment import environment
@@ -75,12 +75,12 @@ def train_and_evaluate(
     folder: RunFolder,
     *,
     title: str | None,
-    facts=None,
+    provenance=None,
     pictures: bool = True,
     export: bool = True,
     alone: bool = True,
-) -> dict:
-    """Everything between a new run folder and its metrics, which are returned; with `RunFacts`, a report."""
+) -> RunResult:
+    """Everything between a new run folder and its metrics; with a `Provenance`, a report as well."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,
@@ -92,10 +92,10 @@ def train_and_evaluate(
         n_train=len(splits["train"]),
         title=title and f"Evaluating {title}",
     )
-    evaluation.write(folder.evaluation, facts=facts, pictures=pictures)
+    result = evaluation.write(folder.evaluation, provenance=provenance, pictures=pictures)
     if export:
         write_export(model, config, evaluation.metrics["threshold"]["logit"], folder.saved_model)
-    figures = {split: run_figures(evaluation.metrics, split) for split in ("validation", "test")}
-    write_hparams(folder, config, figures)
+    means = {part: result.metrics.parts[part].means for part in ("validation", "test")}
+    write_hparams(folder, config, means)
     write_json(folder.metrics_file, evaluation.metrics)
-    return evaluation.metrics
+    return result

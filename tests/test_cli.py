@@ -1,6 +1,7 @@
 """One command leaves a whole run, another measures it again, here and on a cohort it never saw."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -108,6 +109,24 @@ def test_a_run_leaves_its_whole_folder(run):
     assert "python train.py --config tiny.yaml run.name=tiny" in (run / "evaluation/report.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_a_report_is_written_again_without_tensorflow(place, run):
+    shutil.copytree(
+        run, place / "rendered", ignore=shutil.ignore_patterns("report*", "model.keras", "saved_model")
+    )
+    # With it, Python lists each module that it imports.
+    listed = {"PYTHONPROFILEIMPORTTIME": "1", "COLUMNS": "80"}
+    done = command("fgf_keras/__main__.py", "report", "--run", "rendered", cwd=place, **listed)
+    assert done.code == 0, done.err
+    assert not re.search(r"\| +(tensorflow|keras)\b", done.err)
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "effect of 1 sd" in done.out
+    for name in ("report_figures/roc.svg", "report_figures/alignment_mask.svg"):
+        pair = [folder / "evaluation" / name for folder in (run, place / "rendered")]
+        assert pair[0].read_bytes() == pair[1].read_bytes(), name
+    refused = command("fgf_keras/__main__.py", "report", "--run", "nowhere", cwd=place)
+    assert (refused.code, "does not exist" in refused.err) == (1, True)
 
 
 def test_the_test_part_is_moved_along_each_feature(run):

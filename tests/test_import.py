@@ -47,6 +47,23 @@ def test_commands_about_data_load_no_tensorflow(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+def test_results_and_reports_load_no_tensorflow_and_their_packages_no_matplotlib():
+    quick = (
+        "import sys, fgf_keras.results, fgf_keras.report; assert not LOADED & set(sys.modules), sys.modules"
+    )
+    done = python(quick.replace("LOADED", "{'tensorflow', 'keras', 'matplotlib'}"))
+    assert done.returncode == 0, done.stderr
+    every = """
+import importlib, pkgutil, sys, fgf_keras.commands.outcome, fgf_keras.report, fgf_keras.results
+for package in (fgf_keras.results, fgf_keras.report):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+assert not {"tensorflow", "keras"} & set(sys.modules)
+"""
+    done = python(every)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("program", ["import fgf_keras; fgf_keras.explain", "import fgf_keras.models"])
 def test_another_backend_is_refused_before_keras_is_loaded(program):
     done = python(program, KERAS_BACKEND="jax")

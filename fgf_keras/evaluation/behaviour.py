@@ -7,11 +7,11 @@ import tensorflow as tf
 from scipy import stats
 
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.evaluation.bootstrap import bootstrap_mean, known_mean
-from fgf_keras.evaluation.chance import defined, measured_shares
 from fgf_keras.evaluation.moves import MOVES, Tumour
 from fgf_keras.models.input_gradient import as_logits
 from fgf_keras.models.placement import measured_evaluation, placement
+from fgf_keras.nulls.chance import defined, measured_shares
+from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
 
 # By how much tumours are moved, in standard deviations of the feature; the outer two make the effect.
 AMOUNTS = (-1.0, -0.5, 0.5, 1.0)

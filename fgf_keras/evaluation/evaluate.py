@@ -1,4 +1,4 @@
-"""A finished model on a cohort: metrics of every split, a table of patients, pages of pictures."""
+"""A finished model on a cohort: metrics of every part, a table of patients, pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,21 @@ from fgf_keras.config import EvaluateConfig
 from fgf_keras.config_protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
-from fgf_keras.evaluation.alignment_table import alignment_table
 from fgf_keras.evaluation.behaviour import behaviour
-from fgf_keras.evaluation.classification import choose_threshold, classification_metrics
 from fgf_keras.evaluation.explain import Explainer
-from fgf_keras.evaluation.findings import run_findings
-from fgf_keras.evaluation.measured_arm import Measured
-from fgf_keras.run_folder import write_json
+from fgf_keras.pictures.patient_page import patient_page, shown_patients
+from fgf_keras.report.run import run_report
+from fgf_keras.report.sections.provenance import Provenance
+from fgf_keras.report.write import write_report
+from fgf_keras.results.alignment import alignment_table
+from fgf_keras.results.arm import TrialResult
+from fgf_keras.results.classification import choose_threshold, classification_metrics
+from fgf_keras.results.findings import run_findings
+from fgf_keras.results.metrics import RunMetrics
+from fgf_keras.results.patients import read_patients
+from fgf_keras.results.pictures import write_pictures
+from fgf_keras.results.run import RunResult
+from fgf_keras.run_folder import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -42,34 +50,49 @@ class Evaluation:
     findings: list
     behaviour: dict | None = None
 
-    def write(self, directory, *, facts=None, pictures: bool = True):
-        """Write metrics.json, findings.json, behaviour.json, patients.csv and patients_<support>.png.
+    def write(self, directory, *, provenance: Provenance | None = None, pictures: bool = True) -> RunResult:
+        """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv and pictures.
+
+        Pictures are patients_<support>.png and the folder pictures/.
 
         Args:
             directory: made if it is not there.
-            facts: `RunFacts`; with them, report.html, report.md and report_figures/ are written as well.
+            provenance: with it, report.html, report.md and report_figures/ are written as well.
             pictures: whether to draw patients, which takes a graph of its own.
+
+        Returns:
+            What was written.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        # Late: only pictures and reports need their libraries.
-        from fgf_keras.evaluation.pictures import patient_page
-
-        panels = {}
+        shown = {}
         for support, explanation in self.explanations.items():
             if self.shown and pictures:
-                panels[support] = explanation.panels(self.shown)
-                patient_page(panels[support], support, path=directory / f"patients_{support}.png")
+                panels = explanation.panels(self.shown)
+                patient_page(panels, support, path=directory / f"patients_{support}.png")
+                shown[support] = shown_patients(panels)
+        write_pictures(shown, directory)
         self.patients.to_csv(directory / "patients.csv")
         if self.behaviour is not None:
             write_json(directory / "behaviour.json", self.behaviour)
         write_json(directory / "findings.json", {"findings": self.findings})
-        if facts is not None:
-            from fgf_keras.evaluation.report import write_run_report
-
-            write_run_report(facts, self.metrics, self.patients, self.data, panels, directory)
+        write_json(directory / "data.json", self.data)
+        sanity = directory / "sanity.json"
+        result = RunResult(
+            RunMetrics.of(self.metrics),
+            # As the file rounds them, so that a report made from the files later is the same.
+            read_patients(directory / "patients.csv"),
+            self.data,
+            findings=self.findings,
+            behaviour=self.behaviour,
+            sanity=read_json(sanity) if sanity.is_file() else None,
+            shown=shown,
+        )
+        if provenance is not None:
+            write_report(run_report(provenance, result), directory)
         # Last: where it is, everything else is too.
         write_json(directory / "metrics.json", self.metrics)
+        return result
 
 
 def evaluate(
@@ -149,9 +172,9 @@ def evaluate(
         moved = behaviour(
             model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
         )
-    measured = Measured(metrics, patients[patients["split"] == last], moved, last)
+    result = TrialResult.of(RunMetrics.of(metrics), patients, moved, last)
     names = [feature.name for feature in model.features]
-    findings = run_findings(measured, reward, names, settings, seed=seed)
+    findings = run_findings(result, reward, names, settings, seed=seed)
     return Evaluation(metrics, patients, explanations, shown, data, findings, moved)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fgf_keras.evaluation.chance import cohort_table, measured_shares, p_value, patient_table
 from fgf_keras.geometry.flow_status import FlowStatus
 from fgf_keras.geometry.nulls import white_p_value
+from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,8 +125,8 @@ class Explanation:
         return text
 
     def panels(self, patients=None) -> list:
-        """What is shown of samples, as `evaluation.pictures.PatientPanels`; the first eight by default."""
-        from fgf_keras.evaluation.pictures import patient_panels
+        """What is shown of samples, as `pictures.patient_page.PatientPanels`; the first eight by default."""
+        from fgf_keras.pictures.patient_page import patient_panels
 
         return patient_panels(self, self._pictures, patients)
 
@@ -140,7 +140,7 @@ class Explanation:
         Returns:
             A matplotlib figure.
         """
-        from fgf_keras.evaluation.pictures import patient_page
+        from fgf_keras.pictures.patient_page import patient_page
 
         return patient_page(self.panels(patients), self.settings["support"], path=path)
 

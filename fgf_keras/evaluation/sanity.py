@@ -3,17 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-import rich.box
-import rich.console
-import rich.table
-import rich.text
 from sklearn.metrics import roc_auc_score
 
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.evaluation.bootstrap import bootstrap_mean, known_mean
-from fgf_keras.evaluation.chance import defined, measured_shares
-from fgf_keras.evaluation.figures import rounded
+from fgf_keras.nulls.chance import defined, measured_shares
+from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
+from fgf_keras.results.interval import rounded
 
 TRAINED, PERMUTED = "trained", "permuted labels"
 
@@ -98,36 +94,6 @@ def sanity_report(
         "steps": steps,
         "verdicts": _verdicts(networks, steps, columns, summary),
     }
-
-
-def sanity_terminal(report: dict) -> rich.console.Group:
-    """A row a step and a sentence a verdict.
-
-    Args:
-        report: content of sanity.json.
-    """
-    table = rich.table.Table(
-        box=rich.box.SIMPLE_HEAD,
-        title=f"{report['split']} split, support {report['support']}: mean (95 % of smooth random fields)",
-        title_justify="left",
-    )
-    table.add_column("")
-    table.add_column("AUC", justify="right")
-    for kind in "SF":
-        for name in report["features"]:
-            table.add_column(f"{kind} {name.replace('_', ' ')}", justify="right", overflow="fold")
-    for step in report["steps"]:
-        cells = [
-            _cell(step[kind][name]["mean"], step["null"][kind][name]["q95"])
-            for kind in "SF"
-            for name in report["features"]
-        ]
-        table.add_row(step["name"], rounded(step["auc"]), *cells)
-    return rich.console.Group(table, rich.text.Text("\n".join(report["verdicts"])))
-
-
-def _cell(mean, reach):
-    return "undefined" if mean is None else f"{rounded(mean)} ({rounded(reach)})"
 
 
 def _step(name, networks, columns, summary):

@@ -2,35 +2,58 @@
 
 import enum
 
+import numpy as np
+
 
 class FlowStatus(enum.IntEnum):
-    """How the path of a sample ended; `sentence` says it to a reader."""
+    """How the path of a sample ended.
 
-    REACHED = 0
-    NOT_REACHED = 1
-    STATIONARY = 2
-    ON_BOUNDARY = 3
-    NOT_CONVERGED = 4
-    OVERFLOW = 5
+    Attributes:
+        sentence: what the status means and what to do about it.
+    """
 
-    @property
-    def sentence(self) -> str:
-        """What the status means and what to do about it."""
-        return _SENTENCES[self]
+    sentence: str
+
+    def __new__(cls, code: int, sentence: str):
+        """A code that tensors can hold, with its sentence."""
+        status = int.__new__(cls, code)
+        status._value_ = code
+        status.sentence = sentence
+        return status
+
+    REACHED = 0, "The path ended on the decision boundary."
+    NOT_REACHED = (
+        1,
+        "The path was followed as far as the most steps allow and did not come to the decision boundary; "
+        "raise max_steps, or see whether the classifier ever decides otherwise.",
+    )
+    STATIONARY = (
+        2,
+        "The gradient of the score vanishes at the sample or on its path, so there is no direction to "
+        "follow; S or F is undefined here.",
+    )
+    ON_BOUNDARY = 3, "The sample lies on the decision boundary already; F is S at the sample."
+    NOT_CONVERGED = (
+        4,
+        "The path ended on the decision boundary, but with the most steps allowed the estimated error of F "
+        "(flow_error) is above the tolerance; raise max_steps or the tolerance.",
+    )
+    OVERFLOW = (
+        5,
+        "The score or its gradient is not a finite number at the sample or on its path; see whether the "
+        "classifier has diverged, or scale its images.",
+    )
 
 
 # The path ended on the boundary and its means are as accurate as asked for: F is a number. NaN otherwise.
 ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
 
-_SENTENCES = {
-    FlowStatus.REACHED: "The path ended on the decision boundary.",
-    FlowStatus.NOT_REACHED: "The path was followed as far as the most steps allow and did not come to the "
-    "decision boundary; raise max_steps, or see whether the classifier ever decides otherwise.",
-    FlowStatus.STATIONARY: "The gradient of the score vanishes at the sample or on its path, so there is no "
-    "direction to follow; S or F is undefined here.",
-    FlowStatus.ON_BOUNDARY: "The sample lies on the decision boundary already; F is S at the sample.",
-    FlowStatus.NOT_CONVERGED: "The path ended on the decision boundary, but with the most steps allowed the "
-    "estimated error of F (flow_error) is above the tolerance; raise max_steps or the tolerance.",
-    FlowStatus.OVERFLOW: "The score or its gradient is not a finite number at the sample or on its path; see "
-    "whether the classifier has diverged, or scale its images.",
-}
+
+def has_flow(status, flow_alignment) -> np.ndarray:
+    """(N,) whether samples have an F: their path ended on the boundary, and F is a number.
+
+    Args:
+        status: (N,) of `FlowStatus`.
+        flow_alignment: (N,) joint F.
+    """
+    return np.isin(status, ENDED) & ~np.isnan(flow_alignment)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydantic
 
-import fgf_keras
+from fgf_keras._version import __version__
 from fgf_keras.errors import ModelError
 
 # Of the file and of the names and meaning of inputs and outputs.
@@ -57,7 +57,7 @@ class Description:
     @classmethod
     def of(cls, **known) -> "Description":
         """The description of a model exported now."""
-        versions = {"fgf_keras": fgf_keras.__version__} | {name: version(name) for name in _PACKAGES}
+        versions = {"fgf_keras": __version__} | {name: version(name) for name in _PACKAGES}
         return cls(format=FORMAT, versions=versions, **known)
 
     def write(self, folder):

@@ -1,34 +1,8 @@
 """What a served model does about samples that it cannot use: a status each, and no harm to the others."""
 
-import enum
-
 import tensorflow as tf
 
-
-class InputStatus(enum.IntEnum):
-    """Whether the numbers of a sample mean anything; `sentence` says it to a reader."""
-
-    OK = 0
-    IMAGE_NOT_FINITE = 1
-    MASK_NOT_BINARY = 2
-    MASK_EMPTY = 3
-    SPACING_NOT_POSITIVE = 4
-    SCORE_NOT_FINITE = 5
-
-    @property
-    def sentence(self) -> str:
-        """What the status means and what to do about it."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    InputStatus.OK: "The sample was measured.",
-    InputStatus.IMAGE_NOT_FINITE: "The image has pixels that are NaN or infinite; repair or drop it.",
-    InputStatus.MASK_NOT_BINARY: "The mask has values other than 0 and 1; send mask > 0 if it counts.",
-    InputStatus.MASK_EMPTY: "The mask marks no pixel; send a slice that the tumour crosses.",
-    InputStatus.SPACING_NOT_POSITIVE: "The spacing is not two positive numbers in mm; send 1, 1 if unknown.",
-    InputStatus.SCORE_NOT_FINITE: "The score overflows; map intensities to the range of training.",
-}
+from fgf_keras.serving.input_status import InputStatus
 
 
 def checked_inputs(image, mask, spacing=None):

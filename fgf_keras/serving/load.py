@@ -10,7 +10,7 @@ import tensorflow as tf
 from fgf_keras.errors import DataError, ModelError
 from fgf_keras.geometry.flow_status import FlowStatus
 from fgf_keras.serving.description import Description
-from fgf_keras.serving.inputs import InputStatus
+from fgf_keras.serving.input_status import InputStatus
 
 SIGNATURES = ("serving_default", "alignment", "explain", "predict_examples")
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.data.slices import check_slices
-from fgf_keras.geometry.flow_status import ENDED
+from fgf_keras.geometry.flow_status import has_flow
 from fgf_keras.models.alignment_model import unpack_inputs
 from fgf_keras.models.measure import AlignmentMeasure
 from fgf_keras.models.null_draws import NullDraws
@@ -132,7 +132,7 @@ def _pointwise(found):
 
 
 def _along_flow(found):
-    reached = np.isin(found["status"], ENDED) & ~np.isnan(found["F_joint_arc"])
+    reached = has_flow(found["status"], found["F_joint_arc"])
     return Shares(_with_joint(found["F_arc"], found["F_joint_arc"]), reached)
 
 

@@ -153,7 +153,7 @@ class AlignmentSummaries:
             )
 
     def _heading(self, epoch, k, samples, found, S, F):
-        from fgf_keras.panels import shares_caption
+        from fgf_keras.pictures.panels import shares_caption
 
         label = "" if self._labels is None else f"label {self._labels[k]}   "
         score = f"logit {found.logits[k, 0]:.2f}   " if found.logits.shape[1] == 1 else ""

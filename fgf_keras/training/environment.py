@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import tensorflow as tf
 
-import fgf_keras
+from fgf_keras._version import __version__
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
@@ -13,7 +13,7 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 def environment(config, cohort, splits) -> dict:
     """Versions, devices, seed, and the fingerprint of the data with its counts."""
     return {
-        "fgf_keras": fgf_keras.__version__,
+        "fgf_keras": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in _PACKAGES},

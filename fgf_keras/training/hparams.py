@@ -4,20 +4,21 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api
 
 from fgf_keras.config import Config
+from fgf_keras.results.columns import share_column
 from fgf_keras.run_folder import RunFolder
 from fgf_keras.training.summary_writers import SummaryWriters
 
 
-def write_hparams(folder: RunFolder, config: Config, figures: dict[str, dict[str, float]]):
-    """Write what was rewarded and how much, and AUC, balanced accuracy, joint S and F of each split.
+def write_hparams(folder: RunFolder, config: Config, metrics: dict[str, dict[str, float]]):
+    """Write what was rewarded and how much, and AUC, balanced accuracy, joint S and F of each part.
 
-    The page shows the first five settings and the first five figures without being asked, so there are no
+    The page shows the first five settings and the first five metrics without being asked, so there are no
     more settings, and of S and F those on the first support alone.
 
     Args:
         folder: of the run; written below its logs.
         config: of the run.
-        figures: by split, then by name as `figures.run_figures` has them; NaN where undefined.
+        metrics: means by part, then by column, see `PartMetrics.means`; NaN where undefined.
     """
     reward = config.reward
     weight = reward.weight
@@ -32,9 +33,9 @@ def write_hparams(folder: RunFolder, config: Config, figures: dict[str, dict[str
     }
     # The name of a row. Runs that differ in none of these settings are still different runs.
     trial = "/".join(folder.path.resolve().parts[-3:])
-    support = config.evaluate.support[0]
+    headlines = [share_column(config.evaluate.support[0], quantity, "joint") for quantity in "SF"]
     with SummaryWriters(folder.logs) as writers, writers.run("hparams", config.train.epochs):
         api.hparams(settings, trial_id=trial)
-        for split, values in figures.items():
-            for name in ("auc", "balanced_accuracy", f"{support}.S_joint", f"{support}.F_joint"):
-                tf.summary.scalar(f"{split}/{name}", values[name])
+        for part, values in metrics.items():
+            for name in ("auc", "balanced_accuracy", *headlines):
+                tf.summary.scalar(f"{part}/{name}", values[name])

@@ -8,7 +8,14 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fgf_keras.panels import Panel, panel_pixels, share_text, shares_caption, tumour_box, tumour_range
+from fgf_keras.pictures.panels import (
+    Panel,
+    panel_pixels,
+    share_text,
+    shares_caption,
+    tumour_box,
+    tumour_range,
+)
 
 COLUMNS = 3
 # Of a panel, of the space around it, and of lines of text, px.

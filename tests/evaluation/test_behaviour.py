@@ -19,8 +19,8 @@ from fgf_keras import (
 from fgf_keras.config_data import PhantomConfig
 from fgf_keras.data.phantom import phantom_cohort
 from fgf_keras.evaluation.behaviour import AMOUNTS, behaviour
-from fgf_keras.evaluation.behaviour_table import behaviour_terminal
 from fgf_keras.models.paper_cnn import paper_cnn
+from fgf_keras.report.sections.behaviour import behaviour_summary
 
 SIZE = 48
 N = 24
@@ -149,7 +149,7 @@ def test_what_has_no_known_move_is_left_where_it_is_but_watched(cohort):
     assert all(size > 0 for move in moves for size in move["other_changes"].values())
     # One feature alone has no rank.
     assert found["agreement"]["mask"]["S"] == {"spearman_mean": None, "ci": [None, None], "n": 0}
-    assert "noise (no known move in image space)" in str(behaviour_terminal(found).renderables[-1])
+    assert "noise (no known move in image space)" in behaviour_summary(found)[-1].items[0]
 
 
 def test_patients_who_would_leave_the_canvas_are_counted(cohort):
@@ -169,8 +169,9 @@ def test_patients_who_would_leave_the_canvas_are_counted(cohort):
     assert after["features"]["extent"]["left_out"] == before["features"]["extent"]["left_out"]
     expected = 10 * deviation(Extent(), cohort)
     assert after["features"]["extent"]["effect"]["mean"] == pytest.approx(expected, rel=0.01)
-    (row,) = (list(c.cells) for c in behaviour_terminal(after).renderables[0].columns[4:5])
-    assert row[1].endswith(f"({found[1]})")
+    table = behaviour_summary(after)[0]
+    assert table.header[4] == "+1 sd"
+    assert table.rows[1][4].endswith(f"({found[1]})")
 
 
 @pytest.mark.parametrize("rows", [[0], [1, 1]])
@@ -182,4 +183,4 @@ def test_without_a_spread_there_is_no_amount(cohort, rows):
     agreement = found["agreement"]["mask"]
     assert agreement["S"]["spearman_mean"] is None
     assert agreement["order_by_effect"] == agreement["order_by_S"] == []
-    behaviour_terminal(found)
+    assert behaviour_summary(found)[0].kind == "bullets"

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from fgf_keras import AlignmentModel, Brightness, Extent, FlowStatus, LogAspectRatio, explain
-from fgf_keras.evaluation.alignment_table import alignment_table
+from fgf_keras.results.alignment import alignment_table
 
 SIZE = 12
 N = 7

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from fgf_keras.config import EvaluateConfig
-from fgf_keras.evaluation.sanity import Network, layers_randomised, sanity_report, sanity_terminal
+from fgf_keras.evaluation.sanity import Network, layers_randomised, sanity_report
 from fgf_keras.models.paper_cnn import paper_cnn
+from fgf_keras.report.sections.sanity import sanity_summary
 from fgf_keras.run_sanity import permuted
 
 N = 40
@@ -114,8 +115,9 @@ def test_patients_without_a_gradient_are_counted_and_left_out():
     nothing = report([network(0.4, undefined=N)])
     assert nothing["steps"][-1]["S"]["extent"] == {"mean": None, "ci": [None, None], "sd": None}
     assert "undefined" in sentence(nothing, "S of extent")
-    # All that is told of it can be printed.
-    sanity_terminal(nothing)
-    table = sanity_terminal(found).renderables[0]
-    assert [column.header for column in table.columns][:3] == ["", "AUC", "S brightness"]
-    assert table.row_count == len(found["steps"])
+    table, verdicts = sanity_summary(nothing)
+    assert table.rows[-1][2:] == ["undefined"] * 6
+    assert verdicts.items == nothing["verdicts"]
+    table, _ = sanity_summary(found)
+    assert table.header[:3] == ["", "AUC", "S brightness"]
+    assert [row[0] for row in table.rows] == [step["name"] for step in found["steps"]]

@@ -8,9 +8,9 @@ from scipy import stats
 
 from fgf_keras import AlignmentModel, Brightness, Extent, explain, paper_cnn
 from fgf_keras.errors import ConfigError, DataError
-from fgf_keras.evaluation.chance import p_value
 from fgf_keras.geometry.random_fields import matched_fields, smooth_fields
 from fgf_keras.models.null_draws import NULLS, NullDraws
+from fgf_keras.nulls.chance import p_value
 
 SIZE = 24
 N = 5

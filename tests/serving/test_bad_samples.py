@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.client import pywrap_tf_session
 
-from fgf_keras.serving.inputs import InputStatus
+from fgf_keras.serving.input_status import InputStatus
 
 # A neighbour's numbers may be computed in windows of another size.
 CLOSE = 1e-6

@@ -1,0 +1,99 @@
+"""Alignment beside what null features reach: p-values, effects, and how sure they are."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fgf_keras.geometry.flow_status import has_flow
+
+# Draws that fall short of the measured share by less than this reach it: both are rounded.
+ROUNDING = 1e-6
+
+
+def p_value(measured, draws):
+    """(1 + #{draws ≥ measured})/(1 + n), over axis 1 of draws (N, n); NaN where `measured` (N,) is."""
+    measured = np.asarray(measured, np.float64)
+    reached = np.sum(draws >= measured[:, np.newaxis] - ROUNDING, axis=1)
+    return np.where(np.isnan(measured), np.nan, (1 + reached) / (1 + draws.shape[1]))
+
+
+def defined(explanation, kind):
+    """(N,) whether S or F is a number that tables average: F only where the path ended on the boundary."""
+    if kind == "S":
+        return ~np.isnan(explanation.values["S_joint"])
+    return has_flow(explanation.status, explanation.values[f"F_joint_{explanation.settings['weight']}"])
+
+
+def measured_shares(explanation, kind):
+    """S or F of each feature and of all together, (N, m + 1)."""
+    v, weight = explanation.values, explanation.settings["weight"]
+    single, joint = (v["S"], v["S_joint"]) if kind == "S" else (v[f"F_{weight}"], v[f"F_joint_{weight}"])
+    return np.concatenate([single, joint[:, np.newaxis]], axis=1).astype(np.float64)
+
+
+def cohort_table(explanation, rows) -> pd.DataFrame:
+    """A row for each null, quantity and feature: the mean over patients beside the mean that a null has."""
+    table = []
+    for label, shares in explanation.nulls.items():
+        for kind in "SF":
+            used = rows[defined(explanation, kind)[rows]]
+            if len(used):
+                measured = measured_shares(explanation, kind)[used].mean(axis=0)
+                draws = shares.of_cohort(kind, used)
+            else:
+                measured = np.full(len(explanation.feature_names) + 1, np.nan)
+                draws = np.full((1, len(measured)), np.nan)
+            block = _against(explanation, label, kind, measured[np.newaxis], draws[np.newaxis], "mean")
+            table.append(block.assign(n=len(used), undefined=len(rows) - len(used)))
+    return pd.concat(table, ignore_index=True)
+
+
+def patient_table(explanation, rows) -> pd.DataFrame:
+    """A row for each null, quantity, patient and feature."""
+    table = []
+    names = explanation.to_frame().iloc[rows]
+    for label, shares in explanation.nulls.items():
+        for kind in "SF":
+            measured = measured_shares(explanation, kind)[rows]
+            block = _against(explanation, label, kind, measured, getattr(shares, kind)[rows], "value")
+            exact = [f"p_white_{name}" for name in (*explanation.feature_names, "joint")]
+            if label == "white" and kind == "S" and set(exact) <= set(names):
+                block["p"] = names[exact].to_numpy().ravel()
+                block["p_standard_error"] = block["p"] * 0
+                block["p_adjusted"] = _adjusted(names[exact].to_numpy()).ravel()
+            block.insert(0, "patient_id", np.repeat(explanation.patient_id[rows], measured.shape[1]))
+            table.append(block)
+    return pd.concat(table, ignore_index=True)
+
+
+def _against(explanation, label, kind, measured, draws, name):
+    """Measured (N, m + 1) against draws (N, n, m + 1), a row for each of N and of m + 1."""
+    features = [*explanation.feature_names, "joint"]
+    p = np.stack([p_value(measured[:, i], draws[..., i]) for i in range(len(features))], axis=1)
+    null_mean = draws.mean(axis=1)
+    low, high = np.quantile(draws, [0.05, 0.95], axis=1)
+    return pd.DataFrame(
+        {
+            "quantity": kind,
+            "feature": np.tile(features, len(measured)),
+            "null": label,
+            name: measured.ravel(),
+            "null_mean": null_mean.ravel(),
+            "null_q05": low.ravel(),
+            "null_q95": high.ravel(),
+            "effect": (measured - null_mean).ravel(),
+            "p": p.ravel(),
+            "p_standard_error": np.sqrt(p * (1 - p) / (1 + draws.shape[1])).ravel(),
+            "p_adjusted": _adjusted(p).ravel(),
+            "draws": draws.shape[1],
+        }
+    )
+
+
+def _adjusted(p):
+    """Benjamini-Hochberg over the features of each row; the joint share, in the last column, is one test."""
+    adjusted = p.copy()
+    whole = ~np.isnan(p).any(axis=1)
+    if whole.any():
+        adjusted[whole, :-1] = stats.false_discovery_control(p[whole, :-1], axis=1)
+    return adjusted

@@ -1,0 +1,1 @@
+"""Arrays to images: panels, pages of patients."""

@@ -1,0 +1,1 @@
+"""One document from tables: as HTML, as Markdown and on a terminal; no TensorFlow."""

@@ -1,0 +1,71 @@
+"""The report on a comparison of arms: evaluation/report.html and .md, and its short form on a terminal."""
+
+from fgf_keras.report.document import Document
+from fgf_keras.report.sections.ablation import ablation_rows, ablation_section
+from fgf_keras.report.sections.arms import arms_section
+from fgf_keras.report.sections.cohort import data_section
+from fgf_keras.report.sections.findings import findings_blocks, findings_summary
+from fgf_keras.report.sections.networks import networks_section, pages_section
+from fgf_keras.report.sections.overview import comparison_question_section, detailed_arms, overview_section
+from fgf_keras.report.sections.protocol import protocol_summary
+from fgf_keras.report.sections.provenance import Provenance, closing_sections
+from fgf_keras.report.sections.roc import arms_roc_section
+from fgf_keras.report.sections.side_by_side import side_by_side_table
+from fgf_keras.report.sections.trade_off import trade_off_section, trade_off_summary
+from fgf_keras.report.sections.truth import truth_section, truth_tables
+from fgf_keras.report.style import report_style
+from fgf_keras.results.study import Study
+
+
+def comparison_report(provenance: Provenance, study: Study, data: dict, pages: dict) -> Document:
+    """The report.
+
+    Args:
+        provenance: how the comparison was made.
+        study: what it came to.
+        data: description of the cohort that was measured, see `Cohort.description`.
+        pages: see `networks.pages_section`.
+    """
+    config, arms = study.config, detailed_arms(study)
+    first = next(metrics for metrics in study.metrics.values() if metrics)
+    with report_style():
+        overview = overview_section(study)
+        overview.blocks.extend(findings_blocks(study.findings))
+        sections = [
+            overview,
+            comparison_question_section(config),
+            data_section(config, data, first, provenance.environment["data"]),
+            arms_section(study),
+        ]
+        if study.trade_off is not None:
+            sections.append(trade_off_section(study))
+        if study.truth is not None:
+            sections.append(truth_section(study))
+        sections.append(arms_roc_section(study, arms))
+        if study.ablation is not None:
+            sections.append(ablation_section(study))
+        sections += [networks_section(study, arms), pages_section(pages)]
+    sections += closing_sections(provenance, data["fingerprint"])
+    return Document(
+        f"Feature gradient flow: {config.run.name}",
+        f"A comparison of {len(config.arms)} arms. {study.part.capitalize()} patients.",
+        sections,
+    )
+
+
+def comparison_summary(study: Study) -> list:
+    """The blocks that a terminal shows."""
+    if study.truth is not None:
+        return truth_tables(study)
+    blocks = [arms_table(study)] if study.protocol is None else protocol_summary(study)
+    if study.ablation is not None:
+        blocks.append(ablation_rows(study))
+    if study.trade_off is not None:
+        blocks += trade_off_summary(study)
+    return blocks + findings_summary(study.findings)
+
+
+def arms_table(study: Study):
+    """The arms of a single split side by side."""
+    runs = {arm: study.part_of((split, arm)) for split, arm in study.metrics}
+    return side_by_side_table(runs, f"{study.part} split")

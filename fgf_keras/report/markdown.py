@@ -1,0 +1,76 @@
+"""A document as Markdown, with its plots in files beside it."""
+
+import html
+import re
+
+from fgf_keras.report.document import Document
+from fgf_keras.report.words import NOT_CLINICAL
+
+# Folder of the plots, beside the file.
+PLOTS = "report_figures"
+
+
+def as_markdown(document: Document) -> str:
+    """The document for a repository; plots are `report_figures/<name>.svg`."""
+    parts = [f"# {_text(document.title)}", f"**{NOT_CLINICAL}** {_text(document.subtitle)}"]
+    for section in document.sections:
+        parts.append(f"## {_text(section.title)}")
+        parts += [_DRAWN[block.kind](block) for block in section.blocks]
+    parts.append(f"**{NOT_CLINICAL}** A measurement of a research model.")
+    return "\n\n".join(parts) + "\n"
+
+
+def blocks_as_markdown(blocks) -> str:
+    """Some blocks, as a file of their own."""
+    return "\n\n".join(_DRAWN[block.kind](block) for block in blocks) + "\n"
+
+
+def _text(value):
+    """Text that Markdown shows as it is: no tag, no link, no cell that ends early."""
+    escaped = html.escape(value, quote=False).replace("\n", " ")
+    return re.sub(r"([|`*$\\]|\](?=\())", r"\\\1", escaped)
+
+
+def _row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def _rows(header, rows):
+    lines = [_row(header), "|---" * len(header) + "|"]
+    for name, *cells in rows:
+        is_heading = cells and not any(cells)
+        lines.append(_row([f"**{_text(name)}**" if is_heading else _text(name), *map(_text, cells)]))
+    return "\n".join(lines)
+
+
+def _table(block):
+    return f"*{_text(block.caption)}*\n\n" + _rows([_text(cell) for cell in block.header], block.rows)
+
+
+def _callout(block):
+    lines = [f"**{_text(block.title)}**", *(_text(item) for item in block.items)]
+    return "\n>\n".join(f"> {line}" for line in lines)
+
+
+def _page(block):
+    return f"![{_text(block.alt)}](<{block.file}>)\n\n{_text(block.caption)}"
+
+
+def _fold(block):
+    return "\n\n".join([f"**{_text(block.summary)}**", *(_DRAWN[b.kind](b) for b in block.blocks)])
+
+
+_DRAWN = {
+    "text": lambda block: _text(block.text),
+    "bullets": lambda block: "\n".join(f"- {_text(item)}" for item in block.items),
+    "terms": lambda block: "\n".join(f"- **{_text(a)}**: {_text(b)}" for a, b in block.items),
+    "tiles": lambda block: _rows(["", "", ""], block.items),
+    "callout": _callout,
+    "table": _table,
+    "plot": lambda block: f"![{_text(block.alt)}]({PLOTS}/{block.name}.svg)\n\n{_text(block.caption)}",
+    "gallery": lambda block: f"![{_text(block.alt)}](<{block.file}>)",
+    "page": _page,
+    # Indented rather than fenced: no line of it can end it.
+    "code": lambda block: "\n".join(f"    {line}" for line in block.text.splitlines()),
+    "fold": _fold,
+}

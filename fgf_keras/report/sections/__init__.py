@@ -1,0 +1,1 @@
+"""What a report says, one subject per file: its words, its table, its plot."""

@@ -1,0 +1,47 @@
+"""What each feature contributes to joint S, and what changes when its reward is left out."""
+
+from fgf_keras.report.document import Section, Table, Text
+from fgf_keras.results.interval import number
+from fgf_keras.results.protocol import as_records
+from fgf_keras.results.study import Study
+
+# What is shown of a row of an `ablation_table`, with its heading.
+_SHOWN = {
+    "unique": "unique share",
+    "shapley": "Shapley share",
+    "without_reward_S_feature": "S of it",
+    "without_reward_S_joint": "joint S",
+    "without_reward_auc": "AUC",
+}
+
+
+def ablation_section(study: Study) -> Section:
+    """What each feature is worth."""
+    lead = Text(
+        f"Shares of each feature in the joint S of {study.ablated}, and how figures change when the feature "
+        "is left out of the reward."
+    )
+    return Section("ablation", "What each feature is worth", [lead, ablation_rows(study)])
+
+
+def ablation_rows(study: Study) -> Table:
+    """One row per feature and support."""
+    rows = [
+        [
+            f"{row['feature'].replace('_', ' ')} ({row['support']})",
+            *(_with_bounds(row, name) for name in _SHOWN),
+            str(row["unique_left_out"]),
+        ]
+        for row in as_records(study.ablation)
+    ]
+    caption = (
+        f"Features of {study.ablated}: mean over splits [interval]; the columns S of it, joint S and AUC are "
+        "changes without the feature in the reward"
+    )
+    return Table(caption, ["feature", *_SHOWN.values(), "patients left out"], rows)
+
+
+def _with_bounds(row, name):
+    if row[f"{name}_low"] is None:
+        return number(row[name])
+    return f"{number(row[name])} [{number(row[f'{name}_low'])}, {number(row[f'{name}_high'])}]"

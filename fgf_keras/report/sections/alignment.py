@@ -1,0 +1,223 @@
+"""S and F with intervals, beside what random features reach."""
+
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from fgf_keras.geometry.flow_status import ENDED, FlowStatus
+from fgf_keras.report.document import Callout, Plot, Section, Table, Text
+from fgf_keras.report.style import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, svg_of
+from fgf_keras.report.words import in_words, percent
+from fgf_keras.results.columns import QUANTITIES, feature_title, share_column
+from fgf_keras.results.interval import Interval, number, rounded
+from fgf_keras.results.metrics import PartMetrics
+
+NULL_CAVEATS = [
+    "p-values of means over patients are statements about this one network, not evidence of what training "
+    "has put there: what a network does to one tumour it does to the next.",
+    "Brightness, and with it the joint share, exceeds random fields even in networks that have learned "
+    "nothing, because summing the input is natural to a network. Hold these against the same network trained "
+    "on permuted labels, not against random fields.",
+    "The white null shows that gradients are smooth, nothing more. The smooth null keeps its level for S "
+    "of extent and of aspect ratio, at a length that fits the network and the pixel size.",
+    "F has a bias of its own: the gradients of extent and aspect ratio turn with the image along the path, "
+    "while a null stays, and that alone lets F exceed it.",
+]
+
+# All but that of what was measured; there may be a null for each correlation length.
+_NULL_COLOURS = (GREY, GREEN, PURPLE, ORANGE, *COLOURS[5:])
+
+
+def alignment_section(metrics: PartMetrics, features: list[str]) -> Section:
+    """S and F on each support with intervals, beside what chance would give.
+
+    Args:
+        metrics: of the part that is reported.
+        features: names.
+    """
+    blocks = []
+    for support in metrics.supports:
+        blocks += alignment_blocks(metrics, support, features)
+    return Section("alignment", "Alignment with the named features", [*blocks, nulls_callout()])
+
+
+def nulls_callout() -> Callout:
+    """What a comparison with random features says, and what it does not."""
+    return Callout("How to read the nulls", NULL_CAVEATS, "warning")
+
+
+def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *, of="") -> list:
+    """S and F on one support; `of` names the model where there are several."""
+    shares, nulls = metrics.shares(support), metrics.paths[support].nulls
+    whose = f"{of}: " if of else ""
+    sentence = alignment_sentence(metrics, support, features)
+    name = "_".join(["alignment", *of.split("/"), support]) if of else f"alignment_{support}"
+    caption = (
+        f"{whose}{metrics.n} {metrics.name} patients, support “{support}”. Dots and lines: measured means, "
+        "with intervals over patients. Bands: what features that mean nothing reach on average over the same "
+        "patients."
+    )
+    figure = alignment_plot(shares, nulls)
+    plot = Plot(
+        name,
+        f"Alignment with each feature, S and F, on support {support}. {sentence}",
+        caption,
+        svg_of(figure, name),
+    )
+    tables = [
+        Table(
+            f"{whose}{kind} on support “{support}”: mean [interval], and of each null mean (5–95\u00a0%), p",
+            ["", kind, "median", *(f"{null} null" for null in nulls)],
+            [
+                [feature_title(row["feature"]), str(_mean(row)), number(row["median"])]
+                + [_band_text(row, null) for null in nulls]
+                for _, row in shares[shares["quantity"] == kind].iterrows()
+            ],
+        )
+        for kind in QUANTITIES
+    ]
+    return [Text(sentence), plot, *tables, Text(left_out_sentence(metrics, support))]
+
+
+def _mean(row):
+    return Interval(row["mean"], row["low"], row["high"])
+
+
+def _band_text(row, null):
+    band = row[[f"{null}.{end}" for end in ("mean", "q05", "q95", "p")]]
+    if band.isna().any():
+        return "–"
+    mean, low, high, p = map(rounded, band)
+    return f"{mean} ({low}–{high}), p {p}"
+
+
+def alignment_sentence(metrics: PartMetrics, support: str, features: list[str]) -> str:
+    """How much the named features explain, on one support.
+
+    Args:
+        metrics: of a part.
+        support: where gradients were compared.
+        features: names.
+    """
+    where = "inside the tumour" if support == "mask" else "over the whole picture"
+
+    def mean(quantity, feature):
+        return metrics[share_column(support, quantity, feature)].mean
+
+    if np.isnan(mean("S", "joint")):
+        return (
+            f"Of what the network reacts to {where}, nothing can be said: S is undefined for every patient."
+        )
+    sentence = (
+        f"Of what the network reacts to {where} (support “{support}”), {percent(mean('S', 'joint'))} of the "
+        f"squared gradient, {percent(mean('S', 'joint_magnitude'))} of its magnitude, can be put into the "
+        f"words {in_words(features)}"
+    )
+    largest = max(features, key=lambda name: mean("S", name))
+    alone = f"; {largest.replace('_', ' ')} alone makes up {percent(mean('S', largest))}"
+    flow = mean("F", "joint")
+    on_the_way = (
+        "On the way to the decision boundary it is undefined for every patient."
+        if np.isnan(flow)
+        else f"On the way to the decision boundary it is {percent(flow)}."
+    )
+    chance = _chance_sentence(metrics, support)
+    return f"{sentence}{alone if len(features) > 1 else ''}. {chance}{on_the_way}"
+
+
+def _chance_sentence(metrics, support):
+    joint = metrics.table.loc[share_column(support, "S", "joint")]
+    smooth = next((null for null in metrics.paths[support].nulls if null.startswith("smooth")), None)
+    if smooth and not np.isnan(joint[f"{smooth}.mean"]):
+        mean, low, high = (percent(joint[f"{smooth}.{end}"]) for end in ("mean", "q05", "q95"))
+        return (
+            f"Random smooth fields would reach {mean} of the squared gradient by chance ({low} to {high}). "
+        )
+    return f"White noise would reach {percent(joint['expected'])} by chance. "
+
+
+def left_out_sentence(metrics: PartMetrics, support: str) -> str:
+    """Who is left out of the means of a support, and why."""
+    paths, n = metrics.paths[support], metrics.n
+    if not any(paths.undefined.values()):
+        return f"None of the {n} patients is left out: S and F are defined for all of them.{_accuracy(paths)}"
+    reasons = [
+        f"{paths.status[status.name.lower()]} {status.name.lower().replace('_', ' ')} ({status.sentence})"
+        for status in FlowStatus
+        # Tables of earlier versions have fewer statuses.
+        if status not in ENDED and paths.status.get(status.name.lower())
+    ]
+    return (
+        f"Of {n} patients, {paths.undefined['S']} are left out of S and {paths.undefined['F']} out of F, "
+        f"because these are undefined there: {'; '.join(reasons) or 'values that are not finite'}."
+        f"{_accuracy(paths)}"
+    )
+
+
+def _accuracy(paths):
+    """How accurate F is, and whether paths lead far away; "" in files of earlier versions."""
+    if paths.flow_error is None:
+        return ""
+    sentence = f" The estimated error of F is {max(paths.flow_error, 1e-4):.4f} or less."
+    if paths.far:
+        sentence += (
+            " Paths longer than twice the norm of their image, which end unlike any that was trained on: "
+            f"{paths.far}."
+        )
+    return sentence
+
+
+def alignment_plot(shares: pd.DataFrame, nulls: list[str]) -> Figure:
+    """S and F of each feature with intervals, the 5-95 % bands of the nulls behind them.
+
+    Args:
+        shares: rows of a support, see `PartMetrics.shares`.
+        nulls: in the order of the colours.
+    """
+    names = list(dict.fromkeys(shares["feature"]))
+    figure = Figure(figsize=(9, 0.9 + 0.52 * len(names)))
+    panels = figure.subplots(1, 2, sharey=True)
+    # As far as anything reaches, in steps that one can read.
+    ends = shares[["low", "high", *(f"{null}.q95" for null in nulls)]].to_numpy(float)
+    reach = max(0.01, np.nanmax(ends, initial=0.01))
+    for axes, kind, title in zip(panels, QUANTITIES, ("S, at the patient", "F, on the way to the boundary")):
+        for y in range(0, len(names), 2):
+            axes.axhspan(y - 0.5, y + 0.5, color=FAINT, alpha=0.3, linewidth=0)
+        for _, row in shares[shares["quantity"] == kind].iterrows():
+            _draw_row(axes, len(names) - 1 - names.index(row["feature"]), row, nulls)
+        axes.set_title(title)
+        axes.set_xlim(-0.02 * reach, min(reach * 1.06, 1.02))
+        axes.set_yticks(range(len(names)), [feature_title(name) for name in reversed(names)])
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("share")
+    figure.legend(*_alignment_legend(nulls), loc="outside lower center", ncols=len(nulls) + 1)
+    return figure
+
+
+def _draw_row(axes, y, row, nulls):
+    height = 0.62 / max(1, len(nulls))
+    for k, (null, colour) in enumerate(zip(nulls, cycle(_NULL_COLOURS))):
+        low, high = row[f"{null}.q05"], row[f"{null}.q95"]
+        if not np.isnan(low):
+            bottom = y + 0.31 - (k + 1) * height
+            # A band that is thinner than a line is still to be seen.
+            axes.broken_barh(
+                [(low, high - low)], (bottom, height * 0.9), color=colour, alpha=0.5, linewidth=1
+            )
+    if np.isnan(row["mean"]):
+        axes.annotate("undefined", (0, y), color=INK, fontsize=8, va="center")
+        return
+    axes.plot([row["low"], row["high"]], [y, y], color=BLUE, linewidth=2, solid_capstyle="butt")
+    axes.plot(row["mean"], y, "o", color=BLUE, markersize=6, markeredgecolor=PAPER)
+
+
+def _alignment_legend(nulls):
+    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2)]
+    handles += [Patch(color=colour, alpha=0.5) for _, colour in zip(nulls, cycle(_NULL_COLOURS))]
+    return handles, ["measured mean and interval", *(f"{null} null, 5–95\u00a0%" for null in nulls)]

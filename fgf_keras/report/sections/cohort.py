@@ -1,0 +1,68 @@
+"""The patients that were measured, who of them is left out, and the form of their images."""
+
+from fgf_keras.config import Config
+from fgf_keras.data.preparation import describe_left_out
+from fgf_keras.report.document import Bullets, Section, Table, Text
+from fgf_keras.results.metrics import RunMetrics
+
+
+def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict) -> Section:
+    """Patients, positive ones, exclusions, the form of images.
+
+    Args:
+        config: of the run.
+        data: description of the cohort that was measured, see `Cohort.description`.
+        metrics: of the run.
+        trained: description of the cohort that the network was trained on.
+    """
+    parts = {name: (n, data["positive_splits"][name]) for name, n in data["splits"].items()}
+    if len(parts) > 1:
+        parts["all"] = data["patients"], data["positive"]
+    rows = [[name, str(n), str(k), f"{k / n:.3f}"] for name, (n, k) in parts.items()]
+    first = ", in the first split" if len(config.protocol.split_names) > 1 else ""
+    blocks = [
+        Table(f"Patients by part of the cohort{first}", ["part", "patients", "positive", "share"], rows)
+    ]
+    if data["fingerprint"] != trained["fingerprint"]:
+        told = ", ".join(f"{name} {n}" for name, n in trained["splits"].items())
+        blocks.append(
+            Text(
+                "This is another cohort than the one the network was trained on, which had "
+                f"{trained['patients']} patients, {trained['positive']} positive ({told}). The threshold is "
+                "that of the training."
+            )
+        )
+    low, high = config.data.window
+    form = (
+        f"Source: {data.get('source', config.data.source)}. One slice a patient on a canvas of "
+        f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
+        "is 0."
+    )
+    told = [*exclusions(data), form]
+    if unmeasured := [name for name in data["splits"] if name not in metrics.parts]:
+        told.append(f"Not measured, as evaluate.training_patients has it: {', '.join(unmeasured)}.")
+    return Section("data", "The data", [*blocks, Bullets(told)])
+
+
+def exclusions(data: dict) -> list[str]:
+    """Who of the source is not in the cohort, a sentence each.
+
+    Args:
+        data: see `Cohort.description`.
+    """
+    counts = data.get("counts", {})
+    if "left_out" in counts:
+        told = describe_left_out(counts["left_out"])
+        where = "; reasons and remedies are in rejected.csv of the prepared slices"
+        return [f"Left out when slices were prepared: {told}{where}." if told else "No patient was left out."]
+    if "rows_without_image" in counts:
+        without_image, without_row = counts["rows_without_image"], counts["images_without_row"]
+        return [
+            f"Left out: {without_image} rows of the table without an image, {without_row} images without a "
+            "row."
+            if without_image or without_row
+            else "No patient was left out: every row of the table has an image, and every image a row."
+        ]
+    if data.get("source") == "phantom":
+        return ["The cohort is synthetic: its patients do not exist, and none was left out."]
+    return ["Who was left out of the cohort before it came here is not known to this report."]

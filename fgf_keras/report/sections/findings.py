@@ -1,0 +1,52 @@
+"""Known ways in which alignment misleads, as a report names those that were found."""
+
+from fgf_keras.report.document import Bullets, Callout, Fold, Terms, Text
+from fgf_keras.results.findings import SIGNATURES
+
+
+def findings_blocks(findings: list[dict] | None) -> list:
+    """Findings as call-outs; what was looked for in vain, or could not be, is folded.
+
+    Args:
+        findings: see `results.findings.run_findings`; None where nothing was looked for.
+    """
+    if findings is None:
+        return []
+    found = [
+        Callout(
+            each["title"], [each["why"], *([f"What to try: {each['try']}"] if each["try"] else [])], "warning"
+        )
+        for each in findings
+        if each["found"]
+    ]
+    blocks = [Text(f"Of {len(findings)} known ways to go wrong, found: {len(found)}."), *found]
+    for state, title in ((False, "Checked and not found"), (None, "Could not be checked")):
+        others = [(each["title"], each["why"]) for each in findings if each["found"] is state]
+        if others:
+            blocks.append(Fold(f"{title}: {len(others)}", [Terms(others)]))
+    return blocks
+
+
+def findings_summary(findings: list[dict]) -> list:
+    """The same in short: what was found, with numbers and remedy; the rest in a line each."""
+    lines = [
+        f"Found: {each['title']}. {each['why']}. Try: {each['try']}." for each in findings if each["found"]
+    ]
+    absent = [each for each in findings if each["found"] is False]
+    if absent:
+        lines.append(f"Checked, not found: {_listed(absent)}.")
+    unknown = {}
+    for each in findings:
+        if each["found"] is None:
+            unknown.setdefault(each["why"], []).append(each)
+    lines += [f"Cannot be checked: {_listed(those)}, because {why}." for why, those in unknown.items()]
+    return [Bullets(lines)]
+
+
+def _listed(findings):
+    """Titles, each once with the arms that it is about."""
+    arms = {}
+    for each in findings:
+        title = SIGNATURES[each["name"]][0]
+        arms.setdefault(title, []).append(each["title"].removeprefix(title).strip(" ()"))
+    return "; ".join(title + (f" ({', '.join(of)})" if any(of) else "") for title, of in arms.items())

@@ -1,0 +1,20 @@
+"""What the measurements do not say."""
+
+from fgf_keras.report.document import Bullets, Section
+
+LIMITS = [
+    "Alignment says what the network reacts to. It does not say that the named features cause the outcome, "
+    "nor that the rest of the gradient is wrong.",
+    "One slice a patient is seen: the tumour in its largest or chosen cross-section, not the volume.",
+    "S and F belong to this trained network. Another seed, split or cohort gives another; a protocol of "
+    "repeated splits says how much (protocol.repeats).",
+    "The image at the boundary is what the network would call undecided, not what a tumour could look like.",
+    "The decision threshold is chosen on validation patients; with few positive ones there it is itself "
+    "uncertain.",
+    "The method has no clinical validation. Do not use it for a decision about a patient.",
+]
+
+
+def limits_section() -> Section:
+    """What a reader must not conclude."""
+    return Section("limits", "Limits", [Bullets(LIMITS)])

@@ -1,0 +1,203 @@
+"""Every patient of a part, in one plot and as a table, and pictures of some of them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fgf_keras.pictures.patient_page import SCALES
+from fgf_keras.report.document import Fold, Gallery, Page, Picture, Plot, Section, Table, Text
+from fgf_keras.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, svg_of
+from fgf_keras.report.words import in_words
+from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
+from fgf_keras.results.interval import number, rounded
+from fgf_keras.results.patients import defined_shares
+from fgf_keras.results.pictures import ShownPatient
+
+NO_PICTURES = Text("No pictures were asked for (evaluate.pictures: 0).")
+
+
+def patients_section(
+    patients: pd.DataFrame, part: str, features: list[str], supports, threshold: float
+) -> Section:
+    """Every patient of a part in one plot for each support, and as a table.
+
+    Args:
+        patients: content of patients.csv.
+        part: which part is reported.
+        features: names.
+        supports: where gradients were compared.
+        threshold: the logit of the decision.
+    """
+    blocks = []
+    for support in supports:
+        scanned = scanned_patients(patients[patients["split"] == part], support, features)
+        undefined = int(scanned[["S_joint", "F_joint"]].isna().any(axis=1).sum())
+        lead = f"{len(scanned)} {part} patients from the highest score to the lowest, support “{support}”"
+        alt = (
+            f"{lead}: the score, S and F of all features together and of each. Joint S has median "
+            f"{number(scanned['S_joint'].median())}, joint F {number(scanned['F_joint'].median())}; "
+            f"{undefined} patients undefined."
+        )
+        caption = f"{lead}. Orange lines mark positive patients. Filled dots are S, open ones F."
+        if undefined:
+            caption += f" Crosses: {undefined} patients without S or F."
+        name = f"every_patient_{support}"
+        plot = Plot(name, alt, caption, svg_of(patients_plot(scanned, features, threshold), name))
+        table = _patients_table(scanned, support, features)
+        inner = [plot, Fold(f"The {len(scanned)} patients as a table, support “{support}”", [table])]
+        # The first support is the one to look at.
+        blocks += inner if not blocks else [Fold(f"The same on support “{support}”", inner)]
+    return Section("patients", "Patient by patient", blocks)
+
+
+def scanned_patients(patients: pd.DataFrame, support: str, features: Iterable[str]) -> pd.DataFrame:
+    """Patients from the highest score to the lowest, with the S and F that tables average.
+
+    Columns: number, label, logit, probability, decision, status, S_<name> and F_<name> of each feature and
+    joint, NaN where undefined.
+
+    Args:
+        patients: of a part, as patients.csv holds them, by patient_id.
+        support: where gradients were compared.
+        features: names.
+    """
+    table = patients.sort_values("logit", ascending=False, kind="stable")
+    columns = {"number": np.arange(1, len(table) + 1)}
+    columns |= {name: table[name] for name in ("label", "logit", "probability", "decision")}
+    columns["status"] = table[patient_column(support, "status")]
+    for name in ("joint", *features):
+        for quantity in QUANTITIES:
+            columns[f"{quantity}_{name}"] = defined_shares(table, share_column(support, quantity, name))
+    return pd.DataFrame(columns, index=table.index)
+
+
+def _patients_table(scanned, support, features):
+    names = [f"{quantity}_{name}" for quantity in QUANTITIES for name in ("joint", *features)]
+    header = [
+        "patient",
+        "number",
+        "outcome",
+        "probability",
+        "decision",
+        *(n.replace("_", " ") for n in names),
+        "path",
+    ]
+    rows = [
+        [
+            str(patient),
+            str(row["number"]),
+            "positive" if row["label"] else "negative",
+            rounded(row["probability"]),
+            "positive" if row["decision"] else "negative",
+            *(number(row[name]) for name in names),
+            str(row["status"]).replace("_", " "),
+        ]
+        for patient, row in scanned.iterrows()
+    ]
+    return Table(f"Support “{support}”", header, rows)
+
+
+def gallery_section(shown: dict[str, list[ShownPatient]], patients: pd.DataFrame) -> Section:
+    """Some patients: slice, gradient and its parts, the image at the boundary.
+
+    Args:
+        shown: by support.
+        patients: as patients.csv holds them, by patient_id.
+    """
+    blocks = []
+    for support, chosen in shown.items():
+        titles = ", ".join(title for title, _, _ in chosen[0].pictures)
+        alt = f"{len(chosen)} patients, a row each, on support {support}: {titles}."
+        galleries = [_patient(each, patients, support) for each in chosen]
+        gallery = Gallery(galleries, f"patients_{support}.png", alt)
+        lead = Text(f"Support “{support}”. {SCALES}")
+        inner = [lead, gallery]
+        blocks += inner if not blocks else [Fold(f"The same patients on support “{support}”", inner)]
+    return Section("pictures", "Patients shown", blocks or [NO_PICTURES])
+
+
+def page_gallery_section(pages: dict[str, bytes], features: Iterable[str]) -> Section:
+    """The same from the pages alone, of a run that has no single pictures.
+
+    Args:
+        pages: content of patients_<support>.png by support.
+        features: names.
+    """
+    blocks = []
+    for support, png in pages.items():
+        lead = f"Patients on support “{support}”"
+        alt = (
+            f"{lead}, a row each: slice with contour, gradient of the score, its part along the features, "
+            f"the rest, gradients of {in_words(features)}, image at the decision boundary, what changed."
+        )
+        page = Page(f"patients_{support}.png", alt, f"{lead}. {SCALES}", png)
+        blocks.append(page if not blocks else Fold(lead, [page]))
+    return Section("pictures", "Patients shown", blocks or [NO_PICTURES])
+
+
+def _patient(shown, patients, support):
+    row = patients.loc[shown.patient_id]
+    outcome, decision = (("negative", "positive")[int(row[key])] for key in ("label", "decision"))
+    heading = (
+        f"{shown.patient_id} – {outcome}, called {decision}, probability {rounded(row['probability'])}, "
+        f"score {row['logit']:.2f}"
+    )
+    pictures = [
+        Picture(
+            title,
+            caption,
+            f"Patient {shown.patient_id}, support {support}: {title}. {caption}".strip(),
+            png,
+        )
+        for title, caption, png in shown.pictures
+    ]
+    return heading, pictures
+
+
+def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float) -> Figure:
+    """Every patient of a part from the highest score to the lowest: score, then S and F of all and of each.
+
+    Args:
+        patients: see `scanned_patients`.
+        features: names of the panels below the joint share.
+        threshold: the logit of the decision.
+    """
+    names = ["joint", *features]
+    figure = Figure(figsize=(9.4, 1.6 + 1.35 * len(names)))
+    score, *panels = figure.subplots(1 + len(names), 1, sharex=True, height_ratios=[1.1, *[1] * len(names)])
+    x, positive = patients["number"].to_numpy(), patients["label"].to_numpy() == 1
+    size = float(np.clip(500 / len(x), 2.5, 6))
+    for axes in (score, *panels):
+        for at in x[positive]:
+            axes.axvline(at, color=ORANGE, alpha=0.22, linewidth=max(1.0, size * 0.8), zorder=0)
+        axes.grid(axis="x", visible=False)
+    for chosen, colour, label in ((~positive, BLUE, "negative"), (positive, ORANGE, "positive")):
+        score.plot(x[chosen], patients["logit"][chosen], "o", color=colour, markersize=size, label=label)
+    score.axhline(threshold, color=INK, linestyle="--", linewidth=0.8, label="threshold")
+    score.set_ylabel("score")
+    # Above, where there are no patients.
+    above = {"loc": "lower right", "bbox_to_anchor": (1, 0.96), "ncols": 3, "borderaxespad": 0}
+    score.legend(**above)
+    for axes, name in zip(panels, names):
+        _shares_of(axes, x, patients, name, size)
+        axes.set_title("all features together" if name == "joint" else name.replace("_", " "), pad=3)
+    panels[0].legend(**above)
+    panels[-1].set_xlabel("patients, from the highest score to the lowest (numbers as in the table)")
+    panels[-1].set_xlim(0, len(x) + 1)
+    return figure
+
+
+def _shares_of(axes, x, patients, name, size):
+    pointwise, flow = (patients[f"{kind}_{name}"].to_numpy(float) for kind in "SF")
+    axes.vlines(x, pointwise, flow, color=FAINT, linewidth=1)
+    axes.plot(x, pointwise, "o", color=GREEN, markersize=size, label="S")
+    axes.plot(x, flow, "o", markerfacecolor="none", color=PURPLE, markersize=size, label="F")
+    undefined = np.isnan(pointwise) | np.isnan(flow)
+    if undefined.any():
+        axes.plot(
+            x[undefined], np.full(undefined.sum(), -0.12), "x", color=INK, markersize=size, label="undefined"
+        )
+    axes.set_ylim(-0.22 if undefined.any() else -0.08, 1.08)
+    axes.set_yticks([0, 0.5, 1])

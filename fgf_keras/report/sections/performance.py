@@ -1,0 +1,115 @@
+"""How well the network classifies: metrics with intervals, ROC, and the effect of the threshold."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from fgf_keras.report.document import Plot, Section, Table, Text
+from fgf_keras.report.sections.roc import GRID, roc_axes, roc_on_grid
+from fgf_keras.report.style import BLUE, ORANGE, PAPER, svg_of
+from fgf_keras.report.words import of_network
+from fgf_keras.results.bootstrap import percentiles
+from fgf_keras.results.columns import CLASSIFICATION
+from fgf_keras.results.interval import rounded
+from fgf_keras.results.metrics import PartMetrics, RunMetrics
+
+RESAMPLES = 500
+
+
+def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, *, seed: int) -> Section:
+    """Metrics of every part with intervals, ROC, and the effect of the threshold.
+
+    Args:
+        metrics: of the run.
+        patients: content of patients.csv.
+        part: which part is reported.
+        seed: of the band of the ROC.
+    """
+    names = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+    rows = [
+        [names.get(key, key), *(str(each[key]) for each in metrics.parts.values())] for key in CLASSIFICATION
+    ]
+    rows[:2] = rows[1::-1]
+    own, threshold = metrics.parts[part], metrics.threshold
+    shown = patients[patients["split"] == part]
+    labels, decided = shown["label"].to_numpy(), shown["decision"].to_numpy()
+    counts = {(a, b): int(((labels == a) & (decided == b)).sum()) for a in (0, 1) for b in (0, 1)}
+    blocks = [
+        Table(f"Figures with {metrics.confidence:.0%} intervals", ["", *metrics.parts], rows),
+        Text(
+            f"The threshold is the one with the {threshold['criterion']} on {threshold['chosen_on']} "
+            f"patients: probability {rounded(threshold['probability'])}. Of {own.n_positive} positive "
+            f"{part} patients it finds {counts[1, 1]} and misses {counts[1, 0]}; of "
+            f"{own.n - own.n_positive} others it calls {counts[0, 1]} positive."
+        ),
+    ]
+    figure = roc_plot(labels, shown["logit"], threshold["logit"], confidence=metrics.confidence, seed=seed)
+    auc = own["auc"]
+    alt = (
+        f"ROC curve of {own.n} {part} patients: sensitivity against 1 − specificity. AUC {auc}. At the "
+        f"chosen threshold sensitivity is {rounded(own['sensitivity'].mean)} and specificity "
+        f"{rounded(own['specificity'].mean)}."
+    )
+    caption = (
+        f"ROC, AUC {auc}. The band holds {metrics.confidence:.0%} of the curves of resampled patients. "
+        "Figures of the parts trained and chosen on are no measure of how well the network does."
+    )
+    return Section("performance", "Performance", [*blocks, Plot("roc", alt, caption, svg_of(figure, "roc"))])
+
+
+def performance_sentence(metrics: PartMetrics, confidence: float) -> str:
+    """AUC and balanced accuracy in words.
+
+    Args:
+        metrics: of a part.
+        confidence: of the intervals.
+    """
+    auc = metrics["auc"]
+    chance = " The interval of the AUC includes 0.5: it may be no better than chance." * (
+        auc.low <= 0.5 <= auc.high
+    )
+    worse = " The AUC lies below 0.5: the score falls where it should rise." * (auc.high < 0.5)
+    patients = of_network(metrics.name)
+    return (
+        f"On {metrics.n} {patients}, {metrics.n_positive} of them positive, which the network was not "
+        f"trained on, the AUC is {auc} and the balanced accuracy {metrics['balanced_accuracy']} "
+        f"({confidence:.0%} intervals).{chance}{worse}"
+    )
+
+
+def roc_plot(labels, logits, threshold, *, confidence, seed) -> Figure:
+    """ROC with a bootstrap band over patients and the point of the chosen threshold.
+
+    Args:
+        labels: (N,) in {0, 1}.
+        logits: (N,).
+        threshold: a logit; above it is positive.
+        confidence: of the band.
+        seed: of the resamples.
+    """
+    labels, logits = np.asarray(labels), np.asarray(logits)
+    figure = Figure(figsize=(4.6, 4.3))
+    axes = figure.subplots()
+    low, high = roc_band(labels, logits, confidence=confidence, seed=seed)
+    axes.fill_between(GRID, low, high, color=BLUE, alpha=0.2, linewidth=0, label=f"{confidence:.0%} band")
+    false, true, _ = roc_curve(labels, logits)
+    axes.plot(false, true, color=BLUE, label="test patients")
+    decided = logits > threshold
+    axes.plot(
+        decided[labels == 0].mean(), decided[labels == 1].mean(), "o", color=ORANGE, markersize=8,
+        markeredgecolor=PAPER, label="chosen threshold", zorder=4,
+    )  # fmt: skip
+    roc_axes(axes)
+    return figure
+
+
+def roc_band(labels, logits, *, confidence, seed):
+    """Percentiles of the true positive rate at `GRID`, over patients resampled within each class."""
+    rng = np.random.default_rng(seed)
+    positive, negative = logits[labels == 1], logits[labels == 0]
+    curves = np.empty((RESAMPLES, len(GRID)))
+    for k in range(RESAMPLES):
+        drawn = [rng.choice(side, len(side)) for side in (positive, negative)]
+        curves[k] = roc_on_grid(np.repeat([1, 0], [len(positive), len(negative)]), np.concatenate(drawn))
+    return np.array(percentiles(curves, confidence))

@@ -1,0 +1,62 @@
+"""Arms over repeated splits: means, differences from the first arm, and verdicts, as a table."""
+
+from fgf_keras.report.document import Bullets, Table
+from fgf_keras.results.columns import JOINT, metric_title, share_of
+from fgf_keras.results.interval import number
+from fgf_keras.results.protocol import as_records
+from fgf_keras.results.study import Study
+
+
+def protocol_caption(study: Study) -> str:
+    """What the numbers of a `protocol_table` are."""
+    splits, confidence = study.trials["repeat"].nunique(), study.config.evaluate.confidence
+    return (
+        f"{study.part} part of {splits} splits: mean ± standard deviation over splits; differences paired by "
+        f"split, with {confidence:.0%} intervals of the corrected resampled t-test"
+    )
+
+
+def protocol_rows(study: Study) -> Table:
+    """One row per metric: mean ± sd of every arm, each arm's difference, and whom they leave out."""
+    table, arms = study.protocol, study.arms
+    cells = {(row["arm"], row["figure"]): row for row in as_records(table)}
+    most = max(row["splits"] for row in cells.values())
+    header = ["figure", *arms, *(f"{arm} − {arms[0]}" for arm in arms[1:]), "patients left out"]
+    rows = []
+    for metric in dict.fromkeys(table["figure"]):
+        own = [cells[arm, metric] for arm in arms]
+        differences = [
+            f"{number(row['difference'])} [{number(row['difference_low'])}, {number(row['difference_high'])}]"
+            for row in own[1:]
+        ]
+        # A metric can be undefined for a whole split, which is then missing from the mean.
+        means = [
+            f"{number(row['mean'])} ± {number(row['sd'])}"
+            + (f" ({row['splits']} of {most} splits)" if row["splits"] < most else "")
+            for row in own
+        ]
+        left_out = " / ".join(str(row["left_out"]) for row in own)
+        rows.append([metric_title(metric), *means, *differences, left_out])
+    return Table(protocol_caption(study), header, rows)
+
+
+def protocol_blocks(study: Study) -> list:
+    """The table with every verdict below."""
+    verdicts = study.protocol.get("verdict")
+    return [protocol_rows(study), *([] if verdicts is None else [Bullets(list(verdicts.dropna()))])]
+
+
+def protocol_summary(study: Study) -> list:
+    """The headline metrics alone, which a screen has room for, with their verdicts below."""
+    every, table = protocol_rows(study), study.protocol
+    titles = {metric_title(metric) for metric in table["figure"] if _is_headline(metric)}
+    headlines = [row for row in every.rows if row[0] in titles]
+    blocks = [Table(f"{every.caption}; all {len(every.rows)} are in protocol.md", every.header, headlines)]
+    if "verdict" in table:
+        blocks.append(Bullets(list(table[table["figure"].map(_is_headline)]["verdict"].dropna())))
+    return blocks
+
+
+def _is_headline(metric):
+    share = share_of(metric)
+    return share.feature == JOINT if share else metric in ("balanced_accuracy", "auc")

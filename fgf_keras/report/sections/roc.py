@@ -1,0 +1,81 @@
+"""ROC curves of the arms of a comparison, and what every ROC plot shares."""
+
+from itertools import cycle
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from fgf_keras.report.document import Plot, Section
+from fgf_keras.report.style import COLOURS, GREY, svg_of
+from fgf_keras.results.study import Study
+
+# False positive rates at which curves are averaged.
+GRID = np.linspace(0, 1, 101)
+
+
+def arms_roc_section(study: Study, arms: list[str]) -> Section:
+    """ROC of each arm.
+
+    Args:
+        study: the comparison.
+        arms: which are drawn.
+    """
+    curves = {}
+    for arm in arms:
+        if tables := study.part_patients(arm):
+            curves[arm] = [(table["label"], table["logit"]) for table in tables]
+    most = max(len(splits) for splits in curves.values())
+    how = (
+        f"Mean over up to {most} splits of the sensitivity at each specificity (no pooling of scores, which "
+        "differ between networks)" + ("; bands: ± one standard deviation." if len(curves) <= 2 else ".")
+        if most > 1
+        else "One split; with so few positive patients, small differences mean nothing."
+    )
+    alt = f"ROC curves on the {study.part} part, of {', '.join(curves)}. {how}"
+    plot = Plot("roc", alt, f"ROC, {study.part} part. {how}", svg_of(arms_roc_plot(curves), "roc"))
+    return Section("roc", "ROC curves", [plot])
+
+
+def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
+    """The mean ROC of each arm over splits, at the same false positive rates; bands of two arms are ± one sd.
+
+    Args:
+        curves: [(labels (N,), logits (N,)), …], one a split, by arm.
+    """
+    figure = Figure(figsize=(4.8, 4.5))
+    axes = figure.subplots()
+    for (arm, splits), colour in zip(curves.items(), cycle(COLOURS)):
+        rates = np.stack([roc_on_grid(np.asarray(labels), np.asarray(logits)) for labels, logits in splits])
+        mean = rates.mean(axis=0)
+        # Bands of more than two arms cannot be told apart.
+        if len(rates) > 1 and len(curves) <= 2:
+            spread = rates.std(axis=0, ddof=1)
+            axes.fill_between(
+                GRID,
+                np.clip(mean - spread, 0, 1),
+                np.clip(mean + spread, 0, 1),
+                color=colour,
+                alpha=0.13,
+                linewidth=0,
+            )
+        axes.plot(GRID, mean, color=colour, label=arm)
+    roc_axes(axes)
+    return figure
+
+
+def roc_on_grid(labels, logits) -> np.ndarray:
+    """True positive rate at `GRID`, the highest where the curve is upright."""
+    positive, negative = (np.sort(logits[labels == k]) for k in (1, 0))
+    # The threshold that at most this part of the negative ones is above.
+    above = np.floor(GRID * len(negative) + 1e-9).astype(int)
+    threshold = np.concatenate([negative[::-1], [-np.inf]])[above]
+    return 1 - np.searchsorted(positive, threshold, side="right") / len(positive)
+
+
+def roc_axes(axes) -> None:
+    """Axes, the line of chance and the legend of ROC curves."""
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set_xlabel("1 − specificity")
+    axes.set_ylabel("sensitivity")
+    axes.legend(loc="lower right")

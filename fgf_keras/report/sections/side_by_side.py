@@ -1,0 +1,36 @@
+"""Runs side by side: one row per metric, one column per run."""
+
+import numpy as np
+
+from fgf_keras.report.document import Table
+from fgf_keras.results.columns import CLASSIFICATION, QUANTITIES, feature_title, metric_title
+from fgf_keras.results.metrics import PartMetrics
+
+
+def side_by_side_table(runs: dict[str, PartMetrics], caption: str) -> Table:
+    """Classification, then alignment on each support, as `mean [low, high]` over patients.
+
+    Args:
+        runs: the same part of each run, by its name.
+        caption: of the table.
+    """
+    parts = list(runs.values())
+    rows = [["patients (positive)", *(f"{part.n} ({part.n_positive})" for part in parts)]]
+    rows += [[metric_title(name), *(str(part[name]) for part in parts)] for name in CLASSIFICATION]
+    for support in parts[0].supports:
+        rows.append([f"support: {support}", *[""] * len(parts)])
+        for metric, row in parts[0].shares(support).iterrows():
+            title = f"{row['quantity']} {feature_title(row['feature'])}"
+            rows.append([title, *(str(part[metric]) for part in parts)])
+        rows.append(["white noise: feature / joint", *(_white(part, support) for part in parts)])
+        undefined = [part.paths[support].undefined for part in parts]
+        rows.append(
+            ["patients left out of: S / F", *(" / ".join(str(u[q]) for q in QUANTITIES) for u in undefined)]
+        )
+    return Table(caption, ["", *runs], rows)
+
+
+def _white(part, support):
+    shares = part.shares(support, "S").set_index("feature")["expected"]
+    one, joint = shares.iloc[0], shares.get("joint", np.nan)
+    return "undefined" if np.isnan(one) else f"{one:.2g} / {joint:.2g}"

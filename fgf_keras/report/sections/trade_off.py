@@ -1,0 +1,154 @@
+"""What alignment costs: S and F against accuracy over a grid of reward weights, and the weights chosen."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fgf_keras.report.document import Bullets, Plot, Section, Table
+from fgf_keras.report.style import BLUE, INK, ORANGE, svg_of
+from fgf_keras.results.columns import share_column
+from fgf_keras.results.interval import Interval, number, or_nan
+from fgf_keras.results.protocol import as_records
+from fgf_keras.results.study import Study
+from fgf_keras.results.trade_off import ACCURACIES
+
+_LABELS = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "S_joint": "joint S",
+    "F_joint": "joint F",
+}
+# Marker, colour, and where the weight is written, of each kind of reward.
+_MARKERS = {"sum": ("o", BLUE, (-5, -10), "right"), "joint": ("s", ORANGE, (5, 4), "left")}
+
+
+def trade_off_section(study: Study) -> Section:
+    """How much accuracy an alignment costs, over the grid of λ."""
+    support, sentences = study.config.evaluate.support[0], sweep_sentences(study)
+    names = {"auc": "AUC", "auc_change": "change of AUC", "S_joint": "joint S", "F_joint": "joint F"}
+    rows = [
+        [
+            row["arm"],
+            *(number(row[name]) for name in names),
+            "yes" if row["pareto"] else "",
+            "yes" if row["arm"] in study.chosen.values() else "",
+            str(row["failed"]),
+        ]
+        for row in as_records(study.trade_off)
+    ]
+    caption = (
+        f"Validation part, support “{support}”, means over splits with intervals; numbers are λ; lines of "
+        "intervals may leave the picture. Up: more of the gradient in words; right: more accurate."
+    )
+    alt = f"Joint S and F against AUC and balanced accuracy. {' '.join(sentences)}"
+    svg = svg_of(trade_off_plot(study.trade_off, support), "trade_off")
+    header = ["arm", *names.values(), "Pareto front", "chosen", "failed"]
+    table = Table("Validation part, means over splits", header, rows)
+    blocks = [Bullets(sentences), Plot("trade_off", alt, caption, svg), table]
+    return Section("trade-off", "What alignment costs", blocks)
+
+
+def trade_off_summary(study: Study) -> list:
+    """One row per arm with intervals, and what was chosen."""
+    names = {
+        "auc": "AUC",
+        "auc_change": "change of AUC",
+        "balanced_accuracy": "balanced accuracy",
+        "S_joint": "joint S",
+        "F_joint": "joint F",
+    }
+    rows = []
+    for row in as_records(study.trade_off):
+        failed = f" ({row['failed']} failed)" if row["failed"] else ""
+        name = row["arm"] + (" *" if row["pareto"] else "") + failed
+        rows.append([name, *(_with_bounds(row, column) for column in names)])
+    caption = (
+        f"validation, support {study.config.evaluate.support[0]}; * on the Pareto front of AUC and joint S"
+    )
+    return [Table(caption, ["", *names.values()], rows), Bullets(sweep_sentences(study))]
+
+
+def _with_bounds(row, name):
+    if row[name] is None or row[f"{name}_low"] is None:
+        return number(row[name])
+    return str(Interval(row[name], or_nan(row[f"{name}_low"]), or_nan(row[f"{name}_high"])))
+
+
+def sweep_sentences(study: Study) -> list[str]:
+    """What was chosen of each kind of reward, and how it does on test."""
+    tolerance, sentences = f"{study.config.sweep.tolerance:g}", []
+    for kind, arm in study.chosen.items():
+        if arm is None:
+            sentences.append(f"{kind}: every λ loses more than {tolerance} of validation AUC.")
+            continue
+        test, headline = study.protocol, share_column(study.config.evaluate.support[0], "S", "joint")
+        verdicts = test[(test["arm"] == arm) & test["figure"].isin(["auc", headline])]["verdict"]
+        sentences.append(
+            f"{kind}: the largest λ that loses at most {tolerance} of validation AUC is {arm}. On test: "
+            f"{'; '.join(verdicts)}."
+        )
+    return sentences
+
+
+def trade_off_plot(table: pd.DataFrame, support: str) -> Figure:
+    """Joint S and F against AUC and balanced accuracy: one line per kind of reward.
+
+    Args:
+        table: a `trade_off_table`.
+        support: that it is of.
+    """
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    panels = figure.subplots(2, 2, sharex="col", sharey="row")
+    baseline = table[table["kind"] == "none"]
+    for axes_row, alignment in zip(panels, ("S_joint", "F_joint")):
+        for axes, accuracy in zip(axes_row, ACCURACIES):
+            for kind in dict.fromkeys(table["kind"]):
+                if kind == "none":
+                    continue
+                marker, colour, beside, side = _MARKERS[kind]
+                rows = table[table["kind"] == kind].sort_values("weight")
+                _errors(axes, rows, accuracy, alignment, fmt=f"{marker}-", color=colour, label=kind)
+                for _, row in rows.iterrows():
+                    axes.annotate(
+                        f"{row['weight']:g}",
+                        (row[accuracy], row[alignment]),
+                        xytext=beside,
+                        ha=side,
+                        textcoords="offset points",
+                        fontsize=7,
+                        color=colour,
+                    )
+            _errors(axes, baseline, accuracy, alignment, fmt="*", color=INK, markersize=11, label="baseline")
+            _around_means(axes, table, accuracy, alignment)
+            axes.set_xlabel(_LABELS[accuracy])
+            axes.set_ylabel(f"{_LABELS[alignment]} ({support})")
+            axes.label_outer()
+            axes.grid(alpha=0.5)
+    known = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*known, loc="outside lower center", ncols=len(known[0]))
+    figure.suptitle("Validation part, means over splits; numbers are λ")
+    return figure
+
+
+def _errors(axes, rows, x, y, **style):
+    """Points with intervals; bars are left out where there is none (a single split)."""
+    bars = {
+        f"{axis}err": rows[[f"{name}_low", f"{name}_high"]]
+        .sub(rows[name], axis=0)
+        .abs()
+        .fillna(0)
+        .to_numpy()
+        .T
+        for axis, name in (("x", x), ("y", y))
+    }
+    _, _, drawn = axes.errorbar(rows[x], rows[y], **bars, elinewidth=0.9, **style)
+    for line in drawn:
+        line.set_alpha(0.4)
+
+
+def _around_means(axes, table, x, y):
+    """Limits that show the means: intervals of a few splits may reach far beyond."""
+    for name, limit in ((x, axes.set_xlim), (y, axes.set_ylim)):
+        low, high = table[name].min(), table[name].max()
+        if low <= high:
+            margin = max(0.02, 0.25 * (high - low))
+            limit(low - margin, high + margin)

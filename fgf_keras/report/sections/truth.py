@@ -1,0 +1,161 @@
+"""What alignment found of laws that are known: alignment, recovery, and how often each null was wrong."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fgf_keras.config_truth import NOTHING
+from fgf_keras.report.document import Plot, Section, Table
+from fgf_keras.report.style import svg_of
+from fgf_keras.results.protocol import as_records
+from fgf_keras.results.study import Study
+from fgf_keras.results.truth import JOINT, nulls
+
+_PLACE = ("role", "null", "quantity")
+_GREYS = ("0.88", "0.75", "0.6", "0.45")
+_COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:purple", "tab:brown", "tab:pink")
+
+
+def truth_section(study: Study) -> Section:
+    """What is known of the laws, beside what alignment found."""
+    caption = "What alignment should find and what it found; tables are in truth.md beside this figure."
+    alt = "Alignment with each feature under each law of the labels, as truth.md tells it in tables."
+    plot = Plot("truth", alt, caption, svg_of(truth_plot(study.truth), "truth"))
+    return Section("truth", "Is what is known found?", [plot])
+
+
+def truth_tables(study: Study) -> list[Table]:
+    """Alignment under each law, recovery and rates; without those that have no rows."""
+    config = study.config
+    alignment = (
+        f"Means over test patients, support {config.evaluate.support[0]}; * the label depends on the feature"
+    )
+    recovery = (
+        "Trials in which the features that the label depends on are ranked first, of all trials (of those "
+        "whose AUC is above 0.5 with its whole interval)"
+    )
+    rates = (
+        f"p ≤ {config.evaluate.alpha:g}: false positives, but power where features are used. Share of "
+        f"patients, with its {config.evaluate.confidence:.0%} interval over networks; then, in the order of "
+        "the features, the largest distance of the patients' p-values from uniform, and the networks whose "
+        "mean over patients is significant"
+    )
+    tables = [
+        Table(alignment, *_alignment_rows(study.truth)),
+        Table(recovery, *_recovery_rows(study.recovery)),
+        Table(rates, *_rate_rows(study.rates)),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: one row per law and prevalence, with AUC, S and F, means over repeats."""
+    known = table[table["feature"].notna()]
+    features = [name for name in dict.fromkeys(known["feature"]) if name != JOINT]
+    header = ["law", "prevalence", "AUC (law's own)"]
+    header += [f"{kind} {told}" for kind in "SF" for told in _words(features)]
+    header += ["first by S, by F", "left out of S / F"]
+    rows = []
+    for (law, prevalence), held in known.groupby(["law", "prevalence"], sort=False):
+        means = held.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
+        used = set(held.loc[held["role"] == "used", "feature"])
+        row = [law, f"{prevalence:g}", f"{held['auc'].mean():.2f} ({_number(held['auc_oracle'].mean())})"]
+        row += [_number(means.loc[name, kind]) + "*" * (name in used) for kind in "SF" for name in features]
+        first = [means[kind].idxmax() if means[kind].notna().all() else "undefined" for kind in "SF"]
+        left_out = held[held["feature"] == JOINT][["undefined_S", "undefined_F"]].sum()
+        rows.append([*row, ", ".join(_words(first)), " / ".join(f"{count:.0f}" for count in left_out)])
+    return header, rows
+
+
+def _recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: one row per reading, one column per law."""
+    if recovery.empty:
+        return [], []
+    laws = list(dict.fromkeys(recovery["law"]))
+    cells = {(row["law"], row["reading"]): row for row in as_records(recovery)}
+    rows = []
+    for reading in dict.fromkeys(recovery["reading"]):
+        held = [cells[law, reading] for law in laws]
+        told = [
+            f"{row['recovered']}/{row['trials']} ({row['recovered_learned']}/{row['learned']})"
+            for row in held
+        ]
+        rows.append([" ".join(_words([reading])), *told])
+    return ["ranked by", *laws], rows
+
+
+def _rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: one row per role, null and quantity, one column per feature."""
+    features = list(dict.fromkeys(rates["feature"]))
+    header = ["features", "null", "of", *_words(features), "distance", "networks"]
+    roles = {NOTHING: "labels by lot", "unused": "not used", "used": "used"}
+    cells = {(*(row[key] for key in _PLACE), row["feature"]): row for row in as_records(rates)}
+    rows = []
+    for place in dict.fromkeys(key[:-1] for key in cells):
+        # The label may use a feature in every law, or in none.
+        held = [cells.get((*place, feature)) for feature in features]
+        row = [roles[place[0]], *place[1:], *("–" if one is None else _rate(one) for one in held)]
+        row.append(", ".join("–" if one is None else _number(one["distance"]) for one in held))
+        row.append(
+            ", ".join("–" if one is None else f"{one['cohort_hits']}/{one['cohorts']}" for one in held)
+        )
+        rows.append(row)
+    return header, rows
+
+
+def _words(names):
+    return [name.replace("log_aspect_ratio", "aspect").replace("_", " ") for name in names]
+
+
+def _number(value):
+    return "–" if value is None or np.isnan(value) else f"{value:.2f}"
+
+
+def _rate(row):
+    low, high = row["rate_low"], row["rate_high"]
+    return _number(row["rate"]) + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+
+
+def truth_plot(table: pd.DataFrame) -> Figure:
+    """One panel per law: S (filled) and F (open) of each feature over prevalences, with the nulls' bands."""
+    known = table[table["feature"].notna() & (table["feature"] != JOINT)]
+    laws = list(dict.fromkeys(known["law"]))
+    columns = min(4, len(laws))
+    figure = Figure(figsize=(3.4 * columns, 2.9 * -(-len(laws) // columns) + 0.6), layout="constrained")
+    panels = figure.subplots(-(-len(laws) // columns), columns, sharey=True, squeeze=False).ravel()
+    features = list(dict.fromkeys(known["feature"]))
+    # Against white noise everything is aligned: its band is the axis.
+    bands = [null for null in nulls(known) if null != "white"]
+    for axes, law in zip(panels, laws):
+        of_law = known[known["law"] == law]
+        prevalences = sorted(set(of_law["prevalence"]), reverse=True)
+        for i, (feature, colour) in enumerate(zip(features, _COLOURS * len(features))):
+            held = of_law[of_law["feature"] == feature]
+            means = held.groupby("prevalence").mean(numeric_only=True).loc[prevalences]
+            at = np.arange(len(prevalences)) + 0.22 * (i - (len(features) - 1) / 2)
+            for null, grey in zip(bands, _GREYS):
+                low, high = means[f"S_{null}_q05"], means[f"S_{null}_q95"]
+                # Means over patients spread little: a band is never thinner than a line.
+                axes.bar(at, np.maximum(high - low, 0.012), 0.2, low, color=grey, label=f"{null}, S")
+            used = (held["role"] == "used").any()
+            label = feature.replace("_", " ")
+            axes.plot(at, means["S"], "o-" if used else "o:", color=colour, ms=5, lw=0.8, label=label)
+            axes.plot(at, means["F"], "o", color=colour, ms=8, mfc="none", mew=0.8)
+        axes.set_title(law.replace("_", " "), fontsize=9)
+        axes.set_xticks(np.arange(len(prevalences)), [f"{prevalence:g}" for prevalence in prevalences])
+        axes.set_ylim(-0.03, 1.03)
+        axes.grid(alpha=0.3, axis="y")
+    for axes in panels[::columns]:
+        axes.set_ylabel("alignment")
+    for axes in panels[len(laws) :]:
+        axes.set_visible(False)
+    by_label = dict(zip(*reversed(panels[0].get_legend_handles_labels())))
+    figure.legend(
+        by_label.values(), by_label.keys(), loc="outside lower center", ncols=len(by_label), fontsize=8
+    )
+    figure.suptitle(
+        "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses "
+        "the feature, else dotted; bars: 5–95 % of such means of null features",
+        fontsize=9,
+    )
+    return figure

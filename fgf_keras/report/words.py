@@ -1,0 +1,24 @@
+"""Words that several sections of a report share."""
+
+NOT_CLINICAL = "Not for clinical use."
+
+TRUST = (
+    "Chance by random fields is a weak opponent for brightness, for the joint share and for F: networks that "
+    "have learned nothing exceed it too. See “How to read the nulls”."
+)
+
+
+def percent(value: float) -> str:
+    """A share in percent, with a digit where there is less than one of them."""
+    return f"{100 * value:.0f}\u00a0%" if value >= 0.0095 else f"{100 * value:.2g}\u00a0%"
+
+
+def in_words(names) -> str:
+    """Names as a part of a sentence: "brightness, extent and log aspect ratio"."""
+    *first, last = [name.replace("_", " ") for name in names]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def of_network(split: str) -> str:
+    """Whose figures these are."""
+    return "patients of another cohort" if split == "external" else f"{split} patients"

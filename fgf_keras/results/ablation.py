@@ -1,0 +1,49 @@
+"""What each feature contributes: its shares of joint S, and what changes when its reward is left out."""
+
+import pandas as pd
+
+from fgf_keras.results.columns import share_column
+from fgf_keras.results.protocol import averaging
+from fgf_keras.results.resampled import resampled_mean
+
+SHARES = ("unique", "shapley")
+
+
+def ablation_table(
+    trials: pd.DataFrame, patients: list, *, arm: str, features, supports, confidence: float
+) -> pd.DataFrame:
+    """One row per support and feature, for an arm beside those without each feature in the reward.
+
+    Columns: support, feature; unique and shapley, the shares of the feature in the joint S of `arm` (what is
+    lost when it is left out of the measure, and its part of the sum), with _low, _high and _left_out, the
+    patients for whom they are undefined; then the paired change when the feature is left out of the reward,
+    of S_feature, S_joint and auc, each with _low and _high.
+
+    Args:
+        trials: a `trial_table`, with the arms `without_<feature>`.
+        patients: rows of patients.csv, one table for each trial of the arm.
+        arm: the arm that features are left out of.
+        features: their names.
+        supports: where gradients are compared.
+        confidence: of the intervals.
+    """
+    over_splits = averaging(trials, confidence)
+    by_arm = {name: rows.set_index("repeat") for name, rows in trials.groupby("arm")}
+    rows = []
+    for support in supports:
+        for feature in features:
+            row = {"support": support, "feature": feature}
+            for share in SHARES:
+                columns = [table[share_column(support, share, feature)] for table in patients]
+                row |= resampled_mean([column.mean() for column in columns], **over_splits).named(share)
+                row[f"{share}_left_out"] = int(sum(column.isna().sum() for column in columns))
+            without = by_arm[f"without_{feature}"]
+            for name, metric in (
+                ("S_feature", share_column(support, "S", feature)),
+                ("S_joint", share_column(support, "S", "joint")),
+                ("auc", "auc"),
+            ):
+                change = without[metric] - by_arm[arm][metric]
+                row |= resampled_mean(change, **over_splits).named(f"without_reward_{name}")
+            rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,98 @@
+"""Alignment of a cohort: means with intervals, and what is left out of them."""
+
+import numpy as np
+
+from fgf_keras.geometry.flow_status import FlowStatus
+from fgf_keras.nulls.chance import defined as defined_for
+from fgf_keras.results.bootstrap import bootstrap_mean
+
+_NULL_KEYS = ("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted")
+
+
+def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
+    """Mean, bootstrap interval and median of S and F over patients.
+
+    S is averaged over the patients whose gradient does not vanish, F over those whose path ended on the
+    boundary; the others are counted, never averaged in.
+
+    Args:
+        explanation: an `Explanation`.
+        rows: which of its patients, all by default.
+        bootstrap: number of resamples of patients.
+        confidence: of the interval.
+        seed: of the resamples.
+
+    Returns:
+        {"n", "status": {name: count}, "far": count of paths longer than twice the norm of the image,
+        "flow_error": largest estimated error of an F that is averaged, "undefined": {"S", "F"}, "S" and "F":
+        {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
+        {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint":
+        {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, of the
+        mean over patients, see `Explanation.against_chance`.
+    """
+    frame = explanation.to_frame()
+    rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
+    frame, status = frame.iloc[rows], explanation.status[rows]
+    names = explanation.feature_names
+    defined = {kind: defined_for(explanation, kind)[rows] for kind in "SF"}
+    rng = np.random.default_rng(seed)
+    table = {
+        "n": len(frame),
+        "status": {s.name.lower(): int(np.sum(status == s)) for s in FlowStatus},
+        "far": int(explanation.values["far"][rows].sum()),
+        "flow_error": _largest_error(explanation, rows[defined["F"]]),
+        "undefined": {kind: int(np.sum(~defined[kind])) for kind in "SF"},
+    }
+    for kind in "SF":
+        used = frame[defined[kind]]
+
+        def summary(column, used=used):
+            return _summary(used[column].to_numpy(np.float64), bootstrap, confidence, rng)
+
+        table[kind] = {name: summary(f"{kind}_{name}") for name in names}
+        table[kind]["joint"] = {
+            "squared": summary(f"{kind}_joint"),
+            "magnitude": summary(f"{kind}_joint_magnitude"),
+        }
+        if f"{kind}_noise" in frame:
+            table[kind]["noise"] = summary(f"{kind}_noise")
+    table["white"] = _white(explanation, frame[defined["S"]], rows[defined["S"]])
+    if explanation.nulls:
+        table["nulls"] = _nulls(explanation.against_chance(rows))
+    return table
+
+
+def _largest_error(explanation, rows):
+    errors = explanation.values[f"F_error_{explanation.settings['weight']}"][rows]
+    return float(np.max(errors)) if np.isfinite(errors).any() else None
+
+
+def _summary(values, bootstrap, confidence, rng):
+    summary = bootstrap_mean(values, bootstrap=bootstrap, confidence=confidence, rng=rng)
+    return summary | {"median": float(np.median(values)) if len(values) else None}
+
+
+def _nulls(chance):
+    """`against_chance` as a tree; what is undefined is None."""
+    tree = {}
+    for row in chance.to_dict(orient="records"):
+        null = tree.setdefault(row["null"], {"draws": row["draws"], "S": {}, "F": {}})
+        null[row["quantity"]][row["feature"]] = {
+            key: None if np.isnan(row[key]) else row[key] for key in _NULL_KEYS
+        }
+    return tree
+
+
+def _white(explanation, frame, rows):
+    """The mean of S that white noise would have, and the share of patients whose p-value is below 0.05."""
+    dimension = explanation.values["dimension"][rows]
+    ranks = dict.fromkeys(explanation.feature_names, explanation.values["section_rank"][rows])
+    if explanation.classes == 2:
+        ranks["joint"] = explanation.values["rank"][rows]
+    return {
+        name: {
+            "expected": float(np.mean(np.minimum(rank / dimension, 1))) if len(rows) else None,
+            "below_0.05": float((frame[f"p_white_{name}"] < 0.05).mean()) if len(rows) else None,
+        }
+        for name, rank in ranks.items()
+    }

@@ -1,0 +1,163 @@
+"""An arm of a comparison over its trials: its metrics with intervals, and differences from another arm."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fgf_keras.config_protocol import NOISE, RewardConfig
+from fgf_keras.results.bootstrap import bootstrap_mean, percentiles
+from fgf_keras.results.columns import share_of
+from fgf_keras.results.interval import UNDEFINED, Interval
+from fgf_keras.results.metrics import PartMetrics, RunMetrics
+from fgf_keras.results.patients import defined_shares
+from fgf_keras.results.resampled import resampled_mean
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A model measured on one part of the patients.
+
+    Attributes:
+        metrics: of that part.
+        patients: the rows of patients.csv that are in it, by patient_id.
+        behaviour: content of behaviour.json, or None.
+        n_train: patients that the model was trained on.
+    """
+
+    metrics: PartMetrics
+    patients: pd.DataFrame
+    behaviour: dict | None
+    n_train: int
+
+    @classmethod
+    def of(cls, metrics: RunMetrics, patients: pd.DataFrame, behaviour: dict | None, part: str):
+        """From what a run leaves.
+
+        Args:
+            metrics: of the run.
+            patients: all rows of patients.csv, by patient_id.
+            behaviour: content of behaviour.json, or None.
+            part: which part of the patients.
+        """
+        return cls(metrics.parts[part], patients[patients["split"] == part], behaviour, metrics.n_train)
+
+    def effect(self, feature: str) -> Interval:
+        """What a standard deviation of a feature does to the score, in standard deviations of the score."""
+        entry = (self.behaviour or {"features": {}})["features"].get(feature)
+        spread = self.patients["logit"].std()
+        if entry is None or entry["effect"]["mean"] is None or not spread > 0:
+            return UNDEFINED
+        return Interval(*(value / spread for value in (entry["effect"]["mean"], *entry["effect"]["ci"])))
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """An arm and its trials.
+
+    Attributes:
+        name: of the arm; empty for a run that is not compared.
+        reward: how it was trained.
+        features: names of the measured features.
+        trials: by the name of the split of the cohort; failed ones are left out.
+        confidence, bootstrap, seed: of intervals.
+    """
+
+    name: str
+    reward: RewardConfig
+    features: list[str]
+    trials: dict[str, TrialResult]
+    confidence: float
+    bootstrap: int
+    seed: int
+
+    @property
+    def rewarded(self) -> list[str]:
+        """The features with a weight above 0."""
+        return self.reward.rewarded(self.features)
+
+    @property
+    def is_placebo(self) -> bool:
+        """Whether the reward is on a random feature alone."""
+        return self.rewarded == [NOISE] and NOISE not in self.features
+
+    @property
+    def supports(self) -> list[str]:
+        """Supports that alignment was measured on."""
+        return next(iter(self.trials.values())).metrics.supports if self.trials else []
+
+    def metric(self, name: str) -> Interval:
+        """A metric by the name of its column: over patients on a single split, over splits otherwise."""
+        if len(self.trials) > 1:
+            means = {split: trial.metrics[name].mean for split, trial in self.trials.items()}
+            return self._over_splits(means)
+        return next((trial.metrics[name] for trial in self.trials.values()), UNDEFINED)
+
+    def effect(self, feature: str) -> Interval:
+        """See `TrialResult.effect`."""
+        effects = {split: trial.effect(feature) for split, trial in self.trials.items()}
+        if len(effects) > 1:
+            return self._over_splits({split: each.mean for split, each in effects.items()})
+        return next(iter(effects.values()), UNDEFINED)
+
+    def minus(self, other: "ArmResult", name: str) -> Interval:
+        """The difference of a metric from another arm's, patient by patient or split by split.
+
+        Args:
+            other: measured on the same splits.
+            name: "auc", "balanced_accuracy", or the column of a share.
+        """
+        common = [split for split in self.trials if split in other.trials]
+        if len(self.trials) > 1 or len(other.trials) > 1:
+            return self._over_splits(
+                {
+                    split: self.trials[split].metrics[name].mean - other.trials[split].metrics[name].mean
+                    for split in common
+                }
+            )
+        if not common:
+            return UNDEFINED
+        pair = [arm.trials[common[0]].patients for arm in (self, other)]
+        if share_of(name):
+            return self._of_patients(*(defined_shares(patients, name) for patients in pair))
+        return self._of_decisions(name, *pair)
+
+    def _over_splits(self, by_split):
+        trials = [self.trials[split] for split in by_split]
+        if not trials:
+            return UNDEFINED
+        sizes = {
+            "n_train": np.mean([trial.n_train for trial in trials]),
+            "n_test": np.mean([trial.metrics.n for trial in trials]),
+        }
+        over = resampled_mean(list(by_split.values()), confidence=self.confidence, **sizes)
+        return Interval(over.mean, over.low, over.high)
+
+    def _of_patients(self, own, other):
+        difference = (own - other).dropna().to_numpy()
+        if not len(difference):
+            return UNDEFINED
+        rng = np.random.default_rng(self.seed)
+        summary = bootstrap_mean(difference, bootstrap=self.bootstrap, confidence=self.confidence, rng=rng)
+        return Interval(summary["mean"], *summary["ci"])
+
+    def _of_decisions(self, name, own, other):
+        """Patients are drawn within each class, the same for both arms."""
+        other = other.loc[own.index]
+        positive, negative = (own["label"] == 1).to_numpy(), (own["label"] == 0).to_numpy()
+        if name == "auc":
+            # Both metrics are means over pairs of a positive and a negative patient.
+            own, other = (
+                (np.sign(t["logit"].to_numpy()[positive, None] - t["logit"].to_numpy()[negative]) + 1) / 2
+                for t in (own, other)
+            )
+        else:
+            own, other = (
+                (t["decision"].to_numpy()[positive, None] + 1 - t["decision"].to_numpy()[negative]) / 2
+                for t in (own, other)
+            )
+        pairs = own - other
+        rng = np.random.default_rng(self.seed)
+        drawn = [rng.multinomial(n, np.full(n, 1 / n), self.bootstrap) / n for n in pairs.shape]
+        means = ((drawn[0] @ pairs) * drawn[1]).sum(axis=1)
+        return Interval(float(pairs.mean()), *percentiles(means, self.confidence))

@@ -1,0 +1,90 @@
+"""How well a two-class model classifies, with bootstrap intervals."""
+
+import numpy as np
+from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
+
+from fgf_keras.errors import DataError
+from fgf_keras.results.bootstrap import percentiles
+
+
+def choose_threshold(labels, logits) -> float:
+    """The logit at which balanced accuracy is largest, halfway between the two scores around it.
+
+    Chosen on validation data and then left alone. Of several best thresholds, the one nearest to 0.
+
+    Args:
+        labels: (N,) in {0, 1}.
+        logits: (N,).
+    """
+    _two_classes(labels, "choosing the threshold")
+    scores = np.unique(np.asarray(logits, np.float64))
+    candidates = np.concatenate([[scores[0] - 1], (scores[1:] + scores[:-1]) / 2, [scores[-1] + 1]])
+    accuracy = np.array([balanced_accuracy_score(labels, logits > c) for c in candidates])
+    best = candidates[accuracy >= accuracy.max() - 1e-12]
+    return float(best[np.argmin(np.abs(best))])
+
+
+def classification_metrics(labels, logits, threshold, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
+    """Balanced accuracy, AUC, sensitivity and specificity at a given threshold.
+
+    Intervals are percentiles over resampled patients, drawn within each class, so that no resample has a
+    single class.
+
+    Args:
+        labels: (N,) in {0, 1}.
+        logits: (N,); above `threshold` is positive.
+        threshold: a logit.
+        bootstrap: number of resamples.
+        confidence: of the interval.
+        seed: of the resamples.
+
+    Returns:
+        {"n", "n_positive", and for each metric {"value", "ci": [low, high]}}.
+
+    Raises:
+        DataError: a single class.
+    """
+    labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
+    _two_classes(labels, "AUC and balanced accuracy")
+    decided = (logits > threshold).astype(int)
+    values = {
+        "balanced_accuracy": balanced_accuracy_score(labels, decided),
+        "auc": roc_auc_score(labels, logits),
+        "sensitivity": recall_score(labels, decided, pos_label=1),
+        "specificity": recall_score(labels, decided, pos_label=0),
+    }
+    resampled = _resampled(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
+    result = {"n": len(labels), "n_positive": int(labels.sum())}
+    for name, value in values.items():
+        result[name] = {"value": float(value), "ci": percentiles(resampled[name], confidence)}
+    return result
+
+
+def _resampled(positive, negative, threshold, bootstrap, seed):
+    """The metrics of resamples, from what each patient and each pair of patients contributes.
+
+    scikit-learn takes milliseconds a call to check its arguments, which a thousand resamples feel.
+    """
+    rng = np.random.default_rng(seed)
+    drawn_positive = rng.integers(0, len(positive), (bootstrap, len(positive)))
+    drawn_negative = rng.integers(0, len(negative), (bootstrap, len(negative)))
+    sensitivity = (positive > threshold)[drawn_positive].mean(axis=1)
+    specificity = (negative <= threshold)[drawn_negative].mean(axis=1)
+    # AUC is the share of pairs in the right order; a tie is half a pair.
+    order = (np.sign(positive[:, None] - negative) + 1) / 2
+    auc = [order[np.ix_(p, n)].mean() for p, n in zip(drawn_positive, drawn_negative)]
+    return {
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "auc": auc,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+    }
+
+
+def _two_classes(labels, what):
+    found = np.unique(labels)
+    if not np.array_equal(found, [0, 1]):
+        raise DataError(
+            f"{what[0].upper()}{what[1:]} needs patients of both classes, 0 and 1. "
+            f"Received: only labels {found.tolist()} among {len(labels)} patients. Use a larger split."
+        )

@@ -1,0 +1,57 @@
+"""The names that metrics have in CSV files and tables: made and taken apart here, and nowhere else."""
+
+from typing import NamedTuple
+
+CLASSIFICATION = ("balanced_accuracy", "auc", "sensitivity", "specificity")
+# S, pointwise alignment, and F, flow alignment.
+QUANTITIES = ("S", "F")
+JOINT, JOINT_MAGNITUDE = "joint", "joint_magnitude"
+
+
+class Share(NamedTuple):
+    """S or F of a feature on a support.
+
+    Attributes:
+        support: where gradients are compared.
+        quantity: "S" or "F".
+        feature: its name, "joint" (squared), "joint_magnitude" or "noise".
+    """
+
+    support: str
+    quantity: str
+    feature: str
+
+
+def share_column(support: str, quantity: str, feature: str) -> str:
+    """The column of a share, `mask.S_brightness`; quantity may also be "unique" or "shapley"."""
+    return f"{support}.{quantity}_{feature}"
+
+
+def p_column(support: str, null: str, quantity: str, feature: str) -> str:
+    """The column of patients.csv with the p-values of S or F under a null: `mask.p_smooth_F_extent`."""
+    return f"{support}.p_{null}_{'F_' if quantity == 'F' else ''}{feature}"
+
+
+def patient_column(support: str, name: str) -> str:
+    """A column of patients.csv that an explanation on a support has: `mask.status`."""
+    return f"{support}.{name}"
+
+
+def share_of(column: str) -> Share | None:
+    """The share of a column as `share_column` names it, None for a classification metric."""
+    support, dot, name = column.partition(".")
+    return Share(support, *name.split("_", 1)) if dot else None
+
+
+def metric_title(column: str) -> str:
+    """A metric in words: "S_joint (mask)", "AUC"."""
+    share = share_of(column)
+    if share:
+        return f"{share.quantity}_{share.feature} ({share.support})"
+    return column.replace("_", " ").replace("auc", "AUC")
+
+
+def feature_title(feature: str) -> str:
+    """A feature, or the joint share, in words: "log aspect ratio", "joint (magnitude)"."""
+    joint = {JOINT: "joint (squared)", JOINT_MAGNITUDE: "joint (magnitude)"}
+    return joint.get(feature, feature.replace("_", " "))

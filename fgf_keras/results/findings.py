@@ -1,0 +1,96 @@
+"""The known ways in which alignment misleads: which of them a run or a comparison shows, and what to try."""
+
+from fgf_keras.config import Config, EvaluateConfig
+from fgf_keras.config_protocol import RewardConfig
+from fgf_keras.results.arm import ArmResult, TrialResult
+from fgf_keras.results.failures import (
+    Finding,
+    accuracy_lost_to_reward,
+    poor_alignment_despite_accuracy,
+    reward_without_gain,
+    unstable_alignment,
+)
+
+# Name, title and remedy of each signature, in the order of reports.
+SIGNATURES = {
+    "poor_alignment_despite_accuracy": (
+        "poor alignment despite good accuracy",
+        "the model uses something that the features do not name: look at the pictures, add features "
+        "(texture, margin, position), compare the other support, or reward the features",
+    ),
+    "accuracy_lost_to_reward": (
+        "accuracy lost to a reward too large",
+        "a smaller reward.weight, chosen with fgf sweep, and more reward.warmup_epochs; an AUC far below 0.5 "
+        "is a score that the reward has kept from turning round",
+    ),
+    "unstable_alignment": (
+        "alignment undefined or unstable for many patients",
+        "sort patients.csv by gradient_norm and read S and F without the patients at its end; train less "
+        "long or with a smaller reward.weight, with elu rather than relu",
+    ),
+    "reward_without_gain": (
+        "no gain from a reward on features that do not matter",
+        "reward features that move the score (behaviour.json has their effects), or leave the reward out: it "
+        "has turned gradients, not decisions",
+    ),
+}
+
+
+def run_findings(
+    result: TrialResult, reward: RewardConfig, features: list[str], settings: EvaluateConfig, *, seed: int
+) -> list[dict]:
+    """The findings of a run that is compared with nothing, as findings.json holds them.
+
+    Args:
+        result: of its model.
+        reward: how it was trained.
+        features: names of the measured features.
+        settings: the section `evaluate` of its configuration.
+        seed: of intervals.
+    """
+    return _of_arm(_arm("", reward, features, {"": result}, settings, seed), None, None)
+
+
+def comparison_findings(config: Config, trials: dict) -> list[dict]:
+    """The findings of every arm of a comparison, as findings.json holds them.
+
+    The baseline is the first arm without a reward, the placebo the first that is rewarded on a random feature
+    alone.
+
+    Args:
+        config: of the comparison.
+        trials: `TrialResult` by (name of the split of the cohort, arm); None for one that failed.
+    """
+    features = [feature.name for feature in config.features]
+    arms = []
+    for arm in config.arms:
+        own = {split: trial for (split, name), trial in trials.items() if trial and name == arm.name}
+        arms.append(_arm(arm.name, arm.reward, features, own, config.evaluate, config.seed))
+    baseline = next((arm for arm in arms if not arm.rewarded and arm.trials), None)
+    placebo = next((arm for arm in arms if arm.is_placebo and arm.trials), None)
+    return [finding for arm in arms for finding in _of_arm(arm, baseline, placebo)]
+
+
+def _arm(name, reward, features, trials, settings, seed):
+    return ArmResult(name, reward, features, trials, settings.confidence, settings.bootstrap, seed)
+
+
+def _of_arm(arm, baseline, placebo):
+    checks = {
+        "poor_alignment_despite_accuracy": lambda: poor_alignment_despite_accuracy(arm),
+        "accuracy_lost_to_reward": lambda: accuracy_lost_to_reward(arm, baseline),
+        "unstable_alignment": lambda: unstable_alignment(arm),
+        "reward_without_gain": lambda: reward_without_gain(arm, baseline, placebo),
+    }
+    # Arms that others are compared with have nothing to lose, or to gain.
+    if arm.name and not arm.rewarded:
+        del checks["accuracy_lost_to_reward"]
+    if arm.name and (arm.is_placebo or not arm.rewarded):
+        del checks["reward_without_gain"]
+    findings = []
+    for name, check in checks.items():
+        finding = check() if arm.trials else Finding(None, "every training of it failed")
+        title, remedy = SIGNATURES[name]
+        title += f" ({arm.name})" if arm.name else ""
+        findings.append({"name": name, "title": title, **finding._asdict(), "try": remedy})
+    return findings

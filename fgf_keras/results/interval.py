@@ -1,0 +1,60 @@
+"""A number with its confidence interval, and numbers as text."""
+
+import math
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """A mean, or a difference of means, with its confidence interval.
+
+    Attributes:
+        mean: the estimate; NaN where it is undefined.
+        low, high: the interval; NaN where there is none.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, mean: float | None, ci) -> "Interval":
+        """From a JSON file, where what is undefined is null.
+
+        Args:
+            mean: the estimate.
+            ci: [low, high].
+        """
+        return cls(or_nan(mean), or_nan(ci[0]), or_nan(ci[1]))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an estimate with an interval."""
+        return not any(map(math.isnan, self))
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is an estimate."""
+        return not math.isnan(self.mean)
+
+    def __str__(self):
+        if not self.is_defined:
+            return "undefined"
+        return f"{rounded(self.mean)} [{rounded(self.low)}, {rounded(self.high)}]"
+
+
+UNDEFINED = Interval(math.nan, math.nan, math.nan)
+
+
+def rounded(value: float) -> str:
+    """Three decimals, or one significant digit where those would all be 0."""
+    return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
+
+
+def number(value: float | None) -> str:
+    """A number as text; "undefined" for None and NaN."""
+    return "undefined" if value is None or math.isnan(value) else rounded(value)
+
+
+def or_nan(value: float | None) -> float:
+    """NaN for None."""
+    return math.nan if value is None else value

@@ -1,0 +1,162 @@
+"""The metrics of a run as one tidy table, a row for each metric on each part of the patients."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from fgf_keras.results.columns import CLASSIFICATION, JOINT, JOINT_MAGNITUDE, QUANTITIES, share_column
+from fgf_keras.results.interval import Interval, or_nan
+
+# What metrics.json holds of a null, and the end of the column it becomes: `smooth.q95`.
+_OF_NULL = {
+    "null_mean": "mean",
+    "null_q05": "q05",
+    "null_q95": "q95",
+    "effect": "effect",
+    "p": "p",
+    "p_standard_error": "p_standard_error",
+    "p_adjusted": "p_adjusted",
+}
+
+
+def metrics_table(metrics: dict) -> pd.DataFrame:
+    """The content of metrics.json as a tidy table.
+
+    The index is (part, metric); a metric is named as its column in CSV files, `auc` or `mask.S_brightness`.
+    Columns: support, quantity ("S", "F" or the metric itself), feature ("joint" for the squared joint share,
+    "joint_magnitude" for its root); mean, low, high (interval), median; undefined, the number of patients
+    left out; expected, the mean S of white noise; and for each null <null>.mean, .q05, .q95 (of the mean over
+    patients under that null), .effect, .p, .p_standard_error and .p_adjusted. What is not defined is NaN.
+
+    Args:
+        metrics: content of metrics.json.
+    """
+    rows = []
+    for part, content in metrics["splits"].items():
+        for name in CLASSIFICATION:
+            interval = Interval.of(content[name]["value"], content[name]["ci"])
+            rows.append({"part": part, "metric": name, "support": "", "quantity": name, "feature": ""})
+            rows[-1] |= interval._asdict() | {"undefined": 0}
+        for support, table in content["alignment"].items():
+            rows += [{"part": part} | row for row in _share_rows(support, table)]
+    return pd.DataFrame(rows).set_index(["part", "metric"])
+
+
+def _share_rows(support, table):
+    for quantity in QUANTITIES:
+        for name, summary in table[quantity].items():
+            summaries = {name: summary}
+            if name == JOINT:
+                summaries = {JOINT: summary["squared"], JOINT_MAGNITUDE: summary["magnitude"]}
+            for feature, values in summaries.items():
+                row = {"metric": share_column(support, quantity, feature), "support": support}
+                row |= {"quantity": quantity, "feature": feature}
+                row |= Interval.of(values["mean"], values["ci"])._asdict()
+                row |= {"median": or_nan(values["median"]), "undefined": table["undefined"][quantity]}
+                if quantity == "S":
+                    row["expected"] = or_nan(table["white"].get(feature, {}).get("expected"))
+                for null, content in table.get("nulls", {}).items():
+                    against = content[quantity].get(feature, {})
+                    row |= {f"{null}.{end}": or_nan(against.get(key)) for key, end in _OF_NULL.items()}
+                yield row
+
+
+@dataclass(frozen=True)
+class PathCounts:
+    """How the paths of a part's patients to the decision boundary ended, on one support.
+
+    Attributes:
+        status: number of patients by the name of a `FlowStatus`, in lower case.
+        undefined: patients left out of S and of F, by "S" and "F".
+        nulls: names of the nulls that were drawn.
+        far: number of paths longer than twice the norm of their image; 0 in files of version 0.1.
+        flow_error: largest estimated error of an F that is averaged; None where it is not known.
+    """
+
+    status: dict[str, int]
+    undefined: dict[str, int]
+    nulls: list[str]
+    far: int
+    flow_error: float | None
+
+
+@dataclass(frozen=True)
+class PartMetrics:
+    """The metrics of a model on one part of the patients.
+
+    Attributes:
+        name: of the part: "test", "external", ….
+        n, n_positive: patients, and positive ones among them.
+        table: the rows of the part, by metric, see `metrics_table`.
+        paths: by support.
+    """
+
+    name: str
+    n: int
+    n_positive: int
+    table: pd.DataFrame
+    paths: dict[str, PathCounts]
+
+    def __getitem__(self, metric: str) -> Interval:
+        """The mean and interval of a metric by the name of its column; KeyError without it."""
+        return Interval(*self.table.loc[metric, ["mean", "low", "high"]])
+
+    @property
+    def supports(self) -> list[str]:
+        """Where gradients were compared."""
+        return list(self.paths)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Every metric's mean by the name of its column; NaN where it is undefined."""
+        return self.table["mean"].to_dict()
+
+    def shares(self, support: str, quantity: str | None = None) -> pd.DataFrame:
+        """The rows of a support, of S and F or of one of them."""
+        rows = self.table[self.table["support"] == support]
+        return rows if quantity is None else rows[rows["quantity"] == quantity]
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """What metrics.json holds.
+
+    Attributes:
+        parts: `PartMetrics` by name.
+        n_train: patients that the model was trained on.
+        confidence: of the intervals.
+        threshold: {"logit", "probability", "chosen_on", "criterion"} of decisions.
+        content: of the file.
+    """
+
+    parts: dict[str, PartMetrics]
+    n_train: int
+    confidence: float
+    threshold: dict
+    content: dict = field(repr=False)
+
+    @classmethod
+    def of(cls, metrics: dict) -> "RunMetrics":
+        """From the content of metrics.json."""
+        table = metrics_table(metrics)
+        parts = {
+            name: PartMetrics(
+                name,
+                content["n"],
+                content["n_positive"],
+                table.loc[name],
+                {support: _path_counts(each) for support, each in content["alignment"].items()},
+            )
+            for name, content in metrics["splits"].items()
+        }
+        return cls(parts, metrics["n_train"], metrics["confidence"], metrics["threshold"], metrics)
+
+
+def _path_counts(table):
+    return PathCounts(
+        table["status"],
+        table["undefined"],
+        list(table.get("nulls", {})),
+        table.get("far", 0),
+        table.get("flow_error"),
+    )

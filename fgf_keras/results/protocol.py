@@ -1,0 +1,79 @@
+"""Arms over repeated splits: means, spreads, paired differences from the first arm, and verdicts."""
+
+import numpy as np
+import pandas as pd
+
+from fgf_keras.results.columns import metric_title, share_of
+from fgf_keras.results.resampled import resampled_mean, verdict
+
+
+def trial_table(metrics_by_trial: dict, part: str) -> pd.DataFrame:
+    """One row per trial: repeat, arm, n_train, n_test, every metric of a part, and whom each leaves out.
+
+    The metrics have the names of `metrics.metrics_table`; `left_out.<metric>` counts patients.
+
+    Args:
+        metrics_by_trial: `RunMetrics` by (name of the split of the cohort, arm); None where the trial failed,
+            whose row is empty.
+        part: which part of the patients: "test", "validation", ….
+    """
+    rows = []
+    for (repeat, arm), metrics in metrics_by_trial.items():
+        if metrics is None:
+            rows.append({"repeat": repeat, "arm": arm})
+            continue
+        own = metrics.parts[part]
+        row = {"repeat": repeat, "arm": arm, "n_train": metrics.n_train, "n_test": own.n} | own.means
+        undefined = own.table["undefined"]
+        row |= {f"left_out.{name}": int(count) for name, count in undefined.items() if share_of(name)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def averaging(trials: pd.DataFrame, confidence: float) -> dict[str, float]:
+    """What `resampled_mean` takes beside the values of a `trial_table`."""
+    sizes = {name: trials[name].mean() for name in ("n_train", "n_test")}
+    return sizes | {"confidence": confidence}
+
+
+def metric_names(trials: pd.DataFrame) -> list[str]:
+    """The metrics that a `trial_table` holds, in order."""
+    others = ("repeat", "arm", "n_train", "n_test")
+    return [name for name in trials.columns if name not in others and not name.startswith("left_out.")]
+
+
+def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
+    """One row per arm and metric, from a `trial_table`.
+
+    Columns: arm, figure (the metric), mean and sd over splits, low and high (corrected interval of the mean),
+    splits, left_out (patients without the metric, summed over splits), and for every arm but the first:
+    difference (mean of the paired differences from the first arm), difference_low, difference_high, p, pairs,
+    verdict.
+    """
+    arms = list(dict.fromkeys(trials["arm"]))
+    over_splits = averaging(trials, confidence)
+    by_arm = {arm: trials[trials["arm"] == arm].set_index("repeat") for arm in arms}
+    reference = by_arm[arms[0]]
+    rows = []
+    for arm in arms:
+        for metric in metric_names(trials):
+            values = by_arm[arm][metric]
+            own = resampled_mean(values, **over_splits)
+            row = {"arm": arm, "figure": metric, "mean": own.mean, "sd": values.std(ddof=1)}
+            row |= {"low": own.low, "high": own.high, "splits": own.splits}
+            row["left_out"] = int(by_arm[arm].get(f"left_out.{metric}", pd.Series([0])).sum())
+            if arm != arms[0]:
+                # The index is the split: only what was measured on the same one is subtracted.
+                difference = resampled_mean(values - reference[metric], **over_splits)
+                row |= {"difference": difference.mean, "difference_low": difference.low}
+                row |= {"difference_high": difference.high, "p": difference.p, "pairs": difference.splits}
+                title = metric_title(metric)
+                row["verdict"] = verdict(title, arm, arms[0], difference, confidence=confidence)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def as_records(table: pd.DataFrame) -> list[dict]:
+    """Rows as JSON can hold them: what is not there or undefined is null."""
+    records = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    return [{key: v.item() if isinstance(v, np.generic) else v for key, v in row.items()} for row in records]

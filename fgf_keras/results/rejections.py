@@ -1,0 +1,47 @@
+"""How often a test rejects: the share of p-values below a level, over networks that each give many."""
+
+import numpy as np
+from scipy import stats
+
+
+def rejections(patients, cohorts, alpha: float, *, confidence: float = 0.95) -> dict:
+    """The share of p-values at most `alpha`, of patients one by one and of means over patients.
+
+    Patients share a network, so that their p-values are not independent: the interval of their share is that
+    of Student's t over the networks' own shares. Means over patients give one p-value a network, whose
+    interval is Wilson's.
+
+    Args:
+        patients: for each network the p-values of its patients; NaN is left out and counted.
+        cohorts: for each network the p-value of the mean over its patients; NaN is left out.
+        alpha: level.
+        confidence: of the intervals.
+
+    Returns:
+        {"networks", "patients", "undefined" (p-values of patients that are NaN), "rate", "rate_low",
+        "rate_high" (NaN with fewer than two networks), "distance" (Kolmogorov-Smirnov, of all patients'
+        p-values from the uniform distribution), "cohort_hits", "cohorts", "cohort_low", "cohort_high"}.
+    """
+    by_network = [np.asarray(p, np.float64) for p in patients]
+    undefined = int(sum(np.isnan(p).sum() for p in by_network))
+    by_network = [p[~np.isnan(p)] for p in by_network]
+    by_network = [p for p in by_network if len(p)]
+    of_means = np.asarray(cohorts, np.float64)
+    of_means = of_means[~np.isnan(of_means)]
+    rates = np.array([np.mean(p <= alpha) for p in by_network])
+    result = {"networks": len(rates), "patients": int(sum(map(len, by_network))), "undefined": undefined}
+    result |= dict.fromkeys(("rate", "rate_low", "rate_high", "distance"), np.nan)
+    if len(rates):
+        result["rate"] = float(rates.mean())
+        result["distance"] = float(stats.kstest(np.concatenate(by_network), "uniform").statistic)
+    if len(rates) > 1:
+        spread = stats.t.ppf((1 + confidence) / 2, len(rates) - 1) * rates.std(ddof=1) / np.sqrt(len(rates))
+        result["rate_low"] = float(max(rates.mean() - spread, 0))
+        result["rate_high"] = float(min(rates.mean() + spread, 1))
+    result |= {"cohort_hits": int(np.sum(of_means <= alpha)), "cohorts": len(of_means)}
+    result |= dict.fromkeys(("cohort_low", "cohort_high"), np.nan)
+    if len(of_means):
+        test = stats.binomtest(result["cohort_hits"], len(of_means))
+        interval = test.proportion_ci(confidence, method="wilson")
+        result |= {"cohort_low": float(interval.low), "cohort_high": float(interval.high)}
+    return result

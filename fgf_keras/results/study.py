@@ -1,0 +1,149 @@
+"""A comparison of arms over splits: all that its trials measured, and every table of it, computed once."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from fgf_keras.config import Config
+from fgf_keras.config_protocol import ablated_arm
+from fgf_keras.results.ablation import ablation_table
+from fgf_keras.results.arm import TrialResult
+from fgf_keras.results.columns import share_column
+from fgf_keras.results.findings import comparison_findings
+from fgf_keras.results.metrics import PartMetrics, RunMetrics
+from fgf_keras.results.protocol import protocol_table, trial_table
+from fgf_keras.results.trade_off import largest_weights, trade_off_table
+from fgf_keras.results.truth import rate_table, recovery_table, truth_table
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a comparison measured. A trial is named by a key (name of the split of the cohort, arm).
+
+    Attributes:
+        config: of the comparison.
+        part: which part of the patients is reported: "test", or "external".
+        metrics: `RunMetrics` by key, None where the trial failed.
+        patients: content of patients.csv by key, of those that did not fail.
+        behaviour: content of behaviour.json by key, of those that have it.
+        failures: why a trial failed, by its name.
+        oracle: of a run under known laws, the AUC of the law's own probability by key.
+    """
+
+    config: Config
+    part: str
+    metrics: dict[tuple[str, str], RunMetrics | None]
+    patients: dict[tuple[str, str], pd.DataFrame]
+    behaviour: dict[tuple[str, str], dict] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    oracle: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the measured features."""
+        return [feature.name for feature in self.config.features]
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms."""
+        return [arm.name for arm in self.config.arms]
+
+    @property
+    def headlines(self) -> dict[str, str]:
+        """The metrics that stand for an arm, with their titles."""
+        support = self.config.evaluate.support[0]
+        return {
+            "auc": "AUC",
+            "balanced_accuracy": "balanced accuracy",
+            share_column(support, "S", "joint"): f"joint S ({support})",
+            share_column(support, "F", "joint"): f"joint F ({support})",
+        }
+
+    def part_of(self, key) -> PartMetrics | None:
+        """The metrics of a trial on the part that is reported, None where it failed."""
+        metrics = self.metrics[key]
+        return metrics and metrics.parts[self.part]
+
+    def part_patients(self, arm: str) -> list[pd.DataFrame]:
+        """The patients of the part that is reported, one table for each trial of an arm."""
+        tables = (table for (_, name), table in self.patients.items() if name == arm)
+        return [table[table["split"] == self.part] for table in tables]
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """See `protocol.trial_table`."""
+        return trial_table(self.metrics, self.part)
+
+    @cached_property
+    def protocol(self) -> pd.DataFrame | None:
+        """See `protocol.protocol_table`; None where there is one split and no sweep."""
+        if not self.config.has_tables:
+            return None
+        return protocol_table(self.trials, confidence=self.config.evaluate.confidence)
+
+    @cached_property
+    def trade_off(self) -> pd.DataFrame | None:
+        """See `trade_off.trade_off_table`, of the validation part; None without a sweep to choose by."""
+        if self.config.sweep is None or self.part != "test":
+            return None
+        return trade_off_table(self.config, trial_table(self.metrics, "validation"))
+
+    @cached_property
+    def chosen(self) -> dict[str, str | None]:
+        """Of a sweep, the arm that was chosen of each kind of reward, see `trade_off.largest_weights`."""
+        if self.trade_off is None:
+            return {}
+        return largest_weights(self.trade_off, self.config.sweep.tolerance)
+
+    @property
+    def ablated(self) -> str:
+        """The arm that features are left out of."""
+        return ablated_arm(self.config.arms, self.features).name
+
+    @cached_property
+    def ablation(self) -> pd.DataFrame | None:
+        """See `ablation.ablation_table`; None where no features are left out."""
+        if not self.config.protocol.ablation:
+            return None
+        arm = ablated_arm(self.config.arms, self.features)
+        return ablation_table(
+            self.trials,
+            self.part_patients(arm.name),
+            arm=arm.name,
+            features=arm.reward.features or self.features,
+            supports=self.config.evaluate.support,
+            confidence=self.config.evaluate.confidence,
+        )
+
+    @cached_property
+    def truth(self) -> pd.DataFrame | None:
+        """See `truth.truth_table`; None without laws that are known."""
+        if self.config.truth is None:
+            return None
+        return truth_table(self.config, self.metrics, self._tested, self.oracle)
+
+    @cached_property
+    def recovery(self) -> pd.DataFrame:
+        """See `truth.recovery_table`."""
+        return recovery_table(self.truth)
+
+    @cached_property
+    def rates(self) -> pd.DataFrame:
+        """See `truth.rate_table`."""
+        return rate_table(self.truth, self._tested, self.config)
+
+    @property
+    def _tested(self):
+        return {key: table[table["split"] == "test"] for key, table in self.patients.items()}
+
+    @cached_property
+    def findings(self) -> list[dict] | None:
+        """See `findings.comparison_findings`; None for phantoms under laws that are known."""
+        if self.config.truth is not None:
+            return None
+        trials = {}
+        for key, metrics in self.metrics.items():
+            behaviour = self.behaviour.get(key)
+            trials[key] = metrics and TrialResult.of(metrics, self.patients[key], behaviour, self.part)
+        return comparison_findings(self.config, trials)

@@ -1,0 +1,183 @@
+"""What S, F and the nulls say of networks whose labels follow known laws, beside what is true."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from fgf_keras.config import Config
+from fgf_keras.config_truth import NOTHING
+from fgf_keras.results.columns import JOINT, QUANTITIES, p_column, share_column
+from fgf_keras.results.rejections import rejections
+
+_TRIAL = ["repeat", "law", "prevalence"]
+
+
+def truth_table(config: Config, metrics_by_trial: dict, patients: dict, oracle: dict) -> pd.DataFrame:
+    """One row per trial and feature, the joint share among them, of the test part on the first support.
+
+    Columns: repeat, law, prevalence; n, n_positive, auc, auc_low, auc_high, auc_oracle, learned (the interval
+    of the AUC lies above 0.5); feature, role; S, F, unique and shapley, means over patients; undefined_S and
+    undefined_F, patients left out of them; for each null and each of S and F: S_over_<null> (the mean above
+    the null's), S_<null>_q05 and S_<null>_q95 (of the null's mean), S_<null>_p, S_<null>_rate (the share of
+    patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean above that of the same network
+    trained on labels by lot, where that law is among them.
+
+    The role is "used" or "unused" by the label; for the law without coefficients "nothing". The joint share
+    is used where one of its features is. A trial that failed has a row with its name alone.
+
+    Args:
+        config: with the section `truth`.
+        metrics_by_trial: `RunMetrics` by (name of the repeat, arm); None where it failed.
+        patients: rows of patients.csv of the test part, by the same.
+        oracle: AUC of the law's own probability on the test part, by the same.
+    """
+    rows = []
+    for repeat in dict.fromkeys(repeat for repeat, _ in metrics_by_trial):
+        for arm in config.arms:
+            trial = {"repeat": repeat, "law": arm.law_name, "prevalence": arm.prevalence}
+            key = repeat, arm.name
+            if metrics_by_trial[key] is None:
+                rows.append(trial)
+                continue
+            part = metrics_by_trial[key].parts["test"]
+            trial |= _classification(part, oracle[key])
+            rows += [trial | row for row in _features(config, arm, part, patients[key])]
+    return _over_nothing(pd.DataFrame(rows))
+
+
+def readings(table: pd.DataFrame) -> list[str]:
+    """Columns of a `truth_table` by which features can be ranked."""
+    over = [name for name in table.columns if name.startswith(("S_over_", "F_over_"))]
+    return ["S", "F", "unique", "shapley", *over]
+
+
+def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per law and reading: in how many trials the features used by the label are ranked first.
+
+    Laws that use none or all of the features ask no such question. Columns: law, used, reading, trials (with
+    defined values), recovered, learned (trials whose network has learned something), recovered_learned.
+    """
+    rows = []
+    features = table[table["feature"].notna() & (table["feature"] != JOINT)]
+    for law, of_law in features.groupby("law", sort=False):
+        used = list(dict.fromkeys(of_law.loc[of_law["role"] == "used", "feature"]))
+        if not 0 < len(used) < of_law["feature"].nunique():
+            continue
+        for reading in readings(table):
+            row = {"law": law, "used": ", ".join(used), "reading": reading}
+            row |= dict.fromkeys(("trials", "recovered", "learned", "recovered_learned"), 0)
+            for _, trial in of_law.groupby(_TRIAL, sort=False):
+                right = ranked_first(trial.set_index("feature")[reading], used)
+                if right is None:
+                    continue
+                learned = bool(trial["learned"].iloc[0])
+                row["trials"] += 1
+                row["recovered"] += right
+                row["learned"] += learned
+                row["recovered_learned"] += right and learned
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ranked_first(values: pd.Series, used) -> bool | None:
+    """Whether the used features have the largest values; not where they tie, None where one is undefined."""
+    if values.isna().any():
+        return None
+    return bool(values[used].min() > values.drop(used).max())
+
+
+def rate_table(table: pd.DataFrame, patients: dict, config: Config) -> pd.DataFrame:
+    """How often each null calls a feature aligned: one row per role, null, quantity and feature.
+
+    Where the role is "used" a high rate is power, elsewhere it is false positives. Columns: role, null,
+    quantity, feature, and those of `rejections`.
+
+    Args:
+        table: a `truth_table`.
+        patients: as for it.
+        config: as for it.
+    """
+    names = {(arm.law_name, arm.prevalence): arm.name for arm in config.arms}
+    known = table[table["feature"].notna()]
+    rows = []
+    for role in ("nothing", "unused", "used"):
+        for null in nulls(table):
+            for kind in QUANTITIES:
+                for feature in dict.fromkeys(known["feature"]):
+                    trials = known[(known["role"] == role) & (known["feature"] == feature)]
+                    if trials.empty:
+                        continue
+                    column = p_column(config.evaluate.support[0], null, kind, feature)
+                    keys = zip(trials["repeat"], trials["law"], trials["prevalence"])
+                    of_patients = [patients[repeat, names[law, p]][column] for repeat, law, p in keys]
+                    rates = rejections(
+                        of_patients,
+                        trials[f"{kind}_{null}_p"],
+                        config.evaluate.alpha,
+                        confidence=config.evaluate.confidence,
+                    )
+                    place = {"role": role, "null": null, "quantity": kind, "feature": feature}
+                    rows.append(place | rates)
+    return pd.DataFrame(rows)
+
+
+def nulls(table: pd.DataFrame) -> list[str]:
+    """Names of the nulls in a `truth_table`."""
+    return [name.removeprefix("S_").removesuffix("_rate") for name in table.columns if _is_rate(name)]
+
+
+def _is_rate(column):
+    return column.startswith("S_") and column.endswith("_rate")
+
+
+def _classification(part, oracle):
+    auc = part["auc"]
+    return {
+        "n": part.n,
+        "n_positive": part.n_positive,
+        "auc": auc.mean,
+        "auc_low": auc.low,
+        "auc_high": auc.high,
+        "auc_oracle": oracle,
+        "learned": auc.low > 0.5,
+    }
+
+
+def _features(config, arm, part, patients):
+    support = config.evaluate.support[0]
+    names = [feature.name for feature in config.features]
+    used = [name for name in names if name in arm.law.used]
+    for name in [*names, JOINT]:
+        is_used = name in used or (name == JOINT and used)
+        row = {"feature": name, "role": "used" if is_used else "unused"}
+        if arm.law_name == NOTHING:
+            row["role"] = NOTHING
+        metrics = {kind: part.table.loc[share_column(support, kind, name)] for kind in QUANTITIES}
+        for kind, metric in metrics.items():
+            row[kind] = metric["mean"]
+            row[f"undefined_{kind}"] = int(metric["undefined"])
+        for share in ("unique", "shapley"):
+            column = patients.get(share_column(support, share, name))
+            row[share] = math.nan if column is None else float(column.mean())
+        for null in part.paths[support].nulls:
+            for kind, metric in metrics.items():
+                p = patients[p_column(support, null, kind, name)].dropna()
+                row[f"{kind}_over_{null}"] = metric[f"{null}.effect"]
+                row[f"{kind}_{null}_q05"] = metric[f"{null}.q05"]
+                row[f"{kind}_{null}_q95"] = metric[f"{null}.q95"]
+                row[f"{kind}_{null}_p"] = metric[f"{null}.p"]
+                row[f"{kind}_{null}_rate"] = float(np.mean(p <= config.evaluate.alpha)) if len(p) else np.nan
+        yield row
+
+
+def _over_nothing(table):
+    """With S and F above those of the law without coefficients on the same phantom at the same prevalence."""
+    place = ["repeat", "prevalence", "feature"]
+    without = table.loc[table["law"] == NOTHING, [*place, "S", "F"]]
+    if without.empty:
+        return table
+    beside = table[place].merge(without, on=place, how="left")
+    for kind in QUANTITIES:
+        table[f"{kind}_over_{NOTHING}"] = table[kind] - beside[kind].to_numpy()
+    return table

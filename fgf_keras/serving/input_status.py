@@ -1,0 +1,27 @@
+"""What a served model says of a sample that it cannot use."""
+
+import enum
+
+
+class InputStatus(enum.IntEnum):
+    """Whether the numbers of a sample mean anything.
+
+    Attributes:
+        sentence: what the status means and what to do about it.
+    """
+
+    sentence: str
+
+    def __new__(cls, code: int, sentence: str):
+        """A code that tensors can hold, with its sentence."""
+        status = int.__new__(cls, code)
+        status._value_ = code
+        status.sentence = sentence
+        return status
+
+    OK = 0, "The sample was measured."
+    IMAGE_NOT_FINITE = 1, "The image has pixels that are NaN or infinite; repair or drop it."
+    MASK_NOT_BINARY = 2, "The mask has values other than 0 and 1; send mask > 0 if it counts."
+    MASK_EMPTY = 3, "The mask marks no pixel; send a slice that the tumour crosses."
+    SPACING_NOT_POSITIVE = 4, "The spacing is not two positive numbers in mm; send 1, 1 if unknown."
+    SCORE_NOT_FINITE = 5, "The score overflows; map intensities to the range of training."
