@@ -21,16 +21,16 @@ import numpy as np
 import tensorflow as tf
 
 import fgf_keras
-from fgf_keras.config_data import PhantomConfig
+from fgf_keras.commands.evaluate_run import load_model
+from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.load import load_cohort
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.evaluation.evaluate_run import load_model
+from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.flow.status import ENDED
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment
-from fgf_keras.geometry.flow_status import ENDED
 from fgf_keras.geometry.products import on_support
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.models.input_gradient import decision_gradient
-from fgf_keras.models.measure import AlignmentMeasure
-from fgf_keras.run_folder import RunFolder
+from fgf_keras.run.folder import RunFolder
 
 
 def euler(network, features, image, mask, spacing, step, most=5000):

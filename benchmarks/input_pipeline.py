@@ -36,8 +36,8 @@ def training_config(store, size, *more):
 
 def prepared_phantom(folder, patients, size, drawn):
     """The folder of prepared slices."""
-    from fgf_keras.data.phantom_dicom import write_phantom_dicom
-    from fgf_keras.data.prepare import prepare
+    from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
+    from fgf_keras.data.prepared.prepare import prepare
 
     root, store = Path(folder, "dicom"), Path(folder, "store")
     words = [f"data.root={root}", f"data.out={store}", f"data.size={size}"]
@@ -158,7 +158,7 @@ STARTED = "The first step is done.\n"
 def start(store, size):
     """What train.py does; says when the first training step is done."""
     from fgf_keras._backend import import_tensorflow
-    from fgf_keras.run_training import run_training
+    from fgf_keras.commands.train import run_training
 
     import_tensorflow()
     import keras

@@ -32,7 +32,7 @@ from training_step import REFERENCE, keras_network, roi_plain_step
 
 from fgf_keras.geometry.windows import window_around
 from fgf_keras.models.input_gradient import section_gradients
-from fgf_keras.models.roi_cnn import RoiCnn
+from fgf_keras.models.window.roi_cnn import RoiCnn
 
 # How often a step takes each: forward passes, gradients of inputs, of those that of the image, of kernels.
 PASSES = {

@@ -22,8 +22,8 @@ import fgf_keras
 from fgf_keras import Explanation
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
-from fgf_keras.models.measure import AlignmentMeasure
-from fgf_keras.models.null_draws import NULLS, NullDraws
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.nulls.draws import NULLS, NullDraws
 from fgf_keras.results.rejections import rejections
 
 CLASSIFIERS = ("random weights", "permuted labels")

@@ -12,10 +12,11 @@ import json
 
 import pandas as pd
 
+from fgf_keras.files import read_json
 from fgf_keras.results.columns import CLASSIFICATION, QUANTITIES, metric_title, share_column
 from fgf_keras.results.metrics import RunMetrics
-from fgf_keras.run_folder import RunFolder, read_json
-from fgf_keras.trial import trials_of
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.run.trial import trials_of
 
 LABELS = {
     "brightness": "brightness",

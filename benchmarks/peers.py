@@ -44,7 +44,7 @@ import fgf_keras
 from fgf_keras.config import load_config
 from fgf_keras.data.load import load_cohort
 from fgf_keras.features.base import stack_gradients
-from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
 
 ROOT = Path(__file__).parent.parent
 THREADS = 2

@@ -29,7 +29,7 @@ from peer import Peer
 
 from fgf_keras.config import load_config
 from fgf_keras.data.dicom.patient import dicom_patients
-from fgf_keras.data.phantom_dicom import write_phantom_dicom
+from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
 from fgf_keras.data.tables import read_region_names
 
 CONFIG = Path(__file__).parent.parent / "configs" / "phantom_dicom.yaml"

@@ -21,8 +21,8 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 import fgf_keras
-from fgf_keras.config_data import PhantomConfig
-from fgf_keras.data.phantom import phantom_cohort
+from fgf_keras.config.data import PhantomConfig
+from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.training.reward_warmup import RewardWarmup
 
 KINDS = {

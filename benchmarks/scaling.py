@@ -35,12 +35,12 @@ from measuring import (
 )
 
 import fgf_keras
-from fgf_keras.config_data import PhantomConfig
+from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.dataset import make_dataset
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.geometry.nulls import white_noise_alignment
+from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.geometry.windows import bounding_box, crop
-from fgf_keras.models.measure import AlignmentMeasure
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.nulls.white import white_noise_alignment
 
 SIZE, BATCH, TUMOUR = 192, 8, 32
 # The patients of a large cohort have small slices, and a small network.

@@ -23,13 +23,13 @@ import keras
 import numpy as np
 from measuring import surroundings
 
+from fgf_keras.commands.trial_data import trial_data
 from fgf_keras.config import load_config
-from fgf_keras.run_folder import RunFolder
+from fgf_keras.run.folder import RunFolder
 from fgf_keras.training import fit as fitting
 from fgf_keras.training.alignment_callback import AlignmentCallback
-from fgf_keras.training.epoch_scalars import EpochScalars
-from fgf_keras.training.run_summaries import write_run
-from fgf_keras.trial_data import trial_data
+from fgf_keras.training.tensorboard.run import write_run
+from fgf_keras.training.tensorboard.scalars import EpochScalars
 
 
 def now():

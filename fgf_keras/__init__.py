@@ -10,15 +10,15 @@ from fgf_keras._version import __version__
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
-    from fgf_keras.evaluation.explain import explain as explain
-    from fgf_keras.evaluation.explanation import Explanation as Explanation
     from fgf_keras.features.autodiff import AutodiffFeature as AutodiffFeature
     from fgf_keras.features.base import Feature as Feature
     from fgf_keras.features.brightness import Brightness as Brightness
     from fgf_keras.features.extent import Extent as Extent
     from fgf_keras.features.linear_noise import LinearNoise as LinearNoise
     from fgf_keras.features.log_aspect_ratio import LogAspectRatio as LogAspectRatio
-    from fgf_keras.geometry.flow_status import FlowStatus as FlowStatus
+    from fgf_keras.flow.status import FlowStatus as FlowStatus
+    from fgf_keras.measure.explain import explain as explain
+    from fgf_keras.measure.explanation import Explanation as Explanation
     from fgf_keras.models.alignment_model import AlignmentModel as AlignmentModel
     from fgf_keras.models.paper_cnn import paper_cnn as paper_cnn
     from fgf_keras.serving.export import export_saved_model as export_saved_model
@@ -31,13 +31,13 @@ _HOME = {
     "AlignmentModel": "fgf_keras.models.alignment_model",
     "AutodiffFeature": "fgf_keras.features.autodiff",
     "Brightness": "fgf_keras.features.brightness",
-    "Explanation": "fgf_keras.evaluation.explanation",
+    "Explanation": "fgf_keras.measure.explanation",
     "Extent": "fgf_keras.features.extent",
     "Feature": "fgf_keras.features.base",
-    "FlowStatus": "fgf_keras.geometry.flow_status",
+    "FlowStatus": "fgf_keras.flow.status",
     "LinearNoise": "fgf_keras.features.linear_noise",
     "LogAspectRatio": "fgf_keras.features.log_aspect_ratio",
-    "explain": "fgf_keras.evaluation.explain",
+    "explain": "fgf_keras.measure.explain",
     "export_saved_model": "fgf_keras.serving.export",
     "load_saved_model": "fgf_keras.serving.load",
     "paper_cnn": "fgf_keras.models.paper_cnn",

@@ -1,5 +1,5 @@
 """`python -m fgf_keras` is `fgf`."""
 
-from fgf_keras.cli import main
+from fgf_keras.cli.main import main
 
 main()

@@ -1,8 +1,10 @@
-"""Progress bars: a rate and an estimate on a terminal, nothing anywhere else."""
+"""What is printed: the console, and progress bars with a rate and an estimate, only on a terminal."""
 
 import rich.console
 import rich.progress
 import rich.text
+
+console = rich.console.Console()
 
 
 def progress_bar(*columns, long_steps: bool = False) -> rich.progress.Progress:
@@ -12,7 +14,7 @@ def progress_bar(*columns, long_steps: bool = False) -> rich.progress.Progress:
         columns: the more.
         long_steps: steps of minutes: the time left is estimated from all of them, not from the last seconds.
     """
-    console = rich.console.Console(stderr=True)
+    stderr = rich.console.Console(stderr=True)
     known = rich.progress.Progress.get_default_columns()
     if long_steps:
         known = (*known[:-1], TimeLeftColumn())
@@ -20,9 +22,9 @@ def progress_bar(*columns, long_steps: bool = False) -> rich.progress.Progress:
         *known,
         rich.progress.MofNCompleteColumn(),
         *columns,
-        console=console,
+        console=stderr,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not stderr.is_terminal,
     )
 
 

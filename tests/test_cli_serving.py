@@ -12,10 +12,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fgf_keras import cli_serving
-from fgf_keras.cli import app
+from fgf_keras.cli.main import app
 from fgf_keras.config import load_config
-from fgf_keras.data.phantom_dicom import write_phantom_dicom
-from fgf_keras.data.store import SliceStore
+from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
+from fgf_keras.data.prepared.store import SliceStore
 
 FGF = "fgf_keras/__main__.py"
 DICOM = """

@@ -18,7 +18,7 @@ from fgf_keras.config import (
     parse_config,
 )
 from fgf_keras.errors import ConfigError
-from fgf_keras.run_folder import RunFolder
+from fgf_keras.run.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -270,7 +270,7 @@ def test_the_features_known_to_the_configuration_are_those_that_can_be_built():
     "program",
     [
         "import fgf_keras, fgf_keras.config",
-        "import typer.testing, fgf_keras.cli as cli\n"
+        "import typer.testing, fgf_keras.cli.main as cli\n"
         "result = typer.testing.CliRunner().invoke(cli.app, ['--help'])\n"
         "assert result.exit_code == 0 and 'evaluate' in result.output, result.output",
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from fgf_keras.config import dump_yaml, load_config, parse_config
 from fgf_keras.errors import ConfigError
-from fgf_keras.trial import trials_of
+from fgf_keras.run.trial import trials_of
 
 TRUTH = Path(__file__).parent.parent / "configs" / "truth.yaml"
 LAWS = {"laws": {"nothing": {}, "bright": {"brightness": 4.0}}, "prevalences": [0.5, 0.05]}

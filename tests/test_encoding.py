@@ -18,7 +18,8 @@ SOURCES = sorted(
 PROGRAM = """
 import locale, sys
 from fgf_keras.config import load_config
-from fgf_keras.run_folder import RunFolder, read_json, write_json
+from fgf_keras.files import read_json, write_json
+from fgf_keras.run.folder import RunFolder
 assert locale.getpreferredencoding(False).lower() not in ("utf-8", "utf8"), "the locale did not take"
 config = load_config(sys.argv[1], ["data.root=/data/M\\u00fcller"])
 folder = RunFolder.create(sys.argv[2], config)

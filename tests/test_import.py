@@ -13,7 +13,7 @@ import fgf_keras
 ROOT = Path(__file__).parent.parent
 COMMAND = """
 import sys
-from fgf_keras.cli import app
+from fgf_keras.cli.main import app
 app(sys.argv[1:], standalone_mode=False)
 loaded = {"tensorflow", "keras"} & set(sys.modules)
 assert not loaded, loaded

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from commands import commands, kill_when
 
-from fgf_keras.run_folder import RunFolder
+from fgf_keras.run.folder import RunFolder
 
 TRUTH = """
 seed: 1

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from fgf_keras.config import Config
-from fgf_keras.console import console
-from fgf_keras.data.phantom_oracle import oracle_auc
+from fgf_keras.data.phantom.oracle import oracle_auc
 from fgf_keras.errors import RunError
+from fgf_keras.files import read_json, write_json
+from fgf_keras.progress import console
 from fgf_keras.report.comparison import arms_table, comparison_report, comparison_summary
 from fgf_keras.report.markdown import blocks_as_markdown
 from fgf_keras.report.run import run_report, run_summary
@@ -24,8 +25,8 @@ from fgf_keras.results.pictures import read_pictures
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.run import RunResult
 from fgf_keras.results.study import Study
-from fgf_keras.run_folder import RunFolder, read_json, write_json
-from fgf_keras.trial import trials_of
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.run.trial import trials_of
 
 
 def provenance_of(config: Config, folder: RunFolder) -> Provenance:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.config_data import AugmentConfig
+from fgf_keras.config.data import AugmentConfig
 from fgf_keras.data.augmentation import rotated, rotations
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.tumour_windows import tumour_window

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from fgf_keras.config import Config
-from fgf_keras.config_data import PREPARED_FROM, DataConfig
+from fgf_keras.config.data import PREPARED_FROM, DataConfig
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.phantom import phantom_cohort
+from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.data.png import png_cohort
 
 
@@ -26,7 +26,7 @@ def load_cohort(config: Config) -> Cohort:
     if data.source == "png":
         return png_cohort(data)
     # Here, so that other sources do not wait for the libraries of these.
-    from fgf_keras.data.prepared import prepared_cohort
+    from fgf_keras.data.prepared.cohort import prepared_cohort
 
     if data.source in PREPARED_FROM:
         _prepare_once(data)
@@ -42,7 +42,7 @@ def pixel_spacing(data: DataConfig) -> list[float] | None:
     """
     spacing_mm = data.spacing_mm
     if data.source == "prepared":
-        from fgf_keras.data.store import SliceStore
+        from fgf_keras.data.prepared.store import SliceStore
 
         spacing_mm = SliceStore.reading(Path(data.root)).settings["spacing_mm"]
     elif data.source not in PREPARED_FROM:
@@ -51,9 +51,9 @@ def pixel_spacing(data: DataConfig) -> list[float] | None:
 
 
 def _prepare_once(data: DataConfig):
-    from fgf_keras.data.preparation import is_prepared
+    from fgf_keras.data.prepared.preparation import is_prepared
 
     if not is_prepared(data):
-        from fgf_keras.data.prepare import prepare
+        from fgf_keras.data.prepared.prepare import prepare
 
         prepare(data, n_jobs=os.cpu_count() or 1)

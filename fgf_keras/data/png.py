@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
-from fgf_keras.config_data import DataConfig
+from fgf_keras.config.data import DataConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.file_names import require_file_names
 from fgf_keras.data.slices import listing

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from fgf_keras.config_data import SplitConfig
+from fgf_keras.config.data import SplitConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.data.splits import stratified_splits, train_and_validation

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from fgf_keras.config_data import SplitConfig
+from fgf_keras.config.data import SplitConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError
-from fgf_keras.whole_file import whole_file
+from fgf_keras.files import whole_file
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ["patient_id", "split", "label"]

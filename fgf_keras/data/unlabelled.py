@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fgf_keras.config_data import VOLUME_SUFFIXES, DataConfig
+from fgf_keras.config.data import VOLUME_SUFFIXES, DataConfig
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.png import masked_slices, png_files
-from fgf_keras.data.pseudonym import Names
-from fgf_keras.data.source_slice import RejectedPatient
+from fgf_keras.data.prepared.pseudonym import Names
+from fgf_keras.data.prepared.source import RejectedPatient
 from fgf_keras.errors import DataError
 
 
@@ -83,7 +83,7 @@ def _png(files, config):
 
 
 def _prepared(path, config, window):
-    from fgf_keras.data.prepared import prepared_cohort
+    from fgf_keras.data.prepared.cohort import prepared_cohort
 
     shown = config.model_copy(update={"window": _required(window)})
     cohort = prepared_cohort(path, shown)
@@ -91,7 +91,7 @@ def _prepared(path, config, window):
 
 
 def _volume(path, mask, config, window):
-    from fgf_keras.data.volumes import VolumePatient, require_reader
+    from fgf_keras.data.volumes.volumes import VolumePatient, require_reader
 
     require_reader()
     if mask is None or not Path(mask).is_file():
@@ -126,7 +126,7 @@ def _dicom(path, config, window):
 
 
 def _read(patients, rejected, config, window):
-    from fgf_keras.data.prepare_patient import prepare_patient
+    from fgf_keras.data.prepared.patient import prepare_patient
 
     window = _required(window)
     names = Names(config.pseudonymise)

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from fgf_keras.features.base import Feature
-from fgf_keras.geometry.nulls import white_field
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -36,3 +35,10 @@ class LinearNoise(Feature):
     def get_config(self):
         """Keras serialisation."""
         return {**super().get_config(), "seed": self.seed}
+
+
+def white_field(shape, seed, dtype=tf.float32):
+    """A fixed standard normal field of the given shape: the same for the same seed, on every machine."""
+    # The second word keeps these fields apart from other users of small seeds.
+    # A named algorithm: the default differs between compiled and uncompiled graphs.
+    return tf.cast(tf.random.stateless_normal(shape, tf.stack([seed, 0x5EED]), alg="philox"), dtype)

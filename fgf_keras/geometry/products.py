@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+# Where gradients are compared: inside the tumour, or over the whole canvas.
+SUPPORTS = ("mask", "image")
+
 
 def on_support(field, mask):
     """Restrict fields to a support.

@@ -10,13 +10,12 @@ import tensorflow as tf
 from fgf_keras.errors import FeatureError, ModelError
 from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
-from fgf_keras.geometry.products import on_support
+from fgf_keras.geometry.products import SUPPORTS, on_support
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
 from fgf_keras.models.input_gradient import as_logits, section_gradients
 from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
-from fgf_keras.models.measure import SUPPORTS
-from fgf_keras.models.placement import placement
 from fgf_keras.models.reward_gradient import difference_of_gradients
+from fgf_keras.models.window.placement import placement
 
 REWARDS = ("none", "sum", "joint")
 # Edge of made-up images where a classifier takes any size, px.

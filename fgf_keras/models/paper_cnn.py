@@ -3,8 +3,8 @@
 import keras
 
 from fgf_keras.errors import ModelError
-from fgf_keras.models.average_pooling import AveragePooling
-from fgf_keras.models.convolution import Convolution
+from fgf_keras.models.window.average_pooling import AveragePooling
+from fgf_keras.models.window.convolution import Convolution
 
 
 def paper_cnn(

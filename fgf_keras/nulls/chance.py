@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fgf_keras.geometry.flow_status import has_flow
+from fgf_keras.flow.status import has_flow
 
 # Draws that fall short of the measured share by less than this reach it: both are rounded.
 ROUNDING = 1e-6

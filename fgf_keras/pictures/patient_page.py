@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fgf_keras.errors import DataError
-from fgf_keras.geometry.flow_status import FlowStatus
+from fgf_keras.flow.status import FlowStatus
 from fgf_keras.pictures.panels import (
     CONTOUR,
     Panel,

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
+from fgf_keras.files import whole_file
 from fgf_keras.report.document import Document
 from fgf_keras.report.html import as_html
 from fgf_keras.report.markdown import PLOTS, as_markdown
-from fgf_keras.whole_file import whole_file
 
 
 def write_report(document: Document, directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fgf_keras.geometry.flow_status import FlowStatus
+from fgf_keras.flow.status import FlowStatus
 from fgf_keras.nulls.chance import defined as defined_for
 from fgf_keras.results.bootstrap import bootstrap_mean
 

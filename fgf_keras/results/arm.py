@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fgf_keras.config_protocol import NOISE, RewardConfig
+from fgf_keras.config.protocol import NOISE, RewardConfig
 from fgf_keras.results.bootstrap import bootstrap_mean, percentiles
 from fgf_keras.results.columns import share_of
 from fgf_keras.results.interval import UNDEFINED, Interval

@@ -1,7 +1,7 @@
 """The known ways in which alignment misleads: which of them a run or a comparison shows, and what to try."""
 
 from fgf_keras.config import Config, EvaluateConfig
-from fgf_keras.config_protocol import RewardConfig
+from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.results.arm import ArmResult, TrialResult
 from fgf_keras.results.failures import (
     Finding,

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fgf_keras.geometry.flow_status import ENDED
+from fgf_keras.flow.status import ENDED
 from fgf_keras.results.columns import patient_column, share_of
 
 _ENDED = [status.name.lower() for status in ENDED]

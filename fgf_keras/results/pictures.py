@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from fgf_keras.whole_file import whole_file
+from fgf_keras.files import whole_file
 
 FOLDER, LIST = "pictures", "pictures.json"
 

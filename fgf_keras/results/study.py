@@ -6,7 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from fgf_keras.config import Config
-from fgf_keras.config_protocol import ablated_arm
+from fgf_keras.config.protocol import ablated_arm
 from fgf_keras.results.ablation import ablation_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.columns import share_column

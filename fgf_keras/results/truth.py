@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.config import Config
-from fgf_keras.config_truth import NOTHING
+from fgf_keras.config.truth import NOTHING
 from fgf_keras.results.columns import JOINT, QUANTITIES, p_column, share_column
 from fgf_keras.results.rejections import rejections
 

@@ -8,7 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 from fgf_keras.errors import DataError, ModelError
-from fgf_keras.geometry.flow_status import FlowStatus
+from fgf_keras.flow.status import FlowStatus
 from fgf_keras.serving.description import Description
 from fgf_keras.serving.input_status import InputStatus
 

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from fgf_keras.geometry.nulls import white_p_value_in_graph
-from fgf_keras.models.measure import AlignmentMeasure
-from fgf_keras.models.placement import measured_evaluation, placement
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.models.window.placement import measured_evaluation, placement
+from fgf_keras.nulls.white import white_p_value_in_graph
 from fgf_keras.serving.inputs import InputStatus, checked_inputs, input_shapes, require_shapes
 
 

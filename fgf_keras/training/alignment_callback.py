@@ -4,13 +4,13 @@ import keras
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import unique_names
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.measure.samples import AlignmentSamples
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.measure import AlignmentMeasure
-from fgf_keras.models.placement import measured_evaluation
-from fgf_keras.training.alignment_samples import AlignmentSamples
-from fgf_keras.training.alignment_summaries import AlignmentSummaries
-from fgf_keras.training.epoch_scalars import write_scalars
-from fgf_keras.training.summary_writers import SummaryWriters
+from fgf_keras.models.window.placement import measured_evaluation
+from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
+from fgf_keras.training.tensorboard.scalars import write_scalars
+from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 # Of a passage, where evaluation may take 128: a network that has hardly begun has paths that no number ends.
 MOST_STEPS = 32

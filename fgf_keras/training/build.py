@@ -4,7 +4,8 @@ import importlib
 
 import keras
 
-from fgf_keras.config import Config, FeatureConfig
+from fgf_keras.config import Config
+from fgf_keras.config.model import FeatureConfig
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.autodiff import AutodiffFeature
 from fgf_keras.features.brightness import Brightness

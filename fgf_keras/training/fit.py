@@ -11,18 +11,19 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.dataset import class_weights, make_dataset
 from fgf_keras.data.splits import save_splits
 from fgf_keras.errors import RunError
+from fgf_keras.files import read_json
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.run_folder import RunFolder, read_json
+from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.alignment_callback import AlignmentCallback
-from fgf_keras.training.alignment_summaries import AlignmentSummaries
 from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.build import build_model
-from fgf_keras.training.chart_layout import write_layout
-from fgf_keras.training.epoch_scalars import EpochScalars
 from fgf_keras.training.progress_callback import ProgressCallback
 from fgf_keras.training.reward_warmup import RewardWarmup
-from fgf_keras.training.run_summaries import write_run
-from fgf_keras.training.summary_writers import SummaryWriters
+from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
+from fgf_keras.training.tensorboard.layout import write_layout
+from fgf_keras.training.tensorboard.run import write_run
+from fgf_keras.training.tensorboard.scalars import EpochScalars
+from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 
 def fit(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fgf_keras.config_data import AugmentConfig, PhantomConfig
+from fgf_keras.config.data import AugmentConfig, PhantomConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.dataset import class_weights, make_dataset
-from fgf_keras.data.phantom import phantom_cohort
+from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.errors import DataError
 
 FLIPS = AugmentConfig(flips=True, rotation_degrees=0.0)

@@ -9,10 +9,10 @@ import pytest
 from dicom_fixtures import L_SHAPE, Stack
 from typer.testing import CliRunner
 
-from fgf_keras.cli import app
-from fgf_keras.console import console
+from fgf_keras.cli.main import app
 from fgf_keras.data.dicom.inspect import inspect_folder
 from fgf_keras.errors import ConfigError
+from fgf_keras.progress import console
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pydicom.uid import generate_uid
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.dicom.patient import dicom_patients
-from fgf_keras.data.source_slice import RejectedPatient
+from fgf_keras.data.prepared.source import RejectedPatient
 
 SQUARE = [(2.5, 2.5), (2.5, 8.5), (8.5, 8.5), (8.5, 2.5)]
 

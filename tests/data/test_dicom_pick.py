@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fgf_keras.data.dicom.masks import MaskStack
-from fgf_keras.data.dicom.pick import pick_slice
 from fgf_keras.data.dicom.rois import choose_rois
+from fgf_keras.data.prepared.masks import MaskStack
+from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.errors import DataError
 
 

@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from test_dicom_match import companion, read
 
 from fgf_keras.data.dicom.index import index_folder
-from fgf_keras.data.source_slice import RejectedPatient, SourceSlice
+from fgf_keras.data.prepared.source import RejectedPatient, SourceSlice
 
 GRID = (12, 16)
 SMALL = [(2.5, 2.5), (2.5, 4.5), (4.5, 4.5), (4.5, 2.5)]

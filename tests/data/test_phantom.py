@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from fgf_keras.config_data import PhantomConfig
-from fgf_keras.data.phantom import phantom_cohort, relabelled
+from fgf_keras.config.data import PhantomConfig
+from fgf_keras.data.phantom.phantom import phantom_cohort, relabelled
 from fgf_keras.errors import DataError
 
 WINDOW = [-50.0, 300.0]

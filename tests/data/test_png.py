@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fgf_keras.config_data import DataConfig, SplitConfig
+from fgf_keras.config.data import DataConfig, SplitConfig
 from fgf_keras.data.png import png_cohort
 from fgf_keras.data.splits import stratified_splits
 from fgf_keras.errors import DataError

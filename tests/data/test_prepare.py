@@ -14,12 +14,12 @@ from dicom_fixtures import L_SHAPE, Stack, l_mask
 from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
-from fgf_keras.cli import app
+from fgf_keras.cli.main import app
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
-from fgf_keras.data.preparation import is_prepared
-from fgf_keras.data.prepare import WORTH_A_PROCESS, prepare
-from fgf_keras.data.store import SliceStore
+from fgf_keras.data.prepared.preparation import is_prepared
+from fgf_keras.data.prepared.prepare import WORTH_A_PROCESS, prepare
+from fgf_keras.data.prepared.store import SliceStore
 from fgf_keras.errors import DataError
 
 SIZE = 24

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fgf_keras.config_data import PhantomConfig
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.data.preview import BACKGROUND, OUTLINE, QUIET, TEXT, WARNING, SheetEntry, contact_sheet
+from fgf_keras.config.data import PhantomConfig
+from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.data.prepared.preview import (
+    BACKGROUND,
+    OUTLINE,
+    QUIET,
+    TEXT,
+    WARNING,
+    SheetEntry,
+    contact_sheet,
+)
 from fgf_keras.errors import DataError
 
 WINDOW = (-100.0, 300.0)

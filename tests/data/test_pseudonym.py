@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fgf_keras.data.pseudonym import Names
+from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.errors import DataError
 
 

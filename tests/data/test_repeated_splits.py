@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fgf_keras.config_data import SplitConfig
+from fgf_keras.config.data import SplitConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.repeated_splits import repeated_splits, require_unseen
 from fgf_keras.errors import DataError

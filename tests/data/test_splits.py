@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from fgf_keras.config_data import SplitConfig
+from fgf_keras.config.data import SplitConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.splits import load_splits, save_splits, stratified_splits
 from fgf_keras.errors import DataError

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from fgf_keras.data.store import SliceStore
+from fgf_keras.data.prepared.store import SliceStore
 from fgf_keras.errors import DataError
 
 SETTINGS = {"size": 16, "slice": "middle", "spacing_mm": None}

@@ -9,10 +9,10 @@ from dicom_fixtures import L_SHAPE, Stack, l_mask
 from pydicom.uid import generate_uid
 from typer.testing import CliRunner
 
-from fgf_keras.cli import app
+from fgf_keras.cli.main import app
 from fgf_keras.config import load_config
-from fgf_keras.data.prepare import prepare
-from fgf_keras.data.store import SliceStore
+from fgf_keras.data.prepared.prepare import prepare
+from fgf_keras.data.prepared.store import SliceStore
 
 CONFIG = Path(__file__).parent.parent.parent / "configs" / "tcia.yaml"
 SQUARE = [(1.5, 1.5), (1.5, 4.5), (4.5, 4.5), (4.5, 1.5)]

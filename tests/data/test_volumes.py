@@ -12,9 +12,9 @@ import pydantic
 import pytest
 import SimpleITK as sitk
 
-from fgf_keras.config_data import DataConfig
-from fgf_keras.data.source_slice import RejectedPatient, SourceSlice
-from fgf_keras.data.volumes import volume_patients
+from fgf_keras.config.data import DataConfig
+from fgf_keras.data.prepared.source import RejectedPatient, SourceSlice
+from fgf_keras.data.volumes.volumes import volume_patients
 from fgf_keras.errors import DataError
 
 SUFFIXES = ["nii", "nii.gz", "nrrd"]

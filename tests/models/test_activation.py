@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fgf_keras.models.activation import activated
+from fgf_keras.models.window.activation import activated
 
 ACTIVATIONS = ["elu", "gelu", "tanh", "relu", None]
 

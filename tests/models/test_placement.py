@@ -9,9 +9,9 @@ import tensorflow as tf
 
 import fgf_keras
 from fgf_keras.errors import ModelError
-from fgf_keras.models import placement as module
-from fgf_keras.models.measure import AlignmentMeasure
-from fgf_keras.models.placement import placement
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.models.window import placement as module
+from fgf_keras.models.window.placement import placement
 
 SHAPE = (150, 139, 1)
 # Edges of tumours, one for each size of window that a compiled step knows on this canvas.

@@ -8,7 +8,7 @@ import tensorflow as tf
 import fgf_keras
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.windows import bounding_box, crop, paste
-from fgf_keras.models.roi_cnn import RoiCnn
+from fgf_keras.models.window.roi_cnn import RoiCnn
 
 # Of the largest entry, in float64.
 CLOSE = 1e-12

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.commands.outcome import read_study, report_again
 from fgf_keras.config import parse_config
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.evaluation.evaluate import evaluate
+from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.files import write_json
 from fgf_keras.report.comparison import comparison_report
 from fgf_keras.report.html import as_html
 from fgf_keras.report.markdown import as_markdown
@@ -21,10 +22,10 @@ from fgf_keras.results.interval import rounded
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.protocol import protocol_table
 from fgf_keras.results.study import Study
-from fgf_keras.run_folder import RunFolder, write_json
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.run.trial import trials_of
 from fgf_keras.training.build import build_model
 from fgf_keras.training.environment import environment
-from fgf_keras.trial import trials_of
 
 BASE = {
     "data": {"size": 24, "phantom": {"patients": 36, "prevalence": 0.4}},

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fgf_keras.commands.evaluate_run import load_model
 from fgf_keras.commands.outcome import report_again
-from fgf_keras.evaluation.evaluate_run import load_model
 from fgf_keras.results.interval import rounded
-from fgf_keras.run_folder import RunFolder
+from fgf_keras.run.folder import RunFolder
 
 ARCHIVE = Path(__file__).parent / "runs_0_1.tar.gz"
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from metrics_file import alignment, metrics_content, part
 
+from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.commands.outcome import command_line, read_run
 from fgf_keras.config import parse_config
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.evaluation.evaluate import evaluate
+from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.files import write_json
 from fgf_keras.report.run import run_report
 from fgf_keras.report.sections.alignment import alignment_plot
 from fgf_keras.report.sections.calibration import imbalance_sentence
@@ -23,7 +24,7 @@ from fgf_keras.report.sections.provenance import Provenance
 from fgf_keras.report.write import write_report
 from fgf_keras.results.interval import rounded
 from fgf_keras.results.metrics import RunMetrics
-from fgf_keras.run_folder import RunFolder, write_json
+from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.build import build_model
 from fgf_keras.training.environment import environment
 

@@ -9,11 +9,11 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from fgf_keras import AlignmentModel, Brightness, Extent
+from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.config import parse_config
-from fgf_keras.config_data import PhantomConfig
-from fgf_keras.config_protocol import RewardConfig
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.evaluation.evaluate import evaluate
+from fgf_keras.config.data import PhantomConfig
+from fgf_keras.config.protocol import RewardConfig
+from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.report.sections.findings import findings_summary
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.findings import comparison_findings, run_findings

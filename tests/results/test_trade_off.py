@@ -7,10 +7,10 @@ from metrics_file import alignment, metrics_content, part
 
 from fgf_keras.commands.outcome import write_tables
 from fgf_keras.config import parse_config
+from fgf_keras.files import read_json
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.study import Study
 from fgf_keras.results.trade_off import largest_weights, pareto_front
-from fgf_keras.run_folder import read_json
 
 CONFIG = parse_config(
     {

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from fgf_keras import explain, export_saved_model
-from fgf_keras.geometry.flow_status import ENDED, FlowStatus
+from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.serving.warmup import example
 
 # Of shares, which lie in [0, 1], and of fields, by their largest pixel.

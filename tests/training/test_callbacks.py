@@ -16,13 +16,13 @@ from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
 from fgf_keras.data.splits import stratified_splits
 from fgf_keras.errors import DataError, FeatureError, ModelError
-from fgf_keras.models.measure import AlignmentMeasure
-from fgf_keras.run_folder import RunFolder
-from fgf_keras.training.alignment_summaries import AlignmentSummaries
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.fit import fit
 from fgf_keras.training.reward_warmup import RewardWarmup
-from fgf_keras.training.summary_writers import SummaryWriters
+from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
+from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 SHAPE = (16, 16, 1)
 BANDS = ("", "_null_05", "_null_95")

@@ -13,14 +13,14 @@ from tensorboard_server import tensorboard
 
 import fgf_keras
 from fgf_keras.config import dump_yaml, parse_config
-from fgf_keras.data.phantom import phantom_cohort
-from fgf_keras.run_folder import RunFolder
-from fgf_keras.training.alignment_summaries import AlignmentSummaries
-from fgf_keras.training.epoch_scalars import EpochScalars
-from fgf_keras.training.hparams import write_hparams
-from fgf_keras.training.patient_pictures import EDGE, GAP, HEADING, LINE
-from fgf_keras.training.run_summaries import write_run
-from fgf_keras.training.summary_writers import SummaryWriters
+from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.pictures.training_strip import EDGE, GAP, HEADING, LINE
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
+from fgf_keras.training.tensorboard.hparams import write_hparams
+from fgf_keras.training.tensorboard.run import write_run
+from fgf_keras.training.tensorboard.scalars import EpochScalars
+from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 EPOCHS, WATCHED, PICTURES, DRAWS, SEED = 5, 6, 2, 40, 3
 NAMES = ["brightness", "extent", "joint"]

@@ -14,9 +14,9 @@ PROGRAM = """
 import gc, json, sys, tempfile
 import keras, numpy as np
 import fgf_keras
-from fgf_keras.training.alignment_summaries import AlignmentSummaries
-from fgf_keras.training.epoch_scalars import EpochScalars
-from fgf_keras.training.summary_writers import SummaryWriters
+from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
+from fgf_keras.training.tensorboard.scalars import EpochScalars
+from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 SIZE = 64
 rng = np.random.default_rng(0)

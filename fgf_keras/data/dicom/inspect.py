@@ -6,7 +6,7 @@ from pathlib import Path
 import rich.table
 from rich.markup import escape
 
-from fgf_keras.config_data import DataConfig
+from fgf_keras.config.data import DataConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.patient import DicomPatient, group_patients
 from fgf_keras.data.dicom.refusal import DicomError
@@ -14,7 +14,7 @@ from fgf_keras.data.dicom.rois import compiled_pattern, composed
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segment_labels
 from fgf_keras.data.dicom.series import Series
-from fgf_keras.data.source_slice import RejectedPatient
+from fgf_keras.data.prepared.source import RejectedPatient
 from fgf_keras.errors import ConfigError
 
 COLUMNS = ("patient", "kind", "content", "chosen")

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fgf_keras.config_data import DataConfig, RoiConfig
+from fgf_keras.config.data import DataConfig, RoiConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.match import Region, find_region
-from fgf_keras.data.dicom.pick import pick_slice
 from fgf_keras.data.dicom.refusal import DicomError
-from fgf_keras.data.source_slice import RejectedPatient, SourceSlice
+from fgf_keras.data.prepared.pick import pick_slice
+from fgf_keras.data.prepared.source import RejectedPatient, SourceSlice
 from fgf_keras.data.tables import read_region_names
 
 

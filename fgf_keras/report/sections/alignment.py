@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fgf_keras.geometry.flow_status import ENDED, FlowStatus
+from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.report.document import Callout, Plot, Section, Table, Text
 from fgf_keras.report.style import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, svg_of
 from fgf_keras.report.words import in_words, percent

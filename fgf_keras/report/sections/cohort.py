@@ -1,7 +1,7 @@
 """The patients that were measured, who of them is left out, and the form of their images."""
 
 from fgf_keras.config import Config
-from fgf_keras.data.preparation import describe_left_out
+from fgf_keras.data.prepared.preparation import describe_left_out
 from fgf_keras.report.document import Bullets, Section, Table, Text
 from fgf_keras.results.metrics import RunMetrics
 

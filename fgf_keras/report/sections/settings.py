@@ -1,7 +1,7 @@
 """The settings that the numbers of a report depend on."""
 
 from fgf_keras.config import Config
-from fgf_keras.config_protocol import RewardConfig
+from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.report.document import Section, Table
 from fgf_keras.report.words import in_words
 

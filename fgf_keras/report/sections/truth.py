@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fgf_keras.config_truth import NOTHING
+from fgf_keras.config.truth import NOTHING
 from fgf_keras.report.document import Plot, Section, Table
 from fgf_keras.report.style import svg_of
 from fgf_keras.results.protocol import as_records

@@ -1,0 +1,136 @@
+"""The commands about data: prepare, preview, phantom and inspect."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import rich.markup
+import typer
+
+from fgf_keras.cli.errors import reported
+from fgf_keras.config import load_config
+from fgf_keras.config.data import PREPARED_FROM
+from fgf_keras.errors import ConfigError, DataError
+from fgf_keras.files import whole_file
+from fgf_keras.progress import console
+
+
+@reported
+def prepare(
+    config: Annotated[str, typer.Option(help="YAML file, e.g. configs/tcia.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. data.root=DIR")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores where not given.")] = None,
+):
+    """Turn CT with RTSTRUCT or SEG, or NIfTI and NRRD, into prepared slices; only what is missing is done."""
+    data = load_config(config, overrides or ()).data
+    if data.source not in PREPARED_FROM:
+        raise ConfigError(
+            f"data.source: {data.source!r} needs no preparation; {' and '.join(PREPARED_FROM)} do."
+        )
+    from fgf_keras.data.prepared.prepare import prepare as prepare_slices
+
+    done = prepare_slices(data, n_jobs=jobs or os.cpu_count() or 1)
+    console.print(done.summary(), highlight=False, soft_wrap=True)
+    console.print(
+        f"Prepared slices: {done.folder}. To look at them: fgf preview {done.folder}", soft_wrap=True
+    )
+
+
+@reported
+def preview(
+    folder: Annotated[str, typer.Argument(help="Folder of prepared slices.")],
+    window: Annotated[
+        tuple[float, float], typer.Option(help="Low and high end in HU, e.g. --window -50 300")
+    ] = (-160, 240),
+    out: Annotated[str | None, typer.Option(help="PNG to write; FOLDER/preview.png where not given.")] = None,
+):
+    """Draw prepared slices with the outline of the tumour on one page, to look at before training."""
+    from fgf_keras.data.prepared.cohort import sheet_entries
+    from fgf_keras.data.prepared.preview import contact_sheet
+    from fgf_keras.data.prepared.store import SliceStore
+
+    store = SliceStore.reading(Path(folder))
+    path = Path(out) if out else Path(folder) / "preview.png"
+    if not path.parent.is_dir():
+        raise DataError(
+            f"The folder {str(path.parent)!r} does not exist. Let --out name a file in one that does."
+        )
+    sheet = contact_sheet(sheet_entries(store), window=window)
+    with whole_file(path) as unfinished:
+        sheet.save(unfinished, format="PNG")
+    console.print(f"Contact sheet: {path}", soft_wrap=True)
+
+
+@reported
+def phantom(
+    dicom: Annotated[str, typer.Option(help="Folder to write into: new, or empty.")],
+    config: Annotated[str, typer.Option(help="YAML file.")] = "configs/phantom_dicom.yaml",
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key.sub=value, e.g. data.phantom.patients=50")
+    ] = None,
+    slices: Annotated[int, typer.Option(min=5, help="CT slices of a patient.")] = 7,
+    slice_mm: Annotated[float, typer.Option(min=0.1, help="mm between slices.")] = 3.0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores where not given.")] = None,
+):
+    """Write the synthetic cohort as CT, RTSTRUCT, SEG and tables: to try DICOM without a download."""
+    settings = load_config(config, overrides or ())
+    data = settings.data
+    if data.source != "dicom":
+        raise ConfigError(
+            f"data.source: {data.source!r} does not read DICOM, so it could not read what is written. "
+            "Take configs/phantom_dicom.yaml, or one like it."
+        )
+    from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
+
+    written = write_phantom_dicom(
+        Path(dicom),
+        data.phantom,
+        size=data.size,
+        spacing=data.spacing,
+        seed=settings.phantom_seed,
+        slices=slices,
+        slice_mm=slice_mm,
+        n_jobs=jobs or os.cpu_count() or 1,
+    )
+    same = [key for key in overrides or () if not key.startswith("data.root=")]
+    if Path(dicom) != Path(data.root):
+        same.append(f"data.root={dicom}")
+    following = shlex.join(["fgf", "prepare", "--config", config, *same])
+    console.print(
+        f"{written.summary()} Folder: {dicom}\nNext: {following}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@reported
+def inspect_dicom(
+    folder: Annotated[str | None, typer.Argument(help="Folder of DICOM files, any layout.")] = None,
+    roi: Annotated[str | None, typer.Option(help="Pattern of region names: shows which it chooses.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="YAML file: shows which region and slice it would choose.")
+    ] = None,
+):
+    """List what a DICOM folder holds: CT series, regions of RTSTRUCT and SEG, files that cannot be used."""
+    from fgf_keras.data.dicom.inspect import inspect_folder, inspect_table
+    from fgf_keras.data.dicom.patient import table_names
+
+    data = load_config(config, [f"data.root={folder}"] if folder else []).data if config else None
+    if data and data.source != "dicom":
+        raise ConfigError(f"{config} has data.source={data.source!r}; only 'dicom' has something to inspect.")
+    if folder is None and data is None:
+        raise ConfigError("Nothing to inspect: give a folder, or --config with data.root.")
+    rows, index = inspect_folder(Path(folder or data.root), pattern=roi, config=data)
+    console.print(inspect_table(rows))
+    tables = table_names(data) if data else set()
+    listed = [(n, file) for n, file in enumerate(index.rejected, start=1) if file.path not in tables]
+    patients, unusable = len({row[0] for row in rows}), len(listed)
+    console.print(
+        f"{patients} patient{'s' * (patients != 1)}, "
+        f"{unusable} file{'s' * (unusable != 1)} that cannot be used"
+    )
+    for number, file in listed:
+        line = f"  File {number}, {file.path}: {file.reason} {file.remedy}"
+        console.print(rich.markup.escape(line), soft_wrap=True)

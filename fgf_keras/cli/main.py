@@ -1,0 +1,163 @@
+"""The commands: `fgf train` and `fgf evaluate`, also as train.py and evaluate.py, and those about data."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+# Before TensorFlow is imported: its banners about instruction sets help nobody here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import typer
+
+from fgf_keras.cli import data as cli_data
+from fgf_keras.cli import serving as cli_serving
+from fgf_keras.cli.errors import reported
+from fgf_keras.commands.evaluate import run_evaluation
+from fgf_keras.commands.train import resume_training, run_training
+from fgf_keras.config import load_config
+from fgf_keras.errors import ConfigError
+from fgf_keras.progress import console
+from fgf_keras.run.folder import RunFolder
+
+app = typer.Typer(
+    help="Feature gradient flow: measure and train image classifiers by features a human can name.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.command()
+@reported
+def train(
+    config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/phantom.yaml.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. train.epochs=3")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Folder of a comparison or sweep that was stopped: go on with it.")
+    ] = None,
+):
+    """Train, evaluate and export a model, or several arms of a comparison, into a run folder."""
+    if resume is not None:
+        _resume(resume, config, overrides)
+        return
+    read = load_config(_required(config), overrides or ())
+    for section in ("sweep", "truth"):
+        if getattr(read, section) is not None:
+            raise ConfigError(
+                f"{config} has a section {section}: start it with fgf {section} --config {config}."
+            )
+    folder = run_training(read)
+    console.print(f"Run folder: {folder.path}", soft_wrap=True)
+
+
+@app.command()
+@reported
+def truth(
+    config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/truth.yaml.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key.sub=value, e.g. protocol.repeats=3")
+    ] = None,
+    resume: Annotated[str | None, typer.Option(help="Folder of such a run that was stopped: go on.")] = None,
+):
+    """Train on phantoms whose label follows a known law, and tell whether S, F and the nulls find it."""
+    _grid("truth", config, overrides, resume)
+
+
+@app.command()
+@reported
+def sweep(
+    config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/sweep.yaml.")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. sweep.points=9")] = None,
+    resume: Annotated[str | None, typer.Option(help="Folder of a sweep that was stopped: go on.")] = None,
+):
+    """Train a grid of reward weights, and choose the largest that does not cost accuracy on validation."""
+    _grid("sweep", config, overrides, resume)
+
+
+def _grid(section, config, overrides, resume):
+    """What a command does whose arms come from a section of the configuration."""
+    if resume is not None:
+        _resume(resume, config, overrides)
+        return
+    read = load_config(_required(config), overrides or ())
+    if getattr(read, section) is None:
+        raise ConfigError(f"{config} has no section {section}; see configs/{section}.yaml.")
+    folder = run_training(read)
+    console.print(f"Run folder: {folder.path}", soft_wrap=True)
+
+
+def _required(config):
+    if config is None:
+        raise ConfigError("Give --config a YAML file, or --resume a folder of a stopped comparison.")
+    return config
+
+
+def _resume(resume, config, overrides):
+    if config is not None or overrides:
+        raise ConfigError("--resume goes on with the configuration in the folder: no --config, no overrides.")
+    console.print(f"Run folder: {resume_training(resume).path}", soft_wrap=True)
+
+
+@app.command()
+@reported
+def evaluate(
+    run: Annotated[str, typer.Option(help="Run folder, e.g. runs/phantom/latest.")],
+    config: Annotated[
+        str | None, typer.Option(help="YAML file of another cohort, for external validation.")
+    ] = None,
+    sanity: Annotated[
+        bool, typer.Option("--sanity", help="Also with random weights, and trained on permuted labels.")
+    ] = False,
+    permutations: Annotated[
+        int | None, typer.Option(min=1, help="Of --sanity: how many trainings on permuted labels.")
+    ] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value for --config")] = None,
+):
+    """Evaluate a finished run again, or its model on a cohort that it never saw."""
+    if sanity and config is not None:
+        raise ConfigError(
+            "--sanity trains the run's network again on the run's own cohort: give it without --config."
+        )
+    if permutations is not None and not sanity:
+        raise ConfigError("--permutations counts trainings of --sanity: give both.")
+    if overrides and config is None:
+        raise ConfigError(
+            f"Overrides {overrides} change the configuration of another cohort, so they need --config. "
+            "A finished run is evaluated as it was configured."
+        )
+    folder = RunFolder.open(run)
+    external = load_config(config, overrides or ()) if config else None
+    name = Path(config).stem if config else None
+    written = run_evaluation(folder, external, name=name, sanity=sanity, permutations=permutations)
+    console.print(f"Written: {written}")
+
+
+@app.command()
+@reported
+def report(
+    run: Annotated[str, typer.Option(help="Run folder, e.g. runs/phantom/latest.")],
+):
+    """Write the reports and tables of a finished run again from its files, without TensorFlow."""
+    from fgf_keras.commands.outcome import report_again
+
+    for written in report_again(RunFolder.open(run)):
+        console.print(f"Written: {written}", soft_wrap=True)
+
+
+app.command()(cli_data.prepare)
+app.command()(cli_data.preview)
+app.command()(cli_data.phantom)
+app.command(name="inspect")(cli_data.inspect_dicom)
+app.command()(cli_serving.export)
+app.command()(cli_serving.explain)
+app.command(name="bench-serving")(cli_serving.bench_serving)
+
+
+def main():
+    """Entry point of `fgf`."""
+    app()
+
+
+def main_of(command):
+    """Entry point of a script that is one command."""
+    sys.exit(typer.run(command))

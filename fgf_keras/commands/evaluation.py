@@ -1,0 +1,235 @@
+"""A finished model on a cohort: metrics of every part, a table of patients, pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from fgf_keras.config import EvaluateConfig
+from fgf_keras.config.protocol import RewardConfig
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.errors import RunError
+from fgf_keras.files import read_json, write_json
+from fgf_keras.measure.behaviour import behaviour
+from fgf_keras.measure.explain import Explainer
+from fgf_keras.pictures.patient_page import patient_page, shown_patients
+from fgf_keras.report.run import run_report
+from fgf_keras.report.sections.provenance import Provenance
+from fgf_keras.report.write import write_report
+from fgf_keras.results.alignment import alignment_table
+from fgf_keras.results.arm import TrialResult
+from fgf_keras.results.classification import choose_threshold, classification_metrics
+from fgf_keras.results.findings import run_findings
+from fgf_keras.results.metrics import RunMetrics
+from fgf_keras.results.patients import read_patients
+from fgf_keras.results.pictures import write_pictures
+from fgf_keras.results.run import RunResult
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        metrics: as metrics.json holds it.
+        patients: a row a patient: split, label, logit, probability, decision, alignment on each support.
+        explanations: by support.
+        shown: ids of the patients on the pages of pictures.
+        data: description of the cohort, see `Cohort.description`.
+        findings: as findings.json holds them, see `findings.run_findings`.
+        behaviour: as behaviour.json holds it, see `behaviour.behaviour`; None where it was not asked for.
+    """
+
+    metrics: dict
+    patients: pd.DataFrame
+    explanations: dict
+    shown: list
+    data: dict
+    findings: list
+    behaviour: dict | None = None
+
+    def write(self, directory, *, provenance: Provenance | None = None, pictures: bool = True) -> RunResult:
+        """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv and pictures.
+
+        Pictures are patients_<support>.png and the folder pictures/.
+
+        Args:
+            directory: made if it is not there.
+            provenance: with it, report.html, report.md and report_figures/ are written as well.
+            pictures: whether to draw patients, which takes a graph of its own.
+
+        Returns:
+            What was written.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        shown = {}
+        for support, explanation in self.explanations.items():
+            if self.shown and pictures:
+                panels = explanation.panels(self.shown)
+                patient_page(panels, support, path=directory / f"patients_{support}.png")
+                shown[support] = shown_patients(panels)
+        write_pictures(shown, directory)
+        self.patients.to_csv(directory / "patients.csv")
+        if self.behaviour is not None:
+            write_json(directory / "behaviour.json", self.behaviour)
+        write_json(directory / "findings.json", {"findings": self.findings})
+        write_json(directory / "data.json", self.data)
+        sanity = directory / "sanity.json"
+        result = RunResult(
+            RunMetrics.of(self.metrics),
+            # As the file rounds them, so that a report made from the files later is the same.
+            read_patients(directory / "patients.csv"),
+            self.data,
+            findings=self.findings,
+            behaviour=self.behaviour,
+            sanity=read_json(sanity) if sanity.is_file() else None,
+            shown=shown,
+        )
+        if provenance is not None:
+            write_report(run_report(provenance, result), directory)
+        # Last: where it is, everything else is too.
+        write_json(directory / "metrics.json", self.metrics)
+        return result
+
+
+def evaluate(
+    model,
+    cohort: Cohort,
+    splits: dict,
+    settings: EvaluateConfig,
+    *,
+    reward: RewardConfig,
+    seed,
+    n_train: int,
+    threshold=None,
+    title=None,
+) -> Evaluation:
+    """Classification and alignment of a two-class `AlignmentModel` on every split.
+
+    Args:
+        model: trained.
+        cohort: patients; those in no split are left out.
+        splits: index arrays by name; "train" is left out where the settings say so. Pictures show the last,
+            and its patients are moved.
+        settings: the section `evaluate` of a configuration.
+        reward: how it was trained.
+        n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
+        seed: of the bootstrap and of the nulls.
+        threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
+        title: sentence for the progress bars.
+
+    Raises:
+        DataError: a split with a single class.
+        RunError: a score that is not finite.
+    """
+    data = cohort.description(splits)
+    if not settings.training_patients:
+        splits = {name: rows for name, rows in splits.items() if name != "train"}
+    cohort, splits = _measured(cohort, splits)
+    explanations = {
+        support: explainer(model, cohort, settings, support=support, nulls=settings.nulls, seed=seed)(
+            cohort.images,
+            cohort.masks,
+            spacing=cohort.spacing,
+            patient_id=cohort.patient_id,
+            progress=title and f"{title}, alignment on support {support}",
+        )
+        for support in settings.support
+    }
+    logits = next(iter(explanations.values())).values["logit"].astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise RunError(
+            f"The score of {int(np.sum(~np.isfinite(logits)))} of {len(logits)} patients is not finite: the "
+            "training diverged in its last steps. Lower train.learning_rate or reward.weight."
+        )
+    if threshold is None:
+        chosen = splits["validation"]
+        logit = choose_threshold(cohort.labels[chosen], logits[chosen])
+        threshold = {
+            "logit": logit,
+            "probability": float(expit(logit)),
+            "chosen_on": "validation",
+            "criterion": "largest balanced accuracy",
+        }
+    resampling = {"bootstrap": settings.bootstrap, "confidence": settings.confidence, "seed": seed}
+    metrics = {"threshold": threshold, "confidence": settings.confidence, "n_train": n_train, "splits": {}}
+    for name, rows in splits.items():
+        metrics["splits"][name] = {
+            **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
+            "alignment": {
+                support: alignment_table(explanation, rows, **resampling)
+                for support, explanation in explanations.items()
+            },
+        }
+    patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
+    last, rows = list(splits.items())[-1]
+    shown = _shown(cohort, logits, rows, settings.pictures)
+    moved = None
+    if settings.behaviour:
+        moved = behaviour(
+            model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
+        )
+    result = TrialResult.of(RunMetrics.of(metrics), patients, moved, last)
+    names = [feature.name for feature in model.features]
+    findings = run_findings(result, reward, names, settings, seed=seed)
+    return Evaluation(metrics, patients, explanations, shown, data, findings, moved)
+
+
+def explainer(
+    model, cohort: Cohort, settings: EvaluateConfig, *, support: str, nulls: list[str], seed: int
+) -> Explainer:
+    """What explains patients of a cohort as a configuration has it."""
+    return Explainer(
+        model,
+        cohort.images.shape[1:],
+        features=None,
+        support=support,
+        weight=settings.flow.weight,
+        steps=settings.flow.steps,
+        max_steps=settings.flow.max_steps,
+        tolerance=settings.flow.tolerance,
+        noise_draws=settings.noise_draws,
+        null=nulls,
+        n_null=settings.null_draws,
+        correlation_length=settings.correlation_lengths,
+        alpha=settings.alpha,
+        seed=seed,
+        batch_size=settings.batch_size,
+    )
+
+
+def _measured(cohort, splits):
+    """The patients of some splits, and where those are among them."""
+    rows = np.unique(np.concatenate(list(splits.values())))
+    return cohort.select(rows), {name: np.searchsorted(rows, own) for name, own in splits.items()}
+
+
+def _patients(cohort, splits, logits, threshold, explanations):
+    split = np.full(len(cohort), "", dtype=object)
+    for name, rows in splits.items():
+        split[rows] = name
+    table = pd.DataFrame(
+        {
+            "split": split,
+            "label": cohort.labels,
+            "logit": logits,
+            "probability": expit(logits),
+            "decision": (logits > threshold).astype(int),
+        },
+        index=pd.Index(cohort.patient_id, name="patient_id"),
+    )
+    parts = [
+        explanation.to_frame().drop(columns=["logit", "class"]).add_prefix(f"{support}.")
+        for support, explanation in explanations.items()
+    ]
+    return pd.concat([table, *parts], axis=1)
+
+
+def _shown(cohort, logits, rows, count):
+    """Patients spread evenly over the scores of a split, from the highest to the lowest."""
+    order = rows[np.argsort(-logits[rows], kind="stable")]
+    positions = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
+    return [str(cohort.patient_id[i]) for i in order[positions]]

@@ -1,0 +1,73 @@
+"""From a finished run to a model that is served."""
+
+from pathlib import Path
+
+from fgf_keras.commands.evaluate_run import load_model
+from fgf_keras.config import Config
+from fgf_keras.data.load import pixel_spacing
+from fgf_keras.errors import DataError, RunError
+from fgf_keras.files import read_json
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.run.trial import trials_of
+from fgf_keras.serving.export import export_saved_model
+
+# Where the data lay and how patients were renamed is nobody's business who is served the model.
+_PLACES = ("root", "out", "pseudonymise")
+
+
+def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bool = False) -> Path:
+    """Export the model of a finished run as another version beside those that it has.
+
+    Args:
+        folder: of the run.
+        version: its number; the next one by default.
+        jit_compile: see `export_saved_model`.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        RunError: a comparison, which has no model of its own; files of the run are missing.
+        ModelError: there is such a version.
+    """
+    config = folder.load_config()
+    if config.arms:
+        raise RunError(
+            f"{folder.path} is a comparison, which has many models. Give one of its runs, e.g. --run "
+            f"{trials_of(config)[0].folder(folder).path}."
+        )
+    threshold = read_json(folder.metrics_file)["threshold"]["logit"]
+    model = load_model(folder)
+    versions = folder.saved_model.parent
+    if version is None:
+        taken = [int(path.name) for path in versions.glob("[0-9]*") if path.name.isdigit()]
+        version = max(taken, default=0) + 1
+    return write_export(model, config, threshold, versions / str(version), jit_compile=jit_compile)
+
+
+def write_export(model, config: Config, threshold: float, path, *, jit_compile: bool = False) -> Path:
+    """Export a trained model with what its configuration says of images and measurements."""
+    flow, data = config.evaluate.flow, config.data
+    try:
+        spacing = pixel_spacing(data)
+    except DataError:  # the slices may be gone by now
+        spacing = None
+    told = config.model_dump(mode="json", exclude={"run": True, "data": set(_PLACES)})
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    export_saved_model(
+        model,
+        path,
+        threshold=threshold,
+        # PNG slices come mapped, and nothing tells by what.
+        window_hu=None if data.source == "png" else tuple(data.window),
+        spacing_mm=None if spacing is None else tuple(spacing),
+        config=told,
+        support=config.evaluate.support[0],
+        weight=flow.weight,
+        steps=flow.steps,
+        max_steps=flow.max_steps,
+        tolerance=flow.tolerance,
+        jit_compile=jit_compile,
+    )
+    return path

@@ -1,0 +1,101 @@
+"""Sanity checks of a finished run: random weights, layer by layer, and training on permuted labels."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fgf_keras.commands.evaluate_run import load_model, own_cohort
+from fgf_keras.commands.evaluation import explainer
+from fgf_keras.errors import RunError
+from fgf_keras.progress import progress_bar
+from fgf_keras.results.sanity import PERMUTED, TRAINED, Network, layers_randomised, sanity_report
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.seeds import derived_seed
+from fgf_keras.training.build import build_model
+from fgf_keras.training.fit import fit
+
+# Random networks that each step is the mean of.
+RANDOM_DRAWS = 3
+# Keep the seeds of random networks and of permutations apart from all else that is drawn from a run's seed.
+_RANDOM_STREAM, _PERMUTED_STREAM = 0x5A00, 0x5B00
+
+
+def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str) -> dict:
+    """S and F of the trained network, of random ones, and of networks trained on permuted labels.
+
+    The trained weights are replaced by fresh ones, a layer more at a time from the output to the input
+    (`RANDOM_DRAWS` times). Then the run's own training is done again with the labels of its training and
+    validation patients permuted, in a temporary folder. All are measured on the test patients and the first
+    support that is evaluated.
+
+    Args:
+        folder: a finished run without arms.
+        permutations: trainings on permuted labels; by default as the run's configuration says.
+        title: sentence for the progress bars.
+
+    Returns:
+        See `sanity_report`.
+
+    Raises:
+        RunError: files of the run are missing, the data has changed since, or a training diverged.
+
+    Source: Adebayo et al., "Sanity checks for saliency maps" (NeurIPS 2018).
+    """
+    config = folder.load_config()
+    settings = config.evaluate.model_copy(
+        update={"noise_draws": 0, "correlation_lengths": config.evaluate.correlation_lengths[:1]}
+    )
+    support = settings.support[0]
+    cohort, splits = own_cohort(folder, config)
+    test = cohort.select(splits["test"])
+    model = load_model(folder)
+    explain = explainer(model, test, settings, support=support, nulls=["smooth"], seed=config.seed)
+    trained = model.classifier.get_weights()
+    networks = {TRAINED: [Network.measured(explain, test)]}
+    with progress_bar() as bar:
+        count = sum(bool(layer.weights) for layer in model.classifier.layers)
+        task = bar.add_task(f"{title}, random weights", total=RANDOM_DRAWS * count)
+        for draw in range(RANDOM_DRAWS):
+            model.classifier.set_weights(trained)
+            fresh = _fresh(config, cohort, derived_seed(config.seed, _RANDOM_STREAM + draw))
+            for name in layers_randomised(model.classifier, fresh):
+                networks.setdefault(f"random: {name}", []).append(Network.measured(explain, test))
+                bar.advance(task)
+    networks[PERMUTED] = []
+    permutations = permutations or settings.permutations
+    for number in range(permutations):
+        told = f"{title}, permuted labels {number + 1}/{permutations}"
+        model.classifier.set_weights(_trained_on_permuted(config, cohort, splits, number, told))
+        networks[PERMUTED].append(Network.measured(explain, test))
+    names = [feature.name for feature in config.features]
+    return sanity_report(networks, names, settings, split="test", support=support, seed=config.seed)
+
+
+def permuted(labels, splits: dict, seed: int) -> np.ndarray:
+    """Labels with those of the training patients among them permuted, and those of validation likewise."""
+    labels, rng = labels.copy(), np.random.default_rng(seed)
+    for name in ("train", "validation"):
+        labels[splits[name]] = rng.permutation(labels[splits[name]])
+    return labels
+
+
+def _fresh(config, cohort, seed):
+    keras.utils.set_random_seed(seed)
+    return build_model(config, cohort.images.shape[1:], cohort.class_count).classifier
+
+
+def _trained_on_permuted(config, cohort, splits, number, title):
+    """The weights that the run's own training leaves with other labels; nothing else is left of it."""
+    seed = derived_seed(config.seed, _PERMUTED_STREAM + number)
+    own = config.model_copy(update={"seed": seed})
+    other = dataclasses.replace(cohort, labels=permuted(cohort.labels, splits, seed))
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            inside = RunFolder.create(Path(place) / "run", own)
+            model = fit(own, other, splits, inside, title=title, alone=False)
+        except RunError as error:
+            raise RunError(f"Training on permuted labels: {error}") from error
+    return model.classifier.get_weights()

@@ -1,0 +1,102 @@
+"""Everything that `train.py` does: data, splits, one training or many, and what they came to."""
+
+from fgf_keras._backend import import_tensorflow
+from fgf_keras.commands.many import alone_in, run_trials
+from fgf_keras.commands.outcome import finish_comparison, finish_run, provenance_of
+from fgf_keras.config import Config
+from fgf_keras.config.data import PREPARED_FROM
+from fgf_keras.errors import RunError
+from fgf_keras.files import read_json, write_json
+from fgf_keras.progress import console
+from fgf_keras.run.folder import RunFolder
+from fgf_keras.run.trial import trials_of
+
+
+def run_training(config: Config) -> RunFolder:
+    """Everything that `train.py` does. Data and splits are checked before a folder is made."""
+    import_tensorflow()
+    data = _prepared(config)
+    folder = RunFolder.create_now(config.run_dir, config)
+    with alone_in(folder):
+        return _trained(config, folder, data)
+
+
+def resume_training(path) -> RunFolder:
+    """Go on with a comparison or a sweep that was stopped: finished trials stay, others begin anew.
+
+    Raises:
+        RunError: there is nothing to resume, another process is at it, or the data has changed since.
+    """
+    folder = RunFolder.open_unfinished(path)
+    with alone_in(folder):
+        config = folder.load_config()
+        import_tensorflow()
+        data = _prepared(config)
+        cohort, _ = next(iter(data.values()))
+        known = folder.environment_file
+        if known.is_file() and read_json(known)["data"]["fingerprint"] != cohort.fingerprint():
+            raise RunError(
+                f"The data under {config.data.root or config.data.source} is not what {path} was begun with: "
+                "its fingerprint has changed. Restore it, or train again."
+            )
+        return _trained(config, folder, data)
+
+
+def _prepared(config):
+    """Cohort and splits of each trial by its name; what cannot be done stops here."""
+    from fgf_keras.commands.trial_data import trial_data
+    from fgf_keras.data.prepared.preparation import describe_left_out
+    from fgf_keras.training.build import build_features, build_model
+    from fgf_keras.training.feature_check import check_features
+    from fgf_keras.training.fit import configure_compute
+
+    configure_compute(config.compute)
+    data = trial_data(config)
+    cohort, first = next(iter(data.values()))
+    if config.data.source in PREPARED_FROM:
+        told = describe_left_out(cohort.provenance["counts"]["left_out"])
+        left_out = f"; left out: {told}, see rejected.csv there" if told else ""
+        console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
+    check_features(build_features(config.features), cohort)
+    # What cannot be built stops here, not after the first arm. Under all laws it is the same network.
+    arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
+    for each in [trial.config(config) for trial in arms] or [config]:
+        build_model(each, cohort.images.shape[1:], cohort.class_count)
+    splits = len(config.protocol.split_names)
+    many = f"; {splits} such splits" if splits > 1 else ""
+    if config.truth is not None:
+        many = f"; the first of {len(data)} trials, each with its own labels"
+    console.print(
+        f"{len(cohort)} patients, {int(cohort.labels.sum())} positive: "
+        + ", ".join(f"{name} {len(rows)} ({int(cohort.labels[rows].sum())})" for name, rows in first.items())
+        + many
+    )
+    return data
+
+
+def _trained(config, folder, data):
+    from fgf_keras.commands.train_trial import train_and_evaluate
+    from fgf_keras.data.splits import save_splits
+    from fgf_keras.training.environment import environment
+
+    cohort, first = next(iter(data.values()))
+    surroundings = environment(config, cohort, first)
+    write_json(folder.environment_file, surroundings)
+    page = "hparams" if config.arms else "custom_scalars"
+    told = f"Watch: tensorboard --logdir {folder.path}, then http://localhost:6006/#{page}"
+    console.print(told, soft_wrap=True, highlight=False)
+    if not config.arms:
+        name, provenance = config.run.name, provenance_of(config, folder)
+        result = train_and_evaluate(config, cohort, first, folder, title=name, provenance=provenance)
+        finish_run(name, result, folder.path)
+        folder.finish(latest=True)
+        return folder
+    # Under other laws of the labels, each trial has splits of its own.
+    shared = {trial.split: data[trial.name] for trial in trials_of(config)} if config.truth is None else {}
+    for name, (_, rows) in shared.items():
+        save_splits(RunFolder(folder.path / name).splits_file, cohort, rows)
+    run_trials(config, folder, data)
+    where = folder.evaluation.name
+    finish_comparison(config, folder, surroundings["data"], part="test", where=where, tables=folder.path)
+    folder.finish(latest=True)
+    return folder

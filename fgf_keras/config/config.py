@@ -1,0 +1,117 @@
+"""The whole configuration: its sections, and what holds between them.
+
+A YAML file names only what differs from the defaults here; `key.sub=value` overrides come last. Anything that
+is not a known key of the right type and range stops at once with the key's path.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from pydantic import BeforeValidator, Field
+
+from fgf_keras.config.base import Name, Section, check_draws, no_duplicates
+from fgf_keras.config.data import DataConfig
+from fgf_keras.config.evaluate import EvaluateConfig
+from fgf_keras.config.faults import choices
+from fgf_keras.config.model import FeatureConfig, ModelConfig, _feature
+from fgf_keras.config.protocol import ArmConfig, ProtocolConfig, RewardConfig, SweepConfig, resolved_arms
+from fgf_keras.config.train import ComputeConfig, TrainConfig
+from fgf_keras.config.truth import TruthConfig
+
+
+class OutputConfig(Section):
+    """Where the run folder goes: `dir`, or `runs/<name>` where `dir` is not given."""
+
+    name: Name = "run"
+    dir: str | None = None
+
+
+class Config(Section):
+    """Everything `train.py` and `evaluate.py` read."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    features: Annotated[
+        list[Annotated[FeatureConfig, BeforeValidator(_feature)]], Field(min_length=1, validate_default=True)
+    ] = ["brightness", "extent", "log_aspect_ratio"]
+    reward: RewardConfig = RewardConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    protocol: ProtocolConfig = ProtocolConfig()
+    sweep: SweepConfig | None = None
+    truth: TruthConfig | None = None
+    compute: ComputeConfig = ComputeConfig()
+    run: OutputConfig = OutputConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.truth is not None:
+            self._check_truth()
+        names = [feature.name for feature in self.features]
+        if self.evaluate.nulls:
+            try:
+                check_draws(self.evaluate.null_draws, self.evaluate.alpha, len(names))
+            except ValueError as error:
+                raise ValueError(f"evaluate.null_draws: {error}") from None
+        no_duplicates("features", names)
+        if "noise" in names and self.evaluate.noise_draws:
+            raise ValueError(
+                "evaluate.noise_draws: must be 0 when 'noise' is one of the features, because both report "
+                f"under the name 'noise'; got {self.evaluate.noise_draws}"
+            )
+        measured = [f"val_{kind}_{name}" for kind in "SF" for name in [*names, "joint"]]
+        monitors = ["val_loss", "val_task_loss", "val_auc", "val_accuracy", *measured]
+        if self.train.monitor not in monitors:
+            raise ValueError(f"train.monitor: {choices(self.train.monitor, monitors)}")
+        if self.train.monitor in measured and not self.train.measure:
+            raise ValueError(f"train.measure: {self.train.monitor} is watched, so it must be measured")
+        rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.arms]
+        for where, reward in rewards:
+            if self.model.evaluate == "roi" and reward.support == "image":
+                raise ValueError(
+                    f"{where}: support 'image' takes gradients outside of the tumour, which model.evaluate "
+                    "'roi' does not compute; set model.evaluate to auto or dense"
+                )
+            try:
+                reward.check_features(names)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+        return self
+
+    def _check_truth(self):
+        protocol = self.protocol
+        if self.data.source != "phantom":
+            raise ValueError(
+                f"truth: is known of phantoms alone; set data.source to phantom, got {self.data.source!r}"
+            )
+        if self.sweep is not None or protocol.arms or protocol.ablation or protocol.folds is not None:
+            raise ValueError(
+                "truth: makes its own arms and cohorts; leave out sweep, protocol.arms, protocol.ablation "
+                "and protocol.folds (protocol.repeats is how many phantoms each law is drawn on)"
+            )
+
+    @property
+    def arms(self) -> list[ArmConfig]:
+        """What is trained and compared, each arm with its reward; none where there is a single run."""
+        if self.truth is not None:
+            return self.truth.arms(self.reward)
+        names = [feature.name for feature in self.features]
+        return resolved_arms(self.protocol, self.sweep, self.reward, names, self.run.name)
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether arms are compared over splits, weights or laws, rather than side by side on one split."""
+        grid = self.sweep is not None or self.truth is not None
+        return grid or self.protocol.split_names != [""]
+
+    @property
+    def phantom_seed(self) -> int:
+        """The seed that the synthetic cohort is drawn from."""
+        return self.seed if self.data.phantom.seed is None else self.data.phantom.seed
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder that run folders go into."""
+        return Path(self.run.dir) if self.run.dir else Path("runs") / self.run.name

@@ -1,0 +1,152 @@
+"""The section `data` of the configuration: where slices come from and how they are chosen."""
+
+import re
+from pathlib import PurePath
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from fgf_keras.config.base import Fraction, Section, no_duplicates
+
+# Sources whose slices are prepared once and kept.
+PREPARED_FROM = ("dicom", "volumes")
+# NIfTI and NRRD in one file each.
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
+
+
+class PhantomConfig(Section):
+    """The synthetic cohort, and the law that its labels follow."""
+
+    patients: Annotated[int, Field(ge=8)] = 400
+    prevalence: Fraction = 0.13
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    brightness: float = 1.5
+    extent: float = 1.5
+    log_aspect_ratio: float = 0.0
+    texture: float = 0.0
+
+
+class SplitConfig(Section):
+    """Stratified splits: fractions of the cohort when below 1, numbers of patients otherwise."""
+
+    test: Annotated[float, Field(gt=0)] = 0.3
+    validation: Annotated[float, Field(gt=0)] = 0.15
+
+
+class AugmentConfig(Section):
+    """Random changes to training slices, the same for image and mask."""
+
+    flips: bool = True
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
+
+
+class RegionTableConfig(Section):
+    """A table with the names of each patient's regions (CSV or XLSX, relative to data.root)."""
+
+    file: str
+    sheets: list[str] = []
+    id_column: str = "Patient"
+    name_columns: Annotated[list[str], Field(min_length=1)] = ["Name GTV Primary"]
+
+
+class RoiConfig(Section):
+    """Which region is the tumour."""
+
+    names: list[str] = []
+    pattern: str | None = None
+    table: RegionTableConfig | None = None
+    strategy: Literal["error", "union", "first", "largest"] = "error"
+    objects: Annotated[list[Literal["rtstruct", "seg"]], Field(min_length=1)] = ["rtstruct", "seg"]
+    series_description: list[str] = []
+    fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    ignore_frame_of_reference: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        no_duplicates("objects", self.objects)
+        if sum([bool(self.names), self.pattern is not None, self.table is not None]) > 1:
+            raise ValueError("names, pattern, table: give one of the three")
+        for key, pattern in [
+            ("pattern", self.pattern),
+            *[("series_description", p) for p in self.series_description],
+        ]:
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                raise ValueError(f"{key}: {pattern!r} is not a regular expression: {error}") from None
+        return self
+
+
+class VolumeConfig(Section):
+    """Files of a patient for source `volumes`, relative to data.root; {id} stands for the patient's id."""
+
+    image: str = "{id}/image.nii.gz"
+    mask: str = "{id}/mask.nii.gz"
+    mask_value: Annotated[int, Field(ge=1)] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        for key in ("image", "mask"):
+            if "{id}" not in getattr(self, key):
+                raise ValueError(
+                    f"{key}: must hold {{id}}, e.g. '{{id}}/{key}.nii.gz', got {getattr(self, key)!r}"
+                )
+            if PurePath(getattr(self, key)).is_absolute():
+                raise ValueError(f"{key}: must be relative to data.root, got {getattr(self, key)!r}")
+            if not getattr(self, key).endswith(VOLUME_SUFFIXES):
+                raise ValueError(
+                    f"{key}: must end in {', '.join(VOLUME_SUFFIXES)}, got {getattr(self, key)!r}"
+                )
+        return self
+
+
+class DataConfig(Section):
+    """Where slices come from."""
+
+    source: Literal["phantom", "png", "dicom", "volumes", "prepared"] = "phantom"
+    root: str | None = None
+    out: str | None = None
+    labels_file: str = "canada.csv"
+    sheets: list[str] = []
+    image_folder: str = "pre-processed/canada_c"
+    separator: str = ";"
+    id_column: str = "id"
+    label_column: str = "Distant"
+    size: Annotated[int, Field(ge=16, le=4096)] = 192
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] = [-50.0, 300.0]
+    spacing: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [1.0, 1.0]
+    spacing_mm: Annotated[float, Field(gt=0)] | None = None
+    slice: Literal["largest_area", "middle", "centroid"] = "largest_area"
+    centre: Literal["tumour", "image"] = "tumour"
+    roi: RoiConfig = RoiConfig()
+    volumes: VolumeConfig = VolumeConfig()
+    accept: list[Literal["gaps", "tilt", "rescale_type"]] = []
+    pseudonymise: str | None = None
+    allow_missing: bool = False
+    splits: SplitConfig = SplitConfig()
+    augment: AugmentConfig = AugmentConfig()
+    phantom: PhantomConfig = PhantomConfig()
+
+    @property
+    def tables(self) -> list[str]:
+        """The files of tables, relative to the root."""
+        return [self.labels_file, *([self.roi.table.file] if self.roi.table else [])]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.window[0] >= self.window[1]:
+            raise ValueError(f"window: the lower end must be below the upper end, got {self.window}")
+        if self.source != "phantom" and not self.root:
+            raise ValueError(f"root: source {self.source!r} reads a folder, so data.root must name it")
+        if self.source in PREPARED_FROM and not self.out:
+            raise ValueError(
+                f"out: source {self.source!r} is prepared into a folder of its own, so data.out must name it"
+            )
+        no_duplicates("accept", self.accept)
+        rule = self.roi.names or self.roi.pattern is not None or self.roi.table
+        if self.source == "dicom" and not rule:
+            raise ValueError(
+                "roi: source 'dicom' needs roi.names, roi.pattern or roi.table to tell the tumour"
+            )
+        return self

@@ -1,0 +1,54 @@
+"""How a model is measured: supports, nulls, the flow, intervals."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from fgf_keras.config.base import Fraction, Positive, Section, no_duplicates
+from fgf_keras.config.protocol import Support
+
+
+class FlowConfig(Section):
+    """The path to the decision boundary."""
+
+    steps: Positive = 4
+    max_steps: Positive = 128
+    tolerance: Annotated[float, Field(gt=0)] = 5e-3
+    weight: Literal["arc", "score"] = "arc"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.max_steps < 2 * self.steps:
+            raise ValueError(
+                f"max_steps: must be at least twice steps ({self.steps}), because the error of F is the "
+                f"difference of two passages; got {self.max_steps}"
+            )
+        return self
+
+
+class EvaluateConfig(Section):
+    """What is measured on the finished model."""
+
+    support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
+    training_patients: bool = True
+    nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "smooth"]
+    null_draws: Positive = 100
+    correlation_lengths: Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)
+    ] = [3.0]
+    alpha: Fraction = 0.05
+    noise_draws: Annotated[int, Field(ge=0)] = 4
+    flow: FlowConfig = FlowConfig()
+    behaviour: bool = True
+    permutations: Positive = 1
+    bootstrap: Annotated[int, Field(ge=100)] = 1000
+    confidence: Fraction = 0.95
+    batch_size: Positive = 16
+    pictures: Annotated[int, Field(ge=0)] = 8
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        no_duplicates("nulls", self.nulls)
+        no_duplicates("correlation_lengths", [f"{length:g}" for length in self.correlation_lengths])
+        return self

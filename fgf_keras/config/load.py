@@ -1,0 +1,131 @@
+"""A configuration from YAML and overrides, and back to YAML."""
+
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import omegaconf
+import pydantic
+import yaml
+from omegaconf import OmegaConf
+
+from fgf_keras.config.config import Config
+from fgf_keras.config.faults import describe_fault
+from fgf_keras.errors import ConfigError
+
+# Around the configuration of a run.
+_WHOLE_BEGIN = "# What this run was trained with; the last line says that all of it is here.\n"
+_WHOLE_END = "# The end: without this line the file was cut.\n"
+
+
+def load_config(file, overrides=()) -> Config:
+    """Read a YAML file, apply `key.sub=value` overrides, and check everything.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key is unknown, of the wrong type or out of range;
+            the message lists every fault with the key's path, what was given and what is allowed.
+    """
+    path = Path(file)
+    if not path.is_file():
+        known = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        hint = f" Found there: {', '.join(known)}." if known else ""
+        raise ConfigError(f"Config file {str(file)!r} does not exist.{hint} Give --config a YAML file.")
+    try:
+        tree = OmegaConf.load(path)
+    except Exception as error:
+        raise ConfigError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(tree, omegaconf.DictConfig):
+        raise ConfigError(f"{file} must hold sections (key: value). Received: {type(tree).__name__}.")
+    return parse_config(overridden(tree, overrides, source=str(file)), source=str(file))
+
+
+def overridden(tree, overrides, *, source: str) -> dict:
+    """A tree of sections with `key.sub=value` in it, as a plain dictionary.
+
+    Raises:
+        ConfigError: an override that is none.
+    """
+    try:
+        tree = OmegaConf.create(tree)
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            if not equals or not key:
+                raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            if _is_text(key) and not quoted and value not in ("", "null"):
+                # As it stands: YAML would cut a path at " #" and take 2024 for a number.
+                OmegaConf.update(tree, key, value)
+            else:
+                tree = OmegaConf.merge(tree, _parsed_override(override))
+        return OmegaConf.to_container(tree, resolve=True)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{source} with overrides {list(overrides)} cannot be read: {error}") from error
+
+
+def _is_text(key):
+    """Whether the value of a key is text and nothing else."""
+    section = Config
+    for part in key.split("."):
+        if not (isinstance(section, type) and issubclass(section, pydantic.BaseModel)):
+            return False
+        field = section.model_fields.get(part)
+        if field is None:
+            return False
+        union = typing.get_origin(field.annotation) in (typing.Union, types.UnionType)
+        kinds = {*typing.get_args(field.annotation)} - {type(None)} if union else {field.annotation}
+        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, pydantic.BaseModel)), None)
+    return kinds == {str}
+
+
+def _parsed_override(override):
+    try:
+        return OmegaConf.from_dotlist([override])
+    except yaml.YAMLError:
+        # Text that YAML would want quoted, like the separator in data.separator=,
+        key, _, value = override.partition("=")
+        return OmegaConf.from_dotlist([f"{key}={json.dumps(value)}"])
+
+
+def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
+    """Check a plain dictionary. Raises `ConfigError` as `load_config` does."""
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        faults = [describe_fault(e, Config) for e in error.errors()]
+        raise ConfigError(
+            f"{source}: {len(faults)} fault(s)\n" + "\n".join(f"  {f}" for f in faults)
+        ) from None
+
+
+def load_whole_config(file) -> Config:
+    """A file that `dump_whole_yaml` wrote.
+
+    Raises:
+        ConfigError: as `load_config`, or a part of the file is missing.
+    """
+    try:
+        content = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from None
+    # Those of earlier versions have no mark. The file may have been edited, but not cut.
+    marked = content.startswith(_WHOLE_BEGIN) or _WHOLE_BEGIN.startswith(content)
+    if marked and not content.endswith(_WHOLE_END):
+        raise ConfigError(
+            f"{file} was cut: its last line is missing, and the run may have been trained with other "
+            "settings than those that are left. Restore the file, or train again."
+        )
+    return load_config(file)
+
+
+def dump_whole_yaml(config: Config) -> str:
+    """As `dump_yaml`, with a first and a last line that tell whether all of it is there."""
+    return f"{_WHOLE_BEGIN}{dump_yaml(config)}{_WHOLE_END}"
+
+
+def dump_yaml(config: Config) -> str:
+    """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
+    return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))

@@ -1,0 +1,55 @@
+"""The network, and the features that it is measured by."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from fgf_keras.config.base import Name, Positive, Section
+from fgf_keras.config.faults import choices
+
+BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
+
+
+class ModelConfig(Section):
+    """The paper's network and the choices in it."""
+
+    filters: Annotated[list[Positive], Field(min_length=1)] = [32, 64, 128]
+    kernel_sizes: Annotated[list[Positive], Field(min_length=1)] = [5, 3, 3]
+    activation: Literal["elu", "relu", "gelu", "silu", "softplus", "tanh"] = "elu"
+    pooling: Literal["average", "max"] = "average"
+    pool_size: Positive = 4
+    dense: list[Positive] = [256, 128]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    evaluate: Literal["auto", "dense", "roi"] = "auto"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if len(self.filters) != len(self.kernel_sizes):
+            raise ValueError(
+                f"kernel_sizes: one size for each of the {len(self.filters)} convolutions in filters, "
+                f"got {len(self.kernel_sizes)}"
+            )
+        return self
+
+
+class FeatureConfig(Section):
+    """A feature by its name; `function: module:name` makes one of a TensorFlow function of (image, mask)."""
+
+    name: Name
+    function: str | None = None
+    seed: int | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.function is None and self.name not in BUILT_IN_FEATURES:
+            raise ValueError(choices(self.name, BUILT_IN_FEATURES) + ", or give function: 'module:name'")
+        if self.function is not None and ":" not in self.function:
+            raise ValueError(f"function: must be 'module:name', got {self.function!r}")
+        if self.seed is not None and self.name != "noise":
+            raise ValueError("seed: only the feature 'noise' takes one")
+        return self
+
+
+def _feature(value):
+    return {"name": value} if isinstance(value, str) else value

@@ -1,0 +1,197 @@
+"""The sections `reward`, `protocol` and `sweep`: what is rewarded, compared and repeated."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import pydantic
+from pydantic import BeforeValidator, Field
+
+from fgf_keras.config.base import Name, Positive, Section, no_duplicates
+from fgf_keras.config.faults import choices
+
+Support = Literal["mask", "image"]
+# Arms that need no more than their name; the rest of their reward is the section `reward`.
+NAMED_ARMS = ("baseline", "sum", "joint", "placebo")
+# The random feature that can be rewarded without being measured.
+NOISE = "noise"
+
+
+class RewardConfig(Section):
+    """The alignment reward: loss = task - sum_i weight_i S_i, or task - weight S_joint."""
+
+    kind: Literal["none", "sum", "joint"] = "sum"
+    weight: float | dict[str, float] = 0.1
+    features: Annotated[list[str], Field(min_length=1)] | None = None
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    support: Support = "mask"
+    gradient: Literal["auto", "exact", "difference"] = "auto"
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        weights = self.weight.values() if isinstance(self.weight, dict) else [self.weight]
+        if any(not 0 <= w < float("inf") for w in weights):
+            raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
+        if self.kind == "joint" and isinstance(self.weight, dict):
+            raise ValueError("weight: the joint reward takes one number, not one a feature")
+        no_duplicates("features", self.features or [])
+        return self
+
+    def check_features(self, measured: list[str]):
+        """Refuse features and weights that a configuration with these measured features cannot reward."""
+        for name in self.features or ():
+            if name not in (*measured, NOISE):
+                raise ValueError(f"features: {choices(name, dict.fromkeys([*measured, NOISE]))}")
+        rewarded = self.features or measured
+        for name in self.weight if isinstance(self.weight, dict) else ():
+            if name not in rewarded:
+                raise ValueError(f"weight for {choices(name, rewarded)}")
+
+    def rewarded(self, measured: list[str]) -> list[str]:
+        """The features with a weight above 0, `NOISE` among them where it is rewarded; none for no reward."""
+        if self.kind == "none":
+            return []
+        names = self.features or measured
+        return [n for n in names if (self.weight.get(n, 0) if isinstance(self.weight, dict) else self.weight)]
+
+    def without(self, feature: str, measured: list[str]) -> "RewardConfig":
+        """The same reward with one feature left out."""
+        weight = self.weight
+        if isinstance(weight, dict):
+            weight = {name: value for name, value in weight.items() if name != feature}
+        rewarded = [name for name in self.features or measured if name != feature]
+        return self.model_copy(update={"features": rewarded, "weight": weight})
+
+
+class ArmConfig(Section):
+    """One arm of a comparison: the same data, splits and seeds, another reward."""
+
+    name: Name
+    reward: RewardConfig | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.reward is None and self.name not in NAMED_ARMS:
+            raise ValueError(f"{choices(self.name, NAMED_ARMS)}, or give it a reward: {{kind: …}}")
+        return self
+
+    @property
+    def phantom(self) -> dict[str, float]:
+        """What the arm changes in data.phantom: nothing, where arms share their patients."""
+        return {}
+
+    def resolved(self, reward: RewardConfig) -> "ArmConfig":
+        """The arm with its reward written out; `reward` is the section of that name."""
+        if self.reward is not None:
+            return self
+        if self.name in ("joint", "placebo") and isinstance(reward.weight, dict):
+            raise ValueError(
+                f"arm {self.name}: reward.weight is one number a feature, which this arm cannot take; "
+                "give the arm a reward of its own"
+            )
+        change = {"kind": "none" if self.name == "baseline" else self.name}
+        if self.name == "placebo":
+            change = {"kind": "sum" if reward.kind == "none" else reward.kind, "features": [NOISE]}
+        return self.model_copy(update={"reward": reward.model_copy(update=change)})
+
+
+def _arm(value):
+    return {"name": value} if isinstance(value, str) else value
+
+
+class ProtocolConfig(Section):
+    """Which arms are trained and compared, on how many splits; the default is one run with `reward`."""
+
+    arms: list[Annotated[ArmConfig, BeforeValidator(_arm)]] = []
+    repeats: Positive = 1
+    folds: Annotated[int, Field(ge=2)] | None = None
+    ablation: bool = False
+
+    @property
+    def split_names(self) -> list[str]:
+        """A folder name for each split in order; one empty name where there is a single split."""
+        if self.repeats == 1 and self.folds is None:
+            return [""]
+        digits = len(str(self.repeats - 1))
+        repeats = [f"repeat_{r:0{digits}}" for r in range(self.repeats)]
+        if self.folds is None:
+            return repeats
+        digits = len(str(self.folds - 1))
+        return [f"{repeat}_fold_{k:0{digits}}" for repeat in repeats for k in range(self.folds)]
+
+
+class SweepConfig(Section):
+    """A logarithmic grid of reward weights for each kind of reward, beside a baseline without."""
+
+    kinds: Annotated[list[Literal["sum", "joint"]], Field(min_length=1)] = ["sum", "joint"]
+    lowest: Annotated[float, Field(gt=1e-6)] = 0.001
+    highest: Annotated[float, Field(gt=0, lt=1e6)] = 10.0
+    points: Annotated[int, Field(ge=2)] = 5
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.02
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.highest <= self.lowest:
+            raise ValueError(f"highest: must be above lowest ({self.lowest:g}), got {self.highest:g}")
+        no_duplicates("kinds", self.kinds)
+        no_duplicates("points", [f"{weight:g}" for weight in self.weights])
+        return self
+
+    @property
+    def weights(self) -> list[float]:
+        """The grid, to four digits."""
+        return [float(f"{w:.4g}") for w in np.geomspace(self.lowest, self.highest, self.points)]
+
+    def arms(self, reward: RewardConfig) -> list[ArmConfig]:
+        """The baseline, then every weight of every kind; all else is as in the section `reward`."""
+        if isinstance(reward.weight, dict):
+            raise ValueError("reward.weight: a sweep sets it, so it must be one number, not one a feature")
+        arms = [ArmConfig(name="baseline").resolved(reward)]
+        for kind in self.kinds:
+            for weight in self.weights:
+                changed = reward.model_copy(update={"kind": kind, "weight": weight})
+                arms.append(ArmConfig(name=f"{kind}_{weight:g}", reward=changed))
+        return arms
+
+
+def resolved_arms(
+    protocol: ProtocolConfig,
+    sweep: SweepConfig | None,
+    reward: RewardConfig,
+    measured: list[str],
+    name: str,
+) -> list[ArmConfig]:
+    """Every arm with its reward written out, also those of a sweep and of an ablation.
+
+    Without arms, one named `name` with the section `reward`, unless there is a single run to do.
+    """
+    if sweep is not None:
+        if protocol.arms or protocol.ablation:
+            raise ValueError("sweep: makes its own arms; leave out protocol.arms and protocol.ablation")
+        return sweep.arms(reward)
+    arms = [arm.resolved(reward) for arm in protocol.arms]
+    if not arms and (protocol.ablation or protocol.split_names != [""]):
+        arms = [ArmConfig(name=name, reward=reward)]
+    if protocol.ablation:
+        arms += _ablation_arms(arms, measured)
+    no_duplicates("protocol.arms", [arm.name for arm in arms])
+    return arms
+
+
+def _ablation_arms(arms, measured):
+    arm = ablated_arm(arms, measured)
+    return [
+        ArmConfig(name=f"without_{name}", reward=arm.reward.without(name, measured))
+        for name in arm.reward.features or measured
+    ]
+
+
+def ablated_arm(arms: list[ArmConfig], measured: list[str]) -> ArmConfig:
+    """The first arm that is rewarded on several of the measured features."""
+    for arm in arms:
+        rewarded = arm.reward.features or measured
+        if arm.reward.kind != "none" and len(rewarded) > 1 and set(rewarded) <= set(measured):
+            return arm
+    raise ValueError(
+        "protocol.ablation: leaves features out of the first arm that is rewarded on several of the features "
+        f"({', '.join(measured)}), and there is no such arm"
+    )

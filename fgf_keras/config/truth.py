@@ -1,0 +1,85 @@
+"""The section `truth`: phantoms whose labels follow laws that are known, at several prevalences."""
+
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from fgf_keras.config.base import Fraction, Name, Section, no_duplicates
+from fgf_keras.config.protocol import ArmConfig, RewardConfig
+
+# The one law whose labels have nothing to do with the image.
+NOTHING = "nothing"
+
+
+class LawConfig(Section):
+    """The coefficients c_k of a phantom's law; what is not named is not used by the label."""
+
+    brightness: float = 0.0
+    extent: float = 0.0
+    log_aspect_ratio: float = 0.0
+    texture: float = 0.0
+
+    @property
+    def used(self) -> list[str]:
+        """The features that the label depends on."""
+        return [name for name, coefficient in self.model_dump().items() if coefficient]
+
+
+class LawArm(ArmConfig):
+    """One cohort of ground truth: a law at a prevalence, trained with the section `reward`."""
+
+    law_name: Name
+    law: LawConfig
+    prevalence: Fraction
+
+    @property
+    def phantom(self) -> dict[str, float]:
+        """See `ArmConfig.phantom`."""
+        return {"prevalence": self.prevalence, **self.law.model_dump()}
+
+
+class TruthConfig(Section):
+    """Which laws, at which prevalences; every repeat of the protocol is another phantom."""
+
+    laws: Annotated[dict[Name, LawConfig], Field(min_length=1)] = {
+        NOTHING: {},
+        "brightness_only": {"brightness": 4.0},
+        "extent_only": {"extent": 4.0},
+        "aspect_only": {"log_aspect_ratio": 4.0},
+        "texture_only": {"texture": 4.0},
+        "brightness_extent": {"brightness": 3.0, "extent": 3.0},
+        "brightness_texture": {"brightness": 3.0, "texture": 3.0},
+        "all_three": {"brightness": 2.5, "extent": 2.5, "log_aspect_ratio": 2.5},
+    }
+    prevalences: Annotated[list[Fraction], Field(min_length=1)] = [0.5, 0.3, 0.13, 0.05]
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        no_duplicates("prevalences", [f"{prevalence:g}" for prevalence in self.prevalences])
+        for name, law in self.laws.items():
+            if not law.used and name != NOTHING:
+                raise ValueError(
+                    f"laws.{name}: all coefficients are 0, so that its labels are drawn by lot; give one, or "
+                    f"name the law {NOTHING!r} where that is meant"
+                )
+        if NOTHING in self.laws and self.laws[NOTHING].used:
+            raise ValueError(
+                f"laws.{NOTHING}: means labels by lot, so all its coefficients must be 0; give the law "
+                "another name"
+            )
+        return self
+
+    def arms(self, reward: RewardConfig) -> list[LawArm]:
+        """Every law at every prevalence."""
+        return [
+            LawArm(
+                name=f"{name}_{prevalence:g}",
+                reward=reward,
+                law_name=name,
+                law=law,
+                prevalence=prevalence,
+            )
+            for name, law in self.laws.items()
+            for prevalence in self.prevalences
+        ]

@@ -1,0 +1,113 @@
+"""The cohort in a folder of prepared slices."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from fgf_keras.config.data import DataConfig
+from fgf_keras.data.canvas import windowed
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.prepared.preview import SheetEntry
+from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.errors import DataError
+
+# HU; the table is written with six decimals.
+MEAN_TOLERANCE = 1e-3
+
+
+def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
+    """Read prepared slices and map `config.window` to [0, 1].
+
+    Args:
+        folder: what `fgf prepare` wrote.
+        config: its size must be that of the slices.
+
+    Returns:
+        A cohort in the order of `cohort.csv`. Its provenance has the settings of the slices, not the folder.
+
+    Raises:
+        DataError: the store is missing, unfinished or damaged, or its slices have another size.
+    """
+    store = SliceStore.reading(folder)
+    size = store.settings["size"]
+    if size != config.size:
+        raise DataError(
+            f"The slices in {str(folder)!r} have {size}x{size} pixels, but data.size={config.size}. "
+            f"Set data.size={size}, or prepare them into another folder."
+        )
+    table = store.cohort()
+    images = np.empty((len(table), size, size, 1), np.float32)
+    masks = np.empty((len(table), size, size, 1), np.uint8)
+    try:
+        for i, line in enumerate(table):
+            hu, mask = _slice(store, line)
+            images[i, ..., 0] = windowed(hu, config.window)
+            masks[i, ..., 0] = mask
+        labels = np.array([int(line["label"]) for line in table], np.int64)
+        spacing = np.array([[line["spacing_y_mm"], line["spacing_x_mm"]] for line in table], np.float32)
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise DataError(
+            f"cohort.csv in {str(folder)!r} is damaged: {error}. Prepare the slices again."
+        ) from None
+    provenance = store.provenance()
+    return Cohort(
+        patient_id=np.array([line["patient_id"] for line in table]),
+        images=images,
+        masks=masks,
+        labels=labels,
+        spacing=spacing,
+        provenance={
+            "source": "prepared",
+            "parameters": {"settings": store.settings, "of": provenance["of"], "window": list(config.window)},
+            "counts": provenance["counts"],
+            # One outcome only is a cohort still; the others are merely not seen.
+            "classes": max(2, int(labels.max()) + 1),
+        },
+    )
+
+
+def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
+    """What a contact sheet shows of each patient, slice by slice.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    for line in store.cohort():
+        with _damage(store):
+            hu, mask = _slice(store, line)
+            yield SheetEntry(
+                patient_id=line["patient_id"],
+                label=int(line["label"]),
+                hu=hu,
+                mask=mask,
+                spacing=(float(line["spacing_y_mm"]), float(line["spacing_x_mm"])),
+                area_mm2=float(line["area_mm2"]),
+                slice_index=int(line["slice_index"]),
+                warnings=line["warnings"],
+            )
+
+
+def _slice(store, line):
+    """The slice of a line, which must be the one that the line describes."""
+    hu, mask = store.slice(int(line["row"]))
+    pixels = int(np.count_nonzero(mask))
+    mean = float(hu[mask > 0].mean(dtype=np.float64)) if pixels else np.nan
+    if pixels != int(line["pixels"]) or not abs(mean - float(line["mean_hu"])) < MEAN_TOLERANCE:
+        raise DataError(
+            f"Row {line['row']} of {store.path / 'slices.zarr'} is not what cohort.csv says of patient "
+            f"{line['patient_id']}: the copy is not complete, or damaged. Copy it again, or prepare the "
+            "slices into another folder."
+        )
+    return hu, mask
+
+
+@contextmanager
+def _damage(store):
+    try:
+        yield
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise DataError(
+            f"cohort.csv in {str(store.path)!r} is damaged: {error}. Prepare the slices again."
+        ) from None

@@ -1,0 +1,82 @@
+"""What happens to one patient in another process: read, resample, place, measure."""
+
+import logging
+import math
+
+import numpy as np
+
+from fgf_keras.config.data import DataConfig
+from fgf_keras.data.canvas import bounding_box, place, resample
+from fgf_keras.data.measurements import measurements
+from fgf_keras.data.prepared.pseudonym import Names
+from fgf_keras.data.refusal import SourceError
+from fgf_keras.data.prepared.source import PatientSource, RejectedPatient, SourceSlice
+
+_log = logging.getLogger(__name__)
+
+
+def prepare_patient(
+    patient: PatientSource, name: str, config: DataConfig, names: Names
+) -> tuple[dict, np.ndarray, np.ndarray] | RejectedPatient:
+    """Everything that a store is given of one patient, or why there is nothing. Never raises.
+
+    Args:
+        patient: its files.
+        name: what it is called in what is written.
+        config: of slice, spacing and canvas.
+        names: for the identifiers of images.
+
+    Returns:
+        The record, the slice (size, size) float32 HU and its mask (size, size) uint8.
+    """
+    try:
+        source = patient.read()
+        if isinstance(source, RejectedPatient):
+            return source
+        return _placed(source, patient, name, config, names)
+    except SourceError as error:
+        return RejectedPatient(patient.patient_id, "canvas", error.reason, error.remedy)
+    except Exception as error:  # a fault of ours must not cost the other patients
+        _log.exception("A patient could not be prepared.")
+        return RejectedPatient(
+            patient.patient_id,
+            "series",
+            f"Reading ended in {type(error).__name__}, which nothing foresaw.",
+            "Please report it, with the traceback that stands in the log.",
+        )
+
+
+def stored_fingerprint(patient: PatientSource, names: Names) -> str:
+    """The fingerprint of a patient's files as it is written."""
+    return names.fingerprint(patient.fingerprint.encode())
+
+
+def _placed(source: SourceSlice, patient, name, config, names):
+    hu, mask, spacing = source.hu, source.mask, source.spacing[1:]
+    if config.spacing_mm is not None:
+        hu, mask = resample(hu, mask, spacing, config.spacing_mm)
+        spacing = (config.spacing_mm, config.spacing_mm)
+    image, mask = place(hu, mask, size=config.size, centre=config.centre)
+    z = source.spacing[0]
+    record = {
+        "patient_id": name,
+        "fingerprint": stored_fingerprint(patient, names),
+        "source_series_uid": names.uid(source.source_uid),
+        "roi_object": source.roi_object,
+        "roi_names": "; ".join(names.regions(source.roi_names, config.roi.names)),
+        "roi_numbers": "; ".join(map(str, source.roi_numbers)),
+        "slice_index": source.index,
+        "z_mm": _rounded(source.z_mm),
+        "spacing_z_mm": None if math.isnan(z) else _rounded(z),
+        "spacing_y_mm": _rounded(float(spacing[0])),
+        "spacing_x_mm": _rounded(float(spacing[1])),
+        **{name: _rounded(value) for name, value in measurements(image, mask, spacing).items()},
+        **dict(zip(("box_row", "box_column", "box_rows", "box_columns"), bounding_box(mask))),
+        "warnings": "; ".join(f"{what}: {count}" for what, count in sorted(source.warnings.items())),
+    }
+    return record, image, mask
+
+
+def _rounded(value):
+    """Digits that a table needs; counts and gaps stay as they are."""
+    return round(value, 6) if isinstance(value, float) else value

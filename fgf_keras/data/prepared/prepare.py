@@ -1,0 +1,218 @@
+"""From the volumes of a source to a store of prepared slices."""
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import joblib
+
+from fgf_keras.config.data import DataConfig
+from fgf_keras.data.dicom.patient import dicom_patients
+from fgf_keras.data.prepared.preparation import Preparation, left_out, slice_settings, source_state
+from fgf_keras.data.prepared.patient import prepare_patient, stored_fingerprint
+from fgf_keras.data.prepared.pseudonym import Names
+from fgf_keras.data.slices import listing
+from fgf_keras.data.prepared.source import STAGES, PatientSource, RejectedPatient
+from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.tables import LabelTable, read_labels
+from fgf_keras.data.volumes.volumes import volume_patients
+from fgf_keras.errors import DataError
+from fgf_keras.progress import parallel
+
+# Versions that decide what comes out.
+PACKAGES = ("fgf-keras", "numpy", "scipy", "pydicom", "zarr")
+# Patients that take as long to read as a process takes to start: of DICOM one slice is read, of volumes all.
+WORTH_A_PROCESS = {"dicom": 32, "volumes": 2}
+
+
+def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") -> Preparation:
+    """Bring the store in `config.out` up to date: patients that are new or changed, and the tables.
+
+    Patients are read in parallel and stored in the order of their ids, so that the store does not depend on
+    `n_jobs` or on being stopped in between. Whatever is wrong with one patient never stops the others.
+
+    Args:
+        config: source `dicom` or `volumes`.
+        n_jobs: processes.
+        title: of the progress bar.
+
+    Raises:
+        DataError: the folder, the table of labels or the key cannot be used, the store was prepared with
+            other settings, or no patient at all could be prepared.
+    """
+    begun = time.monotonic()
+    _check_apart(config)
+    names = Names(config.pseudonymise)
+    labels = _labels(config)
+    with SliceStore.writing(config.out, slice_settings(config, names)) as store:
+        patients, rejected = _patients(config, labels, n_jobs)
+        public = _public_names(patients, names)
+        # By their names in the tables: another order would tell something about their real ones.
+        patients.sort(key=lambda patient: public[patient.patient_id])
+        todo = _missing(patients, public, store, names)
+        results = _prepared(todo, public, config, names, n_jobs, title)
+        added = 0
+        for result in results:
+            if isinstance(result, RejectedPatient):
+                rejected.append(result)
+            else:
+                store.add(*result)
+                added += 1
+        rows = _cohort_rows(store, patients, public, labels, names)
+        rejected = [_published(r, names) for r in rejected]
+        store.reject([asdict(r) for r in rejected])
+        if not rows:
+            raise _nobody_left(config, rejected)
+        counts = {
+            "patients": len(rows),
+            "positive": sum(row["label"] > 0 for row in rows),
+            "left_out": left_out(rejected, [row["patient_id"] for row in rows]),
+        }
+        store.finish(rows, _provenance(config, names, rows, counts))
+    return Preparation(
+        folder=Path(config.out),
+        **counts,
+        added=added,
+        warned=sum(bool(row["warnings"]) for row in rows),
+        rejected=tuple(rejected),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _prepared(todo, public, config, names, n_jobs, title):
+    """The result of each patient, in their order."""
+    tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
+    jobs = max(1, min(n_jobs, len(todo) // WORTH_A_PROCESS[config.source]))
+    return parallel(tasks, n_jobs=jobs, total=len(todo), title=title, what="patients")
+
+
+def _nobody_left(config, rejected):
+    # Patients first: what is wrong with them tells more than files that are none of DICOM.
+    first = sorted(rejected, key=lambda r: (not r.patient_id, -STAGES.index(r.stage)))[:3]
+    told = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in first)
+    return DataError(
+        f"No patient below data.root={config.root!r} could be prepared. All reasons stand in rejected.csv in "
+        f"{config.out!r}; the first:{told}"
+    )
+
+
+def _check_apart(config):
+    root, out = Path(config.root).resolve(), Path(config.out).resolve()
+    if not root.is_dir():
+        raise DataError(f"The folder {config.root!r} does not exist. Let data.root name the one to read.")
+    if out == root or root in out.parents:
+        raise DataError(
+            f"data.out={config.out!r} lies in data.root={config.root!r}, where nothing is ever written. "
+            "Let it name a folder elsewhere."
+        )
+
+
+def _labels(config) -> LabelTable:
+    table = read_labels(
+        Path(config.root) / config.labels_file,
+        id_column=config.id_column,
+        label_column=config.label_column,
+        separator=config.separator,
+        sheets=config.sheets,
+    )
+    if not table.labels:
+        raise DataError(
+            f"{config.labels_file}, column {config.label_column!r}: no patient has a label. "
+            "Set data.label_column."
+        )
+    return table
+
+
+def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[RejectedPatient]]:
+    """Patients with a label, and everybody and everything else."""
+    if config.source == "dicom":
+        found, rejected = dicom_patients(config, n_jobs=n_jobs)
+    else:
+        found, rejected = volume_patients(config, labels.labels)
+    patients = [p for p in found if p.patient_id in labels.labels]
+    for patient in found:
+        if patient.patient_id not in labels.labels:
+            rejected.append(_without_label(patient.patient_id, labels, config))
+    known = {p.patient_id for p in found} | {r.patient_id for r in rejected}
+    rejected += [
+        RejectedPatient(
+            name,
+            "file",
+            f"The table {config.labels_file} has the patient, but no file is of this one.",
+            "Add the files, or remove the row; ids must be spelt alike.",
+        )
+        for name in labels.labels
+        if name not in known
+    ]
+    return patients, rejected
+
+
+def _without_label(patient_id, labels, config):
+    # What stands there is not repeated: it may be a remark about the patient.
+    reason = "has no row of this patient"
+    if patient_id in labels.unlabelled:
+        reason = f"has a row of this patient, but no whole number in column {config.label_column!r}"
+    return RejectedPatient(
+        patient_id,
+        "label",
+        f"The table {config.labels_file} {reason}.",
+        "Complete the table; ids must be spelt alike.",
+    )
+
+
+def _public_names(patients: Iterable[PatientSource], names: Names) -> dict[str, str]:
+    public = {p.patient_id: names.patient(p.patient_id) for p in patients}
+    alike = [name for name, count in Counter(public.values()).items() if count > 1]
+    if alike:
+        raise DataError(f"Several patients would have one name: {listing(alike)}. Give them other ids.")
+    return public
+
+
+def _missing(patients, public, store, names):
+    """Those that the store does not hold, or that have other files by now."""
+    rows = store.rows()
+
+    def is_new(patient):
+        row = rows.get(public[patient.patient_id])
+        return row is None or store.records[row]["fingerprint"] != stored_fingerprint(patient, names)
+
+    return [patient for patient in patients if is_new(patient)]
+
+
+def _cohort_rows(store, patients, public, labels, names):
+    """Rows of the table, sorted by name. A slice of files that have changed is out of date."""
+    current = {public[p.patient_id]: p for p in patients}
+    rows = []
+    for name, row in sorted(store.rows().items()):
+        record = dict(store.records[row])
+        del record["patient_id"]
+        fingerprint = record.pop("fingerprint")
+        if name in current and stored_fingerprint(current[name], names) == fingerprint:
+            label = labels.labels[current[name].patient_id]
+            rows.append({"patient_id": name, "label": label, "row": row, **record})
+    return rows
+
+
+def _published(rejected, names):
+    patient_id = rejected.patient_id and names.patient(rejected.patient_id)
+    reason, remedy = names.reason(rejected.reason), names.reason(rejected.remedy)
+    return RejectedPatient(patient_id, rejected.stage, reason, remedy)
+
+
+def _content(row):
+    return {key: value for key, value in row.items() if key != "row"}
+
+
+def _provenance(config, names, rows, counts):
+    return {
+        "of": source_state(config, names),
+        "counts": counts,
+        # Of slices and labels, whatever the order in which they came.
+        "fingerprint": names.fingerprint(repr([_content(row) for row in rows]).encode()),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

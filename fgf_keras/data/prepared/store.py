@@ -1,0 +1,305 @@
+"""The folder of prepared slices: one a patient, whole or not there."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from fgf_keras.data.file_names import require_file_names
+from fgf_keras.errors import DataError
+from fgf_keras.files import locked
+from fgf_keras.files import write_json
+from fgf_keras.run.folder import UNFINISHED
+from fgf_keras.files import whole_file
+
+CLOSING = "Run `fgf prepare` again: it goes on where it stopped."
+
+
+class SliceStore:
+    """Slices and what is known of them, in the order in which they were added.
+
+    - `slices.zarr`: `image` (N, H, W) float32 HU and `mask` (N, H, W) uint8, one chunk a slice;
+    - `patients.jsonl`: a line a slice, written after its pixels; a slice counts from then on;
+    - `cohort.csv`, `rejected.csv`, `provenance.json`: written last; until then there is a file `UNFINISHED`.
+
+    Attributes:
+        path: the folder.
+        settings: what the slices depend on.
+        records: of the slices, in their order; the last one of a patient is the valid one.
+    """
+
+    def __init__(self, path: Path, settings: dict, records: list[dict], images, masks):
+        self.path = path
+        self.settings = settings
+        self.records = records
+        self._images = images
+        self._masks = masks
+        self._begun = False
+
+    @classmethod
+    @contextmanager
+    def writing(cls, path: Path, settings: dict):
+        """A store to add to: a new one, or one that was begun with the same settings. One writer at a time.
+
+        Raises:
+            DataError: the folder holds something else, was prepared with other settings, or is being written.
+        """
+        path = Path(path)
+        with _locked(path):
+            if not _records(path / "patients.jsonl", repair=False):
+                # Nothing is there that other settings could contradict.
+                shutil.rmtree(path / "slices.zarr", ignore_errors=True)
+                _mark(path)
+                write_json(path / "provenance.json", {"settings": settings})
+            _check_settings(path, settings)
+            yield cls(path, settings, *_open(path, settings["size"]))
+
+    @classmethod
+    def reading(cls, path: Path) -> "SliceStore":
+        """A finished store.
+
+        Raises:
+            DataError: there is none, or it is not finished.
+        """
+        path = Path(path)
+        provenance = _provenance(path)
+        if provenance is None:
+            raise DataError(f"{str(path)!r} holds no prepared slices. Make some: fgf prepare --config …")
+        if (path / UNFINISHED).exists():
+            raise DataError(f"The slices in {str(path)!r} are not all prepared. {CLOSING}")
+        return cls(path, provenance["settings"], *_open(path))
+
+    def __len__(self):
+        return len(self.records)
+
+    def add(self, record: dict, image: np.ndarray, mask: np.ndarray):
+        """Add a slice; killed at any point, it is added whole or not at all.
+
+        Args:
+            record: as JSON can hold it; `patient_id` and `fingerprint` are needed.
+            image: (H, W) float32 HU.
+            mask: (H, W) uint8.
+        """
+        self.begin()
+        row = len(self.records)
+        for array, pixels in ((self._images, image), (self._masks, mask)):
+            array.resize((row + 1, *array.shape[1:]))
+            array[row] = pixels
+        with (self.path / "patients.jsonl").open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(record, allow_nan=False) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+        self.records.append(record)
+
+    def begin(self):
+        """Declare the store unfinished: what follows changes it."""
+        if not self._begun:
+            _mark(self.path)
+            self._begun = True
+
+    def rows(self) -> dict[str, int]:
+        """patient_id to the row of its valid slice."""
+        return {record["patient_id"]: row for row, record in enumerate(self.records)}
+
+    def slice(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W) float32 HU and (H, W) uint8 of one row.
+
+        Raises:
+            DataError: the pixels are damaged.
+        """
+        try:
+            return self._images[row], self._masks[row]
+        except Exception as error:  # decoders raise whatever they meet
+            raise DataError(
+                f"Row {row} of {self.path / 'slices.zarr'} is damaged: {error}. Prepare the slices into "
+                "another folder."
+            ) from None
+
+    def reject(self, rejected: list[dict]):
+        """Write `rejected.csv`; rows have the keys patient_id, stage, reason and remedy."""
+        self.begin()
+        write_table(self.path / "rejected.csv", rejected, ["patient_id", "stage", "reason", "remedy"])
+
+    def finish(self, cohort: list[dict], provenance: dict):
+        """Write the other tables and declare the store whole.
+
+        Args:
+            cohort: rows of `cohort.csv`, at least one.
+            provenance: beside the settings.
+        """
+        self.begin()
+        table = self.path / "cohort.csv"
+        write_table(table, cohort, list(cohort[0]))
+        content = {"settings": self.settings, **provenance, "cohort.csv": _checksum(table.read_bytes())}
+        write_json(self.path / "provenance.json", content)
+        (self.path / UNFINISHED).unlink()
+
+    def provenance(self) -> dict:
+        """What `finish` was given, with the settings."""
+        return _provenance(self.path)
+
+    def cohort(self) -> list[dict[str, str]]:
+        """The rows of `cohort.csv`, as text.
+
+        Raises:
+            DataError: it cannot be read, is not what `finish` wrote, or has ids that are no names of files.
+        """
+        path = self.path / "cohort.csv"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}. {CLOSING}") from None
+        provenance = self.provenance()
+        checksum = provenance.get("cohort.csv")
+        if checksum is not None and _checksum(content) != checksum:
+            raise DataError(
+                f"{path} is not the table that was prepared: it was edited, saved by another program or cut. "
+                "Labels come from the table that data.labels_file names; change them there. "
+                "`fgf prepare` writes this one again."
+            )
+        try:
+            rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path} is damaged: {error}. `fgf prepare` writes it again.") from None
+        # Stores of earlier versions have no checksum, but say how many patients there are.
+        expected = provenance.get("counts", {}).get("patients", len(rows))
+        if len(rows) != expected:
+            raise DataError(
+                f"{path} has {len(rows)} rows, but {expected} patients were prepared: it was cut or edited. "
+                "`fgf prepare` writes it again."
+            )
+        require_file_names((row.get("patient_id") or "" for row in rows), f"{path}, column 'patient_id'")
+        return rows
+
+
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_table(path: Path, rows: list[dict], columns: list[str]):
+    """Write CSV so that the file is whole or not there; None is an empty cell."""
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@contextmanager
+def _locked(path):
+    """The folder, made if it is not there, for one process."""
+    try:
+        _check_free(path)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".lock").touch()
+    except OSError as error:
+        raise DataError(
+            f"The folder {str(path)!r} cannot be written: {error.strerror}. Let data.out name another."
+        ) from None
+    with locked(path / ".lock", DataError(f"Another process is preparing {str(path)!r}. Wait for it.")):
+        yield
+
+
+def _mark(path):
+    text = f"Slices are being prepared here, or were. {CLOSING}\n"
+    (path / UNFINISHED).write_text(text, encoding="utf-8")
+
+
+def _check_free(path):
+    if path.exists() and not path.is_dir():
+        raise DataError(f"{str(path)!r} is a file. Let data.out name a folder.")
+    if path.is_dir() and _provenance(path) is None and any(p.name[0] != "." for p in path.iterdir()):
+        raise DataError(
+            f"The folder {str(path)!r} holds other things than prepared slices. Let data.out name an empty "
+            "or a new one; nothing is overwritten."
+        )
+
+
+def changed_settings(before: dict, now: dict) -> dict[str, tuple]:
+    """The settings that differ, as (before, now), by their path, e.g. `roi.pattern`."""
+    # As JSON has them: tuples are lists there.
+    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return {key: (before.get(key), now.get(key)) for key in keys}
+
+
+def _flat(settings, prefix=""):
+    flat = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _check_settings(path, settings):
+    changed = changed_settings(_provenance(path)["settings"], settings)
+    if changed:
+        told = "; ".join(f"{key}: {before!r}, now {now!r}" for key, (before, now) in changed.items())
+        raise DataError(
+            f"The slices in {str(path)!r} were prepared with other settings ({told}). Let data.out name "
+            "another folder, or remove this one."
+        )
+
+
+def _provenance(path):
+    file = path / "provenance.json"
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content["settings"], dict):
+            raise TypeError("settings are no mapping")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is damaged: {error}. Prepare the slices into another folder.") from None
+    return content
+
+
+def _open(path, size=None):
+    """Records and arrays; with a size for writing, which drops what was not finished."""
+    records = _records(path / "patients.jsonl", repair=size is not None)
+    try:
+        group = zarr.open_group(path / "slices.zarr", mode="r" if size is None else "a")
+        if size is not None and "mask" not in group:
+            for name, kind in (("image", "float32"), ("mask", "uint8")):
+                group.create_array(
+                    name, shape=(0, size, size), chunks=(1, size, size), dtype=kind, overwrite=True
+                )
+        arrays = [group["image"], group["mask"]]
+        if size is not None:
+            for array in arrays:
+                array.resize((len(records), *array.shape[1:]))
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{path / 'slices.zarr'} cannot be opened: {error}. Prepare the slices into another folder."
+        ) from None
+    held = min(array.shape[0] for array in arrays)
+    if held < len(records):
+        raise DataError(
+            f"{path} lists {len(records)} slices but holds {held}. Prepare them into another folder."
+        )
+    return records, *arrays
+
+
+def _records(journal, *, repair):
+    """The lines of the journal; the last one may have been cut off by the end of its writer."""
+    if not journal.is_file():
+        return []
+    whole, records = 0, []
+    data = journal.read_bytes()
+    for line in data.splitlines(keepends=True):
+        try:
+            record = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            record = None
+        if record is None:
+            break
+        whole += len(line)
+        records.append(record)
+    if repair and whole < len(data):
+        os.truncate(journal, whole)
+    return records

@@ -1,0 +1,1 @@
+"""NIfTI and NRRD volumes with masks."""

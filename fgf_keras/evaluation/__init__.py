@@ -1,1 +1,0 @@
-"""Finished models measured: classification, alignment, tables, pictures."""

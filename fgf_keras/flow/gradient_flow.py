@@ -1,0 +1,328 @@
+"""Gradient flow from a sample to the decision boundary, and averages along it.
+
+The path is a curve in image space: from the image down (or up) the gradient of the score to its zero. It does
+not depend on how the score is scaled: the averages of φ(z) are those of z for every increasing φ with φ(0)=0.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fgf_keras.flow.chords import Observer, observe_chord, per_sample
+from fgf_keras.flow.directions import PathDirections
+from fgf_keras.flow.march import begin, march
+from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
+from fgf_keras.flow.status import FlowStatus
+from fgf_keras.geometry.products import inner, inner_products
+
+# A sample is on the boundary already when its distance from it is this part of its norm.
+ON_BOUNDARY = 1e-6
+# A path longer than this many norms of its image leads to images unlike any that were trained on.
+FAR = 2.0
+# Where a path is smooth, the difference from a passage of fewer steps than these must be smaller than the
+# tolerance, by the square of their ratio, unless finer passages are not allowed.
+TRUSTED_STEPS = 16
+# Steps of the first passage that expects kinks.
+KINKED_STEPS = 8
+# Where the error falls in proportion to the step, each passage has so many times the steps of the last.
+_KINKED_GROWTH = 2.75
+# The least steps with which a passage counts as one of its stride, as a part of those it should have.
+_LEAST = 0.6
+# Passages of a sample are no more than this.
+_TRIES = 12
+_UNFINISHED = -1
+
+
+class Flow(NamedTuple):
+    """The end of each path and the averages along it.
+
+    Attributes:
+        boundary: (B, H, W, C), the image at the end of the path.
+        score: (B,), z at the start.
+        residual: (B,), |z(end)/z(start)|; NaN where there is no direction to follow.
+        length: (B,), arc length, in units of the image; NaN where the path did not end.
+        far: (B,) bool, whether it is longer than `FAR` norms of the image.
+        status: (B,) int32, values of `FlowStatus`.
+        evaluations: (B,) int32, gradient evaluations spent.
+        arc_mean: (B, n), ∫ q ds / ∫ ds of the observed quantities q.
+        score_mean: (B, n), ∫ q dτ, τ the part of the score that has been lost.
+        arc_error, score_error: (B, n), estimates of their errors.
+        directions: (B, k, H, W, C), fields u_k with Σ_k u_k u_kᵀ the mean of d dᵀ along the path, see
+            `PathDirections`; k = 0 where they are not asked for.
+        NaN in means where the path is not one of `ENDED`.
+    """
+
+    boundary: tf.Tensor
+    score: tf.Tensor
+    residual: tf.Tensor
+    length: tf.Tensor
+    far: tf.Tensor
+    status: tf.Tensor
+    evaluations: tf.Tensor
+    arc_mean: tf.Tensor
+    score_mean: tf.Tensor
+    arc_error: tf.Tensor
+    score_error: tf.Tensor
+    directions: tf.Tensor
+
+
+class _Paths(NamedTuple):
+    """What is known of each path between two passages, and how the next one is made."""
+
+    status: tf.Tensor
+    tries: tf.Tensor
+    steps: tf.Tensor
+    step: tf.Tensor
+    kinked: tf.Tensor
+    search: tf.Tensor
+    compared: tf.Tensor  # whether the passage before had longer steps of the same kind
+    end: tf.Tensor
+    length: tf.Tensor
+    evaluations: tf.Tensor
+    earlier: tf.Tensor  # (B, 2, n), means of the last passage
+    errors: tf.Tensor  # (B, 2, n)
+    directions: tf.Tensor
+
+
+def gradient_flow(
+    score,
+    image,
+    observer: Observer,
+    *,
+    context=(),
+    steps=4,
+    max_steps=128,
+    tolerance=5e-3,
+    average="arc",
+    directions=False,
+    compiled=False,
+) -> Flow:
+    """Follow the gradient of the score to its zero, and average quantities along the path.
+
+    A first passage of about `steps` steps finds the boundary, and a second one with half the step says how
+    accurate that was: the estimated error is the difference of their means. Passages with ever shorter steps
+    follow until it is within the tolerance. Where the directions of the steps jump (ReLU, max pooling), the
+    path turns at kinks or slides along them, which finite steps do to and fro between the two sides: it is
+    then followed in `KINKED_STEPS` or more steps of equal length, and observed over chords of about
+    √(steps/2) of them, whose directions are those of the path itself. The error falls with the square of the
+    step where the score is smooth, and in proportion to it where it has kinks.
+
+    Args:
+        score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
+            restricted to the support; each sample's values depend on that sample alone.
+        image: (B, H, W, C).
+        observer: an `Observer` of n quantities.
+        context: tensors with a leading batch axis, handed to all functions (masks, spacings, classes).
+        steps: number of steps of the first passage.
+        max_steps: most steps of a further passage.
+        tolerance: largest estimated error of the controlled quantities of a path that counts as reached.
+        average: "arc" or "score": the mean that the tolerance is about.
+        directions: whether to hold the mean of d dᵀ as well, over the same.
+        compiled: in a graph for XLA, where sizes must be known: all samples go as long as one does. The
+            numbers are the same.
+
+    Raises:
+        ValueError: `steps` is below 1, or `max_steps` below twice that.
+    """
+    if steps < 1:
+        raise ValueError(f"The 'steps' parameter of gradient_flow must be an int >= 1. Got {steps!r}.")
+    if max_steps < 2 * steps:
+        raise ValueError(
+            f"The 'max_steps' parameter of gradient_flow must be at least twice 'steps' ({steps}), because "
+            f"the error is estimated from two passages. Got {max_steps!r}."
+        )
+    context = tuple(context)
+    start = begin(score, image, context)
+    count = observer.quantities if observer.controlled is None else observer.controlled
+    controlled = ("arc", "score").index(average), count
+    settings = {"directions": average if directions else None, "compiled": compiled}
+
+    def unfinished(*state):
+        return tf.reduce_any(tf.equal(_Paths(*state).status, _UNFINISHED))
+
+    def attempt(*state):
+        paths = _Paths(*state)
+        again = tf.equal(paths.status, _UNFINISHED)
+        if compiled:
+            passage = march(score, start, _stride(paths), observer, context, **settings)
+            after = _judged(paths, passage, tolerance, max_steps, controlled)
+            return tuple(tf.where(per_sample(again, new), new, old) for old, new in zip(paths, after))
+        rows = tf.where(again)
+        some = _Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
+        begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
+        seen = [tf.gather(value, rows[:, 0]) for value in context]
+        passage = march(score, begun, _stride(some), observer, seen, **settings)
+        after = _judged(some, passage, tolerance, max_steps, controlled)
+        return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
+
+    first = _begun(start, observer, steps, PathDirections(settings["directions"]))
+    final = _Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
+    return _flow(score, start, final, observer, context, compiled)
+
+
+def _begun(start, observer, steps, held) -> _Paths:
+    """Paths before the first passage; some have ended already."""
+    none = tf.zeros_like(start.score)
+    count = tf.zeros_like(none, tf.int32)
+    no = tf.zeros_like(none, tf.bool)
+    distance = tf.math.divide_no_nan(tf.abs(start.score), start.slope)
+    norm = _norm(start.image)
+    on_boundary = distance <= ON_BOUNDARY * norm
+    status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), count + _UNFINISHED)
+    status = tf.where(start.slope > 0, status, int(FlowStatus.STATIONARY))
+    status = tf.where(start.finite, status, int(FlowStatus.OVERFLOW))
+    # A saturated score sees its boundary much too far away.
+    guess = tf.where(norm > 0, tf.minimum(distance, norm), distance)
+    means = tf.zeros([tf.shape(none)[0], 2, observer.quantities], none.dtype)
+    return _Paths(
+        status=status,
+        tries=count,
+        steps=count + steps,
+        step=guess / steps,
+        kinked=no,
+        search=~no,
+        compared=no,
+        end=start.image,
+        length=tf.where(on_boundary, distance, none),
+        evaluations=count + 1,
+        earlier=means,
+        errors=means,
+        directions=held.nothing(start.image),
+    )
+
+
+def _stride(paths: _Paths) -> Stride:
+    # An even number: as many steps to as fro.
+    pairs = tf.math.round(tf.sqrt(tf.cast(paths.steps, tf.float32) / 8))
+    width = tf.where(paths.kinked, 2 * tf.cast(tf.maximum(pairs, 1), tf.int32), 1)
+    return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search)
+
+
+def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Paths:
+    """Paths after a passage: accepted, given up, or with the next passage laid out."""
+    ended = tf.equal(passage.outcome, Outcome.ENDED)
+    complete = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
+    measured = ended & (passage.regular | ~paths.search) & complete
+    growth = tf.where(paths.kinked, _KINKED_GROWTH, 2.0)
+    more = tf.minimum(tf.cast(growth * tf.cast(paths.steps, tf.float32), tf.int32), most)
+    last = tf.equal(more, paths.steps)
+    errors = tf.abs(passage.means - paths.earlier)
+    average, count = controlled
+    known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
+    # Passages of few steps may agree by chance.
+    trust = tf.minimum(tf.cast(paths.steps, known.dtype) / TRUSTED_STEPS, 1) ** 2
+    enough = tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)
+    accepted = measured & paths.compared & (tf.reduce_max(known, axis=1) <= enough)
+
+    # Where directions jump, half the step does not help; many short steps do.
+    jumps = measured & paths.compared & ~accepted & ~passage.smooth
+    to_kinks = ~paths.kinked & (
+        tf.equal(passage.outcome, Outcome.KINKED)
+        | tf.equal(passage.outcome, Outcome.STUCK)
+        | (tf.equal(passage.outcome, Outcome.LOST) & ~paths.search)
+        | jumps
+    )
+    again = ended & ~measured
+    longer = paths.kinked & ~last & tf.equal(passage.outcome, Outcome.LOST)
+    finer = measured & ~accepted & ~to_kinks & ~last
+    goes_on = (to_kinks | again | longer | finer) & (paths.tries < _TRIES)
+
+    kinked_steps = tf.minimum(tf.maximum(paths.steps, KINKED_STEPS), most // 2)
+    steps = tf.where(to_kinks, kinked_steps, tf.where(longer | finer, more, paths.steps))
+    length = tf.where(
+        ended | tf.equal(passage.outcome, Outcome.KINKED),
+        passage.length,
+        paths.step * tf.cast(paths.steps, paths.step.dtype),
+    )
+    step = tf.where(longer, paths.step, length / tf.cast(steps, paths.step.dtype))
+    status = tf.where(accepted, int(FlowStatus.REACHED), _given_up(passage))
+    return _Paths(
+        status=tf.where(goes_on, _UNFINISHED, status),
+        tries=paths.tries + 1,
+        steps=steps,
+        step=step,
+        kinked=paths.kinked | to_kinks,
+        search=tf.zeros_like(paths.search),
+        compared=finer,
+        end=passage.end,
+        length=passage.chord_length,
+        evaluations=paths.evaluations + passage.evaluations,
+        earlier=passage.means,
+        errors=errors,
+        directions=passage.directions,
+    )
+
+
+def _given_up(passage):
+    """The status of a path that no further passage is made for."""
+    status = tf.zeros_like(passage.outcome) + int(FlowStatus.NOT_REACHED)
+    for outcome, found in (
+        (Outcome.ENDED, FlowStatus.NOT_CONVERGED),
+        (Outcome.STUCK, FlowStatus.STATIONARY),
+        (Outcome.STATIONARY, FlowStatus.STATIONARY),
+        (Outcome.OVERFLOW, FlowStatus.OVERFLOW),
+    ):
+        status = tf.where(tf.equal(passage.outcome, outcome), int(found), status)
+    return status
+
+
+def _flow(score, start, paths, observer, context, compiled) -> Flow:
+    dtype = start.image.dtype
+    nan = tf.constant(float("nan"), dtype)
+    on_boundary = tf.equal(paths.status, FlowStatus.ON_BOUNDARY)
+    reached = tf.equal(paths.status, FlowStatus.REACHED)
+    arrived = reached | on_boundary | tf.equal(paths.status, FlowStatus.NOT_CONVERGED)
+    z_end = tf.cast(score(paths.end, *context)[0], dtype)
+    residual = tf.where(on_boundary, tf.zeros_like(z_end), tf.abs(tf.math.divide_no_nan(z_end, start.score)))
+    followed = arrived | tf.equal(paths.status, FlowStatus.NOT_REACHED)
+    residual = tf.where(followed, residual, nan)
+
+    def at_sample():
+        return observe_chord(
+            observer,
+            start.image,
+            tf.zeros_like(start.image),
+            start.direction,
+            context,
+            compiled=compiled,
+        )
+
+    # F there is S at the sample.
+    none = tf.zeros_like(paths.earlier[:, 0])
+    here = tf.cond(tf.reduce_any(on_boundary), at_sample, lambda: none)
+    means = tf.where(per_sample(on_boundary, paths.earlier), here[:, tf.newaxis], paths.earlier)
+    means = tf.where(per_sample(reached | on_boundary, means), means, nan)
+    errors = tf.where(per_sample(arrived, paths.errors), paths.errors, nan)
+    length = tf.where(arrived, paths.length, nan)
+    norm = _norm(start.image)
+    one = per_sample(on_boundary, paths.directions)
+    directions = tf.where(one, start.direction[:, tf.newaxis], paths.directions)
+    return Flow(
+        boundary=paths.end,
+        score=start.score,
+        residual=residual,
+        length=length,
+        far=arrived & (norm > 0) & (length > FAR * norm),
+        status=paths.status,
+        evaluations=paths.evaluations,
+        arc_mean=means[:, 0],
+        score_mean=means[:, 1],
+        arc_error=errors[:, 0],
+        score_error=errors[:, 1],
+        directions=_of_trace_one(directions),
+    )
+
+
+def _norm(image):
+    return tf.sqrt(inner(image, image))
+
+
+def _updated(old, rows, new):
+    """Some rows replaced; TensorFlow refuses to do so where there is nothing in a row."""
+    return old if 0 in old.shape[1:] else tf.tensor_scatter_nd_update(old, rows, new)
+
+
+def _of_trace_one(fields):
+    """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of d dᵀ."""
+    trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))

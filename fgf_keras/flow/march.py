@@ -1,0 +1,300 @@
+"""One passage down the gradient of a score to its zero, in steps of equal length.
+
+The path is the curve x'(s) = -σ ∇z/‖∇z‖ in its arc length, σ the sign of the score at the start. Each step is
+the midpoint rule, with the midpoint guessed along the direction of the step before: one gradient a step, and
+an error that falls with the square of the step. The gradient's length is used for one thing alone, to see the
+boundary coming, so that a score that saturates has the path of one that does not.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from fgf_keras.flow.chords import Chords, Observer, kept, observe_chord, per_sample
+from fgf_keras.flow.directions import PathDirections
+from fgf_keras.flow.kinks import turn_at
+from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
+from fgf_keras.geometry.products import inner
+
+# The last step may be this much longer than the others, so that none is tiny.
+_LAST = 1.25
+# Steps are regular when the longest is no more than this many times as long as the shortest.
+_REGULAR = 1.5
+# The end of the path is on the boundary when its distance, by the slope there, is this part of its length; a
+# Newton step then removes that as well.
+_AT_END = 3e-3
+# Steps a passage may take are this many times as many as it should, and a few: turns make a path longer.
+_PATIENCE, _MORE = 3, 16
+# Steps of a first passage, whose length is a guess, as a multiple of their number: they double in length
+# each time that twice their number was taken.
+_SEARCH = 12
+# A path that has lost less than this part of the score that its slopes promised goes to and fro.
+_STUCK = 0.05
+# Mean squared angle between steps (rad²) above which a path with kinks is followed in short steps at once.
+SHARP = 0.01
+
+
+class _Walker(NamedTuple):
+    """The state of all paths between two evaluations."""
+
+    image: tf.Tensor
+    score: tf.Tensor  # at the node
+    direction: tf.Tensor  # of the step before
+    bend: tf.Tensor  # its difference from that of the one before
+    slope: tf.Tensor  # at the last place of evaluation
+    gap: tf.Tensor  # from there to the node
+    step: tf.Tensor
+    shortest: tf.Tensor
+    longest: tf.Tensor
+    length: tf.Tensor
+    count: tf.Tensor
+    ending: tf.Tensor  # the node is thought to be the end
+    corner: tf.Tensor  # the path turns there
+    straight: tf.Tensor  # steps since the last sharp turn
+    outcome: tf.Tensor
+    evaluations: tf.Tensor
+    turn: tf.Tensor  # Σ squared differences of directions
+    jerk: tf.Tensor  # Σ squared second differences
+    promised: tf.Tensor  # Σ slope·length since the last look back
+    seen: tf.Tensor  # the score at the last look back
+    chords: Chords
+    fields: tf.Tensor
+
+
+def begin(score, image, context) -> Start:
+    """Score and gradient where paths begin."""
+    z, gradient = score(image, *context)
+    z = tf.cast(z, image.dtype)
+    direction, slope, finite = _direction(gradient, z)
+    return Start(image, z, direction, slope, finite & tf.math.is_finite(z))
+
+
+def march(
+    score, start: Start, stride: Stride, observer: Observer, context, *, directions=None, compiled=False
+) -> Passage:
+    """Go from each start to the zero of the score.
+
+    Args:
+        score: function of (image, *context) to (z (B,), ∇z (B, H, W, C) on the support).
+        start: see `begin`; its score is not zero and its slope not 0.
+        stride: see `Stride`.
+        observer: of the quantities to average.
+        context: tensors with a leading batch axis.
+        directions: "arc", "score" or None, see `PathDirections`.
+        compiled: in a graph for XLA: all samples are evaluated as long as one is under way.
+    """
+    held = PathDirections(directions)
+    sigma = tf.sign(start.score)
+    walker = _begun(start, stride, observer, held)
+    budget = tf.where(stride.search, _SEARCH * stride.steps, _PATIENCE * stride.steps + _MORE)
+
+    def under_way(*state):
+        return tf.reduce_any(tf.equal(_restored(state).outcome, Outcome.UNDER_WAY))
+
+    def advance(*state):
+        before = _restored(state)
+        active = tf.equal(before.outcome, Outcome.UNDER_WAY)
+        half = tf.where(before.ending, tf.zeros_like(before.step), before.step / 2)
+        place = before.image - per_sample(half, before.image) * before.direction
+        z, gradient = _on_rows(active, lambda x, *c: score(x, *c), [place, *context], compiled)
+        after = _stepped(before, z, gradient, half, sigma, stride, budget)
+        return _flat(_observed(after, active, stride, observer, held, context, compiled))
+
+    final = _restored(tf.while_loop(under_way, advance, _flat(walker), parallel_iterations=1))
+    return Passage(
+        end=final.image,
+        outcome=final.outcome,
+        length=final.length,
+        steps=final.count,
+        regular=final.longest <= _REGULAR * final.shortest,
+        evaluations=final.evaluations,
+        smooth=final.jerk <= final.turn,
+        means=final.chords.means(),
+        chord_length=final.chords.length,
+        directions=final.fields,
+    )
+
+
+def _begun(start, stride, observer, held):
+    zero = tf.zeros_like(start.score)
+    none = tf.zeros_like(start.score, tf.int32)
+    return _Walker(
+        image=start.image,
+        score=start.score,
+        direction=start.direction,
+        bend=tf.zeros_like(start.image),
+        slope=start.slope,
+        gap=zero,
+        step=stride.step,
+        shortest=zero + float("inf"),
+        longest=zero,
+        length=zero,
+        count=none,
+        ending=tf.zeros_like(start.score, tf.bool),
+        corner=tf.zeros_like(start.score, tf.bool),
+        straight=stride.width,
+        outcome=none + int(Outcome.UNDER_WAY),
+        evaluations=none,
+        turn=zero,
+        jerk=zero,
+        promised=zero,
+        seen=start.score,
+        chords=Chords.none(start.image, observer.quantities),
+        fields=held.nothing(start.image),
+    )
+
+
+def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
+    """All paths after one evaluation: a step further, at a turn, or at their ends."""
+    z = tf.cast(z, w.score.dtype)
+    direction, slope, finite = _direction(gradient, sigma)
+    active = tf.equal(w.outcome, Outcome.UNDER_WAY)
+    finite &= tf.math.is_finite(z)
+    moving = active & finite & (slope > 0)
+    # On the boundary, no kink matters any more.
+    there = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
+    turn = turn_at(w, z, direction, slope, half, sigma, moving & ~there, stride.width)
+    direction, slope, here = turn.direction, turn.slope, turn.score
+    new = moving & ~(w.ending | turn.corner | turn.past)
+    left = tf.math.divide_no_nan(sigma * here, slope)
+    arrived = w.ending & ~turn.corner & (tf.abs(left) <= _AT_END * w.length)
+    evenly = new & stride.even & (w.count < stride.steps)
+    left = tf.where(evenly, _left(w, slope, half, left), left)
+    parts = tf.cast(tf.maximum(stride.steps - w.count, 1), left.dtype)
+    step = tf.where(evenly, tf.clip_by_value(left / parts, w.step / 4, 2 * w.step), w.step)
+    last = left <= _LAST * step
+    length = tf.where(w.ending | last, tf.clip_by_value(left, -step, _LAST * step), step)
+    length = tf.where(moving & ~(turn.corner | turn.past), length, tf.zeros_like(length))
+    edge = per_sample(length, direction) * direction + per_sample(turn.at, direction) * w.direction
+    after = tf.where(arrived, tf.zeros_like(here), here - sigma * slope * length)
+    drop = tf.where(moving, sigma * (w.score - after), tf.zeros_like(here))
+    bend = direction - w.direction
+    jerk = inner(bend - w.bend, bend - w.bend)
+    ending = tf.where(w.ending, tf.abs(left) <= _LAST * step, last)
+    w = w._replace(
+        image=w.image - edge,
+        score=tf.where(moving, after, w.score),
+        direction=kept(new | turn.corner | turn.slides, direction, w.direction),
+        bend=kept(new, bend, w.bend),
+        slope=tf.where(moving & ~turn.past, slope, w.slope),
+        gap=length - half,
+        step=step,
+        shortest=tf.where(new & ~(last & ~stride.even), tf.minimum(w.shortest, length), w.shortest),
+        longest=tf.where(new, tf.maximum(w.longest, length), w.longest),
+        length=w.length + length + turn.at,
+        count=w.count + tf.cast(new, tf.int32),
+        ending=turn.past | (~turn.corner & ending),
+        corner=turn.corner,
+        straight=tf.where(turn.sharp, 0, w.straight + tf.cast(new, tf.int32)),
+        evaluations=w.evaluations + tf.cast(active, tf.int32),
+        turn=w.turn + tf.where(new, inner(bend, bend), tf.zeros_like(jerk)),
+        jerk=w.jerk + tf.where(new & (w.count > 0), jerk, tf.zeros_like(jerk)),
+        promised=w.promised + slope * length,
+        chords=w.chords.extended(edge, drop, new),
+    )
+    w = _ended(w, moving, finite, slope, arrived, left, stride, budget)
+    return _looked_back(w, new, sigma, stride)
+
+
+def _left(w, slope, half, straight):
+    """The way left to the boundary, (B,), by the slope and its change.
+
+    Solves straight = (1 - change·half)·s + ½ change·s², with the change of the slope from one place of
+    evaluation to the next as a part of the slope; near the `straight` guess, which has no change.
+    """
+    change = tf.math.divide_no_nan(slope - w.slope, slope * (w.gap + half))
+    at_node = 1 - change * half
+    root = tf.sqrt(tf.maximum(at_node**2 + 2 * change * straight, 0))
+    curved = tf.math.divide_no_nan(2 * straight, at_node + root)
+    sound = (at_node > 0) & (curved > straight / 2) & (curved < 2 * straight)
+    return tf.where(sound, curved, straight)
+
+
+def _ended(w, moving, finite, slope, arrived, left, stride, budget):
+    """Outcomes of the paths that have come to one."""
+    sharp = (w.jerk > w.turn) & (w.turn > SHARP * tf.cast(w.count, w.turn.dtype))
+    kinked = stride.even & sharp & (w.count >= stride.steps - 1)
+    outcome = w.outcome
+    for reason, found in (
+        (Outcome.LOST, moving & (w.evaluations >= budget)),
+        (Outcome.KINKED, moving & kinked),
+        (Outcome.ENDED, moving & arrived),
+        (Outcome.STATIONARY, finite & ~(slope > 0)),
+        (Outcome.OVERFLOW, ~finite),
+    ):
+        outcome = tf.where((tf.equal(w.outcome, Outcome.UNDER_WAY)) & found, int(reason), outcome)
+    rest = tf.where(tf.equal(outcome, Outcome.KINKED), tf.maximum(left - w.step, 0), tf.zeros_like(left))
+    return w._replace(outcome=outcome, length=w.length + tf.where(w.ending, tf.zeros_like(rest), rest))
+
+
+def _looked_back(w, new, sigma, stride):
+    """Now and then: does the score fall as its slopes promise, and are the steps long enough?"""
+    period = tf.where(stride.search, 2 * stride.steps, stride.steps)
+    due = new & (tf.equal(w.outcome, Outcome.UNDER_WAY)) & tf.equal(w.count % period, 0)
+    stuck = due & (sigma * (w.seen - w.score) < _STUCK * w.promised)
+    return w._replace(
+        outcome=tf.where(stuck, int(Outcome.STUCK), w.outcome),
+        step=tf.where(due & stride.search, 2 * w.step, w.step),
+        promised=tf.where(due, tf.zeros_like(w.promised), w.promised),
+        seen=tf.where(due, w.score, w.seen),
+    )
+
+
+def _observed(w, active, stride, observer, held, context, compiled):
+    """The chords that are due, observed, of the paths that were under way."""
+    ends = active & (tf.equal(w.outcome, Outcome.ENDED) | w.corner)
+    due = active & w.chords.due(stride.width, ends)
+    chord, drop = w.chords.chord(ends)
+    length = tf.sqrt(inner(chord, chord))
+    unit = tf.math.divide_no_nan(chord, per_sample(length, chord))
+    rest = per_sample(tf.cast(~ends, chord.dtype), chord)
+    end = w.image + rest * w.chords.open
+
+    def observed(end, chord, unit, *context):
+        return observe_chord(observer, end, chord, unit, context, compiled=compiled)
+
+    means = tf.cond(
+        tf.reduce_any(due),
+        lambda: _on_rows(due, observed, [end, chord, unit, *context], compiled),
+        lambda: tf.zeros_like(w.chords.arc_sum),
+    )
+    weight = tf.cast(due, length.dtype)
+    return w._replace(
+        chords=w.chords.observed(due, ends, means, length, drop, stride.width),
+        fields=held.plus_chord(w.fields, unit, weight * length, weight * drop),
+    )
+
+
+def _direction(gradient, sign):
+    """σ∇z/‖∇z‖, ‖∇z‖, and whether the gradient is finite; no square of it can overflow or vanish."""
+    largest = tf.reduce_max(tf.abs(gradient), axis=range(1, len(gradient.shape)))
+    finite = tf.math.is_finite(largest)
+    scaled = tf.math.divide_no_nan(gradient, per_sample(largest, gradient))
+    scaled = tf.where(per_sample(finite, gradient), scaled, tf.zeros_like(scaled))
+    norm = tf.cast(tf.sqrt(inner(scaled, scaled)), gradient.dtype)
+    direction = tf.math.divide_no_nan(scaled, per_sample(norm * tf.sign(sign), scaled))
+    return direction, tf.where(finite, largest * norm, tf.zeros_like(largest)), finite
+
+
+def _on_rows(mask, function, tensors, compiled):
+    """What a function of tensors returns for some samples, zeros for the others."""
+    if compiled:
+        return function(*tensors)
+    rows = tf.where(mask)
+    results = function(*(tf.gather(tensor, rows[:, 0]) for tensor in tensors))
+
+    def spread(result):
+        shape = tf.concat([tf.shape(mask), tf.shape(result)[1:]], axis=0)
+        whole = tf.scatter_nd(rows, result, tf.cast(shape, rows.dtype))
+        return tf.ensure_shape(whole, [mask.shape[0], *result.shape[1:]])
+
+    return tf.nest.map_structure(spread, results)
+
+
+def _flat(walker):
+    return tuple(tf.nest.flatten(walker))
+
+
+def _restored(state):
+    first, count = _Walker._fields.index("chords"), len(Chords._fields)
+    return _Walker(*state[:first], Chords(*state[first : first + count]), *state[first + count :])

@@ -1,0 +1,311 @@
+"""S at samples and F along their flows, for a classifier, features and a support."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.errors import ModelError
+from fgf_keras.flow.chords import Observer, PathPoint
+from fgf_keras.flow.gradient_flow import gradient_flow
+from fgf_keras.geometry.alignment import (
+    Products,
+    class_alignment,
+    joint_alignment,
+    normalised_features,
+    orthonormal,
+    pointwise_alignment,
+    projection,
+    pseudo_inverse,
+    section_rank,
+)
+from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
+from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
+from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
+from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
+from fgf_keras.geometry.windows import crop, window_around
+from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
+from fgf_keras.models.window.placement import placement
+from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
+
+
+class AlignmentMeasure:
+    """What can be measured on a batch, as graphs that are traced once for any batch size.
+
+    Args:
+        classifier: Keras model from (B, H, W, C) to logits.
+        features: list of `Feature`.
+        image_shape: (H, W, C).
+        support: "mask" restricts all gradients to the mask; "image" takes the classifier's gradient over the
+            whole canvas, features keep their own support.
+        mask_input: the classifier sees image·mask.
+        evaluation: "auto", "dense" or "roi", see `placement`.
+        noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
+        steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
+        weight: "arc" or "score": the mean along the path that the tolerance is about.
+        nulls: what null fields are compared with comes along, see `_null_fields`.
+        compiled: for use in graphs that XLA compiles, which must know all sizes; not with `nulls`.
+    """
+
+    def __init__(
+        self,
+        classifier,
+        features,
+        image_shape,
+        *,
+        support="mask",
+        mask_input=False,
+        evaluation="auto",
+        noise_draws=0,
+        steps=4,
+        max_steps=128,
+        tolerance=5e-3,
+        weight="arc",
+        nulls=False,
+        compiled=False,
+    ):
+        if support not in SUPPORTS:
+            raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
+        self.features = list(features)
+        self.support = support
+        self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
+        self.noise_draws = noise_draws
+        self.nulls = nulls
+        self._compiled = compiled
+        self._flow = {
+            "steps": steps,
+            "max_steps": max_steps,
+            "tolerance": tolerance,
+            "average": weight,
+            "directions": nulls,
+            "compiled": compiled,
+        }
+        self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
+        self.image_shape = tuple(image_shape)
+
+    @functools.cached_property
+    def at_sample(self):
+        """Function of (image, mask, spacing): alignment at the samples, see `_at_sample`."""
+        return self._traced(self._at_sample)
+
+    @functools.cached_property
+    def along_flow(self):
+        """Function of (image, mask, spacing): alignment along the path, see `_along_flow`."""
+        return self._traced(self._along_flow)
+
+    @functools.cached_property
+    def fields(self):
+        """Function of (image, mask, spacing): what a picture shows, see `_fields`."""
+        return self._traced(self._fields)
+
+    @functools.cached_property
+    def everything(self):
+        """Function of (image, mask, spacing): all of the other three, on one path."""
+        return self._traced(self._everything)
+
+    def tensors(self, *arrays):
+        """Arrays as tensors of the type that the classifier computes in."""
+        return [tf.convert_to_tensor(np.asarray(array).astype(self.dtype.as_numpy_dtype)) for array in arrays]
+
+    def _traced(self, function):
+        # Traced here once, for any batch size: a second measure is no retracing that one should be warned of.
+        height, width, channels = self.image_shape
+        signature = [
+            tf.TensorSpec([None, height, width, channels], self.dtype, name="image"),
+            tf.TensorSpec([None, height, width, 1], self.dtype, name="mask"),
+            tf.TensorSpec([None, 2], self.dtype, name="spacing"),
+        ]
+
+        def on_batch(image, mask, spacing):
+            return self.placement.run(
+                lambda seen, mask, origin: function(seen, mask, spacing, origin),
+                image,
+                mask,
+                compiled=self._compiled,
+            )
+
+        # All that is differentiated is differentiated inside.
+        with forgotten_custom_gradients():
+            return tf.function(on_batch, autograph=False).get_concrete_function(*signature)
+
+    def _at_sample(self, seen, mask, spacing, origin):
+        """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
+
+        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), gradient_norm (B,) of that score
+        on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, S_noise
+        (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support; for K > 2 also
+        S_class (B, K, m), S_class_joint (B, K).
+        """
+        logits, section = section_gradients(self.placement.classifier(origin), seen)
+        section = on_support(section, self._region(mask))
+        products = self._products(section, seen, mask, spacing, origin)
+        classes = logits.shape[1]
+        rank = pseudo_inverse(normalised_features(products))[1]
+        result = {
+            "logits": logits,
+            "logit": decision_score(logits, decision_pair(logits)),
+            "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
+            "gradient_norm": _decision_norm(products.section, logits),
+            "S": pointwise_alignment(products),
+            "S_joint": joint_alignment(products),
+            "unique": unique_shares(products),
+            "rank": tf.cast(rank, tf.int32),
+            "section_rank": tf.cast(section_rank(products), tf.int32),
+            "dimension": self._dimension(mask),
+        }
+        if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:
+            result["shapley"] = shapley_shares(products)
+        if self.noise_draws:
+            result["S_noise"] = self._noise_alignment(section, mask, origin)
+        if classes > 2:
+            result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
+        if self.nulls:
+            result |= self._null_fields("S", orthonormal(section))
+            features = self._feature_gradients(seen, mask, spacing, origin)
+            result |= {"null_features": features, "null_mask": mask}
+        return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
+
+    def _along_flow(self, seen, mask, spacing, origin):
+        """F along the path to the decision boundary.
+
+        For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
+        mean of √S_joint) and F_noise_<weight> (B,), and F_error_<weight> (B, m + 1), the estimated errors of
+        the first two; residual, length, far, status, evaluations (B,).
+        """
+        return self._followed(seen, mask, spacing, origin)[0]
+
+    def _fields(self, seen, mask, spacing, origin):
+        """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
+
+        seen (what the classifier was given, where the path starts), gradient of the decision's score,
+        explained (its part along the features), features (B, m, H, W, C), boundary.
+        """
+        return self._drawn(seen, mask, spacing, origin, self._followed(seen, mask, spacing, origin)[1])
+
+    def _everything(self, seen, mask, spacing, origin):
+        along, boundary = self._followed(seen, mask, spacing, origin)
+        drawn = self._drawn(seen, mask, spacing, origin, boundary)
+        return {**self._at_sample(seen, mask, spacing, origin), **along, **drawn}
+
+    def _followed(self, seen, mask, spacing, origin):
+        """What `_along_flow` returns, and the images at the boundary."""
+        count = len(self.features)
+        # Such features lie inside the mask, and are the same wherever it is.
+        focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
+        observer = Observer(
+            self._observe,
+            count + 2 + bool(self.noise_draws),
+            controlled=count + 1,
+            focus=self._focus if focused else None,
+            linear=self._noise_products if self.noise_draws else None,
+        )
+        flow = self._follow(seen, mask, spacing, origin, observer)
+        result = self._null_fields("F", flow.directions) if self.nulls else {}
+        for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
+            result[f"F_{weight}"] = means[:, :count]
+            result[f"F_joint_{weight}"] = means[:, count]
+            result[f"F_joint_magnitude_{weight}"] = means[:, count + 1]
+            if self.noise_draws:
+                result[f"F_noise_{weight}"] = means[:, count + 2]
+        for weight, errors in (("arc", flow.arc_error), ("score", flow.score_error)):
+            result[f"F_error_{weight}"] = errors[:, : count + 1]
+        for key in ("residual", "length", "far", "status", "evaluations"):
+            result[key] = getattr(flow, key)
+        return result, flow.boundary
+
+    def _drawn(self, seen, mask, spacing, origin, boundary):
+        pair = decision_pair(self._logits(seen, origin))
+        _, gradient = self._score(seen, mask, spacing, origin, pair)
+        features = self._feature_gradients(seen, mask, spacing, origin)
+        fields = {
+            "seen": seen,
+            "gradient": gradient,
+            "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
+            "features": features,
+            "boundary": boundary,
+        }
+        return {name: self.placement.on_canvas(field, origin) for name, field in fields.items()}
+
+    def _null_fields(self, kind, directions):
+        """Directions u_k (B, k, rows, columns, C) of the S or F of fixed fields, and ⟨u_k, u_l⟩ (B, k, k).
+
+        The rows and columns are those of what is seen: they differ from batch to batch.
+        """
+        return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
+
+    def _follow(self, seen, mask, spacing, origin, observer):
+        context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
+        return gradient_flow(self._score, seen, observer, context=context, **self._flow)
+
+    def _score(self, image, mask, spacing, origin, pair):
+        del spacing
+        score, gradient = decision_gradient(self.placement.classifier(origin), image, pair)
+        return score, on_support(gradient, self._region(mask))
+
+    def _focus(self, fields, mask, spacing, origin, pair):
+        """Fields and context in windows around the masks: features are zero elsewhere."""
+        place, edges = window_around(mask)
+        return crop(fields, place, edges), (crop(mask, place, edges), spacing, origin + place, pair)
+
+    def _observe(self, point: PathPoint, mask, spacing, origin, pair):
+        del pair
+        section = point.size[:, tf.newaxis, tf.newaxis]
+        products = self._products(point.direction[:, tf.newaxis], point.image, mask, spacing, origin)
+        # Where features look alone, the direction is a part of itself.
+        products = products._replace(section=tf.cast(section, products.section.dtype))
+        joint = joint_alignment(products)[:, tf.newaxis]
+        quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
+        if self.noise_draws:
+            noise = tf.cast(point.linear, joint.dtype) ** 2
+            size = tf.cast(point.size, joint.dtype)[:, tf.newaxis]
+            quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / size)
+        return tf.concat(quantities, axis=1)
+
+    def _products(self, section, image, mask, spacing, origin):
+        # In float64: near Σw = 0 on a path all moments turn into one direction, and only the digits beyond
+        # float32 tell the features' span there from a smaller one.
+        features = self._feature_gradients(image, mask, spacing, origin)
+        both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
+        gram = inner_products(both, both)
+        rank = section.shape[1]
+        return Products(gram[:, :rank, :rank], gram[:, :rank, rank:], gram[:, rank:, rank:])
+
+    def _region(self, mask):
+        return mask if self.support == "mask" else None
+
+    def _feature_gradients(self, image, mask, spacing, origin):
+        gradients = self.placement.feature_gradients(self.features, image, mask, spacing, origin)
+        return on_support(gradients, self._region(mask))
+
+    def _noise_alignment(self, section, mask, origin):
+        """Mean S of the noise draws, (B,)."""
+        return tf.reduce_mean(white_noise_alignment(section, **self._noise(mask, origin)), axis=1)
+
+    def _noise_products(self, gradients, mask, spacing, origin, pair):
+        del spacing, pair
+        return white_noise_products(gradients, **self._noise(mask, origin))
+
+    def _noise(self, mask, origin):
+        window = self.placement.window(origin)
+        return {"mask": self._region(mask), "draws": self.noise_draws, "window": window}
+
+    def _logits(self, image, origin):
+        return as_logits(self.placement.classifier(origin)(image, training=False))
+
+    def _dimension(self, mask):
+        channels = self.image_shape[-1]
+        shape = tf.shape(mask)
+        if self.support == "image":
+            return tf.fill(shape[:1], shape[1] * shape[2] * channels)
+        return tf.cast(tf.reduce_sum(mask, axis=[1, 2, 3]), tf.int32) * channels
+
+
+def _decision_norm(section, logits):
+    """‖∇z‖ of the score of the decision, (B,), from inner products of the section's gradients (B, R, R)."""
+    if logits.shape[1] == 1:
+        return tf.sqrt(section[:, 0, 0])
+    # The score is a difference of two logits, and so a combination of the contrasts.
+    top, other = tf.unstack(decision_pair(logits), axis=1)
+    one, two = (tf.one_hot(index, logits.shape[1], dtype=section.dtype) for index in (top, other))
+    parts = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
+    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", parts, section, parts), 0))

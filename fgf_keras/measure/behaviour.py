@@ -1,0 +1,235 @@
+"""Does the model use it: how its score changes when tumours move along a feature, beside S and F."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from fgf_keras.data.cohort import Cohort
+from fgf_keras.measure.moves import MOVES, Tumour
+from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.window.placement import measured_evaluation, placement
+from fgf_keras.nulls.chance import defined, measured_shares
+from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
+
+# By how much tumours are moved, in standard deviations of the feature; the outer two make the effect.
+AMOUNTS = (-1.0, -0.5, 0.5, 1.0)
+_OUTER = [0, 3]
+# An outer move must achieve this part of what was asked. Less is rounding to pixels, or an image that is
+# clipped, and the change of the score divided by it would mean nothing.
+LEAST_ACHIEVED = 0.5
+
+
+def behaviour(
+    model,
+    cohort: Cohort,
+    rows,
+    explanations: dict,
+    *,
+    split: str,
+    bootstrap=1000,
+    confidence=0.95,
+    seed=0,
+    batch_size=16,
+) -> dict:
+    """Change of the score of a two-class `AlignmentModel` when patients are moved along each feature.
+
+    The amounts are parts of the standard deviation of the feature over these patients. A patient is left out
+    of a move that cannot be made: the tumour would leave the canvas, vanish, or turn its axes round, or where
+    a whole standard deviation was asked for, less than half of it was achieved. A feature without a known
+    move in image space has no moves.
+
+    Args:
+        model: trained.
+        cohort: patients.
+        rows: which of them.
+        explanations: of the whole cohort, by support.
+        split: the name of `rows`.
+        bootstrap, confidence, seed: of the intervals of means over patients.
+        batch_size: tumours in memory at once.
+
+    Returns:
+        {"split", "n", "features": {name: {"unit", "left_out", "moves": [{"amount" (standard deviations), "n",
+        "feature_change" (mean achieved, in the feature's unit), "other_changes": {other: mean of |change| in
+        its standard deviations}, "score_change": {"mean", "ci"}}], "effect": {"mean", "ci"}}}, "agreement":
+        {support: {"S" and "F": {"spearman_mean", "ci", "n"}, "order_by_effect", "order_by_S",
+        "order_by_F"}}}.
+
+        The effect of a patient is ½(|z(+1 sd) - z| + |z(-1 sd) - z|), each divided by the achieved change in
+        standard deviations, or one of the two where the other cannot be had; left_out counts who has neither.
+        The agreement is the rank correlation over the features, patient by patient, between the effects and
+        S_i (F_i), averaged over the n patients in whom all are defined.
+    """
+    rows = np.asarray(rows)
+    patients = _Patients(model, cohort, rows, batch_size)
+    rng = np.random.default_rng(seed)
+    summary = functools.partial(bootstrap_mean, bootstrap=bootstrap, confidence=confidence, rng=rng)
+    found, effects = {}, {}
+    for k, feature in enumerate(model.features):
+        entry = {"unit": feature.unit, "left_out": 0, "moves": [], "effect": summary([])}
+        found[feature.name] = entry
+        if type(feature) not in MOVES:
+            continue
+        score_change, change = patients.moved_along(k)
+        effect = known_mean(np.abs(score_change[:, _OUTER] / change[:, _OUTER, k]), axis=1)
+        known = ~np.isnan(effect)
+        entry["left_out"] = int(len(rows) - known.sum())
+        entry["effect"] = summary(effect[known])
+        effects[feature.name] = effect
+        for a, amount in enumerate(AMOUNTS):
+            moved = ~np.isnan(score_change[:, a])
+            if not moved.any():
+                continue
+            others = dict(zip(patients.names, np.abs(change[moved, a]).mean(axis=0)))
+            entry["moves"].append(
+                {
+                    "amount": amount,
+                    "n": int(moved.sum()),
+                    "feature_change": float(change[moved, a, k].mean() * patients.deviation[k]),
+                    "other_changes": {
+                        name: None if np.isnan(size) else float(size)
+                        for name, size in others.items()
+                        if name != feature.name
+                    },
+                    "score_change": summary(score_change[moved, a]),
+                }
+            )
+    return {
+        "split": split,
+        "n": len(rows),
+        "features": found,
+        "agreement": {
+            support: _agreement(explanation, rows, effects, summary)
+            for support, explanation in explanations.items()
+        },
+    }
+
+
+class _Patients:
+    """Patients at rest, and what they become.
+
+    Attributes:
+        names: of the m features.
+        deviation: (m,) standard deviation of each over the patients; 0 for a single one.
+    """
+
+    def __init__(self, model, cohort, rows, batch_size):
+        self._features = model.features
+        self.names = [feature.name for feature in model.features]
+        self._canvas = cohort.images.shape[1:3]
+        self._batch_size = batch_size
+        self._measure = _measuring(model)
+        self._tumours = [
+            Tumour.cut(cohort.images[i, ..., 0], cohort.masks[i, ..., 0], (0, 0), cohort.spacing[i])
+            for i in rows
+        ]
+        self._score, self._value = self._measured(self._tumours)
+        self.deviation = self._value.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(self.names))
+
+    def moved_along(self, k):
+        """Changes of the score (n, amounts), and of all features in standard deviations (n, amounts, m), when
+        patients move along feature k; NaN where they cannot.
+        """
+        move = MOVES[type(self._features[k])]
+        moved = {}
+        for i, tumour in enumerate(self._tumours if self.deviation[k] > 0 else ()):
+            for a, amount in enumerate(AMOUNTS):
+                one = move(tumour, amount * self.deviation[k])
+                if one is not None and one.is_on(self._canvas):
+                    moved[i, a] = one
+        score = np.full((len(self._tumours), len(AMOUNTS)), np.nan)
+        value = np.full((*score.shape, len(self.names)), np.nan)
+        if moved:
+            score[*zip(*moved)], value[*zip(*moved)] = self._measured(list(moved.values()))
+        score -= self._score[:, np.newaxis]
+        change = (value - self._value[:, np.newaxis]) / np.where(self.deviation > 0, self.deviation, np.nan)
+        for a in _OUTER:
+            missed = change[:, a, k] / AMOUNTS[a] < LEAST_ACHIEVED
+            score[missed, a], change[missed, a] = np.nan, np.nan
+        return score, change
+
+    def _measured(self, tumours):
+        """Scores (n,) and values of the features (n, m)."""
+        scores, values = [np.zeros(0)], [np.zeros((0, len(self.names)))]
+        for start in range(0, len(tumours), self._batch_size):
+            score, value = self._measure(*_batch(tumours[start : start + self._batch_size]))
+            scores.append(score.numpy().astype(np.float64))
+            values.append(value.numpy().astype(np.float64))
+        return np.concatenate(scores), np.concatenate(values)
+
+
+def _batch(tumours):
+    """Images and masks (B, rows, columns, 1), spacing (B, 2) and origins (B, 2) of windows of one size."""
+    size = np.max([tumour.mask.shape for tumour in tumours], axis=0)
+
+    def stacked(fields):
+        window = np.zeros((len(tumours), *size, 1), np.float32)
+        for i, field in enumerate(fields):
+            window[i, : field.shape[0], : field.shape[1], 0] = field
+        return window
+
+    return (
+        stacked(tumour.image for tumour in tumours),
+        stacked(tumour.mask for tumour in tumours),
+        np.array([tumour.spacing for tumour in tumours], np.float32),
+        np.array([tumour.origin for tumour in tumours], np.int32),
+    )
+
+
+def _measuring(model):
+    """Function of windows (image, mask, spacing, origin): scores (B,) and values of the features (B, m)."""
+    placed = placement(model.classifier, evaluation=measured_evaluation(model))
+
+    def on_windows(image, mask, spacing, origin):
+        def measured(seen, mask, origin):
+            score = as_logits(placed.classifier(origin)(seen, training=False))[:, 0]
+            whole = [placed.on_canvas(field, origin) for field in (seen, mask)]
+            values = [
+                feature.value(*((seen, mask) if feature.shift_invariant else whole), spacing)
+                for feature in model.features
+            ]
+            return score, tf.stack(values, axis=1)
+
+        return placed.run(measured, image, mask, origin=origin)
+
+    window = tf.TensorSpec([None, None, None, 1], tf.float32)
+    signature = [window, window, tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None, 2], tf.int32)]
+    return tf.function(on_windows, input_signature=signature, autograph=False)
+
+
+def _agreement(explanation, rows, effects, summary):
+    """How S and F rank the moved features, beside how their effects do."""
+    columns = [explanation.feature_names.index(name) for name in effects]
+    effect = np.stack([*effects.values()], axis=1) if effects else np.zeros((len(rows), 0))
+    found = {}
+    for kind in "SF":
+        share = measured_shares(explanation, kind)[rows][:, columns]
+        whole = defined(explanation, kind)[rows] & ~np.isnan(effect).any(axis=1)
+        correlation = _rank_correlation(effect[whole], share[whole])
+        correlation = correlation[~np.isnan(correlation)]
+        mean = summary(correlation)
+        found[kind] = {"spearman_mean": mean["mean"], "ci": mean["ci"], "n": len(correlation)}
+        found[f"order_by_{kind}"] = _order(effects, share[whole])
+    held = ~np.isnan(effect).any(axis=1)
+    return {
+        **{kind: found[kind] for kind in "SF"},
+        "order_by_effect": _order(effects, effect[held]),
+        **{f"order_by_{kind}": found[f"order_by_{kind}"] for kind in "SF"},
+    }
+
+
+def _order(names, values):
+    """Names from the largest mean over patients of values (n, m) to the smallest; none without patients."""
+    if not len(values):
+        return []
+    return [list(names)[i] for i in np.argsort(-values.mean(axis=0), kind="stable")]
+
+
+def _rank_correlation(a, b):
+    """Spearman's rank correlation of each row of (n, m); NaN where a row has no ranks, all being equal."""
+    if a.shape[1] < 2:
+        return np.full(len(a), np.nan)
+    a, b = (stats.rankdata(x, axis=1) - (x.shape[1] + 1) / 2 for x in (a, b))
+    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.divide((a * b).sum(axis=1), scale, out=np.full(len(a), np.nan), where=scale > 0)

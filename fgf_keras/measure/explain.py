@@ -1,0 +1,290 @@
+"""Measure any Keras classifier: S, F, shares and p-values a sample."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.config.base import check_draws
+from fgf_keras.data.slices import check_slices, listing
+from fgf_keras.errors import ConfigError, DataError, FeatureError
+from fgf_keras.features.base import refuse_coupled, unique_names
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.measure.explanation import Explanation
+from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
+from fgf_keras.models.window.placement import measured_evaluation
+from fgf_keras.nulls.draws import NullDraws, as_nulls
+from fgf_keras.progress import progress_bar
+
+WEIGHTS = ("arc", "score")
+
+
+def explain(
+    model,
+    images,
+    masks,
+    *,
+    features=None,
+    spacing=None,
+    patient_id=None,
+    support="mask",
+    weight="arc",
+    steps=4,
+    max_steps=128,
+    tolerance=5e-3,
+    noise_draws=1,
+    null=(),
+    n_null=200,
+    correlation_length=3.0,
+    alpha=0.05,
+    seed=0,
+    batch_size=8,
+    progress=None,
+) -> Explanation:
+    """How much of what a classifier reacts to is a set of features, sample by sample.
+
+    Args:
+        model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns logits (it
+            sees the images as they are given here).
+        images: (N, H, W, C), as the classifier was trained on.
+        masks: (N, H, W, 1) in {0, 1}.
+        features: list of `Feature`; those of the model by default.
+        spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
+        patient_id: (N,) names of the samples; their numbers by default.
+        support: "mask": all gradients inside the mask; "image": the classifier's over the whole canvas.
+        weight: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
+            for which F_joint is the part of that change which moves along the features.
+        steps, max_steps: of the first and of the finest passage along a path, see
+            `geometry.flow.gradient_flow`.
+        tolerance: largest estimated error of F; a path whose F cannot be had as accurately with the most
+            steps is NOT_CONVERGED, and its F is NaN.
+        noise_draws: number of linear noise features measured beside the features (columns S_noise, F_noise).
+        null: chance to compare with, one or some of "white", "smooth", "matched" and "permutation"; see
+            docs/method.md for what each is and which can be trusted. Nulls are drawn inside the masks, only
+            white noise over the whole support.
+        n_null: draws of each null a patient.
+        correlation_length: σ of the smooth fields in px, one or several.
+        alpha: the level at which something is to be found; decides whether n_null is enough.
+        seed: of the draws of the nulls.
+        batch_size: samples in memory at once.
+        progress: a sentence for a progress bar; none by default.
+
+    Returns:
+        An `Explanation`.
+
+    Raises:
+        ConfigError: a setting out of its range; n_null too small for alpha and the number of features.
+        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
+        ModelError: the classifier returns probabilities, or has no gradient.
+        FeatureError: no features, or two of one name.
+    """
+    images = np.asarray(images)
+    explainer = Explainer(
+        model,
+        images.shape[1:],
+        features=features,
+        support=support,
+        weight=weight,
+        steps=steps,
+        max_steps=max_steps,
+        tolerance=tolerance,
+        noise_draws=noise_draws,
+        null=null,
+        n_null=n_null,
+        correlation_length=correlation_length,
+        alpha=alpha,
+        seed=seed,
+        batch_size=batch_size,
+    )
+    return explainer(images, masks, spacing=spacing, patient_id=patient_id, progress=progress)
+
+
+class Explainer:
+    """`explain` for a model whose weights may change between calls: its graphs are traced once.
+
+    Args:
+        model: see `explain`.
+        image_shape: (H, W, C).
+        settings: all others of `explain` that are not of the samples, written out.
+
+    Raises:
+        ConfigError, FeatureError: as `explain`.
+    """
+
+    def __init__(
+        self,
+        model,
+        image_shape,
+        *,
+        features,
+        support,
+        weight,
+        steps,
+        max_steps,
+        tolerance,
+        noise_draws,
+        null,
+        n_null,
+        correlation_length,
+        alpha,
+        seed,
+        batch_size,
+    ):
+        self._mask_input = isinstance(model, AlignmentModel)
+        self._classifier = model.classifier if self._mask_input else logits_of(model)
+        self._checked = False
+        features = list(features) if features is not None else list(getattr(model, "features", []))
+        self._names = unique_names(features)
+        if noise_draws and "noise" in self._names:
+            raise FeatureError(
+                "A feature is named 'noise', which is the name of the noise draws measured beside the "
+                "features. Give the feature another name, or set noise_draws=0."
+            )
+        _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size)
+        kinds, lengths = as_nulls(null), np.atleast_1d(correlation_length).tolist()
+        if kinds:
+            _check_nulls(n_null, lengths, alpha, len(features))
+        self._measure = AlignmentMeasure(
+            self._classifier,
+            features,
+            image_shape,
+            support=support,
+            mask_input=self._mask_input,
+            evaluation=measured_evaluation(model),
+            noise_draws=noise_draws,
+            steps=steps,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            weight=weight,
+            nulls=bool(kinds),
+        )
+        self._batch_size = batch_size
+        self._drawn = (kinds, n_null, lengths, seed)
+        self._settings = {
+            "support": support,
+            "weight": weight,
+            "steps": steps,
+            "max_steps": max_steps,
+            "tolerance": tolerance,
+            "noise_draws": noise_draws,
+        }
+        if kinds:
+            drawn = {"null": list(kinds), "n_null": n_null, "correlation_length": lengths, "seed": seed}
+            self._settings |= drawn
+
+    def __call__(self, images, masks, *, spacing=None, patient_id=None, progress=None) -> Explanation:
+        """The explanation of samples; arguments and errors are those of `explain`."""
+        images, masks = np.asarray(images), np.asarray(masks)
+        ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
+        check_slices(ids, images, masks)
+        if len(set(ids)) < len(ids):
+            twice = sorted({name for name in ids if (ids == name).sum() > 1})
+            raise DataError(f"patient_id must name each sample once. More than once: {listing(twice)}.")
+        _check_shape(self._classifier, images)
+        spacing = _per_sample(spacing, len(images))
+        measure, draws = self._measure, NullDraws(*self._drawn)
+
+        def batch(rows):
+            return measure.tensors(images[rows], masks[rows], spacing[rows])
+
+        seen = batch(slice(0, 4))
+        if not self._checked:
+            self._check(*seen)
+        parts = []
+        with _bar(progress, len(images)) as advance:
+            for start in range(0, len(images), self._batch_size):
+                tensors = batch(slice(start, start + self._batch_size))
+                part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
+                part = {key: value.numpy() for key, value in part.items()}
+                draws.take(ids[start : start + self._batch_size], part)
+                parts.append(part)
+                advance(len(tensors[0]))
+        values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+        def pictures(rows):
+            tensors = batch(rows)
+            return {
+                "image": tensors[0].numpy(),
+                "mask": tensors[1].numpy(),
+                **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
+            }
+
+        classes = max(2, values["logits"].shape[1])
+        return Explanation(ids, self._names, self._settings, values, classes, pictures, draws.finish())
+
+    def _check(self, image, mask, spacing):
+        """Refuse a classifier or features that cannot be measured, tried on a few samples; once."""
+        image_spec = tf.TensorSpec([None, *image.shape[1:]], image.dtype)
+        refuse_probability_operation(self._classifier, image_spec)
+        warn_of_probabilities(self._classifier, image * mask if self._mask_input else image)
+        refuse_coupled(self._measure.features, image, mask, spacing)
+        self._checked = True
+
+
+def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):
+    _require(
+        {
+            f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
+            "steps must be at least 1": (steps, steps >= 1),
+            "max_steps must be at least twice steps": (max_steps, max_steps >= 2 * steps),
+            "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
+            "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
+            "batch_size must be at least 1": (batch_size, batch_size >= 1),
+        }
+    )
+
+
+def _check_nulls(n_null, lengths, alpha, tests):
+    _require(
+        {
+            "correlation_length must be > 0, in px": (
+                lengths,
+                lengths and all(0 < s < np.inf for s in lengths),
+            ),
+            "correlation_length must name each length once": (lengths, len(set(lengths)) == len(lengths)),
+            "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
+        }
+    )
+    try:
+        check_draws(n_null, alpha, tests)
+    except ValueError as error:
+        raise ConfigError(f"n_null: {error}.") from error
+
+
+def _require(rules):
+    """Raise `ConfigError` for the first of {rule: (given, whether it holds)} that does not hold."""
+    for rule, (given, holds) in rules.items():
+        if not holds:
+            raise ConfigError(f"{rule}. Received: {given!r}.")
+
+
+def _check_shape(classifier, images):
+    expected = getattr(classifier, "input_shape", None)
+    if not isinstance(expected, tuple):
+        return
+    if len(expected) != 4 or any(e not in (None, got) for e, got in zip(expected[1:], images.shape[1:])):
+        raise DataError(
+            f"The classifier takes images of shape {expected}. Received: images of shape {images.shape}. "
+            "Pad or resample them to the size that the classifier was trained on."
+        )
+
+
+def _per_sample(spacing, count):
+    spacing = np.asarray([1.0, 1.0] if spacing is None else spacing, np.float64)
+    if spacing.shape not in ((2,), (count, 2)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
+        raise DataError(
+            f"spacing must be positive, of shape (2,) or ({count}, 2): (row, column) in mm. "
+            f"Received: shape {spacing.shape}."
+        )
+    return np.broadcast_to(spacing, (count, 2))
+
+
+@contextlib.contextmanager
+def _bar(sentence, total):
+    if sentence is None:
+        yield lambda count: None
+        return
+    with progress_bar() as bar:
+        task = bar.add_task(sentence, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,177 @@
+"""What `explain` returns: a row a sample."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fgf_keras.flow.status import FlowStatus
+from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
+from fgf_keras.nulls.white import white_p_value
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Alignment of N samples with m features.
+
+    Attributes:
+        patient_id: (N,) names of the samples.
+        feature_names: m names.
+        settings: support, weight, flow settings, number of noise draws.
+        values: arrays with a leading axis of N, as `AlignmentMeasure.at_sample` and `.along_flow` name them.
+        classes: number of classes, 2 for a single logit.
+        nulls: `NullShares` by the name of the null; a smooth one has its length where there are several.
+    """
+
+    patient_id: np.ndarray
+    feature_names: list
+    settings: dict
+    values: dict
+    classes: int
+    _pictures: object = field(default=None, repr=False)
+    nulls: dict = field(default_factory=dict)
+
+    def __len__(self):
+        return len(self.patient_id)
+
+    def __repr__(self):
+        return (
+            f"Explanation({len(self)} samples, features {', '.join(self.feature_names)}, support "
+            f"{self.settings['support']}, median S_joint {np.nanmedian(self.values['S_joint']):.3f})"
+        )
+
+    @property
+    def status(self) -> np.ndarray:
+        """(N,) of `FlowStatus`; STATIONARY where S or F is undefined."""
+        return self.values["status"]
+
+    def to_frame(self, *, per_class=False) -> pd.DataFrame:
+        """A row a sample, indexed by patient_id.
+
+        Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
+        S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
+        along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (the exact
+        law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F against draws (the joint shares
+        too), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual (|z| at the
+        end of the path over |z| at the sample), flow_length, flow_far (whether that is more than twice the
+        norm of the image), status. F is NaN unless the status is "reached" or "on_boundary".
+
+        Args:
+            per_class: K > 2: one row a sample and class instead, with the centred logit of that class and
+                the S of its own gradient.
+        """
+        if per_class:
+            return self._class_frame()
+        v, weight, names = self.values, self.settings["weight"], self.feature_names
+        columns = {"logit": v["logit"], "class": v["class"], "gradient_norm": v["gradient_norm"]}
+        columns |= {f"S_{name}": v["S"][:, i] for i, name in enumerate(names)}
+        columns |= {"S_joint": v["S_joint"], "S_joint_magnitude": np.sqrt(v["S_joint"])}
+        columns |= {f"F_{name}": v[f"F_{weight}"][:, i] for i, name in enumerate(names)}
+        columns["F_joint"] = v[f"F_joint_{weight}"]
+        columns["F_joint_magnitude"] = v[f"F_joint_magnitude_{weight}"]
+        if "S_noise" in v:
+            columns |= {"S_noise": v["S_noise"], "F_noise": v[f"F_noise_{weight}"]}
+        for key in ("unique", "shapley"):
+            if key in v:
+                columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
+        columns |= self._drawn_p_values() | self._white_p_values()
+        errors = v[f"F_error_{weight}"]
+        columns |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*names, "joint"])}
+        columns |= {"flow_residual": v["residual"], "flow_length": v["length"], "flow_far": v["far"]}
+        columns["status"] = [FlowStatus(s).name.lower() for s in self.status]
+        return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
+
+    def against_chance(self, rows=None, *, per_patient=False) -> pd.DataFrame:
+        """The means over patients beside those of null features, for each null.
+
+        Columns: quantity (S or F), feature (or joint), null, mean, null_mean, null_q05, null_q95 (of the mean
+        over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥ mean})/(1 + draws),
+        p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the features; the joint
+        share is a test of its own), draws, n and undefined (patients in and left out of the means).
+
+        Args:
+            rows: which patients, all by default.
+            per_patient: a row a patient instead, with patient_id and value in place of mean, n and undefined.
+
+        Raises:
+            ValueError: `explain` was called without a null.
+        """
+        if not self.nulls:
+            raise ValueError("There are no nulls to compare with: call explain(…, null='matched').")
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        return (patient_table if per_patient else cohort_table)(self, rows)
+
+    def to_json(self, path=None) -> str:
+        """Settings, the sentence of each status, and a record a sample; undefined numbers are null.
+
+        Args:
+            path: file to write it to as well.
+        """
+        frame = self.to_frame().reset_index()
+        records = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+        text = json.dumps(
+            {
+                "settings": self.settings,
+                "features": list(self.feature_names),
+                "statuses": {status.name.lower(): status.sentence for status in FlowStatus},
+                "samples": records,
+            },
+            indent=1,
+        )
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def panels(self, patients=None) -> list:
+        """What is shown of samples, as `pictures.patient_page.PatientPanels`; the first eight by default."""
+        from fgf_keras.pictures.patient_page import patient_panels
+
+        return patient_panels(self, self._pictures, patients)
+
+    def plot(self, patients=None, *, path=None):
+        """A page of samples: slice, gradients and parts, the image at the boundary, what changed.
+
+        Args:
+            patients: ids to show, in this order; the first eight by default.
+            path: file to write the page to as well.
+
+        Returns:
+            A matplotlib figure.
+        """
+        from fgf_keras.pictures.patient_page import patient_page
+
+        return patient_page(self.panels(patients), self.settings["support"], path=path)
+
+    def _drawn_p_values(self):
+        columns = {}
+        for label, shares in self.nulls.items():
+            for kind, infix in (("S", ""), ("F", "F_")):
+                measured = measured_shares(self, kind)
+                for i, name in enumerate([*self.feature_names, "joint"]):
+                    draws = getattr(shares, kind)[..., i]
+                    columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
+        return columns
+
+    def _white_p_values(self):
+        v, columns = self.values, {}
+        for i, name in enumerate(self.feature_names):
+            columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], v["section_rank"])
+        if self.classes == 2:
+            columns["p_white_joint"] = white_p_value(v["S_joint"], v["dimension"], np.maximum(v["rank"], 1))
+        return columns
+
+    def _class_frame(self):
+        if self.classes < 3:
+            raise ValueError(f"per_class needs a classifier of three classes or more. Got {self.classes}.")
+        v = self.values
+        centred = v["logits"] - v["logits"].mean(axis=1, keepdims=True)
+        index = pd.MultiIndex.from_product(
+            [self.patient_id, range(self.classes)], names=["patient_id", "class"]
+        )
+        columns = {"centred_logit": centred.ravel()}
+        for i, name in enumerate(self.feature_names):
+            columns[f"S_{name}"] = v["S_class"][:, :, i].ravel()
+        columns["S_joint"] = v["S_class_joint"].ravel()
+        return pd.DataFrame(columns, index=index)

@@ -1,0 +1,140 @@
+"""S and F of the same samples again and again, sample by sample."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.data.slices import check_slices
+from fgf_keras.flow.status import has_flow
+from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.models.alignment_model import unpack_inputs
+from fgf_keras.nulls.draws import NullDraws
+
+
+class Shares(NamedTuple):
+    """S or F of N samples.
+
+    Attributes:
+        values: (N, m + 1); the last column is the joint share.
+        defined: (N,) whether they are numbers that a mean counts.
+    """
+
+    values: np.ndarray
+    defined: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """(m + 1,) over the samples where it is defined; NaN where there are none."""
+        return self.values[self.defined].mean(axis=0) if self.defined.any() else self.values[0] * np.nan
+
+
+class Measured(NamedTuple):
+    """What `AlignmentSamples.measured` found.
+
+    Attributes:
+        S: of all samples.
+        F: of the watched ones, the first of them; of those whose path ended on the boundary.
+        logits: (N, 1 or K) of all.
+        null: `NullShares` of smooth fields in the watched ones; None where none were drawn.
+    """
+
+    S: Shares
+    F: Shares
+    logits: np.ndarray
+    null: object
+
+    def null_band(self, kind: str) -> np.ndarray:
+        """(2, m + 1): 5 and 95 % of the mean of null fields over those watched for whom S or F is defined."""
+        shares = self.S if kind == "S" else self.F
+        rows = np.flatnonzero(shares.defined[: len(self.F.values)])
+        if not len(rows):
+            return np.full((2, shares.values.shape[1]), np.nan)
+        return np.quantile(self.null.of_cohort(kind, rows), [0.05, 0.95], axis=0)
+
+    def watched_mean(self, kind: str) -> np.ndarray:
+        """(m + 1,): what the band is for, the mean over the same samples."""
+        count = len(self.F.values)
+        return (Shares(*(a[:count] for a in self.S)) if kind == "S" else self.F).mean()
+
+
+class AlignmentSamples:
+    """Samples to measure while a classifier changes.
+
+    Args:
+        inputs: (images, masks), (images, masks, spacing), or a dictionary; arrays as for `explain`.
+        patient_id: (N,) names of the samples; their numbers by default.
+        watched: so many of them, the first ones, are measured along the flow.
+        batch_size: samples in memory at once.
+
+    Raises:
+        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
+    """
+
+    def __init__(self, inputs, *, patient_id=None, watched: int, batch_size: int):
+        images, masks, spacing = unpack_inputs(inputs)
+        self.images, self.masks = np.asarray(images), np.asarray(masks)
+        count = len(self.images)
+        self.patient_id = np.arange(count).astype(str) if patient_id is None else np.asarray(patient_id)
+        check_slices(self.patient_id, self.images, self.masks)
+        self.spacing = np.broadcast_to(1.0 if spacing is None else spacing, (count, 2))
+        self._watched = min(watched, count)
+        self._batch_size = batch_size
+
+    def __len__(self):
+        return len(self.images)
+
+    def pointwise(self, measure: AlignmentMeasure) -> Shares:
+        """S of all samples."""
+        return _pointwise(self._each(measure, 0, len(self), measure.at_sample))
+
+    def along_flow(self, measure: AlignmentMeasure) -> Shares:
+        """F of the watched samples."""
+        return _along_flow(self._each(measure, 0, self._watched, measure.along_flow))
+
+    def measured(self, measure: AlignmentMeasure, draws: NullDraws | None = None) -> Measured:
+        """S of all samples and F of the watched ones, with null features drawn in those.
+
+        Args:
+            measure: with `nulls` where those are drawn.
+            draws: of the null "smooth".
+        """
+        # Both in the same batches: gradients that nulls are held against lie in windows, as large as the
+        # tumours of a batch need.
+        both = (measure.at_sample, measure.along_flow)
+        found = self._each(measure, 0, self._watched, *both, draws=draws)
+        parts = [found]
+        if len(self) > self._watched:
+            parts.append(self._each(measure, self._watched, len(self), measure.at_sample))
+        whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[-1]}
+        null = draws.finish()["smooth"] if draws is not None else None
+        return Measured(_pointwise(whole), _along_flow(found), whole["logits"], null)
+
+    def tensors(self, measure: AlignmentMeasure, rows: slice) -> list[tf.Tensor]:
+        """Image, mask and spacing of some samples, as a measure takes them."""
+        return measure.tensors(self.images[rows], self.masks[rows], self.spacing[rows])
+
+    def _each(self, measure, first, stop, *functions, draws=None):
+        parts = []
+        for start in range(first, stop, self._batch_size):
+            rows = slice(start, min(start + self._batch_size, stop))
+            tensors = self.tensors(measure, rows)
+            found = {key: value for function in functions for key, value in function(*tensors).items()}
+            drawn = draws is not None
+            part = {k: v.numpy() for k, v in found.items() if drawn or not k.startswith("null_")}
+            if drawn:
+                draws.take(self.patient_id[rows], part)
+            parts.append(part)
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _pointwise(found):
+    return Shares(_with_joint(found["S"], found["S_joint"]), ~np.isnan(found["S_joint"]))
+
+
+def _along_flow(found):
+    reached = has_flow(found["status"], found["F_joint_arc"])
+    return Shares(_with_joint(found["F_arc"], found["F_joint_arc"]), reached)
+
+
+def _with_joint(single, joint):
+    return np.concatenate([single, joint[:, np.newaxis]], axis=1)

@@ -1,0 +1,1 @@
+"""The exact computation of a network in a window around the tumour."""

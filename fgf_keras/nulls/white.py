@@ -1,0 +1,123 @@
+"""What alignment is worth by chance: exact laws for white noise, and draws of it."""
+
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from fgf_keras.features.linear_noise import white_field
+from fgf_keras.geometry.alignment import Products, pointwise_alignment, pseudo_inverse
+from fgf_keras.geometry.products import inner_products, on_support
+from fgf_keras.geometry.windows import crop_one
+
+
+def white_null(dimension: int, rank: int = 1):
+    """The law of alignment with white noise: Beta(rank/2, (dimension - rank)/2), mean rank/dimension.
+
+    Args:
+        dimension: number of pixels (times channels) of the support.
+        rank: K-1 for one random feature against a section of K classes; the number of independent features
+            for the joint share of random features against a gradient.
+
+    Returns:
+        A frozen `scipy.stats` distribution.
+
+    Raises:
+        ValueError: `rank` is not below `dimension`; alignment is then 1 with certainty.
+    """
+    if not 0 < rank < dimension:
+        raise ValueError(f"white_null needs 0 < rank < dimension. Got rank={rank}, dimension={dimension}.")
+    return stats.beta(rank / 2, (dimension - rank) / 2)
+
+
+def white_p_value(alignment, dimension, rank=1):
+    """P(S ≥ alignment) under `white_null`, elementwise; 1 where rank ≥ dimension, NaN where S is NaN."""
+    alignment, dimension, rank = np.broadcast_arrays(
+        np.asarray(alignment, np.float64), np.asarray(dimension, np.float64), np.asarray(rank, np.float64)
+    )
+    p_value = np.where(np.isnan(alignment), np.nan, 1.0)
+    proper = (rank > 0) & (rank < dimension) & ~np.isnan(alignment)
+    d, k = dimension[proper], rank[proper]
+    p_value[proper] = stats.beta.sf(alignment[proper], k / 2, (d - k) / 2)
+    return p_value
+
+
+def white_p_value_in_graph(alignment, dimension, rank):
+    """`white_p_value` in TensorFlow, float64: I_{1-S}((d-k)/2, k/2), the regularised incomplete beta."""
+    alignment, dimension, rank = (tf.cast(tensor, tf.float64) for tensor in (alignment, dimension, rank))
+    defined = ~tf.math.is_nan(alignment)
+    # Of one shape: the incomplete beta function does not spread.
+    zero = tf.zeros_like(alignment + dimension + rank)
+    below, k, d = tf.where(defined, 1 - alignment, 0) + zero, rank + zero, dimension + zero
+    proper = (k > 0) & (k < d)
+    k, d = tf.where(proper, k, tf.ones_like(k)), tf.where(proper, d, 2 * tf.ones_like(d))
+    p_value = tf.where(proper, tf.math.betainc((d - k) / 2, k / 2, below), tf.ones_like(below))
+    return tf.where(defined, p_value, tf.constant(float("nan"), tf.float64))
+
+
+def white_noise_products(fields, mask, *, draws: int, seed: int = 0, window=None):
+    """⟨field, v⟩/‖v‖ with `draws` white noise fields v, one of them held in memory at a time.
+
+    Args:
+        fields: (B, k, H, W, C), already restricted to the support.
+        mask: the support, (B, H, W, 1), or None for the whole canvas.
+        draws: number of fields v; draw i uses seed + i, as `LinearNoise(seed=seed + i)` does.
+        window: ((H, W), origin (B, 2)) where fields and mask are windows of a canvas: the v are those of the
+            canvas.
+
+    Returns:
+        (B, k, draws); 0 where the mask is empty.
+    """
+    shape, dtype = tf.shape(fields), fields.dtype
+
+    def draw(i, out):
+        if window is None:
+            noise = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
+        else:
+            canvas, origin = window
+            noise = crop_one(white_field([*canvas, shape[4]], seed + i, dtype), origin, (shape[2], shape[3]))
+        noise = on_support(noise, mask)[:, tf.newaxis]
+        products = inner_products(fields, noise)
+        norm = tf.sqrt(inner_products(noise, noise))
+        return i + 1, out.write(i, tf.math.divide_no_nan(products, norm)[:, :, 0])
+
+    summed = tf.float64 if dtype == tf.float64 else tf.float32
+    out = tf.TensorArray(summed, size=draws, element_shape=[None, fields.shape[1]])
+    _, out = tf.while_loop(lambda i, _: i < draws, draw, (tf.constant(0), out), parallel_iterations=1)
+    return tf.transpose(out.stack(), [1, 2, 0])
+
+
+def white_noise_alignment(section_gradients, mask, **draws):
+    """S of linear noise features ⟨v, x⟩, (B, draws); see `white_noise_products`."""
+    cross = white_noise_products(section_gradients, mask, **draws)
+    section = inner_products(section_gradients, section_gradients)
+    unit = tf.eye(tf.shape(cross)[2], batch_shape=[1], dtype=cross.dtype)
+    return pointwise_alignment(Products(section, cross, unit))
+
+
+def fixed_field_alignment(directions, gram, fields):
+    """S, or F, of fields that do not depend on the image, one by one and together.
+
+    With A = Σ_k u_k u_kᵀ, the share of one field v is vᵀAv/‖v‖² and the joint share of m is tr(PA)/tr A, P
+    the projector on their span. u_k orthonormal in the section give S; those of `PathDirections` give F.
+
+    Args:
+        directions: (k, d), u_k at d pixels.
+        gram: (k, k), ⟨u_k, u_l⟩ over the whole support, which may have more pixels than d.
+        fields: (n, m, d), zero elsewhere.
+
+    Returns:
+        (n, m + 1) float64 in [0, 1]; the last column is the joint share. 0 for fields that vanish.
+    """
+    directions, gram, fields = (tf.cast(tensor, tf.float64) for tensor in (directions, gram, fields))
+    products = tf.matmul(fields, fields, transpose_b=True)
+    norm = tf.sqrt(tf.linalg.diag_part(products))
+    count, edge = fields.shape[1], directions.shape[0]
+    # One product of two matrices: a stack of small ones takes ten times as long.
+    flat = tf.reshape(fields, [-1, fields.shape[2]])
+    cross = tf.reshape(tf.matmul(flat, directions, transpose_b=True), [-1, count, edge])
+    cross = tf.math.divide_no_nan(cross, norm[:, :, tf.newaxis])
+    inverse, _ = pseudo_inverse(tf.math.divide_no_nan(products, norm[:, :, tf.newaxis] * norm[:, tf.newaxis]))
+    pairs = tf.matmul(cross, cross, transpose_b=True)
+    joint = tf.math.divide_no_nan(tf.reduce_sum(pairs * inverse, axis=[1, 2]), tf.linalg.trace(gram))
+    shares = tf.concat([tf.linalg.diag_part(pairs), joint[:, tf.newaxis]], axis=1)
+    return tf.clip_by_value(shares, 0, 1)

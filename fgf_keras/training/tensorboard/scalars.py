@@ -1,0 +1,56 @@
+"""What a training writes into `logs`, as scalars that TensorBoard shows in a few groups."""
+
+import keras
+import tensorflow as tf
+
+from fgf_keras.training.tensorboard.writers import SummaryWriters
+
+_LOSSES = {"loss": "total", "task_loss": "task", "reward": "reward"}
+_SCHEDULE = ("learning_rate", "reward_scale")
+
+
+class EpochScalars(keras.callbacks.Callback):
+    """Writes all of `logs` after every epoch, training and validation as two runs with the same tags.
+
+    loss/{total, task, reward}, alignment/{S, F}_<feature or joint>, metrics/<name>, and in the run "train"
+    schedule/{learning_rate, reward_scale}. It belongs after the callbacks that add to `logs`.
+
+    Args:
+        writers: of the runs "train" and "validation".
+        feature_names: whose S and F are alignment.
+    """
+
+    def __init__(self, writers: SummaryWriters, feature_names):
+        super().__init__()
+        self._writers = writers
+        self._names = list(feature_names)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write them."""
+        write_scalars(self._writers, epoch, {**(logs or {}), **self._schedule()}, self._names)
+
+    def _schedule(self):
+        schedule = {"learning_rate": float(self.model.optimizer.learning_rate)}
+        if hasattr(self.model, "reward_scale"):
+            schedule["reward_scale"] = float(self.model.reward_scale)
+        return schedule
+
+
+def write_scalars(writers: SummaryWriters, epoch: int, logs: dict, names):
+    """Write each of `logs` under the tag that its group has, and let TensorBoard see it."""
+    for run, prefix in (("train", ""), ("validation", "val_")):
+        own = {key: v for key, v in logs.items() if key.startswith("val_") == (run == "validation")}
+        if own:
+            with writers.run(run, epoch):
+                for key, value in own.items():
+                    tf.summary.scalar(_tag(key.removeprefix(prefix), names), value)
+    writers.flush()
+
+
+def _tag(key, names):
+    if key in _LOSSES:
+        return f"loss/{_LOSSES[key]}"
+    kind, _, name = key.partition("_")
+    if kind in ("S", "F") and name in (*names, "joint"):
+        return f"alignment/{key}"
+    return f"schedule/{key}" if key in _SCHEDULE else f"metrics/{key}"

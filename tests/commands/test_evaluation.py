@@ -1,0 +1,60 @@
+"""What is measured of a model, and what is left out where it is not asked for."""
+
+import keras
+import pytest
+
+from fgf_keras.commands.evaluation import evaluate
+from fgf_keras.config import EvaluateConfig, parse_config
+from fgf_keras.data.load import load_cohort
+from fgf_keras.data.splits import stratified_splits
+from fgf_keras.training.build import build_model
+
+CONFIG = parse_config(
+    {
+        "data": {"size": 24, "phantom": {"patients": 24, "prevalence": 0.4}},
+        "model": {"filters": [2], "kernel_sizes": [3], "pool_size": 4, "dense": [2]},
+        "features": ["brightness"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    """Evaluations with and without the patients trained on."""
+    cohort = load_cohort(CONFIG)
+    splits = stratified_splits(cohort, CONFIG.data.splits, seed=0)
+    keras.utils.set_random_seed(1)
+    model = build_model(CONFIG, cohort.images.shape[1:], 2)
+    known = {"support": ["mask"], "nulls": ["white"], "noise_draws": 0, "bootstrap": 100, "pictures": 0}
+    found = [
+        evaluate(
+            model,
+            cohort,
+            splits,
+            EvaluateConfig(training_patients=part, **known),
+            reward=CONFIG.reward,
+            seed=0,
+            n_train=len(splits["train"]),
+        )
+        for part in (True, False)
+    ]
+    return cohort, splits, *found
+
+
+def test_without_the_training_patients_the_others_are_measured_alike(evaluated):
+    cohort, splits, whole, part = evaluated
+    for name in ("validation", "test"):
+        theirs, own = (found.metrics["splits"][name] for found in (whole, part))
+        assert own["auc"] == theirs["auc"]
+        expected = theirs["alignment"]["mask"]["S"]["brightness"]["mean"]
+        assert own["alignment"]["mask"]["S"]["brightness"]["mean"] == pytest.approx(expected, rel=1e-5)
+    assert part.patients.index.tolist() == whole.patients[whole.patients["split"] != "train"].index.tolist()
+    assert part.patients["label"].tolist() == [
+        int(cohort.labels[i]) for i in sorted([*splits["validation"], *splits["test"]])
+    ]
+
+
+def test_of_the_training_patients_the_number_of_patients_stays(evaluated):
+    _, _, whole, part = evaluated
+    assert part.metrics["n_train"] == whole.metrics["splits"]["train"]["n"]
+    assert list(part.metrics["splits"]) == ["validation", "test"]

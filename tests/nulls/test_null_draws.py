@@ -1,0 +1,227 @@
+"""Nulls beside the alignment of patients: the same for the same seed and patient, in any company."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from fgf_keras import AlignmentModel, Brightness, Extent, explain, paper_cnn
+from fgf_keras.errors import ConfigError, DataError
+from fgf_keras.nulls.chance import p_value
+from fgf_keras.nulls.draws import NULLS, NullDraws
+from fgf_keras.nulls.fields import matched_fields, smooth_fields
+
+SIZE = 24
+N = 5
+IDS = [f"P{i}" for i in range(N)]
+FEATURES = [Brightness(), Extent()]
+QUICK = {"features": FEATURES, "noise_draws": 0, "max_steps": 8, "n_null": 40}
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0.1, 1, (N, SIZE, SIZE, 1)).astype(np.float32)
+    masks = np.zeros((N, SIZE, SIZE, 1), np.uint8)
+    for i in range(N):
+        masks[i, 4 + i : 13 + i % 3, 3 : 12 + 2 * i] = 1
+    return images, masks
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    network = paper_cnn((SIZE, SIZE, 1), filters=[3], kernel_sizes=[3], pool_size=2, dense=[4])
+    return AlignmentModel(network, FEATURES, reward="none")
+
+
+@pytest.fixture(scope="module")
+def found(model, cohort):
+    return explain(model, *cohort, patient_id=IDS, null=NULLS, seed=3, **QUICK)
+
+
+def draws(explanation, label, kind):
+    return getattr(explanation.nulls[label], kind)
+
+
+def test_the_frame_has_p_values_of_each_null_for_s_and_f(found):
+    frame = found.to_frame()
+    for label in NULLS:
+        for name in ("brightness", "extent", "joint"):
+            for column, kind in ((f"p_{label}_{name}", "S"), (f"p_{label}_F_{name}", "F")):
+                p = frame[column]
+                assert ((p > 0) & (p <= 1)).all(), column
+                if label == "smooth":
+                    i = ["brightness", "extent", "joint"].index(name)
+                    reached = draws(found, label, kind)[..., i] >= frame[f"{kind}_{name}"].to_numpy()[:, None]
+                    assert p.tolist() == pytest.approx((1 + reached.sum(axis=1)) / 41)
+    # The exact law stays the p-value of S against white noise.
+    d = found.values["dimension"]
+    assert np.allclose(frame["p_white_extent"], stats.beta(0.5, (d - 1) / 2).sf(frame["S_extent"]), atol=1e-6)
+
+
+def test_batches_and_neighbours_change_no_draw(model, cohort, found):
+    images, masks = cohort
+    rows = [4, 1]
+    other = explain(
+        model,
+        images[rows],
+        masks[rows],
+        patient_id=[IDS[i] for i in rows],
+        null=NULLS[:3],
+        seed=3,
+        batch_size=1,
+        **QUICK,
+    )
+    for label in NULLS[:3]:
+        for kind in "SF":
+            mine, theirs = draws(other, label, kind), draws(found, label, kind)[rows]
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_table_to_the_bit_and_another_seed_another(model, cohort, found):
+    again = explain(model, *cohort, patient_id=IDS, null=NULLS, seed=3, **QUICK)
+    pd.testing.assert_frame_equal(again.against_chance(), found.against_chance(), check_exact=True)
+    other = explain(model, *cohort, patient_id=IDS, null="smooth", seed=4, **QUICK)
+    assert not np.array_equal(draws(other, "smooth", "S"), draws(found, "smooth", "S"))
+
+
+def test_windows_and_the_canvas_have_the_same_null(model, cohort, found):
+    dense = AlignmentModel(model.classifier, FEATURES, reward="none", evaluation="dense")
+    whole = explain(dense, *cohort, patient_id=IDS, null=NULLS, seed=3, **QUICK)
+    for label in NULLS:
+        for kind in "SF":
+            np.testing.assert_allclose(
+                draws(whole, label, kind), draws(found, label, kind), rtol=0, atol=1e-3
+            )
+
+
+def test_several_lengths_are_several_nulls_and_more_draws_begin_with_the_same(model, cohort):
+    settings = {**QUICK, "n_null": 60}
+    several = explain(model, *cohort, null="smooth", correlation_length=(1, 4.5), **settings)
+    assert list(several.nulls) == ["smooth_1px", "smooth_4.5px"]
+    rough, smooth = (draws(several, label, "S")[..., 0].mean() for label in several.nulls)
+    # The gradient of an untrained network is rough.
+    assert rough > 1.5 * smooth
+    few = explain(model, *cohort, null="smooth", correlation_length=1, **QUICK)
+    assert np.array_equal(draws(few, "smooth", "S"), draws(several, "smooth_1px", "S")[:, :40])
+
+
+def test_the_cohort_is_held_against_the_mean_of_each_draw(found):
+    table = found.against_chance().set_index(["null", "quantity", "feature"])
+    row = table.loc[("matched", "S", "extent")]
+    null = draws(found, "matched", "S")[..., 1].mean(axis=0, dtype=np.float64)
+    measured = found.values["S"][:, 1].mean(dtype=np.float64)
+    assert row["mean"] == pytest.approx(measured)
+    assert row["null_mean"] == pytest.approx(null.mean())
+    assert row["effect"] == pytest.approx(measured - null.mean())
+    assert (row["null_q05"], row["null_q95"]) == pytest.approx(tuple(np.quantile(null, [0.05, 0.95])))
+    assert row["p"] == pytest.approx((1 + np.sum(null >= measured)) / 41)
+    assert row["p_standard_error"] == pytest.approx(np.sqrt(row["p"] * (1 - row["p"]) / 41))
+    features = table.xs("matched").xs("S").loc[["brightness", "extent"]]
+    assert features["p_adjusted"].tolist() == stats.false_discovery_control(features["p"]).tolist()
+    assert (row["n"], row["undefined"], row["draws"]) == (N, 0, 40)
+
+
+def test_each_patient_has_the_same_columns(found):
+    table = found.against_chance(rows=[2, 0], per_patient=True)
+    assert len(table) == len(NULLS) * 2 * 2 * 3
+    assert table["patient_id"].unique().tolist() == ["P2", "P0"]
+    some = table[(table["null"] == "matched") & (table["quantity"] == "F") & (table["feature"] == "joint")]
+    frame = found.to_frame().loc[["P2", "P0"]]
+    assert some["p"].tolist() == frame["p_matched_F_joint"].tolist()
+    assert some["value"].to_numpy() == pytest.approx(frame["F_joint"].to_numpy())
+    white = table[(table["null"] == "white") & (table["quantity"] == "S") & (table["feature"] == "extent")]
+    assert white["p"].tolist() == frame["p_white_extent"].tolist()
+
+
+def test_the_permutation_null_has_one_draw_for_each_other_patient_and_more_for_the_cohort(found):
+    assert draws(found, "permutation", "S").shape == (N, N - 1, 3)
+    cohort = found.nulls["permutation"].of_cohort("S", np.arange(N))
+    assert cohort.shape == (40, 3)
+    assert len(np.unique(cohort[:, 1])) > N
+    # The gradient of brightness is the same constant in every tumour.
+    brightness = draws(found, "permutation", "S")[..., 0]
+    assert np.allclose(brightness, found.values["S"][:, :1], atol=1e-5)
+
+
+def test_patients_without_a_gradient_are_left_out_and_counted(cohort):
+    images, masks = cohort
+    keras.utils.set_random_seed(0)
+    dead = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1),
+            keras.layers.ReLU(),
+            keras.layers.Rescaling(1.0, offset=-0.1),
+        ]
+    )
+    kernel, _ = dead.layers[1].get_weights()
+    scores = images.reshape(N, -1) @ kernel
+    dead.layers[1].set_weights([kernel, -scores.mean(axis=0)])
+    some = explain(dead, images, masks, null=["white", "matched"], **QUICK)
+    table = some.against_chance()
+    alive = (scores > scores.mean())[:, 0]
+    assert set(table["n"] + table["undefined"]) == {N}
+    s = table[table["quantity"] == "S"]
+    assert set(s["n"]) == {alive.sum()}
+    assert s["mean"].notna().all()
+    assert some.to_frame().loc[~alive, "p_matched_extent"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"null": "pink"}, "some of white, smooth.*pink"),
+        ({"null": ["white", "white"]}, "each once"),
+        ({"null": "smooth", "n_null": 38}, r"38 draws.*alpha=0\.05 and 2 feature.*At least 39"),
+        ({"null": "smooth", "n_null": 40, "alpha": 0.01}, "At least 199"),
+        ({"null": "smooth", "correlation_length": 0}, "correlation_length must be > 0"),
+        ({"null": "smooth", "correlation_length": [2, 2.0]}, "each length once"),
+    ],
+)
+def test_settings_with_which_nothing_could_be_found_are_refused(model, cohort, settings, words):
+    with pytest.raises(ConfigError, match=words):
+        explain(model, *cohort, **{**QUICK, **settings})
+
+
+@pytest.mark.parametrize("label", ["white", "smooth", "matched"])
+def test_p_values_are_uniform_where_the_feature_is_a_draw_of_its_null(label):
+    rng = np.random.default_rng(2)
+    mask = np.ones((9, 8, 1))
+    mask[:2, :3] = 0
+    gradient = mask * rng.normal(size=mask.shape) * np.arange(9)[:, np.newaxis, np.newaxis]
+    gradient /= np.linalg.norm(gradient)
+    spectrum = (mask * rng.normal(size=mask.shape))[np.newaxis].astype(np.float32)
+    null = NullDraws([label], 99, [1.5], seed=1)
+    p = []
+    for i in range(80):
+        seed = np.array([i, 77], np.int32)
+        drawn = {
+            "white": lambda seed: rng.normal(size=mask.shape),
+            "smooth": lambda seed: smooth_fields(1, mask.shape, 1.5, seed)[0],
+            "matched": lambda seed: matched_fields(1, spectrum, seed)[0, 0],
+        }[label](seed) * mask
+        part = {"null_mask": mask, "null_features": spectrum}
+        for kind in "SF":
+            part |= {f"null_{kind}": gradient[np.newaxis], f"null_{kind}_gram": np.eye(1)}
+        null.add(str(i), part, mask.sum())
+        p.append(np.sum(gradient * drawn) ** 2 / np.sum(drawn**2))
+    shares = null.finish()[label].S[..., 0]
+    # The patients are alike but for their names.
+    assert len(np.unique(shares[:, 0])) == len(shares)
+    p = p_value(p, shares)
+    assert stats.kstest(p, "uniform").pvalue > 1e-3
+    assert stats.kstest(p / 2, "uniform").pvalue < 1e-3
+
+
+def test_one_patient_cannot_be_permuted(model, cohort):
+    with pytest.raises(DataError, match="other patients"):
+        explain(model, cohort[0][:1], cohort[1][:1], null="permutation", **QUICK)
+
+
+def test_without_nulls_there_is_nothing_to_compare_with(model, cohort):
+    with pytest.raises(ValueError, match="null='matched'"):
+        explain(model, *cohort, **QUICK).against_chance()
