@@ -53,6 +53,7 @@ fuzz: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 # A few minutes on a quiet machine: time and memory of training steps (256 px, batch 8, or as ARGS says), the
 # flow against explicit Euler, and how time and memory grow, at few and small points.

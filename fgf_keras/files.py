@@ -10,6 +10,9 @@ import filelock
 
 from fgf_keras.errors import RunError
 
+# A file of this name is in a folder until all of it is there.
+UNFINISHED = "UNFINISHED"
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
 from fgf_keras.measure.behaviour import behaviour
 from fgf_keras.measure.explain import Explainer
+from fgf_keras.pictures.files import write_pictures
 from fgf_keras.pictures.patient_page import patient_page, shown_patients
 from fgf_keras.report.run import run_report
 from fgf_keras.report.sections.provenance import Provenance
@@ -24,7 +25,6 @@ from fgf_keras.results.classification import choose_threshold, classification_me
 from fgf_keras.results.findings import run_findings
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
-from fgf_keras.results.pictures import write_pictures
 from fgf_keras.results.run import RunResult
 
 

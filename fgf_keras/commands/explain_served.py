@@ -101,7 +101,8 @@ def _panels(part, found, i, row, flow):
     fields = {name: getattr(found, name)[i] for name in ("gradient", "explained", "boundary")}
     fields |= {"image": image, "mask": mask, "seen": image * mask, "features": []}
     logit = row["logit"] if "logit" in row else row[f"logit_{int(row['class'])}"]
-    return panels_of(part.patient_id[i], fields, {**row, "logit": logit}, [], flow)
+    row = {**row, "logit": logit, "status": flow.name.lower()}
+    return panels_of(part.patient_id[i], fields, row, [])
 
 
 def _plain(value):

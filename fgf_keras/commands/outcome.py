@@ -8,6 +8,7 @@ from fgf_keras.config import Config
 from fgf_keras.data.phantom.oracle import oracle_auc
 from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
+from fgf_keras.pictures.files import read_pictures
 from fgf_keras.progress import console
 from fgf_keras.report.comparison import arms_table, comparison_report, comparison_summary
 from fgf_keras.report.markdown import blocks_as_markdown
@@ -21,7 +22,6 @@ from fgf_keras.report.terminal import as_terminal
 from fgf_keras.report.write import write_report
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
-from fgf_keras.results.pictures import read_pictures
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.run import RunResult
 from fgf_keras.results.study import Study

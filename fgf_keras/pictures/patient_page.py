@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fgf_keras.errors import DataError
-from fgf_keras.flow.status import FlowStatus
+from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.panels import (
     CONTOUR,
     Panel,
@@ -19,7 +19,6 @@ from fgf_keras.pictures.panels import (
     tumour_box,
     tumour_range,
 )
-from fgf_keras.results.pictures import ShownPatient
 
 MOST_ON_A_PAGE = 8
 # Of the title of a page, characters that are as wide as a panel.
@@ -68,8 +67,7 @@ def patient_panels(explanation, pictures, patients=None) -> list[PatientPanels]:
     shown = []
     for k, patient in enumerate(patients):
         own = {name: field[k] for name, field in fields.items()}
-        status = FlowStatus(explanation.status[rows[k]])
-        shown.append(panels_of(patient, own, frame.iloc[k], explanation.feature_names, status))
+        shown.append(panels_of(patient, own, frame.iloc[k], explanation.feature_names))
     return shown
 
 
@@ -132,15 +130,14 @@ def panel_png(panel: Panel, mask) -> bytes:
     return stream.getvalue()
 
 
-def panels_of(patient, fields, row, names, status) -> PatientPanels:
+def panels_of(patient, fields, row, names) -> PatientPanels:
     """The panels of one patient.
 
     Args:
         patient: id.
         fields: (H, W, C) by name: image, mask, seen, gradient, explained, boundary; features (m, H, W, C).
-        row: figures by name, as in `Explanation.to_frame`.
+        row: values by name, as in `Explanation.to_frame`; its status is that of the path.
         names: m names of the features that are drawn.
-        status: `FlowStatus` of the path.
     """
     box = tumour_box(fields["mask"][..., 0])
     mask, image, seen, boundary = (fields[n][..., 0][box] for n in ("mask", "image", "seen", "boundary"))
@@ -166,7 +163,7 @@ def panels_of(patient, fields, row, names, status) -> PatientPanels:
         )
         for name, field in zip(names, features)
     ]
-    ending = status.name.lower().replace("_", " ")
+    ending = row["status"].replace("_", " ")
     largest = np.abs(change).max()
     panels += [
         Panel("image at the boundary", ending, boundary, tumour_range(boundary, mask), False),

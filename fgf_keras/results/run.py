@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.results.metrics import PartMetrics, RunMetrics
-from fgf_keras.results.pictures import ShownPatient
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from fgf_keras.config import Config, dump_whole_yaml, load_whole_config
 from fgf_keras.errors import RunError
-
-UNFINISHED = "UNFINISHED"
+from fgf_keras.files import UNFINISHED
 
 
 class RunFolder:

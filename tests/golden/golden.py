@@ -51,7 +51,7 @@ COMMANDS = {
 # What is kept of it: files by pattern.
 KEPT = (
     "run/latest/metrics.json",
-    "run/latest/evaluation/*.json",
+    "run/latest/evaluation/[!d]*.json",  # all but data.json, which describes the cohort
     "run/latest/evaluation/patients.csv",
     "comparison/latest/repeat_01/joint/metrics.json",
     "comparison/latest/*.csv",

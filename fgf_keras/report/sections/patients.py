@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.patient_page import SCALES
 from fgf_keras.report.document import Fold, Gallery, Page, Picture, Plot, Section, Table, Text
 from fgf_keras.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, svg_of
@@ -13,7 +14,6 @@ from fgf_keras.report.words import in_words
 from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
 from fgf_keras.results.interval import number, rounded
 from fgf_keras.results.patients import defined_shares
-from fgf_keras.results.pictures import ShownPatient
 
 NO_PICTURES = Text("No pictures were asked for (evaluate.pictures: 0).")
 
