@@ -25,6 +25,7 @@ from fgf_keras.commands.evaluate_run import load_model
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.load import load_cohort
 from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.status import ENDED
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment
 from fgf_keras.geometry.products import on_support
@@ -123,9 +124,9 @@ def main():
     def measure(**settings):
         return AlignmentMeasure(network, features, shape, mask_input=True, **settings).along_flow
 
-    reference, _ = in_batches(measure(steps=64, max_steps=1024, tolerance=1e-4), fields)
+    reference, _ = in_batches(measure(flow=Flow(steps=64, max_steps=1024, tolerance=1e-4)), fields)
     rows = {}
-    tolerances = {f"tolerance_{t}": {"tolerance": t} for t in (0.05, 0.0005)}
+    tolerances = {f"tolerance_{t}": {"flow": Flow(tolerance=t)} for t in (0.05, 0.0005)}
     for name, settings in {"default": {}, **tolerances}.items():
         found, seconds = in_batches(measure(**settings), fields)
         rows[name] = described(

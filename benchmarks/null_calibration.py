@@ -23,7 +23,8 @@ from fgf_keras import Explanation
 from fgf_keras.config import parse_config
 from fgf_keras.data.load import load_cohort
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
-from fgf_keras.nulls.draws import NULLS, NullDraws
+from fgf_keras.nulls.draws import NullDraws
+from fgf_keras.nulls.settings import KINDS, Nulls
 from fgf_keras.results.rejections import rejections
 
 CLASSIFIERS = ("random weights", "permuted labels")
@@ -102,7 +103,7 @@ class Networks:
         """(cohort's table, patients' table) without what is undefined."""
         c = self.cohort
         spacing = np.broadcast_to(c.spacing, (len(c), 2))
-        draws, parts = NullDraws(NULLS, count, [3.0], seed), []
+        draws, parts = NullDraws(Nulls(kinds=KINDS, draws=count, seed=seed)), []
         for first in range(0, len(c), BATCH):
             rows = slice(first, first + BATCH)
             tensors = [tf.constant(a[rows], tf.float32) for a in (c.images, c.masks, spacing)]

@@ -44,6 +44,7 @@ import fgf_keras
 from fgf_keras.config import load_config
 from fgf_keras.data.load import load_cohort
 from fgf_keras.features.base import stack_gradients
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 
 ROOT = Path(__file__).parent.parent
@@ -213,8 +214,7 @@ def explanations(size, batch, torch):
             image.shape[1:],
             mask_input=True,
             evaluation=evaluation,
-            steps=4,
-            max_steps=8,
+            flow=Flow(steps=4, max_steps=8),
         )
         return measure.along_flow
 

@@ -38,6 +38,7 @@ import fgf_keras
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.dataset import make_dataset
 from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.windows import bounding_box, crop
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.nulls.white import white_noise_alignment
@@ -64,7 +65,7 @@ def training_step(*, evaluation, size=SIZE, batch=BATCH, count=3):
 def flow(*, evaluation, steps):
     """F of a batch: a passage of so many steps and one of twice as many."""
     given = inputs(SIZE, BATCH, TUMOUR)
-    settings = {"evaluation": evaluation, "steps": steps, "max_steps": 2 * steps, "tolerance": 1.0}
+    settings = {"evaluation": evaluation, "flow": Flow(steps=steps, max_steps=2 * steps, tolerance=1.0)}
     measure = AlignmentMeasure(network(SIZE), features(), (SIZE, SIZE, 1), mask_input=True, **settings)
     spacing = tf.ones([BATCH, 2])
     return lambda: measure.along_flow(given.image, given.mask, spacing)
@@ -96,7 +97,7 @@ def patients(*, work, count):
     classifier = fgf_keras.paper_cnn(shape, filters=[8, 8], kernel_sizes=[5, 3], dense=[16])
     model = compiled(fgf_keras.AlignmentModel(classifier, features()))
     if work == "explain":
-        settings = {"spacing": cohort.spacing, "batch_size": PATIENT_BATCH, "max_steps": 8}
+        settings = {"spacing": cohort.spacing, "batch_size": PATIENT_BATCH, "flow": Flow(max_steps=8)}
         return lambda: fgf_keras.explain(model, cohort.images, cohort.masks, **settings)
     batches = make_dataset(cohort, np.arange(count), batch_size=PATIENT_BATCH, seed=0, training=True)
     return lambda: model.fit(batches, shuffle=False, verbose=0)

@@ -73,9 +73,10 @@ def test_another_backend_is_refused_before_keras_is_loaded(program):
 
 
 def test_public_names_are_what_type_checkers_see():
-    tree = ast.parse(Path(fgf_keras.__file__).read_text(encoding="utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    seen = {line.names[0].asname: line.module for line in block.body}
-    assert seen == fgf_keras._HOME
-    assert set(fgf_keras.__all__) == {*seen, "__version__"}
-    assert all(getattr(fgf_keras, name).__name__ == name for name in seen)
+    stub = Path(fgf_keras.__file__).with_suffix(".pyi")
+    names = [line.names[0].asname for line in ast.parse(stub.read_text(encoding="utf-8")).body]
+    assert sorted(fgf_keras.__all__) == sorted(names)
+    assert all(getattr(fgf_keras, name).__name__ == name for name in names if name != "__version__")
+    assert set(names) <= set(dir(fgf_keras))
+    with pytest.raises(AttributeError, match="nothing"):
+        fgf_keras.nothing  # noqa: B018

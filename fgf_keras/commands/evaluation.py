@@ -12,8 +12,10 @@ from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.behaviour import behaviour
 from fgf_keras.measure.explain import Explainer
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.pictures.patient_page import patient_page, shown_patients
 from fgf_keras.report.run import run_report
@@ -187,16 +189,10 @@ def explainer(
         cohort.images.shape[1:],
         features=None,
         support=support,
-        weight=settings.flow.weight,
-        steps=settings.flow.steps,
-        max_steps=settings.flow.max_steps,
-        tolerance=settings.flow.tolerance,
+        flow=Flow.of(settings.flow),
         noise_draws=settings.noise_draws,
-        null=nulls,
-        n_null=settings.null_draws,
-        correlation_length=settings.correlation_lengths,
+        nulls=Nulls(kinds=nulls, draws=settings.null_draws, lengths=settings.correlation_lengths, seed=seed),
         alpha=settings.alpha,
-        seed=seed,
         batch_size=settings.batch_size,
     )
 

@@ -7,6 +7,7 @@ from fgf_keras.config import Config
 from fgf_keras.data.load import pixel_spacing
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.files import read_json
+from fgf_keras.flow.settings import Flow
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.run.trial import trials_of
 from fgf_keras.serving.export import export_saved_model
@@ -47,7 +48,7 @@ def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bo
 
 def write_export(model, config: Config, threshold: float, path, *, jit_compile: bool = False) -> Path:
     """Export a trained model with what its configuration says of images and measurements."""
-    flow, data = config.evaluate.flow, config.data
+    data = config.data
     try:
         spacing = pixel_spacing(data)
     except DataError:  # the slices may be gone by now
@@ -64,10 +65,7 @@ def write_export(model, config: Config, threshold: float, path, *, jit_compile: 
         spacing_mm=None if spacing is None else tuple(spacing),
         config=told,
         support=config.evaluate.support[0],
-        weight=flow.weight,
-        steps=flow.steps,
-        max_steps=flow.max_steps,
-        tolerance=flow.tolerance,
+        flow=Flow.of(config.evaluate.flow),
         jit_compile=jit_compile,
     )
     return path

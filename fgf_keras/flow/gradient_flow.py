@@ -12,6 +12,7 @@ from fgf_keras.flow.chords import Observer, observe_chord, per_sample
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.march import begin, march
 from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
+from fgf_keras.flow.settings import AVERAGES, Flow
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.geometry.products import inner, inner_products
 
@@ -33,7 +34,7 @@ _TRIES = 12
 _UNFINISHED = -1
 
 
-class Flow(NamedTuple):
+class FlowResult(NamedTuple):
     """The end of each path and the averages along it.
 
     Attributes:
@@ -90,20 +91,17 @@ def gradient_flow(
     observer: Observer,
     *,
     context=(),
-    steps=4,
-    max_steps=128,
-    tolerance=5e-3,
-    average="arc",
+    flow: Flow | None = None,
     directions=False,
     compiled=False,
-) -> Flow:
+) -> FlowResult:
     """Follow the gradient of the score to its zero, and average quantities along the path.
 
-    A first passage of about `steps` steps finds the boundary, and a second one with half the step says how
-    accurate that was: the estimated error is the difference of their means. Passages with ever shorter steps
-    follow until it is within the tolerance. Where the directions of the steps jump (ReLU, max pooling), the
-    path turns at kinks or slides along them, which finite steps do to and fro between the two sides: it is
-    then followed in `KINKED_STEPS` or more steps of equal length, and observed over chords of about
+    A first passage of about `flow.steps` steps finds the boundary, and a second one with half the step says
+    how accurate that was: the estimated error is the difference of their means. Passages with ever shorter
+    steps follow until it is within the tolerance. Where the directions of the steps jump (ReLU, max pooling),
+    the path turns at kinks or slides along them, which finite steps do to and fro between the two sides: it
+    is then followed in `KINKED_STEPS` or more steps of equal length, and observed over chords of about
     √(steps/2) of them, whose directions are those of the path itself. The error falls with the square of the
     step where the score is smooth, and in proportion to it where it has kinks.
 
@@ -113,29 +111,18 @@ def gradient_flow(
         image: (B, H, W, C).
         observer: an `Observer` of n quantities.
         context: tensors with a leading batch axis, handed to all functions (masks, spacings, classes).
-        steps: number of steps of the first passage.
-        max_steps: most steps of a further passage.
-        tolerance: largest estimated error of the controlled quantities of a path that counts as reached.
-        average: "arc" or "score": the mean that the tolerance is about.
+        flow: steps, tolerance of the controlled quantities, and the mean that the tolerance is about;
+            `Flow()` by default.
         directions: whether to hold the mean of d dᵀ as well, over the same.
         compiled: in a graph for XLA, where sizes must be known: all samples go as long as one does. The
             numbers are the same.
-
-    Raises:
-        ValueError: `steps` is below 1, or `max_steps` below twice that.
     """
-    if steps < 1:
-        raise ValueError(f"The 'steps' parameter of gradient_flow must be an int >= 1. Got {steps!r}.")
-    if max_steps < 2 * steps:
-        raise ValueError(
-            f"The 'max_steps' parameter of gradient_flow must be at least twice 'steps' ({steps}), because "
-            f"the error is estimated from two passages. Got {max_steps!r}."
-        )
+    flow = flow or Flow()
     context = tuple(context)
     start = begin(score, image, context)
     count = observer.quantities if observer.controlled is None else observer.controlled
-    controlled = ("arc", "score").index(average), count
-    settings = {"directions": average if directions else None, "compiled": compiled}
+    controlled = AVERAGES.index(flow.average), count
+    settings = {"directions": flow.average if directions else None, "compiled": compiled}
 
     def unfinished(*state):
         return tf.reduce_any(tf.equal(_Paths(*state).status, _UNFINISHED))
@@ -145,17 +132,17 @@ def gradient_flow(
         again = tf.equal(paths.status, _UNFINISHED)
         if compiled:
             passage = march(score, start, _stride(paths), observer, context, **settings)
-            after = _judged(paths, passage, tolerance, max_steps, controlled)
+            after = _judged(paths, passage, flow, controlled)
             return tuple(tf.where(per_sample(again, new), new, old) for old, new in zip(paths, after))
         rows = tf.where(again)
         some = _Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
         begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
         seen = [tf.gather(value, rows[:, 0]) for value in context]
         passage = march(score, begun, _stride(some), observer, seen, **settings)
-        after = _judged(some, passage, tolerance, max_steps, controlled)
+        after = _judged(some, passage, flow, controlled)
         return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
 
-    first = _begun(start, observer, steps, PathDirections(settings["directions"]))
+    first = _begun(start, observer, flow.steps, PathDirections(settings["directions"]))
     final = _Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
     return _flow(score, start, final, observer, context, compiled)
 
@@ -198,20 +185,20 @@ def _stride(paths: _Paths) -> Stride:
     return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search)
 
 
-def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Paths:
+def _judged(paths: _Paths, passage: Passage, flow: Flow, controlled) -> _Paths:
     """Paths after a passage: accepted, given up, or with the next passage laid out."""
     ended = tf.equal(passage.outcome, Outcome.ENDED)
     complete = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
     measured = ended & (passage.regular | ~paths.search) & complete
     growth = tf.where(paths.kinked, _KINKED_GROWTH, 2.0)
-    more = tf.minimum(tf.cast(growth * tf.cast(paths.steps, tf.float32), tf.int32), most)
+    more = tf.minimum(tf.cast(growth * tf.cast(paths.steps, tf.float32), tf.int32), flow.max_steps)
     last = tf.equal(more, paths.steps)
     errors = tf.abs(passage.means - paths.earlier)
     average, count = controlled
     known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
     # Passages of few steps may agree by chance.
     trust = tf.minimum(tf.cast(paths.steps, known.dtype) / TRUSTED_STEPS, 1) ** 2
-    enough = tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)
+    enough = flow.tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)
     accepted = measured & paths.compared & (tf.reduce_max(known, axis=1) <= enough)
 
     # Where directions jump, half the step does not help; many short steps do.
@@ -227,7 +214,7 @@ def _judged(paths: _Paths, passage: Passage, tolerance, most, controlled) -> _Pa
     finer = measured & ~accepted & ~to_kinks & ~last
     goes_on = (to_kinks | again | longer | finer) & (paths.tries < _TRIES)
 
-    kinked_steps = tf.minimum(tf.maximum(paths.steps, KINKED_STEPS), most // 2)
+    kinked_steps = tf.minimum(tf.maximum(paths.steps, KINKED_STEPS), flow.max_steps // 2)
     steps = tf.where(to_kinks, kinked_steps, tf.where(longer | finer, more, paths.steps))
     length = tf.where(
         ended | tf.equal(passage.outcome, Outcome.KINKED),
@@ -297,7 +284,7 @@ def _flow(score, start, paths, observer, context, compiled) -> Flow:
     norm = _norm(start.image)
     one = per_sample(on_boundary, paths.directions)
     directions = tf.where(one, start.direction[:, tf.newaxis], paths.directions)
-    return Flow(
+    return FlowResult(
         boundary=paths.end,
         score=start.score,
         residual=residual,

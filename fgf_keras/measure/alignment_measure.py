@@ -8,6 +8,7 @@ import tensorflow as tf
 from fgf_keras.errors import ModelError
 from fgf_keras.flow.chords import Observer, PathPoint
 from fgf_keras.flow.gradient_flow import gradient_flow
+from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.alignment import (
     Products,
     class_alignment,
@@ -41,8 +42,7 @@ class AlignmentMeasure:
         mask_input: the classifier sees image·mask.
         evaluation: "auto", "dense" or "roi", see `placement`.
         noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
-        steps, max_steps, tolerance: of `geometry.flow.gradient_flow`.
-        weight: "arc" or "score": the mean along the path that the tolerance is about.
+        flow: how the path is followed, and which mean along it the tolerance is about; `Flow()` by default.
         nulls: what null fields are compared with comes along, see `_null_fields`.
         compiled: for use in graphs that XLA compiles, which must know all sizes; not with `nulls`.
     """
@@ -57,10 +57,7 @@ class AlignmentMeasure:
         mask_input=False,
         evaluation="auto",
         noise_draws=0,
-        steps=4,
-        max_steps=128,
-        tolerance=5e-3,
-        weight="arc",
+        flow: Flow | None = None,
         nulls=False,
         compiled=False,
     ):
@@ -72,14 +69,7 @@ class AlignmentMeasure:
         self.noise_draws = noise_draws
         self.nulls = nulls
         self._compiled = compiled
-        self._flow = {
-            "steps": steps,
-            "max_steps": max_steps,
-            "tolerance": tolerance,
-            "average": weight,
-            "directions": nulls,
-            "compiled": compiled,
-        }
+        self._flow = flow or Flow()
         self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
         self.image_shape = tuple(image_shape)
 
@@ -235,7 +225,8 @@ class AlignmentMeasure:
 
     def _follow(self, seen, mask, spacing, origin, observer):
         context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
-        return gradient_flow(self._score, seen, observer, context=context, **self._flow)
+        settings = {"flow": self._flow, "directions": self.nulls, "compiled": self._compiled}
+        return gradient_flow(self._score, seen, observer, context=context, **settings)
 
     def _score(self, image, mask, spacing, origin, pair):
         del spacing

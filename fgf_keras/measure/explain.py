@@ -1,6 +1,7 @@
 """Measure any Keras classifier: S, F, shares and p-values a sample."""
 
 import contextlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,15 +10,15 @@ from fgf_keras.config.base import check_draws
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.features.base import refuse_coupled, unique_names
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.window.placement import measured_evaluation
-from fgf_keras.nulls.draws import NullDraws, as_nulls
+from fgf_keras.nulls.draws import NullDraws
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.progress import progress_bar
-
-WEIGHTS = ("arc", "score")
 
 
 def explain(
@@ -29,16 +30,10 @@ def explain(
     spacing=None,
     patient_id=None,
     support="mask",
-    weight="arc",
-    steps=4,
-    max_steps=128,
-    tolerance=5e-3,
+    flow: Flow | None = None,
     noise_draws=1,
-    null=(),
-    n_null=200,
-    correlation_length=3.0,
+    nulls: Nulls | str | Sequence[str] = (),
     alpha=0.05,
-    seed=0,
     batch_size=8,
     progress=None,
 ) -> Explanation:
@@ -53,20 +48,10 @@ def explain(
         spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
         patient_id: (N,) names of the samples; their numbers by default.
         support: "mask": all gradients inside the mask; "image": the classifier's over the whole canvas.
-        weight: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
-            for which F_joint is the part of that change which moves along the features.
-        steps, max_steps: of the first and of the finest passage along a path, see
-            `geometry.flow.gradient_flow`.
-        tolerance: largest estimated error of F; a path whose F cannot be had as accurately with the most
-            steps is NOT_CONVERGED, and its F is NaN.
+        flow: how the path is followed, and what F is the mean over; `Flow()` by default.
         noise_draws: number of linear noise features measured beside the features (columns S_noise, F_noise).
-        null: chance to compare with, one or some of "white", "smooth", "matched" and "permutation"; see
-            docs/method.md for what each is and which can be trusted. Nulls are drawn inside the masks, only
-            white noise over the whole support.
-        n_null: draws of each null a patient.
-        correlation_length: σ of the smooth fields in px, one or several.
-        alpha: the level at which something is to be found; decides whether n_null is enough.
-        seed: of the draws of the nulls.
+        nulls: random features to compare with; the name of a kind, or several, stand for `Nulls(kinds=…)`.
+        alpha: the level at which something is to be found; decides whether the draws are enough.
         batch_size: samples in memory at once.
         progress: a sentence for a progress bar; none by default.
 
@@ -74,7 +59,7 @@ def explain(
         An `Explanation`.
 
     Raises:
-        ConfigError: a setting out of its range; n_null too small for alpha and the number of features.
+        ConfigError: a setting out of its range; too few draws for alpha and the number of features.
         DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
         ModelError: the classifier returns probabilities, or has no gradient.
         FeatureError: no features, or two of one name.
@@ -85,16 +70,10 @@ def explain(
         images.shape[1:],
         features=features,
         support=support,
-        weight=weight,
-        steps=steps,
-        max_steps=max_steps,
-        tolerance=tolerance,
+        flow=flow,
         noise_draws=noise_draws,
-        null=null,
-        n_null=n_null,
-        correlation_length=correlation_length,
+        nulls=nulls,
         alpha=alpha,
-        seed=seed,
         batch_size=batch_size,
     )
     return explainer(images, masks, spacing=spacing, patient_id=patient_id, progress=progress)
@@ -119,16 +98,10 @@ class Explainer:
         *,
         features,
         support,
-        weight,
-        steps,
-        max_steps,
-        tolerance,
+        flow,
         noise_draws,
-        null,
-        n_null,
-        correlation_length,
+        nulls,
         alpha,
-        seed,
         batch_size,
     ):
         self._mask_input = isinstance(model, AlignmentModel)
@@ -141,10 +114,10 @@ class Explainer:
                 "A feature is named 'noise', which is the name of the noise draws measured beside the "
                 "features. Give the feature another name, or set noise_draws=0."
             )
-        _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size)
-        kinds, lengths = as_nulls(null), np.atleast_1d(correlation_length).tolist()
-        if kinds:
-            _check_nulls(n_null, lengths, alpha, len(features))
+        flow, nulls = flow or Flow(), Nulls.of(nulls)
+        _check_settings(noise_draws, alpha, batch_size)
+        if nulls.kinds:
+            _check_draws(nulls.draws, alpha, len(features))
         self._measure = AlignmentMeasure(
             self._classifier,
             features,
@@ -153,25 +126,26 @@ class Explainer:
             mask_input=self._mask_input,
             evaluation=measured_evaluation(model),
             noise_draws=noise_draws,
-            steps=steps,
-            max_steps=max_steps,
-            tolerance=tolerance,
-            weight=weight,
-            nulls=bool(kinds),
+            flow=flow,
+            nulls=bool(nulls.kinds),
         )
         self._batch_size = batch_size
-        self._drawn = (kinds, n_null, lengths, seed)
+        self._nulls = nulls
         self._settings = {
             "support": support,
-            "weight": weight,
-            "steps": steps,
-            "max_steps": max_steps,
-            "tolerance": tolerance,
+            "weight": flow.average,
+            "steps": flow.steps,
+            "max_steps": flow.max_steps,
+            "tolerance": flow.tolerance,
             "noise_draws": noise_draws,
         }
-        if kinds:
-            drawn = {"null": list(kinds), "n_null": n_null, "correlation_length": lengths, "seed": seed}
-            self._settings |= drawn
+        if nulls.kinds:
+            self._settings |= {
+                "null": list(nulls.kinds),
+                "n_null": nulls.draws,
+                "correlation_length": list(nulls.lengths),
+                "seed": nulls.seed,
+            }
 
     def __call__(self, images, masks, *, spacing=None, patient_id=None, progress=None) -> Explanation:
         """The explanation of samples; arguments and errors are those of `explain`."""
@@ -183,7 +157,7 @@ class Explainer:
             raise DataError(f"patient_id must name each sample once. More than once: {listing(twice)}.")
         _check_shape(self._classifier, images)
         spacing = _per_sample(spacing, len(images))
-        measure, draws = self._measure, NullDraws(*self._drawn)
+        measure, draws = self._measure, NullDraws(self._nulls)
 
         def batch(rows):
             return measure.tensors(images[rows], masks[rows], spacing[rows])
@@ -222,41 +196,22 @@ class Explainer:
         self._checked = True
 
 
-def _check_settings(weight, steps, max_steps, tolerance, noise_draws, batch_size):
-    _require(
-        {
-            f"weight must be one of {', '.join(WEIGHTS)}": (weight, weight in WEIGHTS),
-            "steps must be at least 1": (steps, steps >= 1),
-            "max_steps must be at least twice steps": (max_steps, max_steps >= 2 * steps),
-            "tolerance must be a number > 0": (tolerance, 0 < tolerance < float("inf")),
-            "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
-            "batch_size must be at least 1": (batch_size, batch_size >= 1),
-        }
-    )
-
-
-def _check_nulls(n_null, lengths, alpha, tests):
-    _require(
-        {
-            "correlation_length must be > 0, in px": (
-                lengths,
-                lengths and all(0 < s < np.inf for s in lengths),
-            ),
-            "correlation_length must name each length once": (lengths, len(set(lengths)) == len(lengths)),
-            "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
-        }
-    )
-    try:
-        check_draws(n_null, alpha, tests)
-    except ValueError as error:
-        raise ConfigError(f"n_null: {error}.") from error
-
-
-def _require(rules):
-    """Raise `ConfigError` for the first of {rule: (given, whether it holds)} that does not hold."""
+def _check_settings(noise_draws, alpha, batch_size):
+    rules = {
+        "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
+        "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
+        "batch_size must be at least 1": (batch_size, batch_size >= 1),
+    }
     for rule, (given, holds) in rules.items():
         if not holds:
             raise ConfigError(f"{rule}. Received: {given!r}.")
+
+
+def _check_draws(draws, alpha, tests):
+    try:
+        check_draws(draws, alpha, tests)
+    except ValueError as error:
+        raise ConfigError(f"Nulls: draws: {error}.") from error
 
 
 def _check_shape(classifier, images):

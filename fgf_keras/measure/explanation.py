@@ -99,7 +99,7 @@ class Explanation:
             ValueError: `explain` was called without a null.
         """
         if not self.nulls:
-            raise ValueError("There are no nulls to compare with: call explain(…, null='matched').")
+            raise ValueError("There are no nulls to compare with: call explain(…, nulls='matched').")
         rows = np.arange(len(self)) if rows is None else np.asarray(rows)
         return (patient_table if per_patient else cohort_table)(self, rows)
 

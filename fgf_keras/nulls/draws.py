@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.errors import ConfigError, DataError
+from fgf_keras.errors import DataError
 from fgf_keras.nulls.fields import (
     TRUNCATE,
     matched_fields,
@@ -14,9 +14,9 @@ from fgf_keras.nulls.fields import (
     smooth_fields,
     white_coordinates,
 )
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.nulls.white import fixed_field_alignment
 
-NULLS = ("white", "smooth", "matched", "permutation")
 # Draws that are in memory at once are no more than this, and have no more pixels together.
 DRAWS_TOGETHER = 50
 PIXELS_TOGETHER = 1 << 20
@@ -53,22 +53,12 @@ class NullDraws:
     mask alone, until `finish`.
 
     Args:
-        kinds: some of `NULLS`.
-        draws: number of draws a patient.
-        correlation_lengths: of the smooth fields, px.
-        seed: of all draws.
+        nulls: which, and how many draws per patient.
     """
 
-    def __init__(self, kinds, draws, correlation_lengths, seed):
-        self._draws, self._seed = draws, seed
-        several = len(correlation_lengths) > 1
-        self._nulls = {}
-        for kind in kinds:
-            if kind == "smooth":
-                for sigma in correlation_lengths:
-                    self._nulls[f"smooth_{sigma:g}px" if several else "smooth"] = ("smooth", float(sigma))
-            else:
-                self._nulls[kind] = (kind, None)
+    def __init__(self, nulls: Nulls):
+        self._draws, self._seed = nulls.draws, nulls.seed
+        self._nulls = nulls.labels
         self._shares = {label: {"S": [], "F": []} for label in self._nulls}
         self._kept = []
 
@@ -194,16 +184,3 @@ class _InBox:
         return tuple(
             fixed_field_alignment(self.directions[kind], self.grams[kind], fields).numpy() for kind in "SF"
         )
-
-
-def as_nulls(null):
-    """One null or a list of them as a tuple.
-
-    Raises:
-        ConfigError: a name that is not one of `NULLS`, or one given twice.
-    """
-    kinds = (null,) if isinstance(null, str) else tuple(null or ())
-    unknown = [kind for kind in kinds if kind not in NULLS]
-    if unknown or len(set(kinds)) < len(kinds):
-        raise ConfigError(f"null must be some of {', '.join(NULLS)}, each once. Received: {null!r}.")
-    return kinds

@@ -9,6 +9,7 @@ from scipy.special import expit
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from fgf_keras.errors import ModelError
+from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.serving.description import Description
@@ -25,10 +26,7 @@ def export_saved_model(
     spacing_mm=None,
     config=None,
     support="mask",
-    weight="arc",
-    steps=4,
-    max_steps=128,
-    tolerance=5e-3,
+    flow: Flow | None = None,
     jit_compile=False,
 ):
     """Export an `AlignmentModel` for TensorFlow Serving, with the gradient and the flow inside.
@@ -50,7 +48,7 @@ def export_saved_model(
         window_hu: (low, high), the HU that images were mapped from; None where that is not known.
         spacing_mm: (row, column) distance of pixels of the images, or None.
         config: the resolved configuration as a dictionary, without what must not be given away.
-        support, weight, steps, max_steps, tolerance: of alignment and flow, see `explain`.
+        support, flow: of alignment and of the path, see `explain`.
         jit_compile: let XLA compile each signature for each batch size at its first request; the server must
             have XLA for its device.
 
@@ -59,15 +57,8 @@ def export_saved_model(
     """
     path = Path(path)
     _check(model, path)
-    settings = {
-        "support": support,
-        "weight": weight,
-        "steps": steps,
-        "max_steps": max_steps,
-        "tolerance": tolerance,
-        "jit_compile": jit_compile,
-    }
-    signatures = Signatures(model, threshold=threshold, **settings)
+    flow = flow or Flow()
+    signatures = Signatures(model, threshold=threshold, support=support, flow=flow, jit_compile=jit_compile)
     archive = keras.export.ExportArchive()
     archive.track(model.classifier)
     endpoints = signatures.endpoints()
@@ -88,7 +79,12 @@ def export_saved_model(
         window_hu=window_hu,
         spacing_mm=spacing_mm,
         config=config,
-        **settings,
+        support=support,
+        weight=flow.average,
+        steps=flow.steps,
+        max_steps=flow.max_steps,
+        tolerance=flow.tolerance,
+        jit_compile=jit_compile,
     ).write(unfinished)
     write_warmup(unfinished, {name: specs for name, (_, specs) in endpoints.items()})
     unfinished.rename(path)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.models.window.placement import measured_evaluation, placement
 from fgf_keras.nulls.white import white_p_value_in_graph
@@ -17,13 +18,13 @@ class Signatures:
     Args:
         model: trained.
         threshold: logit above which two-class samples are of class 1.
-        support, weight, steps, max_steps, tolerance: as for `explain`.
+        support, flow: as for `explain`.
         jit_compile: compile by XLA, at the first request of each batch size.
     """
 
-    def __init__(self, model, *, threshold, support, weight, steps, max_steps, tolerance, jit_compile):
+    def __init__(self, model, *, threshold, support, flow: Flow, jit_compile):
         self.image_shape = tuple(model.classifier.input_shape[1:])
-        self._names, self._weight, self._threshold = model.feature_names, weight, threshold
+        self._names, self._weight, self._threshold = model.feature_names, flow.average, threshold
         self._classifier = model.classifier
         self._compiled = jit_compile
         evaluation = measured_evaluation(model)
@@ -36,10 +37,7 @@ class Signatures:
             support=support,
             mask_input=True,
             evaluation=evaluation,
-            steps=steps,
-            max_steps=max_steps,
-            tolerance=tolerance,
-            weight=weight,
+            flow=flow,
             compiled=jit_compile,
         )
 

@@ -4,6 +4,7 @@ import keras
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import unique_names
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.samples import AlignmentSamples
 from fgf_keras.models.alignment_model import AlignmentModel
@@ -100,7 +101,7 @@ class AlignmentCallback(keras.callbacks.Callback):
             support=self._support,
             mask_input=rewarded,
             evaluation=measured_evaluation(self.model),
-            max_steps=MOST_STEPS,
+            flow=Flow(max_steps=MOST_STEPS),
             nulls=bool(drawn),
         )
         self._pointwise, self._flow = {}, {}

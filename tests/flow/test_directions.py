@@ -7,6 +7,7 @@ import tensorflow as tf
 from fgf_keras.flow.chords import Observer
 from fgf_keras.flow.directions import DIRECTIONS
 from fgf_keras.flow.gradient_flow import gradient_flow
+from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
 from fgf_keras.nulls.white import fixed_field_alignment
 
@@ -41,9 +42,7 @@ def followed(paths, weight, steps):
         image,
         observer=Observer(observe, 4),
         context=(fields,),
-        steps=steps,
-        max_steps=2 * steps,
-        tolerance=1.0,
+        flow=Flow(steps=steps, max_steps=2 * steps, tolerance=1.0),
         average=weight,
         directions=True,
     )
@@ -74,5 +73,5 @@ def test_what_many_steps_add_beyond_the_fields_that_are_held_is_small(paths):
 def test_no_directions_are_held_unless_they_are_asked_for(paths):
     score, image, _ = paths
     observe = lambda point: point.direction[:, 0, 0]  # noqa: E731
-    flow = gradient_flow(score, image, Observer(observe, 1), steps=1)
+    flow = gradient_flow(score, image, Observer(observe, 1), flow=Flow(steps=1))
     assert flow.directions.shape[1] == 0

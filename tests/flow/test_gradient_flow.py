@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 from scipy.integrate import solve_ivp
 
+from fgf_keras.errors import ConfigError
 from fgf_keras.flow.chords import Observer
 from fgf_keras.flow.gradient_flow import FAR, gradient_flow
+from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment
 
@@ -101,7 +103,7 @@ def quadratic(rng, steps):
     x = tf.constant(rng.uniform(1, 2, size=(5, 1, 2, 1)))
     c = tf.constant([[[1.0], [4.0]]], tf.float64)
     score = autodiff(lambda x: tf.reduce_sum(c * x**2, AXES) - 3.0)
-    flow = gradient_flow(score, x, CONSTANT, steps=steps, max_steps=2 * steps)
+    flow = gradient_flow(score, x, CONSTANT, flow=Flow(steps=steps, max_steps=2 * steps))
     end, start = flow.boundary.numpy()[:, 0, :, 0], x.numpy()[:, 0, :, 0]
     np.testing.assert_allclose(end[:, 0] ** 2 + 4 * end[:, 1] ** 2, 3, rtol=1e-6)
     return np.abs(end[:, 1] / end[:, 0] ** 4 / (start[:, 1] / start[:, 0] ** 4) - 1)
@@ -121,7 +123,7 @@ def test_arc_and_score_means_weight_the_path_as_they_say(rng):
         autodiff(lambda x: tf.reduce_sum(x**2, AXES) - 0.25),
         tf.constant(x0),
         Observer(lambda point: point.image[:, 0, 0], 1),
-        steps=32,
+        flow=Flow(steps=32),
     )
     x0 = x0[:, 0, 0, 0]
     np.testing.assert_allclose(flow.arc_mean[:, 0], (x0 + 0.5) / 2, rtol=1e-4)
@@ -156,7 +158,7 @@ def test_the_score_weighted_joint_share_adds_up_to_the_change_of_score_along_the
     """Completeness: F_joint·(z₀ - z(1)) = ∫⟨P∇z, dx⟩, integrated here on its own with many small steps."""
     z, features, x = bent(rng)
     score = autodiff(z)
-    flow = gradient_flow(score, x, joint_of(features), steps=32)
+    flow = gradient_flow(score, x, joint_of(features), flow=Flow(steps=32))
     z0, _ = score(x)
     along, steps = np.zeros(len(x)), 500
     for _ in range(steps):
@@ -202,7 +204,8 @@ SHARES = Observer(lambda p, g: pointwise_alignment(alignment_products(p.directio
 def followed(z, x, fields, **settings):
     """The flow of samples, with S of two fixed fields."""
     run = tf.function(
-        lambda x, g: gradient_flow(autodiff(z), x, SHARES, context=(g,), **settings), autograph=False
+        lambda x, g: gradient_flow(autodiff(z), x, SHARES, context=(g,), flow=Flow(**settings)),
+        autograph=False,
     )
     return run(tf.constant(x), tf.constant(fields))
 
@@ -251,7 +254,9 @@ def test_only_the_controlled_quantities_decide(rng):
     def observe(point):
         return tf.concat([tf.ones_like(point.size)[:, None], share(point)], axis=1)
 
-    flow = gradient_flow(autodiff(z), x, Observer(observe, 2, controlled=1), tolerance=1e-6, max_steps=8)
+    flow = gradient_flow(
+        autodiff(z), x, Observer(observe, 2, controlled=1), flow=Flow(tolerance=1e-6, max_steps=8)
+    )
     assert np.all(flow.status == FlowStatus.REACHED)
     assert np.all(flow.arc_error[:, 1] > 1e-6)
 
@@ -511,7 +516,7 @@ def test_a_compiled_flow_has_the_paths_and_means_of_another(rng, steps):
 
     def flow(compiled):
         def run(x, *context):
-            settings = {"steps": steps, "max_steps": 64, "tolerance": 1e-5}
+            settings = {"flow": Flow(steps=steps, max_steps=64, tolerance=1e-5)}
             return gradient_flow(
                 score, x, observer, context=context, compiled=compiled, directions=True, **settings
             )._asdict()
@@ -550,7 +555,7 @@ def test_what_is_looked_at_in_part_and_known_to_be_linear_is_the_same(rng):
         focus=lambda fields, pair: (fields[:, :, 1:2, 1:3], [pair]),
         linear=lambda directions, pair: tf.einsum("bkyxc,yxc->bk", directions, a)[..., None],
     )
-    settings = {"context": (pair,), "tolerance": 1.0}
+    settings = {"context": (pair,), "flow": Flow(tolerance=1.0)}
     expected = gradient_flow(score, x, Observer(whole, 2), **settings)
     found = gradient_flow(score, x, looking, **settings)
     assert np.ptp(expected.arc_mean) > 0.1
@@ -561,10 +566,12 @@ def test_what_is_looked_at_in_part_and_known_to_be_linear_is_the_same(rng):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 0}, r"'steps' parameter .* must be an int >= 1\. Got 0"),
-        ({"steps": 5, "max_steps": 9}, r"'max_steps' parameter .* at least twice 'steps' \(5\).* Got 9"),
+        ({"steps": 0}, r"steps must be at least 1\. Received: 0"),
+        ({"steps": 5, "max_steps": 9}, r"max_steps must be at least twice steps \(5\)\. Received: 9"),
+        ({"average": "length"}, "average must be one of arc, score"),
+        ({"tolerance": float("nan")}, "tolerance must be a number > 0"),
     ],
 )
-def test_a_path_without_steps_or_an_error_is_refused(images, settings, message):
-    with pytest.raises(ValueError, match=message):
-        gradient_flow(autodiff(lambda x: tf.reduce_sum(x, AXES)), images, CONSTANT, **settings)
+def test_settings_with_which_no_path_can_be_followed_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Flow(**settings)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import fgf_keras
 from fgf_keras.errors import ModelError
+from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.models.input_gradient import decision_gradient, section_gradients
@@ -58,7 +59,7 @@ def test_explained_and_features_are_restricted_to_the_support(network, batch):
 
 def test_a_converged_flow_alignment_does_not_depend_on_the_steps(network, batch):
     coarse, fine = (
-        AlignmentMeasure(network, FEATURES, SHAPE, mask_input=True, steps=s).along_flow(*batch)
+        AlignmentMeasure(network, FEATURES, SHAPE, mask_input=True, flow=Flow(steps=s)).along_flow(*batch)
         for s in (4, 64)
     )
     for weight in ("arc", "score"):

@@ -18,6 +18,7 @@ from fgf_keras import (
 )
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.behaviour import AMOUNTS, behaviour
 from fgf_keras.models.paper_cnn import paper_cnn
 from fgf_keras.report.sections.behaviour import behaviour_summary
@@ -26,7 +27,7 @@ SIZE = 48
 N = 24
 ROWS = np.arange(4, N)
 NAMES = ["brightness", "extent", "log_aspect_ratio"]
-QUICK = {"noise_draws": 0, "max_steps": 8}
+QUICK = {"noise_draws": 0, "flow": Flow(max_steps=8)}
 
 
 class OnlyOf(keras.layers.Layer):

@@ -8,6 +8,8 @@ import pytest
 from scipy import stats
 
 from fgf_keras import AlignmentModel, Brightness, Extent, FlowStatus, LogAspectRatio, explain
+from fgf_keras.flow.settings import Flow
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.results.alignment import alignment_table
 
 SIZE = 12
@@ -16,7 +18,7 @@ N = 7
 CLOSE = 1e-5
 FEATURES = [Brightness(), Extent(), LogAspectRatio()]
 # Every call builds its graphs anew; without re-integration and noise they are built twice as fast.
-QUICK = {"noise_draws": 0, "max_steps": 8}
+QUICK = {"noise_draws": 0, "flow": Flow(max_steps=8)}
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +204,7 @@ def test_a_section_behind_a_narrow_layer_has_the_law_of_its_rank(cohort):
     keras.utils.set_random_seed(3)
     layers = [keras.layers.Flatten(), keras.layers.Dense(4, activation="elu"), keras.layers.Dense(10)]
     model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), *layers])
-    settings = {**QUICK, "null": ["white"], "n_null": 400}
+    settings = {**QUICK, "nulls": Nulls(kinds="white", draws=400)}
     found = explain(model, *cohort, features=[Brightness()], **settings)
     frame = found.to_frame()
     pixels = cohort[1].sum(axis=(1, 2, 3))
@@ -244,20 +246,20 @@ def test_where_the_gradient_vanishes_nothing_is_defined_and_the_sample_is_counte
 
 ENDLESS = {
     # Downhill for ever: the score never comes to zero.
-    "not_reached": (lambda z: 4 / (1 + keras.ops.softplus(-z)), {"max_steps": 128}),
+    "not_reached": (lambda z: 4 / (1 + keras.ops.softplus(-z)), Flow(max_steps=128)),
     # F of a bent path is never as accurate as this.
-    "not_converged": (lambda z: z + 0.3 * z**2, {"max_steps": 8, "tolerance": 1e-30}),
-    "overflow": (lambda z: keras.ops.exp(1e3 * (z + 1)), {"max_steps": 8}),
+    "not_converged": (lambda z: z + 0.3 * z**2, Flow(max_steps=8, tolerance=1e-30)),
+    "overflow": (lambda z: keras.ops.exp(1e3 * (z + 1)), Flow(max_steps=8)),
 }
 
 
 @pytest.mark.parametrize("status", ENDLESS)
 def test_a_path_without_an_f_has_none_in_the_frame_nor_in_json(cohort, status):
-    function, settings = ENDLESS[status]
+    function, flow = ENDLESS[status]
     inputs = keras.Input((SIZE, SIZE, 1))
     score = convolutional()(inputs)
     model = keras.Model(inputs, function(score))
-    found = explain(model, *cohort, features=FEATURES, noise_draws=0, **settings)
+    found = explain(model, *cohort, features=FEATURES, noise_draws=0, flow=flow)
     frame = found.to_frame()
     assert (frame["status"] == status).all()
     assert frame.filter(regex="^F_").isna().all(axis=None)

@@ -15,7 +15,7 @@ MARGIN_MB = 16
 PROGRAM = """
 import gc, json, sys
 import keras, numpy as np
-from fgf_keras import Brightness, explain
+from fgf_keras import Brightness, Flow, Nulls, explain
 
 SIZE = 128
 def peak_mb():
@@ -28,7 +28,8 @@ image = np.random.default_rng(0).uniform(0, 1, (1, SIZE, SIZE, 1)).astype(np.flo
 mask = np.zeros((1, SIZE, SIZE, 1), np.uint8)
 mask[:, 30:90, 40:80] = 1
 
-def measured(patients, **settings):
+def measured(patients, flow=None, nulls=None, **settings):
+    settings |= {"flow": Flow(**(flow or {})), "nulls": Nulls(**(nulls or {}))}
     # A view: the input itself takes no memory, however many patients it has.
     images, masks = (np.broadcast_to(a, (patients, SIZE, SIZE, 1)) for a in (image, mask))
     explain(model, images, masks, features=[Brightness()], **settings)
@@ -47,18 +48,28 @@ print(json.dumps(measured(**many, **common) - before))
     ("few", "many", "common", "held_mb"),
     [
         # One field of 64 kB for each of 600 more patients; noise features, tapes and paths would hold more.
-        ({"patients": 40}, {"patients": 640}, {"batch_size": 8, "max_steps": 8}, 37),
+        ({"patients": 40}, {"patients": 640}, {"batch_size": 8, "flow": {"max_steps": 8}}, 37),
         # One field for each of 62 more draws, times 16 patients of the batch.
-        ({"noise_draws": 2}, {"noise_draws": 64}, {"patients": 16, "batch_size": 16, "max_steps": 8}, 62),
+        (
+            {"noise_draws": 2},
+            {"noise_draws": 64},
+            {"patients": 16, "batch_size": 16, "flow": {"max_steps": 8}},
+            62,
+        ),
         # One field inside the mask (12 kB) for each of 3180 more draws of one null, for one patient.
         (
-            {"n_null": 20},
-            {"n_null": 3200},
-            {"patients": 2, "null": ["smooth", "matched"], "noise_draws": 0, "max_steps": 8},
+            {"nulls": {"kinds": ["smooth", "matched"], "draws": 20}},
+            {"nulls": {"kinds": ["smooth", "matched"], "draws": 3200}},
+            {"patients": 2, "noise_draws": 0, "flow": {"max_steps": 8}},
             38,
         ),
         # One field for each of 30 more steps, times 32 patients of the batch; four stages would hold four.
-        ({"steps": 2}, {"steps": 32}, {"patients": 32, "batch_size": 32, "max_steps": 64}, 60),
+        (
+            {"flow": {"steps": 2, "max_steps": 64}},
+            {"flow": {"steps": 32, "max_steps": 64}},
+            {"patients": 32, "batch_size": 32},
+            60,
+        ),
     ],
     ids=["patients", "noise draws", "null draws", "flow steps"],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from fgf_keras import Brightness, Explanation, Extent, LogAspectRatio, explain
 from fgf_keras.errors import DataError
+from fgf_keras.flow.settings import Flow
 
 SIZE = 12
 IDS = ["A-1", "B-2", "C-3", "D-4"]
@@ -26,7 +27,7 @@ def explanation():
     last = [keras.layers.Rescaling(1.0, offset=-50.0), keras.layers.ReLU(), keras.layers.Rescaling(1.0, -0.5)]
     model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), dense, *last])
     features = [Brightness(), Extent(), LogAspectRatio()]
-    return explain(model, images, masks, features=features, patient_id=IDS, max_steps=8)
+    return explain(model, images, masks, features=features, patient_id=IDS, flow=Flow(max_steps=8))
 
 
 def test_it_is_as_long_as_its_cohort_and_says_what_it_was_made_with(explanation):

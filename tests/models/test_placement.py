@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import fgf_keras
 from fgf_keras.errors import ModelError
+from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.models.window import placement as module
 from fgf_keras.models.window.placement import placement
@@ -175,8 +176,7 @@ def test_measurements_are_those_on_the_canvas(classes, rng):
             mask_input=True,
             evaluation=evaluation,
             noise_draws=2,
-            steps=2,
-            max_steps=8,
+            flow=Flow(steps=2, max_steps=8),
         )
         for evaluation in ("dense", "roi")
     )
@@ -253,7 +253,11 @@ def test_a_model_in_a_window_can_be_explained_on_the_canvas(rng):
     image, mask = batch(rng, 23, np.float32)
     frames = [
         fgf_keras.explain(
-            model(evaluation, dtype="float32"), image[:2], mask[:2], support="image", steps=2, max_steps=4
+            model(evaluation, dtype="float32"),
+            image[:2],
+            mask[:2],
+            support="image",
+            flow=Flow(steps=2, max_steps=4),
         ).to_frame()
         for evaluation in ("dense", "roi")
     ]

@@ -8,15 +8,17 @@ from scipy import stats
 
 from fgf_keras import AlignmentModel, Brightness, Extent, explain, paper_cnn
 from fgf_keras.errors import ConfigError, DataError
+from fgf_keras.flow.settings import Flow
 from fgf_keras.nulls.chance import p_value
-from fgf_keras.nulls.draws import NULLS, NullDraws
+from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.fields import matched_fields, smooth_fields
+from fgf_keras.nulls.settings import KINDS, Nulls
 
 SIZE = 24
 N = 5
 IDS = [f"P{i}" for i in range(N)]
 FEATURES = [Brightness(), Extent()]
-QUICK = {"features": FEATURES, "noise_draws": 0, "max_steps": 8, "n_null": 40}
+QUICK = {"features": FEATURES, "noise_draws": 0, "flow": Flow(max_steps=8)}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def found(model, cohort):
-    return explain(model, *cohort, patient_id=IDS, null=NULLS, seed=3, **QUICK)
+    return explain(model, *cohort, patient_id=IDS, nulls=Nulls(kinds=KINDS, draws=40, seed=3), **QUICK)
 
 
 def draws(explanation, label, kind):
@@ -47,7 +49,7 @@ def draws(explanation, label, kind):
 
 def test_the_frame_has_p_values_of_each_null_for_s_and_f(found):
     frame = found.to_frame()
-    for label in NULLS:
+    for label in KINDS:
         for name in ("brightness", "extent", "joint"):
             for column, kind in ((f"p_{label}_{name}", "S"), (f"p_{label}_F_{name}", "F")):
                 p = frame[column]
@@ -69,28 +71,27 @@ def test_batches_and_neighbours_change_no_draw(model, cohort, found):
         images[rows],
         masks[rows],
         patient_id=[IDS[i] for i in rows],
-        null=NULLS[:3],
-        seed=3,
+        nulls=Nulls(kinds=KINDS[:3], draws=40, seed=3),
         batch_size=1,
         **QUICK,
     )
-    for label in NULLS[:3]:
+    for label in KINDS[:3]:
         for kind in "SF":
             mine, theirs = draws(other, label, kind), draws(found, label, kind)[rows]
             np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_table_to_the_bit_and_another_seed_another(model, cohort, found):
-    again = explain(model, *cohort, patient_id=IDS, null=NULLS, seed=3, **QUICK)
+    again = explain(model, *cohort, patient_id=IDS, nulls=Nulls(kinds=KINDS, draws=40, seed=3), **QUICK)
     pd.testing.assert_frame_equal(again.against_chance(), found.against_chance(), check_exact=True)
-    other = explain(model, *cohort, patient_id=IDS, null="smooth", seed=4, **QUICK)
+    other = explain(model, *cohort, patient_id=IDS, nulls=Nulls(kinds="smooth", draws=40, seed=4), **QUICK)
     assert not np.array_equal(draws(other, "smooth", "S"), draws(found, "smooth", "S"))
 
 
 def test_windows_and_the_canvas_have_the_same_null(model, cohort, found):
     dense = AlignmentModel(model.classifier, FEATURES, reward="none", evaluation="dense")
-    whole = explain(dense, *cohort, patient_id=IDS, null=NULLS, seed=3, **QUICK)
-    for label in NULLS:
+    whole = explain(dense, *cohort, patient_id=IDS, nulls=Nulls(kinds=KINDS, draws=40, seed=3), **QUICK)
+    for label in KINDS:
         for kind in "SF":
             np.testing.assert_allclose(
                 draws(whole, label, kind), draws(found, label, kind), rtol=0, atol=1e-3
@@ -98,13 +99,13 @@ def test_windows_and_the_canvas_have_the_same_null(model, cohort, found):
 
 
 def test_several_lengths_are_several_nulls_and_more_draws_begin_with_the_same(model, cohort):
-    settings = {**QUICK, "n_null": 60}
-    several = explain(model, *cohort, null="smooth", correlation_length=(1, 4.5), **settings)
+    lengths = Nulls(kinds="smooth", draws=60, lengths=(1, 4.5))
+    several = explain(model, *cohort, nulls=lengths, **QUICK)
     assert list(several.nulls) == ["smooth_1px", "smooth_4.5px"]
     rough, smooth = (draws(several, label, "S")[..., 0].mean() for label in several.nulls)
     # The gradient of an untrained network is rough.
     assert rough > 1.5 * smooth
-    few = explain(model, *cohort, null="smooth", correlation_length=1, **QUICK)
+    few = explain(model, *cohort, nulls=Nulls(kinds="smooth", draws=40, lengths=1), **QUICK)
     assert np.array_equal(draws(few, "smooth", "S"), draws(several, "smooth_1px", "S")[:, :40])
 
 
@@ -126,7 +127,7 @@ def test_the_cohort_is_held_against_the_mean_of_each_draw(found):
 
 def test_each_patient_has_the_same_columns(found):
     table = found.against_chance(rows=[2, 0], per_patient=True)
-    assert len(table) == len(NULLS) * 2 * 2 * 3
+    assert len(table) == len(KINDS) * 2 * 2 * 3
     assert table["patient_id"].unique().tolist() == ["P2", "P0"]
     some = table[(table["null"] == "matched") & (table["quantity"] == "F") & (table["feature"] == "joint")]
     frame = found.to_frame().loc[["P2", "P0"]]
@@ -161,7 +162,7 @@ def test_patients_without_a_gradient_are_left_out_and_counted(cohort):
     kernel, _ = dead.layers[1].get_weights()
     scores = images.reshape(N, -1) @ kernel
     dead.layers[1].set_weights([kernel, -scores.mean(axis=0)])
-    some = explain(dead, images, masks, null=["white", "matched"], **QUICK)
+    some = explain(dead, images, masks, nulls=Nulls(kinds=["white", "matched"], draws=40), **QUICK)
     table = some.against_chance()
     alive = (scores > scores.mean())[:, 0]
     assert set(table["n"] + table["undefined"]) == {N}
@@ -174,17 +175,35 @@ def test_patients_without_a_gradient_are_left_out_and_counted(cohort):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"null": "pink"}, "some of white, smooth.*pink"),
-        ({"null": ["white", "white"]}, "each once"),
-        ({"null": "smooth", "n_null": 38}, r"38 draws.*alpha=0\.05 and 2 feature.*At least 39"),
-        ({"null": "smooth", "n_null": 40, "alpha": 0.01}, "At least 199"),
-        ({"null": "smooth", "correlation_length": 0}, "correlation_length must be > 0"),
-        ({"null": "smooth", "correlation_length": [2, 2.0]}, "each length once"),
+        ({"kinds": "pink"}, "some of white, smooth.*pink"),
+        ({"kinds": ["white", "white"]}, "each null once"),
+        ({"kinds": "smooth", "draws": 0}, "draws must be at least 1"),
+        ({"kinds": "smooth", "lengths": 0}, "lengths must be > 0"),
+        ({"kinds": "smooth", "lengths": [2, 2.0]}, "each length once"),
     ],
 )
-def test_settings_with_which_nothing_could_be_found_are_refused(model, cohort, settings, words):
+def test_nulls_that_cannot_be_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
-        explain(model, *cohort, **{**QUICK, **settings})
+        Nulls(**settings)
+
+
+@pytest.mark.parametrize(
+    ("draws", "alpha", "words"),
+    [(38, 0.05, r"38 draws.*alpha=0\.05 and 2 feature.*At least 39"), (40, 0.01, "At least 199")],
+)
+def test_draws_with_which_nothing_could_be_found_are_refused(model, cohort, draws, alpha, words):
+    with pytest.raises(ConfigError, match=words):
+        explain(model, *cohort, nulls=Nulls(kinds="smooth", draws=draws), alpha=alpha, **QUICK)
+
+
+def test_names_stand_for_nulls_with_other_settings_at_their_defaults():
+    assert Nulls.of("white") == Nulls(kinds=["white"]) == Nulls.of(("white",))
+    assert Nulls.of(Nulls(kinds="smooth", seed=3)).seed == 3
+    assert list(Nulls(kinds=["white", "smooth"], lengths=[1, 4.5]).labels) == [
+        "white",
+        "smooth_1px",
+        "smooth_4.5px",
+    ]
 
 
 @pytest.mark.parametrize("label", ["white", "smooth", "matched"])
@@ -195,7 +214,7 @@ def test_p_values_are_uniform_where_the_feature_is_a_draw_of_its_null(label):
     gradient = mask * rng.normal(size=mask.shape) * np.arange(9)[:, np.newaxis, np.newaxis]
     gradient /= np.linalg.norm(gradient)
     spectrum = (mask * rng.normal(size=mask.shape))[np.newaxis].astype(np.float32)
-    null = NullDraws([label], 99, [1.5], seed=1)
+    null = NullDraws(Nulls(kinds=label, draws=99, lengths=1.5, seed=1))
     p = []
     for i in range(80):
         seed = np.array([i, 77], np.int32)
@@ -219,9 +238,9 @@ def test_p_values_are_uniform_where_the_feature_is_a_draw_of_its_null(label):
 
 def test_one_patient_cannot_be_permuted(model, cohort):
     with pytest.raises(DataError, match="other patients"):
-        explain(model, cohort[0][:1], cohort[1][:1], null="permutation", **QUICK)
+        explain(model, cohort[0][:1], cohort[1][:1], nulls="permutation", **QUICK)
 
 
 def test_without_nulls_there_is_nothing_to_compare_with(model, cohort):
-    with pytest.raises(ValueError, match="null='matched'"):
+    with pytest.raises(ValueError, match="nulls='matched'"):
         explain(model, *cohort, **QUICK).against_chance()

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from fgf_keras import explain, export_saved_model
+from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.serving.warmup import example
 
@@ -12,7 +13,8 @@ from fgf_keras.serving.warmup import example
 CLOSE = 1e-5
 FIELDS = ("gradient", "explained", "boundary")
 # What no patient of these changes by more than rounding: paths that ended well within the tolerance.
-SETTINGS = {"weight": "score", "steps": 4, "max_steps": 8, "tolerance": 1e-2}
+FLOW = Flow(average="score", max_steps=8, tolerance=1e-2)
+SETTINGS = {"flow": FLOW}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def assert_same(answer, explanation):
         else:
             assert np.allclose(answer[key], frame[key], atol=CLOSE, rtol=CLOSE), key
     assert (answer["class"] == frame["class"]).all()
-    assert (answer["flow_residual"] <= SETTINGS["tolerance"]).all()
+    assert (answer["flow_residual"] <= FLOW.tolerance).all()
     assert [FlowStatus(s).name.lower() for s in answer["flow_status"]] == frame["status"].tolist()
     assert np.isin(answer["flow_status"], ENDED).all()
     fields = explanation._pictures(np.arange(len(frame)))

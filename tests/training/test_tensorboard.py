@@ -14,6 +14,8 @@ from tensorboard_server import tensorboard
 import fgf_keras
 from fgf_keras.config import dump_yaml, parse_config
 from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.flow.settings import Flow
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.pictures.training_strip import EDGE, GAP, HEADING, LINE
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
@@ -118,10 +120,8 @@ class Watched:
             *(array[:WATCHED] for array in of[0][:2]),
             spacing=validation.spacing[:WATCHED],
             patient_id=validation.patient_id[:WATCHED],
-            null="smooth",
-            n_null=DRAWS,
-            seed=SEED,
-            max_steps=8,
+            nulls=Nulls(kinds="smooth", draws=DRAWS, seed=SEED),
+            flow=Flow(max_steps=8),
         )
         self.whole = fgf_keras.explain(self.model, *of[0][:2], spacing=validation.spacing)
 

@@ -9,8 +9,8 @@ from fgf_keras.config.data import DataConfig
 from fgf_keras.data.canvas import bounding_box, place, resample
 from fgf_keras.data.measurements import measurements
 from fgf_keras.data.prepared.pseudonym import Names
-from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.prepared.source import PatientSource, RejectedPatient, SourceSlice
+from fgf_keras.data.refusal import SourceError
 
 _log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ import joblib
 
 from fgf_keras.config.data import DataConfig
 from fgf_keras.data.dicom.patient import dicom_patients
-from fgf_keras.data.prepared.preparation import Preparation, left_out, slice_settings, source_state
 from fgf_keras.data.prepared.patient import prepare_patient, stored_fingerprint
+from fgf_keras.data.prepared.preparation import Preparation, left_out, slice_settings, source_state
 from fgf_keras.data.prepared.pseudonym import Names
-from fgf_keras.data.slices import listing
 from fgf_keras.data.prepared.source import STAGES, PatientSource, RejectedPatient
 from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.slices import listing
 from fgf_keras.data.tables import LabelTable, read_labels
 from fgf_keras.data.volumes.volumes import volume_patients
 from fgf_keras.errors import DataError

@@ -14,10 +14,7 @@ import zarr
 
 from fgf_keras.data.file_names import require_file_names
 from fgf_keras.errors import DataError
-from fgf_keras.files import locked
-from fgf_keras.files import write_json
-from fgf_keras.files import UNFINISHED
-from fgf_keras.files import whole_file
+from fgf_keras.files import UNFINISHED, locked, whole_file, write_json
 
 CLOSING = "Run `fgf prepare` again: it goes on where it stopped."
 

@@ -11,6 +11,7 @@ from fgf_keras.errors import ModelError
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.samples import AlignmentSamples, Measured
 from fgf_keras.nulls.draws import NullDraws
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.training.tensorboard.layout import BAND, WATCHED, write_layout
 from fgf_keras.training.tensorboard.writers import SummaryWriters
 
@@ -28,7 +29,7 @@ class AlignmentSummaries:
         patient_id: (N,) names of the samples, for pictures; their numbers by default.
         labels: (N,) in {0, 1}, of the samples.
         null_draws: random features a watched sample, at least 20, or 0 for none.
-        correlation_length: of these, px; see `geometry.random_fields.smooth_fields`.
+        correlation_length: of these, px; see `nulls.fields.smooth_fields`.
         seed: of these.
         pictures_every: epochs between two pictures of a patient, with one of the last epoch; 0 for none.
         pictures: of how many samples, the first of those watched.
@@ -62,7 +63,8 @@ class AlignmentSummaries:
         self.patient_id = patient_id
         self.null_draws = null_draws
         self._labels = None if labels is None else np.asarray(labels)
-        self._drawn = (("smooth",), null_draws, [correlation_length], seed)
+        kinds = ("smooth",) if null_draws else ()
+        self._nulls = Nulls(kinds=kinds, draws=max(1, null_draws), lengths=(correlation_length,), seed=seed)
         self._pictures_every = pictures_every
         self._pictures = pictures
 
@@ -79,7 +81,7 @@ class AlignmentSummaries:
 
     def draws(self) -> NullDraws | None:
         """For a measurement: null features, the same each time; None where there are none."""
-        return NullDraws(*self._drawn) if self.null_draws else None
+        return NullDraws(self._nulls) if self.null_draws else None
 
     def wants_pictures(self, epoch: int, *, last: bool) -> bool:
         """Whether there are pictures of this epoch, which come with a measurement."""

@@ -1,0 +1,17 @@
+from ._version import __version__ as __version__
+from .features.autodiff import AutodiffFeature as AutodiffFeature
+from .features.base import Feature as Feature
+from .features.brightness import Brightness as Brightness
+from .features.extent import Extent as Extent
+from .features.linear_noise import LinearNoise as LinearNoise
+from .features.log_aspect_ratio import LogAspectRatio as LogAspectRatio
+from .flow.settings import Flow as Flow
+from .flow.status import FlowStatus as FlowStatus
+from .measure.explain import explain as explain
+from .measure.explanation import Explanation as Explanation
+from .models.alignment_model import AlignmentModel as AlignmentModel
+from .models.paper_cnn import paper_cnn as paper_cnn
+from .nulls.settings import Nulls as Nulls
+from .serving.export import export_saved_model as export_saved_model
+from .serving.load import load_saved_model as load_saved_model
+from .training.alignment_callback import AlignmentCallback as AlignmentCallback

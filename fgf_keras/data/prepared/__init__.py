@@ -1,0 +1,1 @@
+"""Slices prepared once from CT volumes, and the cohort that is read from them."""

@@ -1,0 +1,54 @@
+"""How the gradient is followed to the decision boundary, as one value."""
+
+from dataclasses import dataclass
+
+from fgf_keras.errors import ConfigError
+
+AVERAGES = ("arc", "score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Settings of the path from a sample to the decision boundary, and of the mean along it.
+
+    Args:
+        steps: of the first passage along a path.
+        max_steps: of the finest passage; passages get finer until F is as accurate as asked for.
+        tolerance: largest estimated error of F; a path whose F cannot be had as accurately with the most
+            steps is NOT_CONVERGED, and its F is NaN.
+        average: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
+            for which F_joint is the part of that change which moves along the features.
+
+    Raises:
+        ConfigError: a value out of its range.
+    """
+
+    steps: int = 4
+    max_steps: int = 128
+    tolerance: float = 5e-3
+    average: str = "arc"
+
+    def __post_init__(self):
+        rules = {
+            f"average must be one of {', '.join(AVERAGES)}": (self.average, self.average in AVERAGES),
+            "steps must be at least 1": (self.steps, self.steps >= 1),
+            # The error is the difference of two passages.
+            f"max_steps must be at least twice steps ({self.steps})": (
+                self.max_steps,
+                self.max_steps >= 2 * self.steps,
+            ),
+            "tolerance must be a number > 0": (self.tolerance, 0 < self.tolerance < float("inf")),
+        }
+        for rule, (given, holds) in rules.items():
+            if not holds:
+                raise ConfigError(f"Flow: {rule}. Received: {given!r}.")
+
+    @classmethod
+    def of(cls, config) -> "Flow":
+        """From the group `evaluate.flow` of a configuration, where `average` is called `weight`."""
+        return cls(
+            steps=config.steps,
+            max_steps=config.max_steps,
+            tolerance=config.tolerance,
+            average=config.weight,
+        )

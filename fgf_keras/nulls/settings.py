@@ -1,0 +1,73 @@
+"""Which random features S and F are compared with, as one value."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fgf_keras.errors import ConfigError
+
+KINDS = ("white", "smooth", "matched", "permutation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nulls:
+    """Random features to compare with, see docs/method.md for what each kind is and which can be trusted.
+
+    They are drawn inside the masks, only white noise over the whole support.
+
+    Args:
+        kinds: some of "white", "smooth", "matched" and "permutation"; or one of them.
+        draws: of each null per patient.
+        lengths: correlation lengths σ of the smooth fields in px; one or several, each a null of its own.
+        seed: of all draws.
+
+    Raises:
+        ConfigError: a value out of its range, or a kind or length named twice.
+    """
+
+    kinds: str | Sequence[str] = ()
+    draws: int = 200
+    lengths: float | Sequence[float] = (3.0,)
+    seed: int = 0
+
+    def __post_init__(self):
+        kinds = (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds)
+        # Frozen for everybody else.
+        object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "lengths", tuple(np.atleast_1d(self.lengths).astype(float).tolist()))
+        unknown = [kind for kind in kinds if kind not in KINDS]
+        rules = {
+            f"kinds must be some of {', '.join(KINDS)}": (self.kinds, not unknown),
+            "kinds must name each null once": (self.kinds, len(set(kinds)) == len(kinds)),
+            "draws must be at least 1": (self.draws, self.draws >= 1),
+            "lengths must be > 0, in px": (
+                self.lengths,
+                self.lengths and all(0 < length < math.inf for length in self.lengths),
+            ),
+            "lengths must name each length once": (
+                self.lengths,
+                len(set(self.lengths)) == len(self.lengths),
+            ),
+        }
+        for rule, (given, holds) in rules.items():
+            if not holds:
+                raise ConfigError(f"Nulls: {rule}. Received: {given!r}.")
+
+    @classmethod
+    def of(cls, nulls: "Nulls | str | Sequence[str]") -> "Nulls":
+        """The same, or the nulls of one or several kinds with the other settings at their defaults."""
+        return nulls if isinstance(nulls, cls) else cls(kinds=nulls)
+
+    @property
+    def labels(self) -> dict[str, tuple[str, float | None]]:
+        """(kind, correlation length) by the name that a null has in tables."""
+        labels, several = {}, len(self.lengths) > 1
+        for kind in self.kinds:
+            if kind == "smooth":
+                for length in self.lengths:
+                    labels[f"smooth_{length:g}px" if several else "smooth"] = (kind, length)
+            else:
+                labels[kind] = (kind, None)
+        return labels
