@@ -52,3 +52,8 @@ def _flat(stack):
 def _at_least_float32(tensor):
     tensor = tf.convert_to_tensor(tensor)
     return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor
+
+
+def norm_of(field):
+    """‖field‖ over pixels and channels, (B,)."""
+    return tf.sqrt(inner(field, field))

@@ -54,3 +54,14 @@ def decision_score(logits, pair):
         return logits[:, 0]
     chosen = tf.gather(logits, pair, batch_dims=1)
     return chosen[:, 0] - chosen[:, 1]
+
+
+def decision_norm(section, logits):
+    """‖∇z‖ of the score of the decision, (B,), from inner products of the section's gradients (B, R, R)."""
+    if logits.shape[1] == 1:
+        return tf.sqrt(section[:, 0, 0])
+    # The score is a difference of two logits, and so a combination of the contrasts.
+    top, other = tf.unstack(decision_pair(logits), axis=1)
+    one, two = (tf.one_hot(index, logits.shape[1], dtype=section.dtype) for index in (top, other))
+    parts = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
+    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", parts, section, parts), 0))

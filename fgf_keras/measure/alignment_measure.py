@@ -22,7 +22,7 @@ from fgf_keras.geometry.alignment import (
 )
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
-from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
+from fgf_keras.geometry.sections import contrasts, decision_norm, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
 from fgf_keras.geometry.windows import crop, window_around
 from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
@@ -135,7 +135,7 @@ class AlignmentMeasure:
             "logits": logits,
             "logit": decision_score(logits, decision_pair(logits)),
             "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
-            "gradient_norm": _decision_norm(products.section, logits),
+            "gradient_norm": decision_norm(products.section, logits),
             "S": pointwise_alignment(products),
             "S_joint": joint_alignment(products),
             "unique": unique_shares(products),
@@ -289,14 +289,3 @@ class AlignmentMeasure:
         if self.support == "image":
             return tf.fill(shape[:1], shape[1] * shape[2] * channels)
         return tf.cast(tf.reduce_sum(mask, axis=[1, 2, 3]), tf.int32) * channels
-
-
-def _decision_norm(section, logits):
-    """‖∇z‖ of the score of the decision, (B,), from inner products of the section's gradients (B, R, R)."""
-    if logits.shape[1] == 1:
-        return tf.sqrt(section[:, 0, 0])
-    # The score is a difference of two logits, and so a combination of the contrasts.
-    top, other = tf.unstack(decision_pair(logits), axis=1)
-    one, two = (tf.one_hot(index, logits.shape[1], dtype=section.dtype) for index in (top, other))
-    parts = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
-    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", parts, section, parts), 0))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from fgf_keras.data.slices import check_slices
 from fgf_keras.flow.status import has_flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
-from fgf_keras.models.alignment_model import unpack_inputs
+from fgf_keras.models.inputs import unpack_inputs
 from fgf_keras.nulls.draws import NullDraws
 
 

@@ -1,23 +1,23 @@
 """A Keras model that is rewarded for reacting to what a human can name."""
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.errors import FeatureError, ModelError
 from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import SUPPORTS, on_support
+from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn_of_vanishing_curvature
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
 from fgf_keras.models.input_gradient import as_logits, section_gradients
+from fgf_keras.models.inputs import at_least_float32, input_shape, unpack_inputs
 from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
 from fgf_keras.models.reward_gradient import difference_of_gradients
+from fgf_keras.models.rewards import reward_of
 from fgf_keras.models.window.placement import placement
 
-REWARDS = ("none", "sum", "joint")
 # Edge of made-up images where a classifier takes any size, px.
 ANY_EDGE = 64
 
@@ -78,9 +78,8 @@ class AlignmentModel(keras.Model):
         name=None,
     ):
         super().__init__(name=name)
-        _require_one_of("reward", reward, REWARDS)
-        _require_one_of("support", support, SUPPORTS)
-        _require_one_of("reward_gradient", reward_gradient, REWARD_GRADIENTS)
+        require_one_of("support", support, SUPPORTS)
+        require_one_of("reward_gradient", reward_gradient, REWARD_GRADIENTS)
         refuse_probability_layer(classifier)
         self.feature_names = unique_names(list(features))
         self.classifier = classifier
@@ -95,8 +94,7 @@ class AlignmentModel(keras.Model):
         self.placement = placement(classifier, evaluation=evaluation, support=support)
         self.epsilon = epsilon
         rewarded = self.features if reward_features is None else self.reward_features
-        self._weights_by_feature = _weights(reward, reward_weight, unique_names(rewarded))
-        self._is_rewarded = any(self._weights_by_feature)
+        self._reward = reward_of(reward, reward_weight, unique_names(rewarded))
         # A factor on λ, 1 unless a warm-up changes it; a variable, so that changing it does not retrace.
         self.reward_scale = self.add_weight(
             shape=(), initializer="ones", trainable=False, dtype="float32", name="reward_scale"
@@ -104,8 +102,8 @@ class AlignmentModel(keras.Model):
         self._trackers = {key: keras.metrics.Mean(name=key) for key in ("task_loss", "reward")}
         shares = [f"S_{name}" for name in (*self.feature_names, "joint")]
         self._trackers |= {key: _MeanOfDefined(name=key) for key in shares}
-        if self._is_rewarded:
-            _warn_of_vanishing_curvature(classifier)
+        if self._reward.is_active:
+            warn_of_vanishing_curvature(classifier)
         # Layers of its own it has none: it is as built as its classifier.
         self.built = classifier.built
 
@@ -121,7 +119,7 @@ class AlignmentModel(keras.Model):
 
     def make_train_function(self, force=False):
         """As Keras; the classifier is tried here, see `gradient_plan`, before anything is traced."""
-        shape = _input_shape(self.classifier)
+        shape = input_shape(self.classifier)
         if force or self.train_function is None:
             self._plan = None
             if shape is not None:
@@ -132,7 +130,7 @@ class AlignmentModel(keras.Model):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
         (x, y, sample_weight), image, mask, spacing = self._prepared(data)
         variables = self.trainable_variables
-        plan = self._gradient_plan(_input_shape(self.classifier) or image.shape[1:])
+        plan = self._gradient_plan(input_shape(self.classifier) or image.shape[1:])
 
         def step(seen, mask, origin):
             features = self._feature_gradients(seen, mask, spacing, origin)
@@ -143,15 +141,15 @@ class AlignmentModel(keras.Model):
                 logits, section = section_gradients(
                     plan.passed(classifier),
                     seen,
-                    stop_recording=None if self._is_rewarded and plan.method == "exact" else weight_tape,
+                    stop_recording=None if self._reward.is_active and plan.method == "exact" else weight_tape,
                 )
                 alignment = self._alignment(section, features, mask)
-                reward = self._reward(alignment, section, rewarded, mask)
+                reward = self._rewarded(alignment, section, rewarded, mask)
                 if plan.section != "shared":
                     logits = as_logits(classifier(seen, training=True))
                 task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
                 objective = task_loss
-                if self._is_rewarded:
+                if self._reward.is_active:
                     if plan.method == "exact":
                         rising = reward
                     else:
@@ -177,7 +175,7 @@ class AlignmentModel(keras.Model):
             logits, section = section_gradients(self.placement.classifier(origin), seen, training=False)
             alignment = self._alignment(section, features, mask)
             rewarded = self._rewarded_gradients(seen, mask, spacing, origin)
-            return logits, alignment, self._reward(alignment, section, rewarded, mask)
+            return logits, alignment, self._rewarded(alignment, section, rewarded, mask)
 
         logits, alignment, reward = self._placed(measured, image, mask, x)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
@@ -230,14 +228,14 @@ class AlignmentModel(keras.Model):
         refuse_coupled(
             self.features + (self.reward_features or []), tf.constant(image * mask), tf.constant(mask)
         )
-        wanted = self.reward_gradient if self._is_rewarded else None
+        wanted = self.reward_gradient if self._reward.is_active else None
         return gradient_plan(self.classifier, (height, width, channels), wanted)
 
     def _prepared(self, data):
         """(x, y, sample_weight), image, mask, spacing."""
-        _require_loss_of_logits(self.loss)
+        require_loss_of_logits(self.loss)
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
-        return unpacked, *_at_least_float32(*unpack_inputs(unpacked[0]))
+        return unpacked, *at_least_float32(*unpack_inputs(unpacked[0]))
 
     def _placed(self, function, image, mask, inputs):
         """What a function of (seen, mask, origin) returns where the classifier is computed."""
@@ -272,25 +270,19 @@ class AlignmentModel(keras.Model):
         """∂reward/∂∇_x z, (B, R, rows, columns, C)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(section)
-            reward = self._reward(self._alignment(section, features, mask), section, rewarded, mask)
+            reward = self._rewarded(self._alignment(section, features, mask), section, rewarded, mask)
         return tape.gradient(reward, section)
 
-    def _reward(self, alignment, section, rewarded, mask):
+    def _rewarded(self, alignment, section, rewarded, mask):
         if rewarded is not None:
             alignment = self._alignment(section, rewarded, mask)
-        pointwise, joint, _ = alignment
-        weights = tf.constant(self._weights_by_feature, pointwise.dtype) * tf.cast(
-            self.reward_scale, pointwise.dtype
-        )
-        if self.reward == "joint":
-            return weights[0] * tf.reduce_mean(joint)
-        return tf.reduce_sum(weights * tf.reduce_mean(pointwise, axis=0))
+        return self._reward(*alignment[:2], self.reward_scale)
 
     def _record(self, x, y, logits, sample_weight, task_loss, reward, alignment):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         count = tf.shape(logits)[0]
         task_loss *= replicas
-        loss = task_loss - reward if self._is_rewarded else task_loss
+        loss = task_loss - reward if self._reward.is_active else task_loss
         next(m for m in self.metrics if m.name == "loss").update_state(loss, sample_weight=count)
         self._trackers["task_loss"].update_state(task_loss, sample_weight=count)
         self._trackers["reward"].update_state(reward, sample_weight=count)
@@ -306,83 +298,3 @@ class _MeanOfDefined(keras.metrics.Mean):
 
     def result(self):
         return tf.where(tf.convert_to_tensor(self.count) > 0, super().result(), float("nan"))
-
-
-def unpack_inputs(inputs):
-    """(image, mask, spacing or None) from a tuple or a dictionary.
-
-    Raises:
-        ModelError: anything else.
-    """
-    if isinstance(inputs, dict) and {"image", "mask"} <= set(inputs):
-        return inputs["image"], inputs["mask"], inputs.get("spacing")
-    if isinstance(inputs, (tuple, list)) and len(inputs) in (2, 3):
-        return (*inputs, None)[:3]
-    what = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-    raise ModelError(
-        "AlignmentModel takes (image, mask), (image, mask, spacing), or a dictionary with the keys 'image', "
-        f"'mask' and perhaps 'spacing' and 'origin'. Received: {what}."
-    )
-
-
-def _at_least_float32(image, mask, spacing):
-    dtype = image.dtype if image.dtype in (tf.float32, tf.float64) else tf.float32
-    return tf.cast(image, dtype), tf.cast(mask, dtype), spacing
-
-
-def _input_shape(classifier):
-    """(H, W, C) that a classifier says it takes, None for what it leaves open; None where it does not say."""
-    shape = getattr(classifier, "input_shape", None)
-    return shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else None
-
-
-def _require_one_of(name, value, choices):
-    if value not in choices:
-        raise ModelError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}.")
-
-
-def _weights(reward, weight, names):
-    if isinstance(weight, dict):
-        unknown = sorted(set(weight) - set(names))
-        if unknown:
-            raise FeatureError(
-                f"reward_weight names {', '.join(unknown)}, but the features are {', '.join(names)}."
-            )
-        if reward == "joint":
-            raise ModelError("The joint reward takes one number as reward_weight. Received a dictionary.")
-        values = [float(weight.get(name, 0.0)) for name in names]
-    else:
-        values = [float(weight)] * len(names)
-    if any(not 0 <= value < float("inf") for value in values):
-        raise ModelError(f"reward_weight must be finite and >= 0. Received: reward_weight={weight!r}.")
-    return values if reward != "none" else [0.0] * len(values)
-
-
-def _require_loss_of_logits(loss):
-    by_name = isinstance(loss, str) and "crossentropy" in loss.lower().replace("_", "")
-    if by_name or getattr(loss, "from_logits", None) is False:
-        raise ModelError(
-            f"The classifier returns logits, but the loss expects probabilities. Received: loss={loss!r}. "
-            "Compile with a loss of logits, e.g. keras.losses.BinaryCrossentropy(from_logits=True)."
-        )
-
-
-def _warn_of_vanishing_curvature(classifier):
-    layers = classifier._flatten_layers()
-    kinds = []
-    if any(
-        isinstance(layer, keras.layers.ReLU)
-        or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
-        for layer in layers
-    ):
-        kinds.append("ReLU")
-    if any("MaxPooling" in type(layer).__name__ for layer in layers):
-        kinds.append("max pooling")
-    if kinds:
-        warnings.warn(
-            f"The classifier uses {' and '.join(kinds)}, whose second derivative vanishes almost everywhere: "
-            "the reward then cannot shape where the network switches, only its weights between switches. "
-            "ELU and average pooling do not have this limit, and reward_gradient='difference' sees the "
-            "switches within its step; see docs/method.md.",
-            stacklevel=3,
-        )

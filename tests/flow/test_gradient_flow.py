@@ -9,7 +9,8 @@ from scipy.integrate import solve_ivp
 
 from fgf_keras.errors import ConfigError
 from fgf_keras.flow.chords import Observer
-from fgf_keras.flow.gradient_flow import FAR, gradient_flow
+from fgf_keras.flow.gradient_flow import gradient_flow
+from fgf_keras.flow.result import FAR
 from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment, pointwise_alignment

@@ -18,7 +18,6 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import DataError
 
 LATENTS = ("brightness", "extent", "log_aspect_ratio", "texture")
-
 # Latents are standard normal, cut here so that the largest tumour still fits the canvas.
 LATENT_LIMIT = 2.5
 LABEL_DRAWS = 1000

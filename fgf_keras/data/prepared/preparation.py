@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fgf_keras.config.data import DataConfig
+from fgf_keras.data.prepared.changes import changed_settings
 from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.prepared.source import STAGES, RejectedPatient
-from fgf_keras.data.prepared.store import SliceStore, changed_settings
+from fgf_keras.data.prepared.store import SliceStore
 from fgf_keras.errors import DataError
 
 LABEL_KEYS = ("labels_file", "sheets", "separator", "id_column", "label_column")

@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 
 from fgf_keras.data.file_names import require_file_names
+from fgf_keras.data.prepared.changes import changed_settings
 from fgf_keras.errors import DataError
 from fgf_keras.files import UNFINISHED, locked, whole_file, write_json
 
@@ -216,21 +217,6 @@ def _check_free(path):
             f"The folder {str(path)!r} holds other things than prepared slices. Let data.out name an empty "
             "or a new one; nothing is overwritten."
         )
-
-
-def changed_settings(before: dict, now: dict) -> dict[str, tuple]:
-    """The settings that differ, as (before, now), by their path, e.g. `roi.pattern`."""
-    # As JSON has them: tuples are lists there.
-    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    return {key: (before.get(key), now.get(key)) for key in keys}
-
-
-def _flat(settings, prefix=""):
-    flat = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _check_settings(path, settings):

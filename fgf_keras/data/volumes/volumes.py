@@ -2,11 +2,9 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from scipy import ndimage
@@ -18,14 +16,13 @@ from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.data.prepared.source import RejectedPatient, SourceSlice
 from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.slices import listing
-from fgf_keras.data.volumes.files import AGAIN, READERS, REPLACE, check_file, fingerprint, suffix_of
+from fgf_keras.data.volumes.files import AGAIN, REPLACE, check_file, fingerprint
+from fgf_keras.data.volumes.reading import direction_of, quiet, read_volume, values_of, within
 from fgf_keras.errors import DataError
 
 # How far the grids of image and mask may lie apart anywhere, in voxels: more than the rounding of any format,
 # less than anybody can see.
 GRID_TOLERANCE = 0.05
-# By how much the axes of a volume may fail to be at right angles, as a cosine.
-SHEAR_TOLERANCE = 1e-3
 # Pixels around the tumour that resampling may mix into it.
 AROUND = 3
 # How far a patient came with a fault of each kind; with any other it was the file.
@@ -68,22 +65,22 @@ class VolumePatient:
         it is, and counted under the warning `orientation_unknown`.
         """
         try:
-            with _quiet():
+            with quiet():
                 files = ("image", self.image), ("mask", self.mask)
-                checked = [_within(part, check_file, path) for part, path in files]
+                checked = [within(part, check_file, path) for part, path in files]
                 image, mask = (
-                    _within(part, partial(_read, not_finite=check.not_finite), path)
+                    within(part, partial(read_volume, not_finite=check.not_finite), path)
                     for (part, path), check in zip(files, checked)
                 )
             _check_grids(image, mask)
-            inside = _region(_values(mask), self.mask_value)
+            inside = _region(values_of(mask), self.mask_value)
             index = pick_slice(inside, self.slice_rule)
-            hu, broken = _hu(_values(image)[index], inside[index])
+            hu, broken = _hu(values_of(image)[index], inside[index])
         except SourceError as error:
             stage = STAGES.get(error.kind, "file")
             return RejectedPatient(self.patient_id, stage, error.reason, error.remedy)
         x, y, z = image.GetSpacing()
-        normal = _direction(image)[:, 2]
+        normal = direction_of(image)[:, 2]
         warnings = {"orientation_unknown": sum(not check.oriented for check in checked), "not_finite": broken}
         return SourceSlice(
             hu=hu,
@@ -158,89 +155,6 @@ def _find(config, patient_id):
     )
 
 
-@contextmanager
-def _quiet():
-    """SimpleITK's remarks about headers go to stderr, file names and all."""
-    import SimpleITK as sitk
-
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
-
-
-def _within(part, step, path):
-    """Do a step for one of the two files; what is wrong with it names which one."""
-    try:
-        return step(path)
-    except SourceError as error:
-        reason = f"The {part}: {error.reason}"
-        raise SourceError(error.kind, reason, error.remedy) from None
-    except (OSError, RuntimeError) as error:  # RuntimeError is all that SimpleITK raises
-        # Its text names the file.
-        why = error.strerror if isinstance(error, OSError) else "SimpleITK refuses it"
-        reason = f"The {part}: The file cannot be read ({why}): it is damaged, sheared or of another kind."
-        raise SourceError("unreadable", reason, AGAIN) from None
-
-
-def _read(path, not_finite):
-    """The volume, its axes along left, posterior and superior as closely as they can be.
-
-    Voxels at the places `not_finite`, in the order of the file, are NaN.
-    """
-    import SimpleITK as sitk
-
-    suffix = suffix_of(path)
-    # Beside `a.nii.gz` SimpleITK would find `a.nii` and take the voxels from there.
-    with TemporaryDirectory() as alone:
-        alias = Path(alone, f"volume{suffix}")
-        alias.symlink_to(path.resolve())
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(alias))
-        reader.SetImageIO(READERS[suffix])
-        reader.ReadImageInformation()
-        _check_kind(reader)
-        volume = reader.Execute()
-        if len(not_finite):
-            values = sitk.GetArrayFromImage(volume)
-            values.reshape(-1)[not_finite] = np.nan
-            marked = sitk.GetImageFromArray(values)
-            marked.CopyInformation(volume)
-            volume = marked
-        volume = sitk.DICOMOrient(volume, "LPS")
-    axes = _direction(volume)
-    geometry = [*axes.ravel(), *volume.GetOrigin(), *volume.GetSpacing()]
-    if not np.isfinite(geometry).all() or abs(axes.T @ axes - np.eye(3)).max() > SHEAR_TOLERANCE:
-        raise SourceError("sheared", "Its axes are not at right angles.", "Resample it to a grid that is.")
-    return volume
-
-
-def _check_kind(reader):
-    import SimpleITK as sitk
-
-    if (dimensions := reader.GetDimension()) != 3:
-        raise SourceError(
-            "not_a_volume", f"It has {dimensions} dimensions instead of 3.", "Write one volume into one file."
-        )
-    if reader.GetNumberOfComponents() != 1:
-        kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-        raise SourceError("not_a_volume", f"Its voxels are no single numbers but {kind}.", "Convert it.")
-
-
-def _direction(image):
-    """(3, 3): column k is the direction of axis k."""
-    return np.reshape(image.GetDirection(), (3, 3))
-
-
-def _values(image):
-    import SimpleITK as sitk
-
-    # A view: the image outlives it in `read`.
-    return sitk.GetArrayViewFromImage(image)
-
-
 def _check_grids(image, mask):
     sizes = np.array(image.GetSize()), np.array(mask.GetSize())
     if (sizes[0] != sizes[1]).any():
@@ -249,13 +163,13 @@ def _check_grids(image, mask):
             f"The image has {_by(sizes[0])} voxels and the mask {_by(sizes[1])}: their size differs.",
             "Resample the mask to the image.",
         )
-    axes, spacing = _direction(image).T, np.array(image.GetSpacing())
+    axes, spacing = direction_of(image).T, np.array(image.GetSpacing())
     last = sizes[0] - 1
     # The largest shift that each difference causes anywhere in the volume, in voxels along each axis.
     shift = {
         "spacing": abs(spacing - mask.GetSpacing()) / spacing * last,
         "origin": abs(axes @ np.subtract(image.GetOrigin(), mask.GetOrigin())) / spacing,
-        "direction": abs(axes @ (axes.T - _direction(mask))) @ (last * spacing) / spacing,
+        "direction": abs(axes @ (axes.T - direction_of(mask))) @ (last * spacing) / spacing,
     }
     differing = {name: by.max() for name, by in shift.items() if not by.max() <= GRID_TOLERANCE}
     if differing:

@@ -1,0 +1,45 @@
+"""What a classifier and its loss must be for a reward, and what a reward cannot do with some."""
+
+import warnings
+
+import keras
+
+from fgf_keras.errors import ModelError
+
+
+def require_one_of(name, value, choices):
+    """Raise `ModelError` for an argument that is none of the choices."""
+    if value not in choices:
+        raise ModelError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}.")
+
+
+def require_loss_of_logits(loss):
+    """Raise `ModelError` for a loss that expects probabilities."""
+    by_name = isinstance(loss, str) and "crossentropy" in loss.lower().replace("_", "")
+    if by_name or getattr(loss, "from_logits", None) is False:
+        raise ModelError(
+            f"The classifier returns logits, but the loss expects probabilities. Received: loss={loss!r}. "
+            "Compile with a loss of logits, e.g. keras.losses.BinaryCrossentropy(from_logits=True)."
+        )
+
+
+def warn_of_vanishing_curvature(classifier):
+    """Warn of layers whose second derivative vanishes almost everywhere."""
+    layers = classifier._flatten_layers()
+    kinds = []
+    if any(
+        isinstance(layer, keras.layers.ReLU)
+        or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
+        for layer in layers
+    ):
+        kinds.append("ReLU")
+    if any("MaxPooling" in type(layer).__name__ for layer in layers):
+        kinds.append("max pooling")
+    if kinds:
+        warnings.warn(
+            f"The classifier uses {' and '.join(kinds)}, whose second derivative vanishes almost everywhere: "
+            "the reward then cannot shape where the network switches, only its weights between switches. "
+            "ELU and average pooling do not have this limit, and reward_gradient='difference' sees the "
+            "switches within its step; see docs/method.md.",
+            stacklevel=3,
+        )

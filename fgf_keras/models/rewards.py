@@ -1,0 +1,113 @@
+"""What is added to the loss: one class per reward."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import tensorflow as tf
+
+from fgf_keras.errors import FeatureError, ModelError
+
+
+class Reward(ABC):
+    """A reward for alignment, subtracted from the task loss.
+
+    Args:
+        weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
+        names: of the features that the reward is on.
+
+    Raises:
+        FeatureError: a weight for a feature that is not there.
+        ModelError: a weight that is negative or not finite.
+
+    Attributes:
+        kind: its name in a configuration.
+        weights: λ_i of each feature.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, weight, names: list[str]):
+        self.weights = _weights(weight, names)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether any weight is above 0."""
+        return any(self.weights)
+
+    @abstractmethod
+    def __call__(self, pointwise, joint, scale):
+        """The reward of a batch, a scalar.
+
+        Args:
+            pointwise: S_i, (B, m).
+            joint: S_joint, (B,).
+            scale: factor on λ, which a warm-up changes.
+        """
+
+    def _scaled(self, values, scale):
+        return tf.constant(self.weights, values.dtype) * tf.cast(scale, values.dtype)
+
+
+class SumReward(Reward):
+    """Σ_i λ_i S_i, the paper's: each feature by itself."""
+
+    kind = "sum"
+
+    def __call__(self, pointwise, joint, scale):
+        """See `Reward.__call__`."""
+        return tf.reduce_sum(self._scaled(pointwise, scale) * tf.reduce_mean(pointwise, axis=0))
+
+
+class JointReward(Reward):
+    """λ S_joint: all features together, whichever of them."""
+
+    kind = "joint"
+
+    def __init__(self, weight, names):
+        if isinstance(weight, dict):
+            raise ModelError("The joint reward takes one number as reward_weight. Received a dictionary.")
+        super().__init__(weight, names)
+
+    def __call__(self, pointwise, joint, scale):
+        """See `Reward.__call__`."""
+        return self._scaled(joint, scale)[0] * tf.reduce_mean(joint)
+
+
+class NoReward(SumReward):
+    """Nothing: S is measured while the model trains without it."""
+
+    kind = "none"
+
+    def __init__(self, weight, names):
+        super().__init__(weight, names)
+        self.weights = [0.0] * len(names)
+
+
+REWARDS = {reward.kind: reward for reward in (NoReward, SumReward, JointReward)}
+
+
+def reward_of(kind: str, weight, names: list[str]) -> Reward:
+    """The reward of a kind.
+
+    Raises:
+        ModelError: a kind that is not one of `REWARDS`.
+        FeatureError, ModelError: see `Reward`.
+    """
+    if kind not in REWARDS:
+        raise ModelError(f"reward must be one of {', '.join(REWARDS)}. Received: reward={kind!r}.")
+    return REWARDS[kind](weight, names)
+
+
+def _weights(weight, names):
+    if isinstance(weight, dict):
+        unknown = sorted(set(weight) - set(names))
+        if unknown:
+            raise FeatureError(
+                f"reward_weight names {', '.join(unknown)}, but the features are {', '.join(names)}."
+            )
+        values = [float(weight.get(name, 0.0)) for name in names]
+    else:
+        values = [float(weight)] * len(names)
+    if any(not 0 <= value < float("inf") for value in values):
+        raise ModelError(f"reward_weight must be finite and >= 0. Received: reward_weight={weight!r}.")
+    return values
