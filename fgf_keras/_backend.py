@@ -34,7 +34,7 @@ def import_tensorflow():
     """
     require_tensorflow_backend()
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:
@@ -43,11 +43,11 @@ def import_tensorflow():
             tf.config.list_physical_devices()
         except BaseException:
             caught.seek(0)
-            os.write(kept, caught.read())
+            os.write(stderr, caught.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _configured_backend():

@@ -15,11 +15,11 @@ def progress_bar(*columns, long_steps: bool = False) -> rich.progress.Progress:
         long_steps: steps of minutes: the time left is estimated from all of them, not from the last seconds.
     """
     stderr = rich.console.Console(stderr=True)
-    known = rich.progress.Progress.get_default_columns()
+    default = rich.progress.Progress.get_default_columns()
     if long_steps:
-        known = (*known[:-1], TimeLeftColumn())
+        default = (*default[:-1], TimeLeftColumn())
     return rich.progress.Progress(
-        *known,
+        *default,
         rich.progress.MofNCompleteColumn(),
         *columns,
         console=stderr,

@@ -55,12 +55,12 @@ def run_evaluation(
             "Leave --config away, or give --run one of its trials."
         )
     for trial in trials_of(config):
-        own = trial.folder(folder)
-        if own.failure_file.is_file():
+        trial_folder = trial.folder(folder)
+        if trial_folder.failure_file.is_file():
             continue
         with forgotten_custom_gradients():
-            evaluation = evaluate_run(own, external=external, title=f"Evaluating {trial.name}")
-        evaluation.write(own.path / where, pictures=trial.number == 0)
+            evaluation = evaluate_run(trial_folder, external=external, title=f"Evaluating {trial.name}")
+        evaluation.write(trial_folder.path / where, pictures=trial.number == 0)
         data = evaluation.data
     finish_comparison(config, folder, data, part=part, where=where, tables=folder.path / where)
     return folder.path / where

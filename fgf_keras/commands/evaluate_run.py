@@ -37,7 +37,7 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
         DataError: the external cohort is windowed or spaced otherwise, or is the run's own.
     """
     config = folder.load_config()
-    found = read_json(folder.metrics_file)
+    metrics = read_json(folder.metrics_file)
     if external is not None:
         external = _as_trained(config.data, external)
         _check_comparable(config.data, external.data)
@@ -59,8 +59,8 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
         config.evaluate,
         reward=config.reward,
         seed=config.seed,
-        n_train=found["n_train"],
-        threshold=found["threshold"],
+        n_train=metrics["n_train"],
+        threshold=metrics["threshold"],
         title=title,
     )
 
@@ -98,8 +98,8 @@ def load_model(folder: RunFolder) -> AlignmentModel:
 
 def _warn_of_acquaintances(folder, cohort):
     """Say so where the external cohort has ids of the run's own: they may be the same people."""
-    own = {row["patient_id"] for row in read_split_rows(folder.splits_file)}
-    common = len(own & set(cohort.patient_id.tolist()))
+    run_ids = {row["patient_id"] for row in read_split_rows(folder.splits_file)}
+    common = len(run_ids & set(cohort.patient_id.tolist()))
     if common:
         _log.warning(
             "%d of %d external patients have an id that the run's own cohort has too. If they are the same "

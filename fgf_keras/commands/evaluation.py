@@ -67,13 +67,13 @@ class Evaluation:
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        shown = {}
+        pictures_shown = {}
         for support, explanation in self.explanations.items():
             if self.shown and pictures:
                 panels = explanation.panels(self.shown)
                 patient_page(panels, support, path=directory / f"patients_{support}.png")
-                shown[support] = shown_patients(panels)
-        write_pictures(shown, directory)
+                pictures_shown[support] = shown_patients(panels)
+        write_pictures(pictures_shown, directory)
         self.patients.to_csv(directory / "patients.csv")
         if self.behaviour is not None:
             write_json(directory / "behaviour.json", self.behaviour)
@@ -88,7 +88,7 @@ class Evaluation:
             findings=self.findings,
             behaviour=self.behaviour,
             sanity=read_json(sanity) if sanity.is_file() else None,
-            shown=shown,
+            shown=pictures_shown,
         )
         if provenance is not None:
             write_report(run_report(provenance, result), directory)
@@ -168,7 +168,7 @@ def evaluate(
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     last, rows = list(splits.items())[-1]
-    shown = _shown(cohort, logits, rows, settings.pictures)
+    shown_ids = _shown(cohort, logits, rows, settings.pictures)
     moved = None
     if settings.behaviour:
         moved = behaviour(
@@ -177,7 +177,7 @@ def evaluate(
     result = TrialResult.of(RunMetrics.of(metrics), patients, moved, last)
     names = [feature.name for feature in model.features]
     findings = run_findings(result, reward, names, settings, seed=seed)
-    return Evaluation(metrics, patients, explanations, shown, data, findings, moved)
+    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, moved)
 
 
 def explainer(

@@ -43,8 +43,8 @@ def explain_images(saved_model, images, out, *, mask=None, window=None, override
     rows = []
     for start in range(0, len(read.patient_id), TOGETHER):
         part = read.select(slice(start, start + TOGETHER))
-        found = model.explain(part.images, part.masks, spacing=part.spacing)
-        rows += _write(model, part, found, out)
+        explanation = model.explain(part.images, part.masks, spacing=part.spacing)
+        rows += _write(model, part, explanation, out)
     _show(model, rows, read)
     return out
 

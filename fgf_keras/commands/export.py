@@ -53,7 +53,7 @@ def write_export(model, config: Config, threshold: float, path, *, jit_compile: 
         spacing = pixel_spacing(data)
     except DataError:  # the slices may be gone by now
         spacing = None
-    told = config.model_dump(mode="json", exclude={"run": True, "data": set(_PLACES)})
+    settings = config.model_dump(mode="json", exclude={"run": True, "data": set(_PLACES)})
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     export_saved_model(
@@ -63,7 +63,7 @@ def write_export(model, config: Config, threshold: float, path, *, jit_compile: 
         # PNG slices come mapped, and nothing tells by what.
         window_hu=None if data.source == "png" else tuple(data.window),
         spacing_mm=None if spacing is None else tuple(spacing),
-        config=told,
+        config=settings,
         support=config.evaluate.support[0],
         flow=Flow.of(config.evaluate.flow),
         jit_compile=jit_compile,

@@ -67,8 +67,8 @@ def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str
     networks[PERMUTED] = []
     permutations = permutations or settings.permutations
     for number in range(permutations):
-        told = f"{title}, permuted labels {number + 1}/{permutations}"
-        model.classifier.set_weights(_trained_on_permuted(config, cohort, splits, number, told))
+        step_title = f"{title}, permuted labels {number + 1}/{permutations}"
+        model.classifier.set_weights(_trained_on_permuted(config, cohort, splits, number, step_title))
         networks[PERMUTED].append(Network.measured(explain, test))
     names = [feature.name for feature in config.features]
     return sanity_report(networks, names, settings, split="test", support=support, seed=config.seed)
@@ -90,12 +90,12 @@ def _fresh(config, cohort, seed):
 def _trained_on_permuted(config, cohort, splits, number, title):
     """The weights that the run's own training leaves with other labels; nothing else is left of it."""
     seed = derived_seed(config.seed, _PERMUTED_STREAM + number)
-    own = config.model_copy(update={"seed": seed})
+    of_seed = config.model_copy(update={"seed": seed})
     other = dataclasses.replace(cohort, labels=permuted(cohort.labels, splits, seed))
     with tempfile.TemporaryDirectory() as place:
         try:
-            inside = RunFolder.create(Path(place) / "run", own)
-            model = fit(own, other, splits, inside, title=title, alone=False)
+            inside = RunFolder.create(Path(place) / "run", of_seed)
+            model = fit(of_seed, other, splits, inside, title=title, alone=False)
         except RunError as error:
             raise RunError(f"Training on permuted labels: {error}") from error
     return model.classifier.get_weights()

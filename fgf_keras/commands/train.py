@@ -33,8 +33,8 @@ def resume_training(path) -> RunFolder:
         import_tensorflow()
         data = _prepared(config)
         cohort, _ = next(iter(data.values()))
-        known = folder.environment_file
-        if known.is_file() and read_json(known)["data"]["fingerprint"] != cohort.fingerprint():
+        environment = folder.environment_file
+        if environment.is_file() and read_json(environment)["data"]["fingerprint"] != cohort.fingerprint():
             raise RunError(
                 f"The data under {config.data.root or config.data.source} is not what {path} was begun with: "
                 "its fingerprint has changed. Restore it, or train again."
@@ -54,8 +54,8 @@ def _prepared(config):
     data = trial_data(config)
     cohort, first = next(iter(data.values()))
     if config.data.source in PREPARED_FROM:
-        told = describe_left_out(cohort.provenance["counts"]["left_out"])
-        left_out = f"; left out: {told}, see rejected.csv there" if told else ""
+        left_out_patients = describe_left_out(cohort.provenance["counts"]["left_out"])
+        left_out = f"; left out: {left_out_patients}, see rejected.csv there" if left_out_patients else ""
         console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
     check_features(build_features(config.features), cohort)
     # What cannot be built stops here, not after the first arm. Under all laws it is the same network.
@@ -83,8 +83,8 @@ def _trained(config, folder, data):
     surroundings = environment(config, cohort, first)
     write_json(folder.environment_file, surroundings)
     page = "hparams" if config.arms else "custom_scalars"
-    told = f"Watch: tensorboard --logdir {folder.path}, then http://localhost:6006/#{page}"
-    console.print(told, soft_wrap=True, highlight=False)
+    watch = f"Watch: tensorboard --logdir {folder.path}, then http://localhost:6006/#{page}"
+    console.print(watch, soft_wrap=True, highlight=False)
     if not config.arms:
         name, provenance = config.run.name, provenance_of(config, folder)
         result = train_and_evaluate(config, cohort, first, folder, title=name, provenance=provenance)

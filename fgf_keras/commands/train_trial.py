@@ -56,9 +56,9 @@ def run_trial(
         write_json(folder.environment_file, environment(own, cohort, splits))
         # The report of a comparison shows patients of the first split.
         # Nobody serves one trial of many before they are compared, and an export takes seconds.
-        shown = {"pictures": trial.number == 0, "export": not config.has_tables, "alone": False}
+        settings = {"pictures": trial.number == 0, "export": not config.has_tables, "alone": False}
         with forgotten_custom_gradients():
-            train_and_evaluate(own, cohort, splits, folder, title=None, **shown)
+            train_and_evaluate(own, cohort, splits, folder, title=None, **settings)
     except RunError as error:
         # The same seed fails again. One weight that diverges must not cost all the others.
         if not config.has_tables:

@@ -46,11 +46,11 @@ def trial_data(config: Config) -> dict[str, TrialData]:
 def _under_laws(config):
     found, drawn = {}, {}
     for trial in trials_of(config):
-        own = trial.config(config)
+        alone = trial.config(config)
         if trial.split not in drawn:
-            drawn[trial.split] = load_cohort(own)
-        cohort = relabelled(drawn[trial.split], own.data.phantom)
-        found[trial.name] = TrialData(cohort, _splits(trial, cohort, own))
+            drawn[trial.split] = load_cohort(alone)
+        cohort = relabelled(drawn[trial.split], alone.data.phantom)
+        found[trial.name] = TrialData(cohort, _splits(trial, cohort, alone))
     return found
 
 

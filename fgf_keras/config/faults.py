@@ -25,7 +25,7 @@ def describe_fault(error, root) -> str:
     # Pydantic names the member of a union in the location; the file has no such key.
     keys = [str(part) for part in error["loc"] if not _UNION_MEMBER.fullmatch(str(part))]
     path = ".".join(keys)
-    given = error["input"]
+    received = error["input"]
     if error["type"] == "extra_forbidden":
         allowed = list(_section_at(error["loc"][:-1], root).model_fields)
         return f"{path}: unknown key; {choices(error['loc'][-1], allowed).partition('; ')[2]}"
@@ -34,9 +34,9 @@ def describe_fault(error, root) -> str:
         return f"{path}: {message}" if path else message
     message = message[0].lower() + message[1:]
     if error["type"] == "literal_error":
-        near = difflib.get_close_matches(str(given), re.findall(r"'([^']*)'", message), n=1)
+        near = difflib.get_close_matches(str(received), re.findall(r"'([^']*)'", message), n=1)
         message += f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{path}: {message}. Received: {given!r} (of type {type(given).__name__})"
+    return f"{path}: {message}. Received: {received!r} (of type {type(received).__name__})"
 
 
 def _section_at(location, root):

@@ -29,8 +29,8 @@ def load_config(file, overrides=()) -> Config:
     """
     path = Path(file)
     if not path.is_file():
-        known = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        hint = f" Found there: {', '.join(known)}." if known else ""
+        there = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        hint = f" Found there: {', '.join(there)}." if there else ""
         raise ConfigError(f"Config file {str(file)!r} does not exist.{hint} Give --config a YAML file.")
     try:
         tree = OmegaConf.load(path)

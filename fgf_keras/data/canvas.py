@@ -87,11 +87,11 @@ def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _too_large(first, extent, shape, size, centre):
-    found = f"The tumour spans {extent[0]}x{extent[1]} pixels"
+    spans = f"The tumour spans {extent[0]}x{extent[1]} pixels"
     if centre == "tumour":
         return SourceError(
             "too_large",
-            f"{found}, more than the canvas of {size}x{size}.",
+            f"{spans}, more than the canvas of {size}x{size}.",
             f"Set data.size={extent.max()} or more, or resample with data.spacing_mm.",
         )
     # The canvas grows to both sides of the middle of the image.
@@ -99,6 +99,6 @@ def _too_large(first, extent, shape, size, centre):
     needed = int(np.ceil(2 * np.maximum(middle - first, first + extent - middle).max())) + 1
     return SourceError(
         "too_large",
-        f"{found} and reaches beyond the canvas of {size}x{size} in the middle of the image.",
+        f"{spans} and reaches beyond the canvas of {size}x{size} in the middle of the image.",
         f"Set data.centre=tumour, or data.size={needed} or more.",
     )

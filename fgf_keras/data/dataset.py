@@ -144,7 +144,7 @@ def _patients(cohort, indices, augment, *, windows):
     # On a GPU these would be copied back for every batch: the input pipeline runs on the CPU.
     with tf.device("/CPU:0"):
         pixels = tf.constant(pixels)
-        known = {
+        sizes = {
             "start": tf.constant(np.cumsum(edges.prod(axis=1)) - edges.prod(axis=1), tf.int64),
             "edges": tf.constant(edges, tf.int32),
             "origin": tf.constant(origins, tf.int32),
@@ -156,7 +156,7 @@ def _patients(cohort, indices, augment, *, windows):
     # Both are graphs as they stand: to convert them would only delay the start.
     @tf.autograph.experimental.do_not_convert
     def describe(rows, integers=None):
-        of = {name: tf.gather(values, rows) for name, values in known.items()}
+        of = {name: tf.gather(values, rows) for name, values in sizes.items()}
         centre = of.pop("centre")
         uniform = tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
         if flips:
@@ -172,8 +172,8 @@ def _patients(cohort, indices, augment, *, windows):
     @tf.autograph.experimental.do_not_convert
     def draw(of):
         rows, columns = tf.unstack(of["edges"])
-        held = tf.slice(pixels, [of["start"], 0], [tf.cast(rows * columns, tf.int64), 2])
-        field = tf.reshape(held, [rows, columns, 2])
+        strip = tf.slice(pixels, [of["start"], 0], [tf.cast(rows * columns, tf.int64), 2])
+        field = tf.reshape(strip, [rows, columns, 2])
         if flips:
             field = field[:: of["step"][0], :: of["step"][1]]
         if degrees:
@@ -189,7 +189,7 @@ def _pixels(cohort, indices, origins, edges):
     stops = np.cumsum(edges.prod(axis=1))
     pixels = np.empty((stops[-1], 2), np.float32)
     for index, (y, x), (rows, columns), stop in zip(indices, origins, edges, stops):
-        held = pixels[stop - rows * columns : stop].reshape(rows, columns, 2)
+        strip = pixels[stop - rows * columns : stop].reshape(rows, columns, 2)
         for channel, field in enumerate((cohort.images, cohort.masks)):
-            held[..., channel] = field[index, y : y + rows, x : x + columns, 0]
+            strip[..., channel] = field[index, y : y + rows, x : x + columns, 0]
     return pixels

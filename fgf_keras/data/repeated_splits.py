@@ -26,10 +26,10 @@ def repeated_splits(
         return [stratified_splits(cohort, config, seed=derived_seed(seed, r)) for r in range(repeats)]
     counts = np.bincount(cohort.labels, minlength=cohort.class_count)
     if counts.min() < folds:
-        held = ", ".join(f"{count} of class {k}" for k, count in enumerate(counts))
+        by_class = ", ".join(f"{count} of class {k}" for k, count in enumerate(counts))
         raise DataError(
-            f"{len(cohort)} patients with {held} cannot be divided into {folds} folds that each hold every "
-            f"class. Set protocol.folds to {counts.min()} or less, or use protocol.repeats alone."
+            f"{len(cohort)} patients with {by_class} cannot be divided into {folds} folds that each hold "
+            f"every class. Set protocol.folds to {counts.min()} or less, or use protocol.repeats alone."
         )
     splits = []
     for r in range(repeats):

@@ -33,17 +33,17 @@ def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict
     validation = _size("validation", config.validation, n)
     counts = np.bincount(labels, minlength=cohort.class_count)
     asked = f"{n - test - validation} train, {validation} validation and {test} test"
-    found = f"{n} patients with {_by_class(counts)}"
+    counted = f"{n} patients with {_by_class(counts)}"
     if min(test, validation, n - test - validation) < 1:
         raise DataError(
-            f"{found} cannot be split into {asked}: no part may be empty. Change data.splits.test and "
+            f"{counted} cannot be split into {asked}: no part may be empty. Change data.splits.test and "
             "data.splits.validation."
         )
     try:
         rest, test_part = train_test_split(np.arange(n), test_size=test, stratify=labels, random_state=seed)
     except ValueError as error:  # a class with a single patient, or a part smaller than the number of classes
         raise DataError(
-            f"{found} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
+            f"{counted} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
         ) from error
     return train_and_validation(cohort, rest, test_part, config, seed=seed)
 
@@ -58,11 +58,11 @@ def train_and_validation(
     """
     n, labels = len(cohort), cohort.labels
     validation = _size("validation", config.validation, n)
-    found = f"{n} patients with {_by_class(np.bincount(labels, minlength=cohort.class_count))}"
+    counted = f"{n} patients with {_by_class(np.bincount(labels, minlength=cohort.class_count))}"
     asked = f"{len(rest) - validation} train, {validation} validation and {len(test_part)} test"
     if min(validation, len(rest) - validation) < 1:
         raise DataError(
-            f"{found} cannot be split into {asked}: no part may be empty. Change data.splits.validation."
+            f"{counted} cannot be split into {asked}: no part may be empty. Change data.splits.validation."
         )
     try:
         train_part, validation_part = train_test_split(
@@ -70,7 +70,7 @@ def train_and_validation(
         )
     except ValueError as error:  # as above
         raise DataError(
-            f"{found} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
+            f"{counted} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
         ) from error
     splits = {
         "train": np.sort(train_part),
@@ -78,11 +78,11 @@ def train_and_validation(
         "test": np.sort(test_part),
     }
     for name, part in splits.items():
-        held = np.bincount(labels[part], minlength=cohort.class_count)
-        if (held == 0).any():
+        by_class = np.bincount(labels[part], minlength=cohort.class_count)
+        if (by_class == 0).any():
             raise DataError(
-                f"{found} split into {asked}: {name} would hold {_by_class(held)}, and it needs every class. "
-                f"{_REMEDY}"
+                f"{counted} split into {asked}: {name} would hold {_by_class(by_class)}, and it needs every "
+                f"class. {_REMEDY}"
             )
     return splits
 

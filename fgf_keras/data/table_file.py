@@ -184,16 +184,16 @@ def _find_columns(path, table, keys, wanted, separator):
     indices = []
     for name in wanted:
         key = keys.columns if indices else keys.id_column
-        found = [i for i, column in enumerate(named) if column == _plain(name, table)]
-        if not found:
+        columns_found = [i for i, column in enumerate(named) if column == _plain(name, table)]
+        if not columns_found:
             raise DataError(_no_column(path, table, key, keys.sheets, name, separator))
-        if len(found) > 1:
-            same = ", ".join(repr(header[i]) for i in found)
+        if len(columns_found) > 1:
+            same = ", ".join(repr(header[i]) for i in columns_found)
             raise DataError(
                 f"{_where(path, table)} has several columns {name!r}: {same}. Rename all but the one that is "
                 "meant."
             )
-        indices += found
+        indices += columns_found
     return indices
 
 

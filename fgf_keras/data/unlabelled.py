@@ -34,8 +34,8 @@ class Unlabelled:
 
     def select(self, rows: slice) -> "Unlabelled":
         """Some of the slices, and nothing of what was rejected."""
-        held = (self.patient_id, self.images, self.masks, self.spacing)
-        return Unlabelled(*(array[rows] for array in held), [])
+        slices = (self.patient_id, self.images, self.masks, self.spacing)
+        return Unlabelled(*(array[rows] for array in slices), [])
 
 
 def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Unlabelled:
@@ -85,8 +85,8 @@ def _png(files, config):
 def _prepared(path, config, window):
     from fgf_keras.data.prepared.cohort import prepared_cohort
 
-    shown = config.model_copy(update={"window": _required(window)})
-    cohort = prepared_cohort(path, shown)
+    windowed = config.model_copy(update={"window": _required(window)})
+    cohort = prepared_cohort(path, windowed)
     return Unlabelled(cohort.patient_id, cohort.images, cohort.masks, cohort.spacing, [])
 
 
@@ -95,8 +95,8 @@ def _volume(path, mask, config, window):
 
     require_reader()
     if mask is None or not Path(mask).is_file():
-        found = "none" if mask is None else f"{str(mask)!r}, which does not exist"
-        raise DataError(f"A volume needs --mask, the volume that marks its tumour. Received: {found}.")
+        given_mask = "none" if mask is None else f"{str(mask)!r}, which does not exist"
+        raise DataError(f"A volume needs --mask, the volume that marks its tumour. Received: {given_mask}.")
     name = path.name.removesuffix(".gz")
     patient = VolumePatient(
         patient_id=Path(name).stem,
@@ -121,8 +121,8 @@ def _dicom(path, config, window):
             f"{str(path)!r} is read as DICOM, and nothing says which region is the tumour. Add "
             "data.roi.names=[NAME] or data.roi.pattern=REGEX; fgf inspect shows the names."
         )
-    own = config.model_copy(update={"root": str(path), "source": "dicom", "roi": roi})
-    return _read(*dicom_patients(own, n_jobs=os.cpu_count() or 1), own, window)
+    dicom_config = config.model_copy(update={"root": str(path), "source": "dicom", "roi": roi})
+    return _read(*dicom_patients(dicom_config, n_jobs=os.cpu_count() or 1), dicom_config, window)
 
 
 def _read(patients, rejected, config, window):
@@ -130,14 +130,14 @@ def _read(patients, rejected, config, window):
 
     window = _required(window)
     names = Names(config.pseudonymise)
-    held = []
+    slices = []
     for patient in patients:
-        found = prepare_patient(patient, names.patient(patient.patient_id), config, names)
-        (rejected if isinstance(found, RejectedPatient) else held).append(found)
-    if not held:
-        told = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in rejected[:3])
-        raise DataError(f"No patient there could be read.{told or ' There are no files of DICOM.'}")
-    records, images, masks = zip(*held)
+        given_mask = prepare_patient(patient, names.patient(patient.patient_id), config, names)
+        (rejected if isinstance(given_mask, RejectedPatient) else slices).append(given_mask)
+    if not slices:
+        refusals = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in rejected[:3])
+        raise DataError(f"No patient there could be read.{refusals or ' There are no files of DICOM.'}")
+    records, images, masks = zip(*slices)
     return Unlabelled(
         np.array([record["patient_id"] for record in records]),
         windowed(np.stack(images)[..., np.newaxis], window),

@@ -129,12 +129,12 @@ class Chords(NamedTuple):
 
     def _closing(self, width):
         full = self.edges >= width
-        kept = tf.cast(~full, self.open.dtype)
+        remaining = tf.cast(~full, self.open.dtype)
         return self._replace(
-            closed=self.closed + per_sample(1 - kept, self.open) * self.open,
-            closed_drop=self.closed_drop + (1 - kept) * self.open_drop,
-            open=per_sample(kept, self.open) * self.open,
-            open_drop=kept * self.open_drop,
+            closed=self.closed + per_sample(1 - remaining, self.open) * self.open,
+            closed_drop=self.closed_drop + (1 - remaining) * self.open_drop,
+            open=per_sample(remaining, self.open) * self.open,
+            open_drop=remaining * self.open_drop,
             edges=tf.where(full, 0, self.edges),
             waits=self.waits | full,
         )

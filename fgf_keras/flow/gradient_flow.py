@@ -161,11 +161,11 @@ def _judged(paths: _Paths, passage: Passage, flow: Flow, controlled) -> _Paths:
     last = tf.equal(more, paths.steps)
     errors = tf.abs(passage.means - paths.earlier)
     average, count = controlled
-    known = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
+    error = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
     # Passages of few steps may agree by chance.
-    trust = tf.minimum(tf.cast(paths.steps, known.dtype) / TRUSTED_STEPS, 1) ** 2
+    trust = tf.minimum(tf.cast(paths.steps, error.dtype) / TRUSTED_STEPS, 1) ** 2
     enough = flow.tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)
-    accepted = measured & paths.compared & (tf.reduce_max(known, axis=1) <= enough)
+    accepted = measured & paths.compared & (tf.reduce_max(error, axis=1) <= enough)
 
     # Where directions jump, half the step does not help; many short steps do.
     jumps = measured & paths.compared & ~accepted & ~passage.smooth

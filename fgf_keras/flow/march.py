@@ -83,9 +83,9 @@ def march(
         directions: "arc", "score" or None, see `PathDirections`.
         compiled: in a graph for XLA: all samples are evaluated as long as one is under way.
     """
-    held = PathDirections(directions)
+    path_directions = PathDirections(directions)
     sigma = tf.sign(start.score)
-    walker = _begun(start, stride, observer, held)
+    walker = _begun(start, stride, observer, path_directions)
     budget = tf.where(stride.search, _SEARCH * stride.steps, _PATIENCE * stride.steps + _MORE)
 
     def under_way(*state):
@@ -98,7 +98,7 @@ def march(
         place = before.image - per_sample(half, before.image) * before.direction
         z, gradient = _on_rows(active, lambda x, *c: score(x, *c), [place, *context], compiled)
         after = _stepped(before, z, gradient, half, sigma, stride, budget)
-        return _flat(_observed(after, active, stride, observer, held, context, compiled))
+        return _flat(_observed(after, active, stride, observer, path_directions, context, compiled))
 
     final = _restored(tf.while_loop(under_way, advance, _flat(walker), parallel_iterations=1))
     return Passage(

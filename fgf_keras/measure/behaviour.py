@@ -65,17 +65,17 @@ def behaviour(
     patients = _Patients(model, cohort, rows, batch_size)
     rng = np.random.default_rng(seed)
     summary = functools.partial(bootstrap_mean, bootstrap=bootstrap, confidence=confidence, rng=rng)
-    found, effects = {}, {}
+    by_feature, effects = {}, {}
     for k, feature in enumerate(model.features):
         entry = {"unit": feature.unit, "left_out": 0, "moves": [], "effect": summary([])}
-        found[feature.name] = entry
+        by_feature[feature.name] = entry
         if type(feature) not in MOVES:
             continue
         score_change, change = patients.moved_along(k)
         effect = known_mean(np.abs(score_change[:, _OUTER] / change[:, _OUTER, k]), axis=1)
-        known = ~np.isnan(effect)
-        entry["left_out"] = int(len(rows) - known.sum())
-        entry["effect"] = summary(effect[known])
+        defined_effect = ~np.isnan(effect)
+        entry["left_out"] = int(len(rows) - defined_effect.sum())
+        entry["effect"] = summary(effect[defined_effect])
         effects[feature.name] = effect
         for a, amount in enumerate(AMOUNTS):
             moved = ~np.isnan(score_change[:, a])
@@ -98,7 +98,7 @@ def behaviour(
     return {
         "split": split,
         "n": len(rows),
-        "features": found,
+        "features": by_feature,
         "agreement": {
             support: _agreement(explanation, rows, effects, summary)
             for support, explanation in explanations.items()
@@ -202,20 +202,20 @@ def _agreement(explanation, rows, effects, summary):
     """How S and F rank the moved features, beside how their effects do."""
     columns = [explanation.feature_names.index(name) for name in effects]
     effect = np.stack([*effects.values()], axis=1) if effects else np.zeros((len(rows), 0))
-    found = {}
+    agreement = {}
     for kind in "SF":
         share = measured_shares(explanation, kind)[rows][:, columns]
         whole = defined(explanation, kind)[rows] & ~np.isnan(effect).any(axis=1)
         correlation = _rank_correlation(effect[whole], share[whole])
         correlation = correlation[~np.isnan(correlation)]
         mean = summary(correlation)
-        found[kind] = {"spearman_mean": mean["mean"], "ci": mean["ci"], "n": len(correlation)}
-        found[f"order_by_{kind}"] = _order(effects, share[whole])
+        agreement[kind] = {"spearman_mean": mean["mean"], "ci": mean["ci"], "n": len(correlation)}
+        agreement[f"order_by_{kind}"] = _order(effects, share[whole])
     held = ~np.isnan(effect).any(axis=1)
     return {
-        **{kind: found[kind] for kind in "SF"},
+        **{kind: agreement[kind] for kind in "SF"},
         "order_by_effect": _order(effects, effect[held]),
-        **{f"order_by_{kind}": found[f"order_by_{kind}"] for kind in "SF"},
+        **{f"order_by_{kind}": agreement[f"order_by_{kind}"] for kind in "SF"},
     }
 
 

@@ -124,10 +124,10 @@ def _reshaped(tumour, change):
         deviations *= asked[0] / np.linalg.norm(deviations)
         matrix = axes @ np.diag(deviations / np.sqrt(variances)) @ axes.T
         moved = source.transformed(tumour, centre, matrix)
-        found = None if moved is None else _shape(moved)[1]
-        if found is None or not found[0] > 0:
+        features = None if moved is None else _shape(moved)[1]
+        if features is None or not features[0] > 0:
             break
-        missing = wanted - _extent_and_log_ratio(found)
+        missing = wanted - _extent_and_log_ratio(features)
         error = np.abs(missing / unit).max()
         if error < least:
             best, least = moved, error

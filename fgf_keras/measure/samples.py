@@ -101,13 +101,13 @@ class AlignmentSamples:
         # Both in the same batches: gradients that nulls are held against lie in windows, as large as the
         # tumours of a batch need.
         both = (measure.at_sample, measure.along_flow)
-        found = self._each(measure, 0, self._watched, *both, draws=draws)
-        parts = [found]
+        values = self._each(measure, 0, self._watched, *both, draws=draws)
+        parts = [values]
         if len(self) > self._watched:
             parts.append(self._each(measure, self._watched, len(self), measure.at_sample))
         whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[-1]}
         null = draws.finish()["smooth"] if draws is not None else None
-        return Measured(_pointwise(whole), _along_flow(found), whole["logits"], null)
+        return Measured(_pointwise(whole), _along_flow(values), whole["logits"], null)
 
     def tensors(self, measure: AlignmentMeasure, rows: slice) -> list[tf.Tensor]:
         """Image, mask and spacing of some samples, as a measure takes them."""
@@ -118,9 +118,9 @@ class AlignmentSamples:
         for start in range(first, stop, self._batch_size):
             rows = slice(start, min(start + self._batch_size, stop))
             tensors = self.tensors(measure, rows)
-            found = {key: value for function in functions for key, value in function(*tensors).items()}
+            values = {key: value for function in functions for key, value in function(*tensors).items()}
             drawn = draws is not None
-            part = {k: v.numpy() for k, v in found.items() if drawn or not k.startswith("null_")}
+            part = {k: v.numpy() for k, v in values.items() if drawn or not k.startswith("null_")}
             if drawn:
                 draws.take(self.patient_id[rows], part)
             parts.append(part)

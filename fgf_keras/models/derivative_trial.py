@@ -175,9 +175,9 @@ def _undisturbed_state(network):
 
 def _in_float64(classifier, image_shape):
     """A copy of a classifier that computes in float64; None where it cannot be had."""
-    own = {type(layer).__name__: type(layer) for layer in classifier._flatten_layers()}
+    types = {type(layer).__name__: type(layer) for layer in classifier._flatten_layers()}
     try:
-        with keras.saving.custom_object_scope(own):
+        with keras.saving.custom_object_scope(types):
             copy = type(classifier).from_config(_with_dtype(classifier.get_config()))
         outputs = copy(tf.zeros((1, *image_shape), tf.float64), training=False)
         copy.set_weights(classifier.get_weights())

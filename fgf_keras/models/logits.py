@@ -42,10 +42,10 @@ def logits_of(classifier):
     Only where its last layer says so: a layer with that activation, an activation layer or an operation of
     Keras, also in a nested model, of a Sequential or Functional model. A warning says it.
     """
-    found = _ending(classifier)
-    if found is None:
+    ending = _ending(classifier)
+    if ending is None:
         return classifier
-    name, logits = found
+    name, logits = ending
     warnings.warn(
         f"The classifier returns probabilities: it ends in the activation {name!r}. What that is applied to, "
         "the logit, is explained instead, with the same weights.",
@@ -56,9 +56,9 @@ def logits_of(classifier):
 
 def refuse_probability_layer(classifier):
     """Raise `ModelError` if the classifier's last layer says that it returns probabilities."""
-    found = _ending(classifier)
-    if found is not None:
-        _refuse(f"it ends in the activation {found[0]!r}")
+    ending = _ending(classifier)
+    if ending is not None:
+        _refuse(f"it ends in the activation {ending[0]!r}")
 
 
 def refuse_probability_operation(classifier, image):
@@ -120,12 +120,12 @@ def _before_activation(tensor):
     if type(operation).__name__ in _MAKES_PROBABILITIES:
         return type(operation).__name__.lower(), inputs[0]
     if isinstance(operation, keras.Model):
-        found = _ending(operation)
-        return found and (found[0], keras.Model(operation.inputs[0], found[1])(inputs[0]))
+        ending = _ending(operation)
+        return ending and (ending[0], keras.Model(operation.inputs[0], ending[1])(inputs[0]))
     passes = isinstance(operation, keras.layers.Activation) and activation == "linear"
     if passes or isinstance(operation, _PASSES):
-        found = _before_activation(inputs[0])
-        return found and (found[0], operation(found[1]))
+        ending = _before_activation(inputs[0])
+        return ending and (ending[0], operation(ending[1]))
     return None
 
 

@@ -70,16 +70,16 @@ class NullDraws:
             part: the arrays null_… of `AlignmentMeasure.at_sample` and `.along_flow` for this patient.
             dimension: pixels times channels of the support.
         """
-        held = _InBox(part, dimension)
+        in_box = _InBox(part, dimension)
         for label, (kind, sigma) in self._nulls.items():
             if kind == "permutation":
-                self._kept.append((patient, held))
+                self._kept.append((patient, in_box))
                 continue
             name = label if sigma is None else f"smooth {sigma!r}"
             draw = {"white": self._white, "smooth": self._smooth, "matched": self._matched}[kind]
-            portions = draw(held, sigma, lambda portion, name=name: self._words(name, patient, portion))
-            for quantity, found in zip("SF", zip(*portions)):
-                self._shares[label][quantity].append(np.concatenate(found)[: self._draws])
+            portions = draw(in_box, sigma, lambda portion, name=name: self._words(name, patient, portion))
+            for quantity, patients in zip("SF", zip(*portions)):
+                self._shares[label][quantity].append(np.concatenate(patients)[: self._draws])
 
     def take(self, patients, part):
         """Draw for the patients of a batch; the arrays null_… leave `part`.
@@ -105,13 +105,13 @@ class NullDraws:
         }
 
     def _white(self, held, _, words):
-        found = []
+        patients = []
         for kind in "SF":
             gram = held.grams[kind]
             seed = words("SF".index(kind))
             directions, fields = white_coordinates(self._draws, held.count, gram, held.dimension, seed)
-            found.append(fixed_field_alignment(directions, gram, fields).numpy())
-        yield tuple(found)
+            patients.append(fixed_field_alignment(directions, gram, fields).numpy())
+        yield tuple(patients)
 
     def _smooth(self, held, sigma, words):
         rows, columns, channels = held.shape
@@ -141,8 +141,8 @@ class NullDraws:
             rng = np.random.default_rng(words.view(np.uint32).tolist())
             donors = rng.permutation([j for j in range(others + 1) if j != i])[: self._draws]
             portions = np.split(donors, range(DRAWS_TOGETHER, len(donors), DRAWS_TOGETHER))
-            found = [held.moved([self._kept[j][1] for j in portion]) for portion in portions]
-            for kind, shares in zip("SF", zip(*found)):
+            patients = [held.moved([self._kept[j][1] for j in portion]) for portion in portions]
+            for kind, shares in zip("SF", zip(*patients)):
                 self._shares["permutation"][kind].append(np.concatenate(shares))
             chosen.append(rng.integers(0, len(donors), self._draws))
         return np.stack(chosen)

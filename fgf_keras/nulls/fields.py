@@ -129,11 +129,11 @@ def hermitian_phases(shape, seed):
     angle = tf.random.stateless_uniform(half, seed, 0, 2 * np.pi, alg="philox").numpy()
     # In these columns a factor stands beside the conjugate of itself, and some are their own conjugates.
     opposite = -np.arange(rows) % rows
-    own = opposite == np.arange(rows)
+    self_conjugate = opposite == np.arange(rows)
     for column in {0, columns // 2} if columns % 2 == 0 else {0}:
         free = angle[..., column]
         bound = free - free[..., opposite]
-        angle[..., column] = np.where(own, np.where(free < np.pi, 0, np.pi), bound)
+        angle[..., column] = np.where(self_conjugate, np.where(free < np.pi, 0, np.pi), bound)
     phase = np.empty(half, np.complex64)
     np.cos(angle, out=phase.real)
     np.sin(angle, out=phase.imag)

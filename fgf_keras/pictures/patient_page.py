@@ -64,11 +64,11 @@ def patient_panels(explanation, pictures, patients=None) -> list[PatientPanels]:
     rows = np.array([ids.index(p) for p in patients])
     fields = pictures(rows)
     frame = explanation.to_frame().iloc[rows]
-    shown = []
+    panels = []
     for k, patient in enumerate(patients):
-        own = {name: field[k] for name, field in fields.items()}
-        shown.append(panels_of(patient, own, frame.iloc[k], explanation.feature_names))
-    return shown
+        patient_fields = {name: field[k] for name, field in fields.items()}
+        panels.append(panels_of(patient, patient_fields, frame.iloc[k], explanation.feature_names))
+    return panels
 
 
 def patient_page(shown: list[PatientPanels], support: str, *, path=None) -> Figure:

@@ -21,9 +21,9 @@ def bootstrap_mean(values, *, bootstrap: int, confidence: float, rng) -> dict:
 
 def known_mean(values, axis: int = 0) -> np.ndarray:
     """Mean over an axis of what is not NaN; NaN where all is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0).sum(axis=axis)
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=axis)
+    total = np.where(defined, values, 0).sum(axis=axis)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 

@@ -82,9 +82,9 @@ def _resampled(positive, negative, threshold, bootstrap, seed):
 
 
 def _two_classes(labels, what):
-    found = np.unique(labels)
-    if not np.array_equal(found, [0, 1]):
+    classes = np.unique(labels)
+    if not np.array_equal(classes, [0, 1]):
         raise DataError(
             f"{what[0].upper()}{what[1:]} needs patients of both classes, 0 and 1. "
-            f"Received: only labels {found.tolist()} among {len(labels)} patients. Use a larger split."
+            f"Received: only labels {classes.tolist()} among {len(labels)} patients. Use a larger split."
         )

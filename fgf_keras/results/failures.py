@@ -44,7 +44,7 @@ def poor_alignment_despite_accuracy(arm: ArmResult) -> Finding:
         return Finding(None, "the AUC has no interval")
     if auc.low <= GUESSING:
         return Finding(False, f"the AUC, {auc}, is not clearly above {GUESSING}")
-    told, poor = [], []
+    sentences, poor = [], []
     for support in arm.supports:
         shares = {kind: arm.metric(share_column(support, kind, "joint")).mean for kind in QUANTITIES}
         shares = {kind: share for kind, share in shares.items() if not np.isnan(share)}
@@ -53,16 +53,16 @@ def poor_alignment_despite_accuracy(arm: ArmResult) -> Finding:
         bands = {kind: _smooth_band(arm, support, kind) for kind in shares}
         within = all(band is not None and shares[kind] <= band for kind, band in bands.items())
         small = support == "mask" and all(share < POOR_SHARE for share in shares.values())
-        own = " and ".join(f"{kind} {rounded(share)}" for kind, share in shares.items())
+        shares_text = " and ".join(f"{kind} {rounded(share)}" for kind, share in shares.items())
         by_chance = ", ".join(f"{kind} {rounded(b)}" for kind, b in bands.items() if b is not None)
-        sentence = f"on support {support} joint {own}"
+        sentence = f"on support {support} joint {shares_text}"
         sentence += f" (95 % of smooth random fields reach at most {by_chance})" if by_chance else ""
-        told.append(sentence)
+        sentences.append(sentence)
         if within or small:
             poor.append(sentence + ("" if within else f", less than {POOR_SHARE:g}"))
-    if not told:
+    if not sentences:
         return Finding(None, "S is undefined for every patient")
-    return Finding(bool(poor), f"AUC {auc}; {'; '.join(poor or told)}")
+    return Finding(bool(poor), f"AUC {auc}; {'; '.join(poor or sentences)}")
 
 
 def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Finding:
@@ -131,18 +131,18 @@ def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: Arm
         return Finding(None, f"differences from {baseline.name} have no interval")
     risen = {name: share for name, share in shares.items() if share.is_known and share.low > 0}
     if not risen:
-        told = ", ".join(f"{name} {_told(share)}" for name, share in shares.items())
-        return Finding(False, f"S of no rewarded feature rose clearly: {told}, minus {baseline.name}")
+        changes = ", ".join(f"{name} {_told(share)}" for name, share in shares.items())
+        return Finding(False, f"S of no rewarded feature rose clearly: {changes}, minus {baseline.name}")
     effects = {name: (arm.effect(name), reference.effect(name)) for name in risen}
     if any(np.isnan(each.mean) for pair in effects.values() for each in pair):
         return Finding(None, f"the behaviour of {', '.join(risen)} was not measured (evaluate.behaviour)")
-    told = "; ".join(
+    changes = "; ".join(
         f"{name}: S {_told(share)}, one sd moves the score by {rounded(effects[name][0].mean)} of its sd "
         f"({reference.name}: {rounded(effects[name][1].mean)})"
         for name, share in risen.items()
     )
     idle = all(own.mean < NEAR_NIL or not _above(own, other) for own, other in effects.values())
-    return Finding(auc.low <= 0 and idle, f"AUC {auc} minus {baseline.name}; {told}")
+    return Finding(auc.low <= 0 and idle, f"AUC {auc} minus {baseline.name}; {changes}")
 
 
 def _turned(arm):

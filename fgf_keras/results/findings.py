@@ -64,8 +64,8 @@ def comparison_findings(config: Config, trials: dict) -> list[dict]:
     features = [feature.name for feature in config.features]
     arms = []
     for arm in config.arms:
-        own = {split: trial for (split, name), trial in trials.items() if trial and name == arm.name}
-        arms.append(_arm(arm.name, arm.reward, features, own, config.evaluate, config.seed))
+        of_arm = {split: trial for (split, name), trial in trials.items() if trial and name == arm.name}
+        arms.append(_arm(arm.name, arm.reward, features, of_arm, config.evaluate, config.seed))
     baseline = next((arm for arm in arms if not arm.rewarded and arm.trials), None)
     placebo = next((arm for arm in arms if arm.is_placebo and arm.trials), None)
     return [finding for arm in arms for finding in _of_arm(arm, baseline, placebo)]

@@ -22,9 +22,10 @@ def trial_table(metrics_by_trial: dict, part: str) -> pd.DataFrame:
         if metrics is None:
             rows.append({"repeat": repeat, "arm": arm})
             continue
-        own = metrics.parts[part]
-        row = {"repeat": repeat, "arm": arm, "n_train": metrics.n_train, "n_test": own.n} | own.means
-        undefined = own.table["undefined"]
+        part_metrics = metrics.parts[part]
+        row = {"repeat": repeat, "arm": arm, "n_train": metrics.n_train, "n_test": part_metrics.n}
+        row |= part_metrics.means
+        undefined = part_metrics.table["undefined"]
         row |= {f"left_out.{name}": int(count) for name, count in undefined.items() if share_of(name)}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -58,9 +59,9 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
     for arm in arms:
         for metric in metric_names(trials):
             values = by_arm[arm][metric]
-            own = resampled_mean(values, **over_splits)
-            row = {"arm": arm, "figure": metric, "mean": own.mean, "sd": values.std(ddof=1)}
-            row |= {"low": own.low, "high": own.high, "splits": own.splits}
+            mean = resampled_mean(values, **over_splits)
+            row = {"arm": arm, "figure": metric, "mean": mean.mean, "sd": values.std(ddof=1)}
+            row |= {"low": mean.low, "high": mean.high, "splits": mean.splits}
             row["left_out"] = int(by_arm[arm].get(f"left_out.{metric}", pd.Series([0])).sum())
             if arm != arms[0]:
                 # The index is the split: only what was measured on the same one is subtracted.

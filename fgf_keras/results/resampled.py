@@ -79,5 +79,5 @@ def verdict(figure: str, arm: str, reference: str, found: ResampledMean, *, conf
             f"({confidence:.0%})"
         )
     change = "raises" if found.mean > 0 else "lowers"
-    shown = interval if found.mean > 0 else f"[{rounded(-found.high)}, {rounded(-found.low)}]"
-    return f"{arm} {change} {figure} by {rounded(abs(found.mean))} {shown} ({confidence:.0%})"
+    magnitude = interval if found.mean > 0 else f"[{rounded(-found.high)}, {rounded(-found.low)}]"
+    return f"{arm} {change} {figure} by {rounded(abs(found.mean))} {magnitude} ({confidence:.0%})"

@@ -36,15 +36,19 @@ class Network(NamedTuple):
             explain: an `Explainer` with one smooth null.
             cohort: patients of both classes.
         """
-        found = explain(cohort.images, cohort.masks, spacing=cohort.spacing, patient_id=cohort.patient_id)
+        explanation = explain(
+            cohort.images, cohort.masks, spacing=cohort.spacing, patient_id=cohort.patient_id
+        )
         shares = {
-            kind: np.where(defined(found, kind)[:, np.newaxis], measured_shares(found, kind), np.nan)
+            kind: np.where(
+                defined(explanation, kind)[:, np.newaxis], measured_shares(explanation, kind), np.nan
+            )
             for kind in "SF"
         }
-        chance = found.against_chance().groupby("quantity")
+        chance = explanation.against_chance().groupby("quantity")
         columns = ["null_mean", "null_q05", "null_q95"]
         null = {kind: chance.get_group(kind)[columns].to_numpy().T for kind in "SF"}
-        return cls(roc_auc_score(cohort.labels, found.values["logit"]), shares["S"], shares["F"], null)
+        return cls(roc_auc_score(cohort.labels, explanation.values["logit"]), shares["S"], shares["F"], null)
 
 
 def layers_randomised(classifier, fresh):
@@ -83,8 +87,8 @@ def sanity_report(
     rng = np.random.default_rng(seed)
 
     def summary(values):
-        kept = values[~np.isnan(values)]
-        return bootstrap_mean(kept, bootstrap=settings.bootstrap, confidence=settings.confidence, rng=rng)
+        defined = values[~np.isnan(values)]
+        return bootstrap_mean(defined, bootstrap=settings.bootstrap, confidence=settings.confidence, rng=rng)
 
     steps = [_step(name, of_step, columns, summary) for name, of_step in networks.items()]
     return {
@@ -127,22 +131,22 @@ def _verdicts(networks, steps, columns, summary):
         f"AUC is {rounded(trained['auc'])} trained, {rounded(random['auc'])} with random weights, "
         f"{rounded(permuted['auc'])} trained on permuted labels."
     ]
-    kept = {"S": [], "F": []}
+    put_there = {"S": [], "F": []}
     for kind in "SF":
-        own, other = (_over_networks(networks[name], kind) for name in (TRAINED, PERMUTED))
-        own_mean = known_mean(own)
+        trained_shares, other = (_over_networks(networks[name], kind) for name in (TRAINED, PERMUTED))
+        own_mean = known_mean(trained_shares)
         reached = [known_mean(getattr(network, kind)) >= own_mean for network in networks[PERMUTED]]
         for i, column in enumerate(columns):
-            change = summary(own[:, i] - other[:, i])
-            told = f"{kind} of {column.replace('_', ' ')}"
+            change = summary(trained_shares[:, i] - other[:, i])
+            share = f"{kind} of {column.replace('_', ' ')}"
             if change["mean"] is None:
-                sentences.append(f"{told} is undefined for the trained network or on permuted labels.")
+                sentences.append(f"{share} is undefined for the trained network or on permuted labels.")
                 continue
             p = (1 + sum(bool(each[i]) for each in reached)) / (1 + n)
             low, high = change["ci"]
             if low > 0:
                 if trained[kind][column]["mean"] > trained["null"][kind][column]["q95"]:
-                    kept[kind].append(column.replace("_", " "))
+                    put_there[kind].append(column.replace("_", " "))
                 verdict = "more than on permuted labels"
             else:
                 verdict = "less than on permuted labels" if high < 0 else "no more than on permuted labels"
@@ -155,9 +159,9 @@ def _verdicts(networks, steps, columns, summary):
                 )
             )
             sentences.append(
-                f"{told}: {verdict}, {_signed(change)} (p = {p:.2g} from {n} such network(s)). {of_null}."
+                f"{share}: {verdict}, {_signed(change)} (p = {p:.2g} from {n} such network(s)). {of_null}."
             )
-    put = "; ".join(f"{kind}: {', '.join(names) if names else 'none'}" for kind, names in kept.items())
+    put = "; ".join(f"{kind}: {', '.join(names) if names else 'none'}" for kind, names in put_there.items())
     sentences.append(f"Above the null and more than on permuted labels, so put there by training: {put}.")
     sentences.append(
         "Nulls are what 95 % of smooth random fields stay below. Intervals are over patients, who share a "

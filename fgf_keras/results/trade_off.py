@@ -26,13 +26,13 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     by_arm = {name: rows.set_index("repeat") for name, rows in trials.groupby("arm")}
     rows = []
     for arm in config.arms:
-        own = by_arm[arm.name]
+        of_arm = by_arm[arm.name]
         weight = 0.0 if arm.reward.kind == "none" else arm.reward.weight
         row = {"arm": arm.name, "kind": arm.reward.kind, "weight": weight}
-        row["failed"] = int(own["auc"].isna().sum())
+        row["failed"] = int(of_arm["auc"].isna().sum())
         for name, column in metrics.items():
-            row |= resampled_mean(own[column], **over_splits).named(name)
-        row |= resampled_mean(own["auc"] - by_arm["baseline"]["auc"], **over_splits).named("auc_change")
+            row |= resampled_mean(of_arm[column], **over_splits).named(name)
+        row |= resampled_mean(of_arm["auc"] - by_arm["baseline"]["auc"], **over_splits).named("auc_change")
         rows.append(row)
     table = pd.DataFrame(rows)
     table["pareto"] = pareto_front(table[["auc", "S_joint"]].to_numpy())
@@ -46,9 +46,9 @@ def pareto_front(points) -> np.ndarray:
     """
     points = np.asarray(points, np.float64)
     defined = ~np.isnan(points).any(axis=1)
-    known = np.where(defined[:, None], points, -np.inf)
-    no_worse = (known[:, None] >= known[None]).all(axis=2)
-    better = (known[:, None] > known[None]).any(axis=2)
+    coordinates = np.where(defined[:, None], points, -np.inf)
+    no_worse = (coordinates[:, None] >= coordinates[None]).all(axis=2)
+    better = (coordinates[:, None] > coordinates[None]).any(axis=2)
     return defined & ~(no_worse & better).any(axis=0)
 
 

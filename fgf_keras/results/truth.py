@@ -99,13 +99,13 @@ def rate_table(table: pd.DataFrame, patients: dict, config: Config) -> pd.DataFr
         config: as for it.
     """
     names = {(arm.law_name, arm.prevalence): arm.name for arm in config.arms}
-    known = table[table["feature"].notna()]
+    shares = table[table["feature"].notna()]
     rows = []
     for role in ("nothing", "unused", "used"):
         for null in nulls(table):
             for kind in QUANTITIES:
-                for feature in dict.fromkeys(known["feature"]):
-                    trials = known[(known["role"] == role) & (known["feature"] == feature)]
+                for feature in dict.fromkeys(shares["feature"]):
+                    trials = shares[(shares["role"] == role) & (shares["feature"] == feature)]
                     if trials.empty:
                         continue
                     column = p_column(config.evaluate.support[0], null, kind, feature)

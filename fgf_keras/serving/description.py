@@ -76,11 +76,11 @@ class Description:
         path = Path(folder) / FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            found = content["format"]
-            if isinstance(found, int) and found > FORMAT:
+            file_format = content["format"]
+            if isinstance(file_format, int) and file_format > FORMAT:
                 raise ModelError(
-                    f"{path} has format {found}, and this version of fgf_keras knows formats up to {FORMAT}. "
-                    "Update fgf_keras, or export the model again."
+                    f"{path} has format {file_format}, and this version of fgf_keras knows formats up to "
+                    f"{FORMAT}. Update fgf_keras, or export the model again."
                 )
             return pydantic.TypeAdapter(cls).validate_python(content)
         except FileNotFoundError:

@@ -102,16 +102,16 @@ class Signatures:
         return self._pointwise(self._measure.at_sample(image, mask, spacing))
 
     def _explained(self, image, mask, spacing):
-        found = self._measure.everything(image, mask, spacing)
-        along = {f"F_{name}": found[f"F_{self._weight}"][:, i] for i, name in enumerate(self._names)}
-        along |= {key: found[f"{key}_{self._weight}"] for key in ("F_joint", "F_joint_magnitude")}
-        errors = found[f"F_error_{self._weight}"]
+        values = self._measure.everything(image, mask, spacing)
+        along = {f"F_{name}": values[f"F_{self._weight}"][:, i] for i, name in enumerate(self._names)}
+        along |= {key: values[f"{key}_{self._weight}"] for key in ("F_joint", "F_joint_magnitude")}
+        errors = values[f"F_error_{self._weight}"]
         along |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*self._names, "joint"])}
-        along |= {"flow_residual": found["residual"], "flow_status": found["status"]}
+        along |= {"flow_residual": values["residual"], "flow_status": values["status"]}
         return {
-            **self._pointwise(found),
+            **self._pointwise(values),
             **along,
-            **{name: found[name] for name in ("gradient", "explained", "boundary")},
+            **{name: values[name] for name in ("gradient", "explained", "boundary")},
         }
 
     def _pointwise(self, found):

@@ -67,6 +67,6 @@ def _as_proto(array):
         return tf.make_tensor_proto(array)
     # What is left out at the end is as the last value: a canvas takes no more room than its tumour.
     flat = array.ravel()
-    kept = flat[: np.max(np.flatnonzero(flat != flat[-1]), initial=-1) + 2]
+    significant = flat[: np.max(np.flatnonzero(flat != flat[-1]), initial=-1) + 2]
     shape = tf.TensorShape(array.shape).as_proto()
-    return TensorProto(dtype=tf.float32.as_datatype_enum, tensor_shape=shape, float_val=kept)
+    return TensorProto(dtype=tf.float32.as_datatype_enum, tensor_shape=shape, float_val=significant)

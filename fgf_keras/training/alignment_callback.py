@@ -134,13 +134,13 @@ class AlignmentCallback(keras.callbacks.Callback):
 
     def _measure_all(self, epoch, pictures):
         draws = self._summaries.draws() if self._summaries is not None else None
-        found = self._validation.measured(self._measure, draws)
-        self._pointwise = self._by_name("val_S", found.S.mean())
-        self._flow = self._by_name("val_F", found.F.mean())
+        values = self._validation.measured(self._measure, draws)
+        self._pointwise = self._by_name("val_S", values.S.mean())
+        self._flow = self._by_name("val_F", values.F.mean())
         if self._training is not None:
             self._flow |= self._by_name("F", self._training.along_flow(self._measure).mean())
         if self._summaries is not None:
-            self._summaries.write(epoch, self._validation, self._measure, found, pictures=pictures)
+            self._summaries.write(epoch, self._validation, self._measure, values, pictures=pictures)
 
     def _by_name(self, prefix, means):
         return {f"{prefix}_{name}": float(value) for name, value in zip([*self._names, "joint"], means)}

@@ -74,8 +74,8 @@ def fit(
     steps = len(training)
     with SummaryWriters(folder.logs) as writers:
         if alone:
-            known = folder.environment_file
-            write_run(writers, config, read_json(known) if known.is_file() else None, model.classifier)
+            environment = read_json(folder.environment_file) if folder.environment_file.is_file() else None
+            write_run(writers, config, environment, model.classifier)
         if not train.measure:
             with writers.run("validation", 0):
                 write_layout(model.feature_names, watched=False, null=False)

@@ -135,9 +135,9 @@ def read_dataset(file: Path | BinaryIO, **choices) -> Dataset:
 def _has_preamble(stream):
     begin = stream.tell()
     stream.seek(begin + PREAMBLE - 4)
-    found = stream.read(4) == b"DICM"
+    has_magic = stream.read(4) == b"DICM"
     stream.seek(begin)
-    return found
+    return has_magic
 
 
 def _begins_with_element(stream):

@@ -146,11 +146,11 @@ def index_folder(root: Path, *, n_jobs: int = 1) -> FolderIndex:
         raise DataError(
             f"The folder {str(root)!r} does not exist. Let data.root name the folder with DICOM files."
         )
-    found = list(_walk(root))
-    contents = read_contents([path for path, problem in found if problem is None], n_jobs)
+    paths = list(_walk(root))
+    contents = read_contents([path for path, problem in paths if problem is None], n_jobs)
     gathering = _Gathering(root)
     with progress_bar(RateColumn("files")) as progress:
-        for path, problem in progress.track(found, description="Reading headers"):
+        for path, problem in progress.track(paths, description="Reading headers"):
             gathering.add(path, DamagedFile(problem, None) if problem else next(contents))
     return gathering.result()
 
@@ -192,8 +192,8 @@ class _Gathering:
     def _is_new(self, path, sop_uid, entry):
         if sop_uid not in self.instances:
             return True
-        known = self.instances[sop_uid]
-        if known and _same_bytes(known[0], path):
+        earlier = self.instances[sop_uid]
+        if earlier and _same_bytes(earlier[0], path):
             copy = DicomError("copy", "A copy of another file.", "None needed; the other one is used.")
             self._reject(path, copy, entry.series_uid)
             return False
@@ -202,8 +202,8 @@ class _Gathering:
             "Another file has the same SOPInstanceUID and other content.",
             "Keep the right one.",
         )
-        if known:
-            first, owner, header = known
+        if earlier:
+            first, owner, header = earlier
             at = owner.files.index(first)
             del owner.files[at], owner.instances[at]
             if header:

@@ -157,17 +157,17 @@ def _on_its_series(path, kind, stacks, rule, names) -> list[Region]:
     """The region of one file on the series where it lies; several only if nothing tells them apart."""
     read = _structure_set if kind == "rtstruct" else _segmentation
     region_on = read(path, rule, names)
-    found, refusals = [], []
+    matched, refusals = [], []
     for series in stacks:
         try:
-            found.append(region_on(series))
+            matched.append(region_on(series))
         except DicomError as error:
             if error.kind not in ELSEWHERE and error.kind != "no_voxel":
                 raise
             refusals.append(error)
-    if not found:
+    if not matched:
         raise _foremost(refusals)
-    chosen = [one for one in found if not one.left_over] or found
+    chosen = [one for one in matched if not one.left_over] or matched
     for tells in ("matched", "named"):
         those = [one for one in chosen if getattr(one, tells)]
         if len(those) == 1:

@@ -241,10 +241,10 @@ def _farthest(points, polygon):
 
 
 def _cross_check(contour, series, index, counts):
-    known = {series.sop_uids[uid] for uid in contour.image_uids if uid in series.sop_uids}
-    if index in known:
+    slices = {series.sop_uids[uid] for uid in contour.image_uids if uid in series.sop_uids}
+    if index in slices:
         counts.matched += 1
-    elif known:
+    elif slices:
         counts.contradicted += 1
     elif contour.image_uids:
         counts.unmatched += 1

@@ -40,8 +40,8 @@ def choose_rois(
     """
     _check_rule(names, pattern, strategy, size)
     fits = _by_name(candidates, names) if names else _by_pattern(candidates, pattern)
-    found = [number for number in candidates if any(number in numbers for numbers in fits.values())]
-    if not found:
+    chosen = [number for number in candidates if any(number in numbers for numbers in fits.values())]
+    if not chosen:
         raise DicomError(
             "no_roi",
             f"No region fits {_wanted(names, pattern)}. There are: {_list(candidates)}.",
@@ -55,20 +55,20 @@ def choose_rois(
                 f"The union lacks {', '.join(map(repr, absent))}. There are: {_list(candidates)}.",
                 "Adapt the names, or use a pattern if some of them need not be there.",
             )
-        return tuple(found)
+        return tuple(chosen)
     if strategy == "first":
         numbers = next(numbers for numbers in fits.values() if numbers)
         return (next(number for number in candidates if number in numbers),)
     if strategy == "largest":
-        return (max(found, key=size),)
-    if len(found) > 1:
-        listed = _list({number: candidates[number] for number in found})
+        return (max(chosen, key=size),)
+    if len(chosen) > 1:
+        listed = _list({number: candidates[number] for number in chosen})
         raise DicomError(
             "ambiguous_roi",
-            f"{len(found)} regions fit {_wanted(names, pattern)}: {listed}.",
+            f"{len(chosen)} regions fit {_wanted(names, pattern)}: {listed}.",
             "Name one, or choose a strategy: union, first or largest.",
         )
-    return tuple(found)
+    return tuple(chosen)
 
 
 def _check_rule(names, pattern, strategy, size):

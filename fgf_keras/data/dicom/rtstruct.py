@@ -110,8 +110,8 @@ class StructureSet:
             DicomError: `no_such_roi`.
         """
         if number not in self.rois:
-            known = ", ".join(f"{roi.number} {roi.name!r}" for roi in self.rois.values()) or "none"
-            raise DicomError("no_such_roi", f"There is no ROI {number}.", f"The file has: {known}.")
+            regions = ", ".join(f"{roi.number} {roi.name!r}" for roi in self.rois.values()) or "none"
+            raise DicomError("no_such_roi", f"There is no ROI {number}.", f"The file has: {regions}.")
         return self.rois[number]
 
 

@@ -96,12 +96,12 @@ class SliceHeader:
     @property
     def warnings(self) -> dict[str, int]:
         """What deserves a look in a slice that is used."""
-        found = {
+        values = {
             "lossy": self.lossy,
             "rescale_type": self.rescale_type not in (None, "HU"),
             "no_preamble": not self.preamble,
         }
-        return {what: 1 for what, true in found.items() if true}
+        return {what: 1 for what, true in values.items() if true}
 
 
 def read_slice_header(path: Path) -> SliceHeader:

@@ -119,11 +119,11 @@ def _check(slices, slice_mm, objects):
 
 def _make(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    found = sorted(os.listdir(folder))
-    if found:
-        state = "" if CLINICAL in found else f" Without {CLINICAL} it is no finished phantom."
+    names = sorted(os.listdir(folder))
+    if names:
+        state = "" if CLINICAL in names else f" Without {CLINICAL} it is no finished phantom."
         raise DataError(
-            f"The folder {str(folder)!r} is not empty: it holds {listing(found)}.{state} Nothing is "
+            f"The folder {str(folder)!r} is not empty: it holds {listing(names)}.{state} Nothing is "
             "overwritten: name a new folder, or remove this one."
         )
 

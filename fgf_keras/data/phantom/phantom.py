@@ -126,11 +126,11 @@ def relabelled(cohort: Cohort, config: PhantomConfig) -> Cohort:
     Raises:
         DataError: no draw of the labels holds both classes.
     """
-    known = cohort.provenance["parameters"]
-    drawn = phantom_labels(config, known["seed"])
-    parameters = known | {"prevalence": float(config.prevalence)}
-    told = {"parameters": parameters, **_told_of(config, drawn)}
-    return dataclasses.replace(cohort, labels=drawn.labels, provenance=cohort.provenance | told)
+    before = cohort.provenance["parameters"]
+    drawn = phantom_labels(config, before["seed"])
+    parameters = before | {"prevalence": float(config.prevalence)}
+    provenance = {"parameters": parameters, **_told_of(config, drawn)}
+    return dataclasses.replace(cohort, labels=drawn.labels, provenance=cohort.provenance | provenance)
 
 
 def _told_of(config, drawn):

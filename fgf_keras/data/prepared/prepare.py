@@ -93,10 +93,10 @@ def _prepared(todo, public, config, names, n_jobs, title):
 def _nobody_left(config, rejected):
     # Patients first: what is wrong with them tells more than files that are none of DICOM.
     first = sorted(rejected, key=lambda r: (not r.patient_id, -STAGES.index(r.stage)))[:3]
-    told = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in first)
+    reasons = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in first)
     return DataError(
         f"No patient below data.root={config.root!r} could be prepared. All reasons stand in rejected.csv in "
-        f"{config.out!r}; the first:{told}"
+        f"{config.out!r}; the first:{reasons}"
     )
 
 
@@ -130,14 +130,14 @@ def _labels(config) -> LabelTable:
 def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[RejectedPatient]]:
     """Patients with a label, and everybody and everything else."""
     if config.source == "dicom":
-        found, rejected = dicom_patients(config, n_jobs=n_jobs)
+        sources, rejected = dicom_patients(config, n_jobs=n_jobs)
     else:
-        found, rejected = volume_patients(config, labels.labels)
-    patients = [p for p in found if p.patient_id in labels.labels]
-    for patient in found:
+        sources, rejected = volume_patients(config, labels.labels)
+    patients = [p for p in sources if p.patient_id in labels.labels]
+    for patient in sources:
         if patient.patient_id not in labels.labels:
             rejected.append(_without_label(patient.patient_id, labels, config))
-    known = {p.patient_id for p in found} | {r.patient_id for r in rejected}
+    seen = {p.patient_id for p in sources} | {r.patient_id for r in rejected}
     rejected += [
         RejectedPatient(
             name,
@@ -146,7 +146,7 @@ def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[Rejecte
             "Add the files, or remove the row; ids must be spelt alike.",
         )
         for name in labels.labels
-        if name not in known
+        if name not in seen
     ]
     return patients, rejected
 

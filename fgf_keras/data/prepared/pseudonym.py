@@ -92,5 +92,5 @@ def _safe(patient_id):
     """The id itself where it may name a file, else what is left of it with a hash that keeps it apart."""
     if is_portable(patient_id):
         return patient_id
-    kept = re.sub(r"[^\w-]+", "_", patient_id).strip("_-")[: LONGEST_NAME // 2]
-    return f"{kept or 'patient'}-{hashlib.sha256(patient_id.encode()).hexdigest()[:8]}"
+    readable = re.sub(r"[^\w-]+", "_", patient_id).strip("_-")[: LONGEST_NAME // 2]
+    return f"{readable or 'patient'}-{hashlib.sha256(patient_id.encode()).hexdigest()[:8]}"

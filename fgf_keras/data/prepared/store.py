@@ -222,10 +222,10 @@ def _check_free(path):
 def _check_settings(path, settings):
     changed = changed_settings(_provenance(path)["settings"], settings)
     if changed:
-        told = "; ".join(f"{key}: {before!r}, now {now!r}" for key, (before, now) in changed.items())
+        differences = "; ".join(f"{key}: {before!r}, now {now!r}" for key, (before, now) in changed.items())
         raise DataError(
-            f"The slices in {str(path)!r} were prepared with other settings ({told}). Let data.out name "
-            "another folder, or remove this one."
+            f"The slices in {str(path)!r} were prepared with other settings ({differences}). Let data.out "
+            "name another folder, or remove this one."
         )
 
 
@@ -260,10 +260,10 @@ def _open(path, size=None):
         raise DataError(
             f"{path / 'slices.zarr'} cannot be opened: {error}. Prepare the slices into another folder."
         ) from None
-    held = min(array.shape[0] for array in arrays)
-    if held < len(records):
+    length = min(array.shape[0] for array in arrays)
+    if length < len(records):
         raise DataError(
-            f"{path} lists {len(records)} slices but holds {held}. Prepare them into another folder."
+            f"{path} lists {len(records)} slices but holds {length}. Prepare them into another folder."
         )
     return records, *arrays
 

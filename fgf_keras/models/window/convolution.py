@@ -93,8 +93,8 @@ def _convolution(padding):
         padded = tf.pad(upstream, [[0, 0], *margins, [0, 0]])
         cells = tf.nn.conv2d(padded, tf.concat(shifted, axis=-1), CELL, "VALID")
         whole = tf.nn.depth_to_space(cells, CELL)[:, :height, :width]
-        known = [None if n is None else n + m for n, m in zip(upstream.shape[1:3], more)]
-        return tf.ensure_shape(whole, [upstream.shape[0], *known, kernel.shape[2]]), gradient
+        shape = [None if n is None else n + m for n, m in zip(upstream.shape[1:3], more)]
+        return tf.ensure_shape(whole, [upstream.shape[0], *shape, kernel.shape[2]]), gradient
 
     def kernel_gradient(image, kernel, upstream):
         return tf.raw_ops.Conv2DBackpropFilter(

@@ -153,12 +153,12 @@ class InWindow:
         if not compiled:
             return within(window_edges(needed, self._canvas))
         largest = max(edges_of(image))
-        known = [size for size in KNOWN_SIZES if size < largest]
+        sizes = [size for size in KNOWN_SIZES if size < largest]
         branches = [
             functools.partial(within, [min(size, edge) for edge in self._canvas])
-            for size in (*known, largest)
+            for size in (*sizes, largest)
         ]
-        return tf.switch_case(tf.reduce_sum(tf.cast(tf.reduce_max(needed) > known, tf.int32)), branches)
+        return tf.switch_case(tf.reduce_sum(tf.cast(tf.reduce_max(needed) > sizes, tf.int32)), branches)
 
     def classifier(self, origin):
         """As `OnCanvas.classifier`."""

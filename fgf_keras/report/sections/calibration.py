@@ -13,8 +13,8 @@ from fgf_keras.results.interval import Interval, rounded
 
 def calibration_section(config: Config, patients: pd.DataFrame, part: str, confidence: float) -> Section:
     """Whether predicted probabilities are the rates that are observed."""
-    shown = patients[patients["split"] == part]
-    labels, probability = shown["label"].to_numpy(), shown["probability"].to_numpy()
+    reported = patients[patients["split"] == part]
+    labels, probability = reported["label"].to_numpy(), reported["probability"].to_numpy()
     bins = calibration_bins(labels, probability, confidence=confidence)
     summary = calibration_summary(labels, probability)
     sentence = (
@@ -23,9 +23,9 @@ def calibration_section(config: Config, patients: pd.DataFrame, part: str, confi
         f"{rounded(summary['brier'])}; always predicting the observed rate would have "
         f"{rounded(summary['reference'])} (lower is better)."
     )
-    alt = f"Reliability diagram of {len(shown)} {part} patients in {len(bins)} groups. {sentence}"
+    alt = f"Reliability diagram of {len(reported)} {part} patients in {len(bins)} groups. {sentence}"
     caption = (
-        f"{len(bins)} groups of about {len(shown) // len(bins)} patients with like predictions; bars are "
+        f"{len(bins)} groups of about {len(reported) // len(bins)} patients with like predictions; bars are "
         f"Wilson's {confidence:.0%} intervals of the observed rate. Below: predictions of both classes."
     )
     rows = [

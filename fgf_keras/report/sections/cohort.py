@@ -24,12 +24,12 @@ def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict)
         Table(f"Patients by part of the cohort{first}", ["part", "patients", "positive", "share"], rows)
     ]
     if data["fingerprint"] != trained["fingerprint"]:
-        told = ", ".join(f"{name} {n}" for name, n in trained["splits"].items())
+        trained_parts = ", ".join(f"{name} {n}" for name, n in trained["splits"].items())
         blocks.append(
             Text(
                 "This is another cohort than the one the network was trained on, which had "
-                f"{trained['patients']} patients, {trained['positive']} positive ({told}). The threshold is "
-                "that of the training."
+                f"{trained['patients']} patients, {trained['positive']} positive ({trained_parts}). The "
+                "threshold is that of the training."
             )
         )
     low, high = config.data.window
@@ -38,10 +38,10 @@ def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict)
         f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
         "is 0."
     )
-    told = [*exclusions(data), form]
+    sentences = [*exclusions(data), form]
     if unmeasured := [name for name in data["splits"] if name not in metrics.parts]:
-        told.append(f"Not measured, as evaluate.training_patients has it: {', '.join(unmeasured)}.")
-    return Section("data", "The data", [*blocks, Bullets(told)])
+        sentences.append(f"Not measured, as evaluate.training_patients has it: {', '.join(unmeasured)}.")
+    return Section("data", "The data", [*blocks, Bullets(sentences)])
 
 
 def exclusions(data: dict) -> list[str]:
@@ -52,9 +52,13 @@ def exclusions(data: dict) -> list[str]:
     """
     counts = data.get("counts", {})
     if "left_out" in counts:
-        told = describe_left_out(counts["left_out"])
+        reasons = describe_left_out(counts["left_out"])
         where = "; reasons and remedies are in rejected.csv of the prepared slices"
-        return [f"Left out when slices were prepared: {told}{where}." if told else "No patient was left out."]
+        return [
+            f"Left out when slices were prepared: {reasons}{where}."
+            if reasons
+            else "No patient was left out."
+        ]
     if "rows_without_image" in counts:
         without_image, without_row = counts["rows_without_image"], counts["images_without_row"]
         return [

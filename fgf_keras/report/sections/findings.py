@@ -12,14 +12,14 @@ def findings_blocks(findings: list[dict] | None) -> list:
     """
     if findings is None:
         return []
-    found = [
+    callouts = [
         Callout(
             each["title"], [each["why"], *([f"What to try: {each['try']}"] if each["try"] else [])], "warning"
         )
         for each in findings
         if each["found"]
     ]
-    blocks = [Text(f"Of {len(findings)} known ways to go wrong, found: {len(found)}."), *found]
+    blocks = [Text(f"Of {len(findings)} known ways to go wrong, found: {len(callouts)}."), *callouts]
     for state, title in ((False, "Checked and not found"), (None, "Could not be checked")):
         others = [(each["title"], each["why"]) for each in findings if each["found"] is state]
         if others:

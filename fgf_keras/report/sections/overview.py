@@ -64,12 +64,12 @@ def _verdicts(table, titles):
     if "verdict" not in table:
         return []
     compared = table[table["figure"].isin(titles) & table["verdict"].notna()]
-    shown = (compared["difference_low"] > 0) | (compared["difference_high"] < 0)
-    sentences = [f"{sentence}." for sentence in compared[shown]["verdict"]]
+    significant = (compared["difference_low"] > 0) | (compared["difference_high"] < 0)
+    sentences = [f"{sentence}." for sentence in compared[significant]["verdict"]]
     first = table["arm"].iloc[0]
-    if not shown.any():
+    if not significant.any():
         return [f"No difference from {first} is shown for any arm in {', '.join(titles.values())}."]
-    others = compared[~shown].groupby("arm", sort=False)["figure"]
+    others = compared[~significant].groupby("arm", sort=False)["figure"]
     rest = "; ".join(f"{arm}: {', '.join(titles[name] for name in names)}" for arm, names in others)
     return sentences + ([f"No difference from {first} is shown of {rest}."] if rest else [])
 

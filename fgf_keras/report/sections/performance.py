@@ -31,25 +31,25 @@ def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, 
         [names.get(key, key), *(str(each[key]) for each in metrics.parts.values())] for key in CLASSIFICATION
     ]
     rows[:2] = rows[1::-1]
-    own, threshold = metrics.parts[part], metrics.threshold
-    shown = patients[patients["split"] == part]
-    labels, decided = shown["label"].to_numpy(), shown["decision"].to_numpy()
+    reported, threshold = metrics.parts[part], metrics.threshold
+    tested = patients[patients["split"] == part]
+    labels, decided = tested["label"].to_numpy(), tested["decision"].to_numpy()
     counts = {(a, b): int(((labels == a) & (decided == b)).sum()) for a in (0, 1) for b in (0, 1)}
     blocks = [
         Table(f"Figures with {metrics.confidence:.0%} intervals", ["", *metrics.parts], rows),
         Text(
             f"The threshold is the one with the {threshold['criterion']} on {threshold['chosen_on']} "
-            f"patients: probability {rounded(threshold['probability'])}. Of {own.n_positive} positive "
+            f"patients: probability {rounded(threshold['probability'])}. Of {reported.n_positive} positive "
             f"{part} patients it finds {counts[1, 1]} and misses {counts[1, 0]}; of "
-            f"{own.n - own.n_positive} others it calls {counts[0, 1]} positive."
+            f"{reported.n - reported.n_positive} others it calls {counts[0, 1]} positive."
         ),
     ]
-    figure = roc_plot(labels, shown["logit"], threshold["logit"], confidence=metrics.confidence, seed=seed)
-    auc = own["auc"]
+    figure = roc_plot(labels, tested["logit"], threshold["logit"], confidence=metrics.confidence, seed=seed)
+    auc = reported["auc"]
     alt = (
-        f"ROC curve of {own.n} {part} patients: sensitivity against 1 − specificity. AUC {auc}. At the "
-        f"chosen threshold sensitivity is {rounded(own['sensitivity'].mean)} and specificity "
-        f"{rounded(own['specificity'].mean)}."
+        f"ROC curve of {reported.n} {part} patients: sensitivity against 1 − specificity. AUC {auc}. At the "
+        f"chosen threshold sensitivity is {rounded(reported['sensitivity'].mean)} and specificity "
+        f"{rounded(reported['specificity'].mean)}."
     )
     caption = (
         f"ROC, AUC {auc}. The band holds {metrics.confidence:.0%} of the curves of resampled patients. "

@@ -24,18 +24,18 @@ def protocol_rows(study: Study) -> Table:
     header = ["figure", *arms, *(f"{arm} − {arms[0]}" for arm in arms[1:]), "patients left out"]
     rows = []
     for metric in dict.fromkeys(table["figure"]):
-        own = [cells[arm, metric] for arm in arms]
+        of_arms = [cells[arm, metric] for arm in arms]
         differences = [
             f"{number(row['difference'])} [{number(row['difference_low'])}, {number(row['difference_high'])}]"
-            for row in own[1:]
+            for row in of_arms[1:]
         ]
         # A metric can be undefined for a whole split, which is then missing from the mean.
         means = [
             f"{number(row['mean'])} ± {number(row['sd'])}"
             + (f" ({row['splits']} of {most} splits)" if row["splits"] < most else "")
-            for row in own
+            for row in of_arms
         ]
-        left_out = " / ".join(str(row["left_out"]) for row in own)
+        left_out = " / ".join(str(row["left_out"]) for row in of_arms)
         rows.append([metric_title(metric), *means, *differences, left_out])
     return Table(protocol_caption(study), header, rows)
 

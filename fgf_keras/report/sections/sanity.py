@@ -90,6 +90,6 @@ def sanity_plot(content: dict) -> Figure:
         axes.set_xticks(x, [step["name"] for step in steps], rotation=35, ha="right")
         axes.set_ylim(-0.04, 1.04)
     panels[0].set_ylabel("share")
-    known = panels[0].get_legend_handles_labels()
-    figure.legend(*known, loc="outside lower center", ncols=len(known[0]))
+    labelled = panels[0].get_legend_handles_labels()
+    figure.legend(*labelled, loc="outside lower center", ncols=len(labelled[0]))
     return figure

@@ -62,11 +62,12 @@ def reward_in_words(reward: RewardConfig) -> str:
     if reward.kind == "none":
         return "none"
     weight = reward.weight
-    told = ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
-    named = f", on {in_words(reward.features)}" if reward.features else ""
-    return (
-        f"{reward.kind}, λ = {told}{named}; warm-up {reward.warmup_epochs} epochs, support {reward.support}"
+    weights = (
+        ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
     )
+    named = f", on {in_words(reward.features)}" if reward.features else ""
+    warmup = f"warm-up {reward.warmup_epochs} epochs"
+    return f"{reward.kind}, λ = {weights}{named}; {warmup}, support {reward.support}"
 
 
 def _spacing(config):

@@ -123,8 +123,8 @@ def trade_off_plot(table: pd.DataFrame, support: str) -> Figure:
             axes.set_ylabel(f"{_LABELS[alignment]} ({support})")
             axes.label_outer()
             axes.grid(alpha=0.5)
-    known = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*known, loc="outside lower center", ncols=len(known[0]))
+    labelled = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*labelled, loc="outside lower center", ncols=len(labelled[0]))
     figure.suptitle("Validation part, means over splits; numbers are λ")
     return figure
 

@@ -50,19 +50,19 @@ def truth_tables(study: Study) -> list[Table]:
 
 def _alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: one row per law and prevalence, with AUC, S and F, means over repeats."""
-    known = table[table["feature"].notna()]
-    features = [name for name in dict.fromkeys(known["feature"]) if name != JOINT]
+    trials = table[table["feature"].notna()]
+    features = [name for name in dict.fromkeys(trials["feature"]) if name != JOINT]
     header = ["law", "prevalence", "AUC (law's own)"]
     header += [f"{kind} {told}" for kind in "SF" for told in _words(features)]
     header += ["first by S, by F", "left out of S / F"]
     rows = []
-    for (law, prevalence), held in known.groupby(["law", "prevalence"], sort=False):
-        means = held.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
-        used = set(held.loc[held["role"] == "used", "feature"])
-        row = [law, f"{prevalence:g}", f"{held['auc'].mean():.2f} ({_number(held['auc_oracle'].mean())})"]
+    for (law, prevalence), of_law in trials.groupby(["law", "prevalence"], sort=False):
+        means = of_law.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
+        used = set(of_law.loc[of_law["role"] == "used", "feature"])
+        row = [law, f"{prevalence:g}", f"{of_law['auc'].mean():.2f} ({_number(of_law['auc_oracle'].mean())})"]
         row += [_number(means.loc[name, kind]) + "*" * (name in used) for kind in "SF" for name in features]
         first = [means[kind].idxmax() if means[kind].notna().all() else "undefined" for kind in "SF"]
-        left_out = held[held["feature"] == JOINT][["undefined_S", "undefined_F"]].sum()
+        left_out = of_law[of_law["feature"] == JOINT][["undefined_S", "undefined_F"]].sum()
         rows.append([*row, ", ".join(_words(first)), " / ".join(f"{count:.0f}" for count in left_out)])
     return header, rows
 
@@ -75,12 +75,12 @@ def _recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     cells = {(row["law"], row["reading"]): row for row in as_records(recovery)}
     rows = []
     for reading in dict.fromkeys(recovery["reading"]):
-        held = [cells[law, reading] for law in laws]
-        told = [
+        of_laws = [cells[law, reading] for law in laws]
+        counts = [
             f"{row['recovered']}/{row['trials']} ({row['recovered_learned']}/{row['learned']})"
-            for row in held
+            for row in of_laws
         ]
-        rows.append([" ".join(_words([reading])), *told])
+        rows.append([" ".join(_words([reading])), *counts])
     return ["ranked by", *laws], rows
 
 
@@ -93,11 +93,11 @@ def _rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     rows = []
     for place in dict.fromkeys(key[:-1] for key in cells):
         # The label may use a feature in every law, or in none.
-        held = [cells.get((*place, feature)) for feature in features]
-        row = [roles[place[0]], *place[1:], *("–" if one is None else _rate(one) for one in held)]
-        row.append(", ".join("–" if one is None else _number(one["distance"]) for one in held))
+        of_features = [cells.get((*place, feature)) for feature in features]
+        row = [roles[place[0]], *place[1:], *("–" if one is None else _rate(one) for one in of_features)]
+        row.append(", ".join("–" if one is None else _number(one["distance"]) for one in of_features))
         row.append(
-            ", ".join("–" if one is None else f"{one['cohort_hits']}/{one['cohorts']}" for one in held)
+            ", ".join("–" if one is None else f"{one['cohort_hits']}/{one['cohorts']}" for one in of_features)
         )
         rows.append(row)
     return header, rows
@@ -118,26 +118,26 @@ def _rate(row):
 
 def truth_plot(table: pd.DataFrame) -> Figure:
     """One panel per law: S (filled) and F (open) of each feature over prevalences, with the nulls' bands."""
-    known = table[table["feature"].notna() & (table["feature"] != JOINT)]
-    laws = list(dict.fromkeys(known["law"]))
+    shares = table[table["feature"].notna() & (table["feature"] != JOINT)]
+    laws = list(dict.fromkeys(shares["law"]))
     columns = min(4, len(laws))
     figure = Figure(figsize=(3.4 * columns, 2.9 * -(-len(laws) // columns) + 0.6), layout="constrained")
     panels = figure.subplots(-(-len(laws) // columns), columns, sharey=True, squeeze=False).ravel()
-    features = list(dict.fromkeys(known["feature"]))
+    features = list(dict.fromkeys(shares["feature"]))
     # Against white noise everything is aligned: its band is the axis.
-    bands = [null for null in nulls(known) if null != "white"]
+    bands = [null for null in nulls(shares) if null != "white"]
     for axes, law in zip(panels, laws):
-        of_law = known[known["law"] == law]
+        of_law = shares[shares["law"] == law]
         prevalences = sorted(set(of_law["prevalence"]), reverse=True)
         for i, (feature, colour) in enumerate(zip(features, _COLOURS * len(features))):
-            held = of_law[of_law["feature"] == feature]
-            means = held.groupby("prevalence").mean(numeric_only=True).loc[prevalences]
+            of_feature = of_law[of_law["feature"] == feature]
+            means = of_feature.groupby("prevalence").mean(numeric_only=True).loc[prevalences]
             at = np.arange(len(prevalences)) + 0.22 * (i - (len(features) - 1) / 2)
             for null, grey in zip(bands, _GREYS):
                 low, high = means[f"S_{null}_q05"], means[f"S_{null}_q95"]
                 # Means over patients spread little: a band is never thinner than a line.
                 axes.bar(at, np.maximum(high - low, 0.012), 0.2, low, color=grey, label=f"{null}, S")
-            used = (held["role"] == "used").any()
+            used = (of_feature["role"] == "used").any()
             label = feature.replace("_", " ")
             axes.plot(at, means["S"], "o-" if used else "o:", color=colour, ms=5, lw=0.8, label=label)
             axes.plot(at, means["F"], "o", color=colour, ms=8, mfc="none", mew=0.8)

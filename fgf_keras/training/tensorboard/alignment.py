@@ -145,8 +145,8 @@ class AlignmentSummaries:
         metadata = image_metadata.create_summary_metadata(None, SCALES).SerializeToString()
         for k in range(count):
             S, F = (np.where(s.defined[k], s.values[k], np.nan) for s in (found.S, found.F))
-            own = {key: value[k] for key, value in fields.items()}
-            panels, box = training_panels(own, self._names, S, F)
+            sample = {key: value[k] for key, value in fields.items()}
+            panels, box = training_panels(sample, self._names, S, F)
             width, height, png = patient_png(self._heading(epoch, k, samples, found, S, F), panels, box)
             tf.summary.write(
                 f"patients/{k + 1} {samples.patient_id[k]}",

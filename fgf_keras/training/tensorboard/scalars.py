@@ -39,10 +39,10 @@ class EpochScalars(keras.callbacks.Callback):
 def write_scalars(writers: SummaryWriters, epoch: int, logs: dict, names):
     """Write each of `logs` under the tag that its group has, and let TensorBoard see it."""
     for run, prefix in (("train", ""), ("validation", "val_")):
-        own = {key: v for key, v in logs.items() if key.startswith("val_") == (run == "validation")}
-        if own:
+        of_run = {key: v for key, v in logs.items() if key.startswith("val_") == (run == "validation")}
+        if of_run:
             with writers.run(run, epoch):
-                for key, value in own.items():
+                for key, value in of_run.items():
                     tf.summary.scalar(_tag(key.removeprefix(prefix), names), value)
     writers.flush()
 
