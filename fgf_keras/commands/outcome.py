@@ -17,7 +17,7 @@ from fgf_keras.report.sections.protocol import protocol_blocks
 from fgf_keras.report.sections.provenance import Provenance
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.sections.trade_off import trade_off_plot
-from fgf_keras.report.sections.truth import truth_plot, truth_tables
+from fgf_keras.report.sections.truth import titled_truth_plot, truth_tables
 from fgf_keras.report.terminal import as_terminal
 from fgf_keras.report.write import write_report
 from fgf_keras.results.metrics import RunMetrics
@@ -250,7 +250,7 @@ def _write_truth(study, directory):
     }
     write_json(directory / "truth.json", content)
     (directory / "truth.md").write_text(blocks_as_markdown(truth_tables(study)), encoding="utf-8")
-    truth_plot(study.truth).savefig(directory / "truth.png", dpi=150)
+    titled_truth_plot(study.truth).savefig(directory / "truth.png", dpi=150)
 
 
 def _failed(study):

@@ -55,6 +55,11 @@ def number(value: float | None) -> str:
     return "undefined" if value is None or math.isnan(value) else rounded(value)
 
 
+def with_spread(mean: float | None, sd: float | None) -> str:
+    """A mean ± its standard deviation, which one split does not have."""
+    return number(mean) if number(sd) == "undefined" else f"{number(mean)} ± {number(sd)}"
+
+
 def or_nan(value: float | None) -> float:
     """NaN for None."""
     return math.nan if value is None else value

@@ -8,7 +8,7 @@ from fgf_keras.report.document import Bullets, Fold, Plot, Section, Table
 from fgf_keras.report.sections.protocol import protocol_rows
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.style import COLOURS, FAINT, GREY, PAPER, svg_of
-from fgf_keras.results.interval import Interval, number, or_nan
+from fgf_keras.results.interval import Interval, number, or_nan, with_spread
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 
@@ -22,10 +22,7 @@ def arms_section(study: Study) -> Section:
 def _over_splits(study):
     config, table, titles, arms = study.config, study.protocol, study.headlines, study.arms
     cells = {(row["arm"], row["figure"]): row for row in as_records(table)}
-    rows = [
-        [arm, *(f"{number(cells[arm, m]['mean'])} ± {number(cells[arm, m]['sd'])}" for m in titles)]
-        for arm in arms
-    ]
+    rows = [[arm, *(with_spread(cells[arm, m]["mean"], cells[arm, m]["sd"]) for m in titles)] for arm in arms]
     intervals = {
         (arm, metric): Interval(*(or_nan(cells[arm, metric][key]) for key in ("mean", "low", "high")))
         for metric in titles

@@ -2,7 +2,7 @@
 
 from fgf_keras.report.document import Bullets, Table
 from fgf_keras.results.columns import JOINT, metric_title, share_of
-from fgf_keras.results.interval import number
+from fgf_keras.results.interval import number, with_spread
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 
@@ -31,7 +31,7 @@ def protocol_rows(study: Study) -> Table:
         ]
         # A metric can be undefined for a whole split, which is then missing from the mean.
         means = [
-            f"{number(row['mean'])} ± {number(row['sd'])}"
+            with_spread(row["mean"], row["sd"])
             + (f" ({row['splits']} of {most} splits)" if row["splits"] < most else "")
             for row in of_arms
         ]

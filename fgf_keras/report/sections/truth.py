@@ -1,5 +1,7 @@
 """What alignment found of laws that are known: alignment, recovery, and how often each null was wrong."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,6 +13,12 @@ from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 from fgf_keras.results.truth import JOINT, nulls
 
+CAPTION = (
+    "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses the "
+    "feature, else dotted; bars: 5–95 % of such means of null features"
+)
+# Of the caption.
+CHARACTERS_PER_INCH = 14
 _PLACE = ("role", "null", "quantity")
 _GREYS = ("0.88", "0.75", "0.6", "0.45")
 _COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:purple", "tab:brown", "tab:pink")
@@ -18,7 +26,7 @@ _COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:purple", "tab:brown", "t
 
 def truth_section(study: Study) -> Section:
     """What is known of the laws, beside what alignment found."""
-    caption = "What alignment should find and what it found; tables are in truth.md beside this figure."
+    caption = f"{CAPTION}. Tables are in truth.md of the run."
     alt = "Alignment with each feature under each law of the labels, as truth.md tells it in tables."
     plot = Plot("truth", alt, caption, svg_of(truth_plot(study.truth), "truth"))
     return Section("truth", "Is what is known found?", [plot])
@@ -153,9 +161,12 @@ def truth_plot(table: pd.DataFrame) -> Figure:
     figure.legend(
         by_label.values(), by_label.keys(), loc="outside lower center", ncols=len(by_label), fontsize=8
     )
-    figure.suptitle(
-        "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses "
-        "the feature, else dotted; bars: 5–95 % of such means of null features",
-        fontsize=9,
-    )
+    return figure
+
+
+def titled_truth_plot(table: pd.DataFrame) -> Figure:
+    """The same with its caption above, for a file of its own."""
+    figure = truth_plot(table)
+    inches = figure.get_size_inches()[0]
+    figure.suptitle(textwrap.fill(CAPTION, int(CHARACTERS_PER_INCH * inches)), fontsize=9)
     return figure
