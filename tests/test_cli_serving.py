@@ -11,7 +11,7 @@ from commands import TINY, command, commands
 from PIL import Image
 from typer.testing import CliRunner
 
-from fgf_keras import cli_serving
+from fgf_keras.cli import serving as cli_serving
 from fgf_keras.cli.main import app
 from fgf_keras.config import load_config
 from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom

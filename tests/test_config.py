@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fgf_keras.config import (
-    BUILT_IN_FEATURES,
-    Config,
-    FeatureConfig,
-    Section,
-    dump_yaml,
-    load_config,
-    parse_config,
-)
+from fgf_keras.config import Config, dump_yaml, load_config, parse_config
+from fgf_keras.config.base import Section
+from fgf_keras.config.model import BUILT_IN_FEATURES, FeatureConfig
 from fgf_keras.errors import ConfigError
 from fgf_keras.run.folder import RunFolder
 
