@@ -255,9 +255,9 @@ def test_a_file_that_is_not_a_configuration_is_named(tmp_path, text):
 
 
 def test_the_features_known_to_the_configuration_are_those_that_can_be_built():
-    from fgf_keras.training.build import REGISTRY
+    from fgf_keras.features.registry import FEATURES
 
-    assert tuple(REGISTRY) == BUILT_IN_FEATURES
+    assert tuple(FEATURES) == BUILT_IN_FEATURES
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class ModelConfig(Section):
 
 
 class FeatureConfig(Section):
-    """A feature by its name; `function: module:name` makes one of a TensorFlow function of (image, mask)."""
+    """A feature by its name; `function: module:name` is a TensorFlow function of (image, mask) or a class."""
 
     name: Name
     function: str | None = None

@@ -36,7 +36,7 @@ class AlignmentModel(keras.Model):
     Args:
         classifier: any Keras model from images (B, H, W, C) to logits (B, 1) or (B, K).
         features: list of `Feature`.
-        reward: "sum" (the paper), "joint", or "none" to measure S while training without it.
+        reward: "sum" (the paper), "joint", "none" (S is measured all the same), or see `rewards.reward_of`.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
         reward_features: list of `Feature` that the reward is on where it is not on `features`, which are then
             only measured; λ_i are of these.

@@ -1,5 +1,7 @@
 """What is added to the loss: one class per reward."""
 
+import importlib
+import inspect
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -87,15 +89,27 @@ REWARDS = {reward.kind: reward for reward in (NoReward, SumReward, JointReward)}
 
 
 def reward_of(kind: str, weight, names: list[str]) -> Reward:
-    """The reward of a kind.
+    """The reward of a kind: one of `REWARDS`, or `module:Name` of a subclass of `Reward`.
 
     Raises:
-        ModelError: a kind that is not one of `REWARDS`.
+        ModelError: a kind that is neither.
         FeatureError, ModelError: see `Reward`.
     """
-    if kind not in REWARDS:
-        raise ModelError(f"reward must be one of {', '.join(REWARDS)}. Received: reward={kind!r}.")
-    return REWARDS[kind](weight, names)
+    if kind in REWARDS:
+        return REWARDS[kind](weight, names)
+    if ":" not in kind:
+        raise ModelError(
+            f"reward must be one of {', '.join(REWARDS)}, or module:Name of a subclass of Reward. "
+            f"Received: reward={kind!r}."
+        )
+    module, _, name = kind.partition(":")
+    try:
+        reward = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"The reward {kind!r} cannot be imported: {error}.") from error
+    if not (inspect.isclass(reward) and issubclass(reward, Reward)):
+        raise ModelError(f"The reward {kind!r} is no subclass of fgf_keras.models.rewards.Reward.")
+    return reward(weight, names)
 
 
 def _weights(weight, names):

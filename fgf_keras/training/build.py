@@ -1,27 +1,14 @@
 """Features, classifier and compiled model from a configuration."""
 
-import importlib
-
 import keras
 
 from fgf_keras.config import Config
 from fgf_keras.config.model import FeatureConfig
-from fgf_keras.errors import FeatureError
-from fgf_keras.features.autodiff import AutodiffFeature
-from fgf_keras.features.brightness import Brightness
-from fgf_keras.features.extent import Extent
-from fgf_keras.features.linear_noise import LinearNoise
-from fgf_keras.features.log_aspect_ratio import LogAspectRatio
+from fgf_keras.features.registry import feature_of
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.paper_cnn import paper_cnn
 from fgf_keras.seeds import derived_seed
 
-REGISTRY = {
-    "brightness": Brightness,
-    "extent": Extent,
-    "log_aspect_ratio": LogAspectRatio,
-    "noise": LinearNoise,
-}
 # Keeps the random feature of a reward apart from all else that is drawn from the seed.
 _NOISE_STREAM = 0x6E6F
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
@@ -31,7 +18,7 @@ def build_features(configs: list[FeatureConfig]):
     """The features that a configuration names, in order.
 
     Raises:
-        FeatureError: a `function: module:name` that cannot be imported or is not a function.
+        FeatureError: a `function: module:name` that cannot be imported.
     """
     return [_feature(config) for config in configs]
 
@@ -89,15 +76,5 @@ def _metrics(classes):
 
 
 def _feature(config):
-    if config.function is None:
-        seed = {"seed": config.seed} if config.seed is not None else {}
-        return REGISTRY[config.name](name=config.name, **seed)
-    module, _, name = config.function.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise FeatureError(
-            f"Feature {config.name!r} is the function {config.function!r}, which cannot be imported: "
-            f"{error}. Give module:name of a function on Python's path."
-        ) from error
-    return AutodiffFeature(function, name=config.name)
+    seed = {"seed": config.seed} if config.seed is not None else {}
+    return feature_of(config.name, function=config.function, **seed)

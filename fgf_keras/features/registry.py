@@ -1,0 +1,49 @@
+"""The features that have a name: the one list of them, and how a name becomes a feature."""
+
+import importlib
+import inspect
+
+from fgf_keras.errors import FeatureError
+from fgf_keras.features.autodiff import AutodiffFeature
+from fgf_keras.features.base import Feature
+from fgf_keras.features.brightness import Brightness
+from fgf_keras.features.extent import Extent
+from fgf_keras.features.linear_noise import LinearNoise
+from fgf_keras.features.log_aspect_ratio import LogAspectRatio
+
+FEATURES: dict[str, type[Feature]] = {
+    "brightness": Brightness,
+    "extent": Extent,
+    "log_aspect_ratio": LogAspectRatio,
+    "noise": LinearNoise,
+}
+
+
+def feature_of(name: str, *, function: str | None = None, **settings) -> Feature:
+    """A feature by its name.
+
+    Args:
+        name: one of `FEATURES`, or any where `function` is given.
+        function: `module:name` of a TensorFlow function of (image, mask), which is differentiated
+            automatically, or of a subclass of `Feature`.
+        settings: of the feature's class.
+
+    Raises:
+        FeatureError: `function` cannot be imported, or is not registered with Keras and cannot be saved.
+    """
+    if function is None:
+        return FEATURES[name](name=name, **settings)
+    module, _, attribute = function.partition(":")
+    try:
+        imported = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise FeatureError(
+            f"Feature {name!r} is the function {function!r}, which cannot be imported: {error}. Give "
+            "module:name of a function or of a subclass of Feature on Python's path."
+        ) from error
+    if inspect.isclass(imported) and issubclass(imported, Feature):
+        return imported(name=name, **settings)
+    feature = AutodiffFeature(imported, name=name)
+    # A run saves its model: what cannot be saved is refused before the training, not after it.
+    feature.get_config()
+    return feature

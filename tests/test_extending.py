@@ -1,0 +1,35 @@
+"""What docs/extending.md shows works: its blocks become modules, which a whole run is configured with."""
+
+import re
+from pathlib import Path
+
+import yaml
+from commands import TINY, command
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "extending.md"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_a_run_uses_the_feature_and_the_reward_of_the_document(tmp_path):
+    feature, reward, settings = blocks("python")
+    (tmp_path / "my_features.py").write_text(feature, encoding="utf-8")
+    (tmp_path / "my_rewards.py").write_text(reward, encoding="utf-8")
+    config = yaml.safe_load(TINY)
+    for block in blocks("yaml"):
+        config |= yaml.safe_load(block)
+    config["evaluate"] |= {"support": ["mask"], "nulls": [], "behaviour": False, "pictures": 0}
+    config["train"] |= {"epochs": 1, "measure": False}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    # The modules lie where the command is started.
+    done = command("train.py", "--config", "own.yaml", "run.dir=own", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.code == 0, done.err
+    assert "S contrast" in done.out
+    (run,) = (tmp_path / "own").glob("2*")
+    kept = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    assert kept["reward"]["kind"] == "my_rewards:Least"
+    found = {}
+    exec(settings, found)
+    assert (found["flow"].average, found["nulls"].lengths) == ("score", (2.0, 4.0))
