@@ -6,6 +6,10 @@ from pathlib import Path
 import yaml
 from commands import TINY, command
 
+from fgf_keras.commands.outcome import report_again
+from fgf_keras.report.run import SECTIONS
+from fgf_keras.run.folder import RunFolder
+
 DOCUMENT = Path(__file__).parent.parent / "docs" / "extending.md"
 
 
@@ -13,8 +17,8 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_a_run_uses_the_feature_and_the_reward_of_the_document(tmp_path):
-    feature, reward, settings = blocks("python")
+def test_a_run_uses_the_feature_the_reward_and_the_section_of_the_document(tmp_path, monkeypatch):
+    feature, reward, settings, section = blocks("python")
     (tmp_path / "my_features.py").write_text(feature, encoding="utf-8")
     (tmp_path / "my_rewards.py").write_text(reward, encoding="utf-8")
     config = yaml.safe_load(TINY)
@@ -30,6 +34,10 @@ def test_a_run_uses_the_feature_and_the_reward_of_the_document(tmp_path):
     (run,) = (tmp_path / "own").glob("2*")
     kept = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     assert kept["reward"]["kind"] == "my_rewards:Least"
-    found = {}
-    exec(settings, found)
-    assert (found["flow"].average, found["nulls"].lengths) == ("score", (2.0, 4.0))
+    names = {}
+    exec(settings, names)
+    assert (names["flow"].average, names["nulls"].lengths) == ("score", (2.0, 4.0))
+    monkeypatch.setattr("fgf_keras.report.run.SECTIONS", list(SECTIONS))
+    exec(section, names)
+    (written,) = report_again(RunFolder.open(run))
+    assert "## The highest score" in written.with_suffix(".md").read_text(encoding="utf-8")

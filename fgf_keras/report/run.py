@@ -1,6 +1,8 @@
 """The report on one network: evaluation/report.html and report.md, and its short form on a terminal."""
 
-from fgf_keras.report.document import Document
+from collections.abc import Callable
+
+from fgf_keras.report.document import Document, Section
 from fgf_keras.report.sections.alignment import alignment_section
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
@@ -18,39 +20,89 @@ from fgf_keras.results.run import RunResult
 
 
 def run_report(provenance: Provenance, result: RunResult) -> Document:
-    """The report.
+    """The report: the section of each function in `SECTIONS` that has something to say, and how it was made.
 
     Args:
         provenance: how the run was made.
         result: what it came to.
     """
-    config, metrics, part, patients = provenance.config, result.metrics, result.part, result.patients
-    features = [feature.name for feature in config.features]
     with report_style():
-        summary = summary_section(part, features, metrics.confidence)
-        summary.blocks.extend(findings_blocks(result.findings))
-        sections = [
-            summary,
-            question_section(),
-            data_section(config, result.data, metrics, provenance.environment["data"]),
-            performance_section(metrics, patients, part.name, seed=config.seed),
-            calibration_section(config, patients, part.name, metrics.confidence),
-            alignment_section(part, features),
-            patients_section(patients, part.name, features, part.supports, metrics.threshold["logit"]),
-            page_gallery_section(result.pages, features)
-            if result.pages and not result.shown
-            else gallery_section(result.shown, patients),
-        ]
-        if result.behaviour is not None:
-            sections.append(behaviour_section(result.behaviour))
-        if result.sanity is not None:
-            sections.append(sanity_section(result.sanity))
+        sections = [section(provenance, result) for section in SECTIONS]
+    sections = [section for section in sections if section is not None]
     sections += closing_sections(provenance, result.data["fingerprint"])
+    part = result.part.name.capitalize()
     return Document(
-        f"Feature gradient flow: {config.run.name}",
-        f"What a network reacts to, in the words of named features. {part.name.capitalize()} patients.",
+        f"Feature gradient flow: {provenance.config.run.name}",
+        f"What a network reacts to, in the words of named features. {part} patients.",
         sections,
     )
+
+
+def _summary(provenance, result):
+    section = summary_section(result.part, _features(provenance), result.metrics.confidence)
+    section.blocks.extend(findings_blocks(result.findings))
+    return section
+
+
+def _question(provenance, result):
+    return question_section()
+
+
+def _data(provenance, result):
+    trained = provenance.environment["data"]
+    return data_section(provenance.config, result.data, result.metrics, trained)
+
+
+def _performance(provenance, result):
+    seed = provenance.config.seed
+    return performance_section(result.metrics, result.patients, result.part.name, seed=seed)
+
+
+def _calibration(provenance, result):
+    confidence = result.metrics.confidence
+    return calibration_section(provenance.config, result.patients, result.part.name, confidence)
+
+
+def _alignment(provenance, result):
+    return alignment_section(result.part, _features(provenance))
+
+
+def _patients(provenance, result):
+    part, threshold = result.part, result.metrics.threshold["logit"]
+    return patients_section(result.patients, part.name, _features(provenance), part.supports, threshold)
+
+
+def _pictures(provenance, result):
+    if result.pages and not result.shown:
+        return page_gallery_section(result.pages, _features(provenance))
+    return gallery_section(result.shown, result.patients)
+
+
+def _behaviour(provenance, result):
+    return None if result.behaviour is None else behaviour_section(result.behaviour)
+
+
+def _sanity(provenance, result):
+    return None if result.sanity is None else sanity_section(result.sanity)
+
+
+def _features(provenance):
+    return [feature.name for feature in provenance.config.features]
+
+
+# In the order of the report: functions of (provenance, result) to a section, or to None.
+SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
+    _summary,
+    _question,
+    _data,
+    _performance,
+    _calibration,
+    _alignment,
+    _patients,
+    _pictures,
+    _behaviour,
+    _sanity,
+]
 
 
 def run_summary(name: str, result: RunResult) -> list:
