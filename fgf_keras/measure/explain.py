@@ -12,6 +12,7 @@ from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.features.base import refuse_coupled, unique_names
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.measure.batches import in_batches
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
@@ -165,16 +166,16 @@ class Explainer:
         seen = batch(slice(0, 4))
         if not self._checked:
             self._check(*seen)
-        parts = []
         with _bar(progress, len(images)) as advance:
-            for start in range(0, len(images), self._batch_size):
-                tensors = batch(slice(start, start + self._batch_size))
-                part = {**measure.at_sample(*tensors), **measure.along_flow(*tensors)}
-                part = {key: value.numpy() for key, value in part.items()}
-                draws.take(ids[start : start + self._batch_size], part)
-                parts.append(part)
-                advance(len(tensors[0]))
-        values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+            values = in_batches(
+                measure,
+                (images, masks, spacing),
+                ids,
+                (measure.at_sample, measure.along_flow),
+                batch_size=self._batch_size,
+                draws=draws,
+                advance=advance,
+            )
 
         def pictures(rows):
             tensors = batch(rows)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from fgf_keras.data.slices import check_slices
 from fgf_keras.flow.status import has_flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.measure.batches import in_batches
 from fgf_keras.models.inputs import unpack_inputs
 from fgf_keras.nulls.draws import NullDraws
 
@@ -98,13 +99,11 @@ class AlignmentSamples:
             measure: with `nulls` where those are drawn.
             draws: of the null "smooth".
         """
-        # Both in the same batches: gradients that nulls are held against lie in windows, as large as the
-        # tumours of a batch need.
         both = (measure.at_sample, measure.along_flow)
-        values = self._each(measure, 0, self._watched, *both, draws=draws)
+        values = self._of(measure, slice(0, self._watched), both, draws)
         parts = [values]
         if len(self) > self._watched:
-            parts.append(self._each(measure, self._watched, len(self), measure.at_sample))
+            parts.append(self._of(measure, slice(self._watched, len(self)), (measure.at_sample,)))
         whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[-1]}
         null = draws.finish()["smooth"] if draws is not None else None
         return Measured(_pointwise(whole), _along_flow(values), whole["logits"], null)
@@ -113,18 +112,10 @@ class AlignmentSamples:
         """Image, mask and spacing of some samples, as a measure takes them."""
         return measure.tensors(self.images[rows], self.masks[rows], self.spacing[rows])
 
-    def _each(self, measure, first, stop, *functions, draws=None):
-        parts = []
-        for start in range(first, stop, self._batch_size):
-            rows = slice(start, min(start + self._batch_size, stop))
-            tensors = self.tensors(measure, rows)
-            values = {key: value for function in functions for key, value in function(*tensors).items()}
-            drawn = draws is not None
-            part = {k: v.numpy() for k, v in values.items() if drawn or not k.startswith("null_")}
-            if drawn:
-                draws.take(self.patient_id[rows], part)
-            parts.append(part)
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    def _of(self, measure, rows, functions, draws=None):
+        arrays = (self.images[rows], self.masks[rows], self.spacing[rows])
+        ids, size = self.patient_id[rows], self._batch_size
+        return in_batches(measure, arrays, ids, functions, batch_size=size, draws=draws)
 
 
 def _pointwise(found):
