@@ -86,11 +86,11 @@ class AlignmentSamples:
 
     def pointwise(self, measure: AlignmentMeasure) -> Shares:
         """S of all samples."""
-        return _pointwise(self._each(measure, 0, len(self), measure.at_sample))
+        return _pointwise(self._of(measure, slice(0, len(self)), (measure.at_sample,)))
 
     def along_flow(self, measure: AlignmentMeasure) -> Shares:
         """F of the watched samples."""
-        return _along_flow(self._each(measure, 0, self._watched, measure.along_flow))
+        return _along_flow(self._of(measure, slice(0, self._watched), (measure.along_flow,)))
 
     def measured(self, measure: AlignmentMeasure, draws: NullDraws | None = None) -> Measured:
         """S of all samples and F of the watched ones, with null features drawn in those.
@@ -118,13 +118,13 @@ class AlignmentSamples:
         return in_batches(measure, arrays, ids, functions, batch_size=size, draws=draws)
 
 
-def _pointwise(found):
-    return Shares(_with_joint(found["S"], found["S_joint"]), ~np.isnan(found["S_joint"]))
+def _pointwise(values):
+    return Shares(_with_joint(values["S"], values["S_joint"]), ~np.isnan(values["S_joint"]))
 
 
-def _along_flow(found):
-    reached = has_flow(found["status"], found["F_joint_arc"])
-    return Shares(_with_joint(found["F_arc"], found["F_joint_arc"]), reached)
+def _along_flow(values):
+    reached = has_flow(values["status"], values["F_joint_arc"])
+    return Shares(_with_joint(values["F_arc"], values["F_joint_arc"]), reached)
 
 
 def _with_joint(single, joint):
