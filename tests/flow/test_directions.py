@@ -42,8 +42,7 @@ def followed(paths, weight, steps):
         image,
         observer=Observer(observe, 4),
         context=(fields,),
-        flow=Flow(steps=steps, max_steps=2 * steps, tolerance=1.0),
-        average=weight,
+        flow=Flow(steps=steps, max_steps=2 * steps, tolerance=1.0, average=weight),
         directions=True,
     )
     flat = tf.reshape(flow.directions, [3, DIRECTIONS, -1])
