@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fgf_keras.config import load_config
 from fgf_keras.data.load import load_cohort
-from fgf_keras.data.repeated_splits import repeated_splits
+from fgf_keras.data.splits import repeated_splits
 from fgf_keras.training.build import build_features
 
 

@@ -10,7 +10,7 @@ from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.commands.export import write_export
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.repeated_splits import require_unseen
+from fgf_keras.data.splits import require_unseen
 from fgf_keras.errors import FgfError, RunError
 from fgf_keras.files import write_json
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients

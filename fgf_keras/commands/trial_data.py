@@ -8,8 +8,7 @@ from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.load import load_cohort
 from fgf_keras.data.phantom.phantom import relabelled
-from fgf_keras.data.repeated_splits import repeated_splits
-from fgf_keras.data.splits import stratified_splits
+from fgf_keras.data.splits import repeated_splits, stratified_splits
 from fgf_keras.errors import DataError
 from fgf_keras.run.trial import trials_of
 

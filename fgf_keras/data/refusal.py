@@ -2,6 +2,12 @@
 
 from fgf_keras.errors import DataError
 
+# What to do where a region and a series lie in different frames of reference.
+OTHER_FRAME = (
+    "Take the CT series that it was drawn on. Only where identifiers are known to have been changed, by an "
+    "anonymiser for one, set data.roi.ignore_frame_of_reference: true."
+)
+
 
 class SourceError(DataError):
     """A file, series, region or slice that cannot be used without guessing.
@@ -30,3 +36,7 @@ class SourceError(DataError):
 
 def _rebuild(error, kind, reason, remedy, where):
     return error(kind, reason, remedy, where=where)
+
+
+class DicomError(SourceError):
+    """A file, series or region that cannot be used without guessing."""

@@ -7,8 +7,8 @@ from dicom_fixtures import ORIENTATIONS, Stack, ds_list
 from fgf_keras.data.dicom.acquisitions import split_acquisitions
 from fgf_keras.data.dicom.index import index_folder
 from fgf_keras.data.dicom.inspect import inspect_folder
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.slice_header import read_slice_header
+from fgf_keras.data.refusal import DicomError
 
 EVEN = np.arange(5) * 2.5
 

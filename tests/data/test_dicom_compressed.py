@@ -18,9 +18,9 @@ from pydicom.uid import (
 )
 
 from fgf_keras.data.dicom.jpeg import check_jpeg
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import read_series
 from fgf_keras.data.dicom.slice_header import read_slice_header
+from fgf_keras.data.refusal import DicomError
 
 
 def needs_gdcm():

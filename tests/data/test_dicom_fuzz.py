@@ -19,11 +19,11 @@ from pydicom.uid import (
 )
 
 from fgf_keras.data.dicom.index import index_folder
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segmentation
 from fgf_keras.data.dicom.series import read_series
+from fgf_keras.data.refusal import DicomError
 
 # Variants of each of 14 kinds of file.
 COUNTS = [16, pytest.param(2000, marks=pytest.mark.slow)]

@@ -10,7 +10,7 @@ from dicom_fixtures import L_SHAPE, Stack
 
 from fgf_keras.data.dicom import contents
 from fgf_keras.data.dicom.index import index_folder
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 from fgf_keras.errors import DataError
 
 

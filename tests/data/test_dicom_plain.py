@@ -21,7 +21,7 @@ from pydicom.uid import (
 from fgf_keras.data.dicom.contents import FILE_TAGS, file_content
 from fgf_keras.data.dicom.files import OpenedFile, header_by_pydicom, odd_values
 from fgf_keras.data.dicom.plain import READ_SIZES, plain_header
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 SYNTAXES = [
     ImplicitVRLittleEndian,

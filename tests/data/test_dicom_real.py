@@ -11,7 +11,6 @@ from pydicom.uid import JPEG2000Lossless
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.dicom.index import index_folder
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
@@ -20,6 +19,7 @@ from fgf_keras.data.dicom.series import read_series
 from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.data.prepared.prepare import prepare
 from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.refusal import DicomError
 
 CASES = ["002", "003", "008", "018", "019", "025", "032", "050"]
 RULES = {"max_area": "largest_area", "mid_slice": "middle", "centroid": "centroid"}

@@ -6,10 +6,10 @@ from dicom_fixtures import L_SHAPE, ORIENTATIONS, Stack, l_mask
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.series import read_series
+from fgf_keras.data.refusal import DicomError
 
 SQUARE = [(2.5, 3.5), (2.5, 7.5), (6.5, 7.5), (6.5, 3.5)]
 INNER = [(3.5, 4.5), (3.5, 5.5), (4.5, 5.5), (4.5, 4.5)]

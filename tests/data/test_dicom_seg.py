@@ -5,9 +5,9 @@ import pytest
 from dicom_fixtures import ORIENTATIONS, Stack, ds_list, l_mask
 from pydicom import dcmread
 
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.seg import read_segment_labels, read_segmentation
 from fgf_keras.data.dicom.series import read_series
+from fgf_keras.data.refusal import DicomError
 
 # 5 x 7 = 35 bits: every frame but the first begins inside a byte.
 ODD = (4, 5, 7)

@@ -7,8 +7,8 @@ import pytest
 from dicom_fixtures import ORIENTATIONS, Stack, ds_list
 from pydicom.uid import generate_uid
 
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import read_series
+from fgf_keras.data.refusal import DicomError
 
 
 def refusal(files):

@@ -13,7 +13,6 @@ from fgf_keras.cli.main import app
 from fgf_keras.config import load_config
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.dicom.index import index_folder
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
@@ -23,6 +22,7 @@ from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
 from fgf_keras.data.phantom.phantom import phantom_canvas, phantom_cohort, phantom_slice
 from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.refusal import DicomError
 from fgf_keras.data.tables import read_labels, read_region_names
 from fgf_keras.errors import DataError
 

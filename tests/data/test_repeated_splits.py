@@ -5,7 +5,7 @@ import pytest
 
 from fgf_keras.config.data import SplitConfig
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.repeated_splits import repeated_splits, require_unseen
+from fgf_keras.data.splits import repeated_splits, require_unseen
 from fgf_keras.errors import DataError
 
 CONFIG = SplitConfig(test=0.3, validation=0.2)

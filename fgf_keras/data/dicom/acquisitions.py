@@ -5,9 +5,9 @@ from itertools import combinations
 
 import numpy as np
 
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import SAME_ORIENTATION, SPACING_TOLERANCE, Series, stack_slices
 from fgf_keras.data.dicom.slice_header import SliceHeader
+from fgf_keras.data.refusal import DicomError
 
 # Scout views are taken from one to three sides; more slices of a kind are a stack, whatever they call
 # themselves.

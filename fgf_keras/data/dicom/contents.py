@@ -10,8 +10,8 @@ from joblib import Parallel, delayed
 from pydicom.filereader import read_partial
 
 from fgf_keras.data.dicom.files import OpenedFile, open_header, refusing, required_text, text
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.slice_header import TAGS, SliceHeader, slice_header
+from fgf_keras.data.refusal import DicomError
 
 # The frames of reference that a structure set is drawn in stand in sequences.
 FILE_TAGS = [

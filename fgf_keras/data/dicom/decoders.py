@@ -10,7 +10,7 @@ from pydicom.pixels import get_decoder, pixel_array
 
 from fgf_keras.data.dicom.files import number, whole_number
 from fgf_keras.data.dicom.jpeg import check_jpeg
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 
 class Decoders(NamedTuple):

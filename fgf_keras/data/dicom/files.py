@@ -23,8 +23,8 @@ from pydicom.uid import (
 )
 
 from fgf_keras.data.dicom.plain import plain_header
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.structure import PREAMBLE, check_structure
+from fgf_keras.data.refusal import DicomError
 
 AGAIN = "Export or download it again."
 # Tag and length of the first element of a file without a preamble; it is an identifier or a length.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fgf_keras.data.dicom.acquisitions import split_acquisitions
 from fgf_keras.data.dicom.contents import DamagedFile, read_contents
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.series import Series, stack_slices
 from fgf_keras.data.dicom.slice_header import SliceHeader
+from fgf_keras.data.refusal import DicomError
 from fgf_keras.errors import DataError
 from fgf_keras.progress import RateColumn, progress_bar
 

@@ -9,12 +9,12 @@ from rich.markup import escape
 from fgf_keras.config.data import DataConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.patient import DicomPatient, group_patients
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.rois import compiled_pattern, composed
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segment_labels
 from fgf_keras.data.dicom.series import Series
 from fgf_keras.data.prepared.source import RejectedPatient
+from fgf_keras.data.refusal import DicomError
 from fgf_keras.errors import ConfigError
 
 COLUMNS = ("patient", "kind", "content", "chosen")

@@ -2,7 +2,7 @@
 
 from struct import error, unpack_from
 
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 START, END, SCAN = 0xFFD8, b"\xff\xd9", 0xFFDA
 # All frame headers but DHT, JPG and DAC, which lie among them.

@@ -12,13 +12,13 @@ import numpy as np
 
 from fgf_keras.config.data import RoiConfig
 from fgf_keras.data.dicom.index import SeriesEntry
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_referenced_series, read_segmentation
 from fgf_keras.data.dicom.series import Series
 from fgf_keras.data.prepared.masks import MaskStack
+from fgf_keras.data.refusal import DicomError
 
 # A region does not lie on this series, perhaps on another one.
 ELSEWHERE = {"other_frame", "not_parallel", "off_grid"}

@@ -8,9 +8,9 @@ from pathlib import Path
 from fgf_keras.config.data import DataConfig, RoiConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.match import Region, find_region
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.data.prepared.source import RejectedPatient, SourceSlice
+from fgf_keras.data.refusal import DicomError
 from fgf_keras.data.tables import read_region_names
 
 

@@ -18,8 +18,8 @@ from fgf_keras.data.dicom.files import (
     text,
     whole_number,
 )
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.slice_header import SliceHeader
+from fgf_keras.data.refusal import DicomError
 
 # What padding becomes: air, as outside the reconstructed circle.
 PADDING_HU = -1024.0

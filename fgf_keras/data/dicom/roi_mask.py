@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 
 from fgf_keras.data.dicom.rasterise import fill_polygons
-from fgf_keras.data.dicom.refusal import OTHER_FRAME, DicomError
 from fgf_keras.data.dicom.rtstruct import StructureSet
 from fgf_keras.data.dicom.series import Series
 from fgf_keras.data.prepared.masks import MaskStack
+from fgf_keras.data.refusal import OTHER_FRAME, DicomError
 
 # CLOSEDPLANAR_XOR is the newer name of what contours on one plane always meant: even-odd.
 CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 STRATEGIES = ("error", "union", "first", "largest")
 

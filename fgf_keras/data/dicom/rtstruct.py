@@ -18,7 +18,7 @@ from fgf_keras.data.dicom.files import (
     text,
     whole_number,
 )
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 # mm; a coordinate further out is damage.
 FARTHEST = 1e5

@@ -17,10 +17,10 @@ from fgf_keras.data.dicom.files import (
     text,
     whole_number,
 )
-from fgf_keras.data.dicom.refusal import OTHER_FRAME, DicomError
 from fgf_keras.data.dicom.series import ORIENTATION_TOLERANCE, Series
 from fgf_keras.data.dicom.slice_header import orthonormal
 from fgf_keras.data.prepared.masks import MaskStack
+from fgf_keras.data.refusal import OTHER_FRAME, DicomError
 
 # Pixels that a frame's corners may be off the grid of the series: nothing; and what is counted as a warning.
 GRID_TOLERANCE, GRID_LIMIT = 1e-3, 0.05

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fgf_keras.data.dicom.pixels import read_hu
-from fgf_keras.data.dicom.refusal import DicomError
 from fgf_keras.data.dicom.slice_header import SliceHeader, read_slice_header
+from fgf_keras.data.refusal import DicomError
 
 # Direction cosines: over 512 pixels the first moves a point by a twentieth of a pixel, the second, to which
 # the slices of a series may differ, by half of one; each slice keeps its own.

@@ -20,7 +20,7 @@ from fgf_keras.data.dicom.files import (
     texts,
     whole_number,
 )
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 TAGS = [
     "SOPClassUID",

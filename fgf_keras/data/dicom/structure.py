@@ -8,7 +8,7 @@ from struct import Struct
 
 from pydicom.datadict import dictionary_VR
 
-from fgf_keras.data.dicom.refusal import DicomError
+from fgf_keras.data.refusal import DicomError
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
