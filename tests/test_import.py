@@ -18,6 +18,7 @@ app(sys.argv[1:], standalone_mode=False)
 loaded = {"tensorflow", "keras"} & set(sys.modules)
 assert not loaded, loaded
 """
+HELP = COMMAND.replace('"keras"}', '"keras", "pandas", "scipy", "sklearn", "matplotlib"}')
 
 
 def python(program, *arguments, cwd=ROOT, **environment):
@@ -29,8 +30,8 @@ def python(program, *arguments, cwd=ROOT, **environment):
 def test_the_package_and_its_help_load_no_tensorflow():
     program = "import fgf_keras, sys; dir(fgf_keras); assert 'tensorflow' not in sys.modules"
     assert python(program).returncode == 0
-    for words in (["--help"], ["train", "--help"]):
-        done = python(COMMAND, *words)
+    for words in (["--help"], ["train", "--help"], ["report", "--help"]):
+        done = python(HELP, *words)
         assert done.returncode == 0, done.stderr
 
 

@@ -13,8 +13,6 @@ import typer
 from fgf_keras.cli import data as cli_data
 from fgf_keras.cli import serving as cli_serving
 from fgf_keras.cli.errors import reported
-from fgf_keras.commands.evaluate import run_evaluation
-from fgf_keras.commands.train import resume_training, run_training
 from fgf_keras.config import load_config
 from fgf_keras.errors import ConfigError
 from fgf_keras.progress import console
@@ -46,7 +44,7 @@ def train(
             raise ConfigError(
                 f"{config} has a section {section}: start it with fgf {section} --config {config}."
             )
-    folder = run_training(read)
+    folder = _run_training(read)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
 
 
@@ -82,8 +80,15 @@ def _grid(section, config, overrides, resume):
     read = load_config(_required(config), overrides or ())
     if getattr(read, section) is None:
         raise ConfigError(f"{config} has no section {section}; see configs/{section}.yaml.")
-    folder = run_training(read)
+    folder = _run_training(read)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
+
+
+def _run_training(config):
+    # Here, so that help and faults of a configuration do not wait for pandas, SciPy and Matplotlib.
+    from fgf_keras.commands.train import run_training
+
+    return run_training(config)
 
 
 def _required(config):
@@ -95,6 +100,8 @@ def _required(config):
 def _resume(resume, config, overrides):
     if config is not None or overrides:
         raise ConfigError("--resume goes on with the configuration in the folder: no --config, no overrides.")
+    from fgf_keras.commands.train import resume_training
+
     console.print(f"Run folder: {resume_training(resume).path}", soft_wrap=True)
 
 
@@ -128,6 +135,8 @@ def evaluate(
     folder = RunFolder.open(run)
     external = load_config(config, overrides or ()) if config else None
     name = Path(config).stem if config else None
+    from fgf_keras.commands.evaluate import run_evaluation
+
     written = run_evaluation(folder, external, name=name, sanity=sanity, permutations=permutations)
     console.print(f"Written: {written}")
 

@@ -17,10 +17,6 @@ from fgf_keras.measure.behaviour import behaviour
 from fgf_keras.measure.explain import Explainer
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.pictures.files import write_pictures
-from fgf_keras.pictures.patient_page import patient_page, shown_patients
-from fgf_keras.report.run import run_report
-from fgf_keras.report.sections.provenance import Provenance
-from fgf_keras.report.write import write_report
 from fgf_keras.results.alignment import alignment_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.classification import choose_threshold, classification_metrics
@@ -52,14 +48,13 @@ class Evaluation:
     findings: list
     behaviour: dict | None = None
 
-    def write(self, directory, *, provenance: Provenance | None = None, pictures: bool = True) -> RunResult:
-        """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv and pictures.
-
-        Pictures are patients_<support>.png and the folder pictures/.
+    def write(self, directory, *, provenance=None, pictures: bool = True) -> RunResult:
+        """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv, patients_<support>.png.
 
         Args:
             directory: made if it is not there.
-            provenance: with it, report.html, report.md and report_figures/ are written as well.
+            provenance: a `Provenance`; with it, report.html, report.md and report_figures/ are written as
+                well, and the single pictures that a report shows, into pictures/.
             pictures: whether to draw patients, which takes a graph of its own.
 
         Returns:
@@ -70,9 +65,13 @@ class Evaluation:
         pictures_shown = {}
         for support, explanation in self.explanations.items():
             if self.shown and pictures:
+                # Late, as below: only pictures and reports need their libraries.
+                from fgf_keras.pictures.patient_page import patient_page, shown_patients
+
                 panels = explanation.panels(self.shown)
                 patient_page(panels, support, path=directory / f"patients_{support}.png")
-                pictures_shown[support] = shown_patients(panels)
+                if provenance is not None:
+                    pictures_shown[support] = shown_patients(panels)
         write_pictures(pictures_shown, directory)
         self.patients.to_csv(directory / "patients.csv")
         if self.behaviour is not None:
@@ -91,6 +90,9 @@ class Evaluation:
             shown=pictures_shown,
         )
         if provenance is not None:
+            from fgf_keras.report.run import run_report
+            from fgf_keras.report.write import write_report
+
             write_report(run_report(provenance, result), directory)
         # Last: where it is, everything else is too.
         write_json(directory / "metrics.json", self.metrics)
