@@ -208,10 +208,9 @@ def repeated_splits(
         return [stratified_splits(cohort, config, seed=derived_seed(seed, r)) for r in range(repeats)]
     counts = np.bincount(cohort.labels, minlength=cohort.class_count)
     if counts.min() < folds:
-        by_class = ", ".join(f"{count} of class {k}" for k, count in enumerate(counts))
         raise DataError(
-            f"{len(cohort)} patients with {by_class} cannot be divided into {folds} folds that each hold "
-            f"every class. Set protocol.folds to {counts.min()} or less, or use protocol.repeats alone."
+            f"{len(cohort)} patients with {_by_class(counts)} cannot be divided into {folds} folds that each "
+            f"hold every class. Set protocol.folds to {counts.min()} or less, or use protocol.repeats alone."
         )
     splits = []
     for r in range(repeats):

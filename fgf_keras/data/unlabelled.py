@@ -95,8 +95,8 @@ def _volume(path, mask, config, window):
 
     require_reader()
     if mask is None or not Path(mask).is_file():
-        given_mask = "none" if mask is None else f"{str(mask)!r}, which does not exist"
-        raise DataError(f"A volume needs --mask, the volume that marks its tumour. Received: {given_mask}.")
+        received = "none" if mask is None else f"{str(mask)!r}, which does not exist"
+        raise DataError(f"A volume needs --mask, the volume that marks its tumour. Received: {received}.")
     name = path.name.removesuffix(".gz")
     patient = VolumePatient(
         patient_id=Path(name).stem,
@@ -132,8 +132,8 @@ def _read(patients, rejected, config, window):
     names = Names(config.pseudonymise)
     slices = []
     for patient in patients:
-        given_mask = prepare_patient(patient, names.patient(patient.patient_id), config, names)
-        (rejected if isinstance(given_mask, RejectedPatient) else slices).append(given_mask)
+        prepared = prepare_patient(patient, names.patient(patient.patient_id), config, names)
+        (rejected if isinstance(prepared, RejectedPatient) else slices).append(prepared)
     if not slices:
         refusals = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in rejected[:3])
         raise DataError(f"No patient there could be read.{refusals or ' There are no files of DICOM.'}")

@@ -1,8 +1,8 @@
 """The features that have a name: the one list of them, and how a name becomes a feature."""
 
-import importlib
 import inspect
 
+from fgf_keras.config.imported import imported
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.autodiff import AutodiffFeature
 from fgf_keras.features.base import Feature
@@ -33,17 +33,16 @@ def feature_of(name: str, *, function: str | None = None, **settings) -> Feature
     """
     if function is None:
         return FEATURES[name](name=name, **settings)
-    module, _, attribute = function.partition(":")
     try:
-        imported = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        measured = imported(function)
+    except ImportError as error:
         raise FeatureError(
             f"Feature {name!r} is the function {function!r}, which cannot be imported: {error}. Give "
             "module:name of a function or of a subclass of Feature on Python's path."
         ) from error
-    if inspect.isclass(imported) and issubclass(imported, Feature):
-        return imported(name=name, **settings)
-    feature = AutodiffFeature(imported, name=name)
+    if inspect.isclass(measured) and issubclass(measured, Feature):
+        return measured(name=name, **settings)
+    feature = AutodiffFeature(measured, name=name)
     # A run saves its model: what cannot be saved is refused before the training, not after it.
     feature.get_config()
     return feature

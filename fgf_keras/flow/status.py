@@ -5,8 +5,8 @@ import enum
 import numpy as np
 
 
-class FlowStatus(enum.IntEnum):
-    """How the path of a sample ended.
+class Status(enum.IntEnum):
+    """Base of statuses: codes that tensors can hold, each with a sentence; members are `code, sentence`.
 
     Attributes:
         sentence: what the status means and what to do about it.
@@ -15,11 +15,15 @@ class FlowStatus(enum.IntEnum):
     sentence: str
 
     def __new__(cls, code: int, sentence: str):
-        """A code that tensors can hold, with its sentence."""
+        """A code with its sentence."""
         status = int.__new__(cls, code)
         status._value_ = code
         status.sentence = sentence
         return status
+
+
+class FlowStatus(Status):
+    """How the path of a sample ended."""
 
     REACHED = 0, "The path ended on the decision boundary."
     NOT_REACHED = (

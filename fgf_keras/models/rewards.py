@@ -1,12 +1,12 @@
 """What is added to the loss: one class per reward."""
 
-import importlib
 import inspect
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import tensorflow as tf
 
+from fgf_keras.config.imported import imported
 from fgf_keras.errors import FeatureError, ModelError
 
 
@@ -102,10 +102,9 @@ def reward_of(kind: str, weight, names: list[str]) -> Reward:
             f"reward must be one of {', '.join(REWARDS)}, or module:Name of a subclass of Reward. "
             f"Received: reward={kind!r}."
         )
-    module, _, name = kind.partition(":")
     try:
-        reward = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        reward = imported(kind)
+    except ImportError as error:
         raise ModelError(f"The reward {kind!r} cannot be imported: {error}.") from error
     if not (inspect.isclass(reward) and issubclass(reward, Reward)):
         raise ModelError(f"The reward {kind!r} is no subclass of fgf_keras.models.rewards.Reward.")

@@ -67,5 +67,4 @@ def comparison_summary(study: Study) -> list:
 
 def arms_table(study: Study):
     """The arms of a single split side by side."""
-    runs = {arm: study.part_of((split, arm)) for split, arm in study.metrics}
-    return side_by_side_table(runs, f"{study.part} split")
+    return side_by_side_table(study.runs, f"{study.part} split")

@@ -63,6 +63,11 @@ class Table:
     rows: list[list[str]]
     words: bool = False
 
+    @staticmethod
+    def is_heading(row) -> bool:
+        """Whether a row is a heading."""
+        return len(row) > 1 and not any(row[1:])
+
 
 @dataclass(frozen=True)
 class Plot:

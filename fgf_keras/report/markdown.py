@@ -3,7 +3,7 @@
 import html
 import re
 
-from fgf_keras.report.document import Document
+from fgf_keras.report.document import Document, Table
 from fgf_keras.report.words import NOT_CLINICAL
 
 # Folder of the plots, beside the file.
@@ -37,9 +37,9 @@ def _row(cells):
 
 def _rows(header, rows):
     lines = [_row(header), "|---" * len(header) + "|"]
-    for name, *cells in rows:
-        is_heading = cells and not any(cells)
-        lines.append(_row([f"**{_text(name)}**" if is_heading else _text(name), *map(_text, cells)]))
+    for row in rows:
+        name = f"**{_text(row[0])}**" if Table.is_heading(row) else _text(row[0])
+        lines.append(_row([name, *map(_text, row[1:])]))
     return "\n".join(lines)
 
 

@@ -45,7 +45,7 @@ def _side_by_side(header, rows):
     for i, name in enumerate(header):
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*map(rich.text.Text, row), style="bold" if _is_heading(row) else None)
+        table.add_row(*map(rich.text.Text, row), style="bold" if Table.is_heading(row) else None)
     return table
 
 
@@ -63,10 +63,6 @@ def _one_below_another(header, rows):
         if table.row_count:
             lines.append(table)
     return rich.console.Group(*lines)
-
-
-def _is_heading(row):
-    return len(row) > 1 and not any(row[1:])
 
 
 def _listed(items):

@@ -26,6 +26,11 @@ class Interval(NamedTuple):
         """
         return cls(or_nan(mean), or_nan(ci[0]), or_nan(ci[1]))
 
+    @classmethod
+    def of_row(cls, row, name: str) -> "Interval":
+        """From the columns <name>, <name>_low and <name>_high of a row, see `ResampledMean.named`."""
+        return cls.of(row[name], (row[f"{name}_low"], row[f"{name}_high"]))
+
     @property
     def is_known(self) -> bool:
         """Whether there is an estimate with an interval."""
@@ -37,8 +42,8 @@ class Interval(NamedTuple):
         return not math.isnan(self.mean)
 
     def __str__(self):
-        if not self.is_defined:
-            return "undefined"
+        if not self.is_known:
+            return number(self.mean)
         return f"{rounded(self.mean)} [{rounded(self.low)}, {rounded(self.high)}]"
 
 

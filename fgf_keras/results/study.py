@@ -65,6 +65,11 @@ class Study:
         metrics = self.metrics[key]
         return metrics and metrics.parts[self.part]
 
+    @property
+    def runs(self) -> dict[str, PartMetrics]:
+        """The metrics of each arm on the part that is reported, of a comparison on a single split."""
+        return {key[1]: self.part_of(key) for key in self.metrics}
+
     def part_patients(self, arm: str) -> list[pd.DataFrame]:
         """The patients of the part that is reported, one table for each trial of an arm."""
         tables = (table for (_, name), table in self.patients.items() if name == arm)

@@ -1,23 +1,10 @@
 """What a served model says of a sample that it cannot use."""
 
-import enum
+from fgf_keras.flow.status import Status
 
 
-class InputStatus(enum.IntEnum):
-    """Whether the numbers of a sample mean anything.
-
-    Attributes:
-        sentence: what the status means and what to do about it.
-    """
-
-    sentence: str
-
-    def __new__(cls, code: int, sentence: str):
-        """A code that tensors can hold, with its sentence."""
-        status = int.__new__(cls, code)
-        status._value_ = code
-        status.sentence = sentence
-        return status
+class InputStatus(Status):
+    """Whether the numbers of a sample mean anything."""
 
     OK = 0, "The sample was measured."
     IMAGE_NOT_FINITE = 1, "The image has pixels that are NaN or infinite; repair or drop it."

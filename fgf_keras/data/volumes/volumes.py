@@ -42,7 +42,7 @@ class VolumePatient:
 
     Attributes:
         patient_id: as in the table of labels.
-        fingerprint: of the contents of both files, see `volume_files.fingerprint`. A copy under another name
+        fingerprint: of the contents of both files, see `files.fingerprint`. A copy under another name
             or with another date has the same.
         image, mask: where the files are.
         slice_rule: see `pick_slice`.

@@ -1,7 +1,7 @@
 """What each feature contributes to joint S, and what changes when its reward is left out."""
 
 from fgf_keras.report.document import Section, Table, Text
-from fgf_keras.results.interval import number
+from fgf_keras.results.interval import Interval
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 
@@ -29,7 +29,7 @@ def ablation_rows(study: Study) -> Table:
     rows = [
         [
             f"{row['feature'].replace('_', ' ')} ({row['support']})",
-            *(_with_bounds(row, name) for name in _SHOWN),
+            *(str(Interval.of_row(row, name)) for name in _SHOWN),
             str(row["unique_left_out"]),
         ]
         for row in as_records(study.ablation)
@@ -39,9 +39,3 @@ def ablation_rows(study: Study) -> Table:
         "changes without the feature in the reward"
     )
     return Table(caption, ["feature", *_SHOWN.values(), "patients left out"], rows)
-
-
-def _with_bounds(row, name):
-    if row[f"{name}_low"] is None:
-        return number(row[name])
-    return f"{number(row[name])} [{number(row[f'{name}_low'])}, {number(row[f'{name}_high'])}]"

@@ -8,7 +8,7 @@ from fgf_keras.report.document import Bullets, Fold, Plot, Section, Table
 from fgf_keras.report.sections.protocol import protocol_rows
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.style import COLOURS, FAINT, GREY, PAPER, svg_of
-from fgf_keras.results.interval import Interval, number, or_nan, with_spread
+from fgf_keras.results.interval import Interval, number, with_spread
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 
@@ -24,9 +24,10 @@ def _over_splits(study):
     cells = {(row["arm"], row["figure"]): row for row in as_records(table)}
     rows = [[arm, *(with_spread(cells[arm, m]["mean"], cells[arm, m]["sd"]) for m in titles)] for arm in arms]
     intervals = {
-        (arm, metric): Interval(*(or_nan(cells[arm, metric][key]) for key in ("mean", "low", "high")))
+        (arm, metric): Interval.of(cell["mean"], (cell["low"], cell["high"]))
         for metric in titles
         for arm in arms
+        for cell in [cells[arm, metric]]
     }
     points = {
         (arm, metric): study.trials[study.trials["arm"] == arm][metric].dropna().tolist()
@@ -55,9 +56,9 @@ def _over_splits(study):
 
 
 def _side_by_side(study):
-    runs = {arm: study.part_of((split, arm)) for split, arm in study.metrics}
-    intervals = {(arm, metric): part[metric] for metric in study.headlines for arm, part in runs.items()}
-    table = side_by_side_table(runs, f"{study.part} part, with intervals over patients")
+    runs = study.runs.items()
+    intervals = {(arm, metric): part[metric] for metric in study.headlines for arm, part in runs}
+    table = side_by_side_table(study.runs, f"{study.part} part, with intervals over patients")
     return [_arms_plot(study, intervals, {key: [] for key in intervals}, "over patients"), table]
 
 

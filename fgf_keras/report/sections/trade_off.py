@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from fgf_keras.report.document import Bullets, Plot, Section, Table
 from fgf_keras.report.style import BLUE, INK, ORANGE, svg_of
 from fgf_keras.results.columns import share_column
-from fgf_keras.results.interval import Interval, number, or_nan
+from fgf_keras.results.interval import Interval, number
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 from fgf_keras.results.trade_off import ACCURACIES
@@ -60,17 +60,11 @@ def trade_off_summary(study: Study) -> list:
     for row in as_records(study.trade_off):
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         name = row["arm"] + (" *" if row["pareto"] else "") + failed
-        rows.append([name, *(_with_bounds(row, column) for column in names)])
+        rows.append([name, *(str(Interval.of_row(row, column)) for column in names)])
     caption = (
         f"validation, support {study.config.evaluate.support[0]}; * on the Pareto front of AUC and joint S"
     )
     return [Table(caption, ["", *names.values()], rows), Bullets(sweep_sentences(study))]
-
-
-def _with_bounds(row, name):
-    if row[name] is None or row[f"{name}_low"] is None:
-        return number(row[name])
-    return str(Interval(row[name], or_nan(row[f"{name}_low"]), or_nan(row[f"{name}_high"])))
 
 
 def sweep_sentences(study: Study) -> list[str]:

@@ -63,8 +63,7 @@ class AlignmentSummaries:
         self.patient_id = patient_id
         self.null_draws = null_draws
         self._labels = None if labels is None else np.asarray(labels)
-        kinds = ("smooth",) if null_draws else ()
-        self._nulls = Nulls(kinds=kinds, draws=max(1, null_draws), lengths=(correlation_length,), seed=seed)
+        self._null = {"draws": null_draws, "lengths": correlation_length, "seed": seed}
         self._pictures_every = pictures_every
         self._pictures = pictures
 
@@ -81,7 +80,7 @@ class AlignmentSummaries:
 
     def draws(self) -> NullDraws | None:
         """For a measurement: null features, the same each time; None where there are none."""
-        return NullDraws(self._nulls) if self.null_draws else None
+        return NullDraws(Nulls(kinds="smooth", **self._null)) if self.null_draws else None
 
     def wants_pictures(self, epoch: int, *, last: bool) -> bool:
         """Whether there are pictures of this epoch, which come with a measurement."""
