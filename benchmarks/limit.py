@@ -85,7 +85,7 @@ def in_window(classifier, batch, edges):
 
 
 def window_edges(mask):
-    """Rows and columns of the window that `InWindow` takes for a batch."""
+    """Rows and columns of the window that `Placement` takes for a batch."""
     return [int(edge) for edge in window_around(tf.constant(mask))[1]]
 
 

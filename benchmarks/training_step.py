@@ -39,7 +39,7 @@ from measuring import (
 
 import fgf_keras
 from fgf_keras.models.input_gradient import section_gradients
-from fgf_keras.models.window.placement import placement
+from fgf_keras.models.view import Placement
 
 REFERENCE = "keras_plain_step"
 # Steps of a process whose memory is measured: the first builds the graph and the optimiser's variables.
@@ -104,13 +104,12 @@ def raw_plain_step(given):
 def roi_plain_step(given):
     """The bare plain step in the window."""
     model = network(given.size)
-    place = placement(model, evaluation="roi")
+    placement = Placement(model, evaluation="roi")
 
-    def in_window(seen, mask, origin):
-        del mask
-        return place.classifier(origin)(seen, training=True)
+    def in_window(view):
+        return view.classifier(view.image, training=True)
 
-    return bare_step(model, lambda: place.run(in_window, given.image, given.mask), given.label)
+    return bare_step(model, lambda: placement.run(in_window, given.image, given.mask), given.label)
 
 
 def reward_as_one_would_write_it(given):

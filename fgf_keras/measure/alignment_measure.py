@@ -24,9 +24,8 @@ from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import contrasts, decision_norm, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
-from fgf_keras.geometry.windows import crop, window_around
-from fgf_keras.models.input_gradient import as_logits, decision_gradient, section_gradients
-from fgf_keras.models.window.placement import placement
+from fgf_keras.models.input_gradient import decision_gradient, section_gradients
+from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
 
@@ -40,7 +39,7 @@ class AlignmentMeasure:
         support: "mask" restricts all gradients to the mask; "image" takes the classifier's gradient over the
             whole canvas, features keep their own support.
         mask_input: the classifier sees image·mask.
-        evaluation: "auto", "dense" or "roi", see `placement`.
+        evaluation: "auto", "dense" or "roi", see `Placement`.
         noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
         flow: how the path is followed, and which mean along it the tolerance is about; `Flow()` by default.
         nulls: what null fields are compared with comes along, see `_null_fields`.
@@ -65,7 +64,7 @@ class AlignmentMeasure:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
         self.features = list(features)
         self.support = support
-        self.placement = placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
+        self.placement = Placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
         self.noise_draws = noise_draws
         self.nulls = nulls
         self._compiled = compiled
@@ -107,18 +106,13 @@ class AlignmentMeasure:
         ]
 
         def on_batch(image, mask, spacing):
-            return self.placement.run(
-                lambda seen, mask, origin: function(seen, mask, spacing, origin),
-                image,
-                mask,
-                compiled=self._compiled,
-            )
+            return self.placement.run(function, image, mask, spacing, compiled=self._compiled)
 
         # All that is differentiated is differentiated inside.
         with forgotten_custom_gradients():
             return tf.function(on_batch, autograph=False).get_concrete_function(*signature)
 
-    def _at_sample(self, seen, mask, spacing, origin):
+    def _at_sample(self, view: View):
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
         logits (B, 1 or K), logit (B,) the score of the decision, class (B,), gradient_norm (B,) of that score
@@ -126,9 +120,9 @@ class AlignmentMeasure:
         (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support; for K > 2 also
         S_class (B, K, m), S_class_joint (B, K).
         """
-        logits, section = section_gradients(self.placement.classifier(origin), seen)
-        section = on_support(section, self._region(mask))
-        products = self._products(section, seen, mask, spacing, origin)
+        logits, section = section_gradients(view.classifier, view.image)
+        section = on_support(section, self._region(view))
+        products = self._products(section, view)
         classes = logits.shape[1]
         rank = pseudo_inverse(normalised_features(products))[1]
         result = {
@@ -141,55 +135,74 @@ class AlignmentMeasure:
             "unique": unique_shares(products),
             "rank": tf.cast(rank, tf.int32),
             "section_rank": tf.cast(section_rank(products), tf.int32),
-            "dimension": self._dimension(mask),
+            "dimension": self._dimension(view),
         }
         if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:
             result["shapley"] = shapley_shares(products)
         if self.noise_draws:
-            result["S_noise"] = self._noise_alignment(section, mask, origin)
+            result["S_noise"] = self._noise_alignment(section, view)
         if classes > 2:
             result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
         if self.nulls:
             result |= self._null_fields("S", orthonormal(section))
-            features = self._feature_gradients(seen, mask, spacing, origin)
-            result |= {"null_features": features, "null_mask": mask}
+            result |= {"null_features": self._feature_gradients(view), "null_mask": view.mask}
         return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
 
-    def _along_flow(self, seen, mask, spacing, origin):
+    def _along_flow(self, view: View):
         """F along the path to the decision boundary.
 
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
         mean of √S_joint) and F_noise_<weight> (B,), and F_error_<weight> (B, m + 1), the estimated errors of
         the first two; residual, length, far, status, evaluations (B,).
         """
-        return self._followed(seen, mask, spacing, origin)[0]
+        return self._followed(view)[0]
 
-    def _fields(self, seen, mask, spacing, origin):
+    def _fields(self, view: View):
         """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
 
         seen (what the classifier was given, where the path starts), gradient of the decision's score,
         explained (its part along the features), features (B, m, H, W, C), boundary.
         """
-        return self._drawn(seen, mask, spacing, origin, self._followed(seen, mask, spacing, origin)[1])
+        return self._drawn(view, self._followed(view)[1])
 
-    def _everything(self, seen, mask, spacing, origin):
-        along, boundary = self._followed(seen, mask, spacing, origin)
-        drawn = self._drawn(seen, mask, spacing, origin, boundary)
-        return {**self._at_sample(seen, mask, spacing, origin), **along, **drawn}
+    def _everything(self, view: View):
+        along, boundary = self._followed(view)
+        drawn = self._drawn(view, boundary)
+        return {**self._at_sample(view), **along, **drawn}
 
-    def _followed(self, seen, mask, spacing, origin):
+    def _followed(self, view: View):
         """What `_along_flow` returns, and the images at the boundary."""
         count = len(self.features)
         # Such features lie inside the mask, and are the same wherever it is.
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
+
+        # What the flow hands on: the context of a view and the pair of classes, for some samples or all.
+        def seen(image, context):
+            return view.at(image, context[:-1])
+
+        def score(image, *context):
+            return self._score(seen(image, context), context[-1])
+
+        def observe(point, *context):
+            return self._observe(point, seen(point.image, context))
+
+        def focus(fields, *context):
+            inside, narrower = seen(None, context).around_mask(fields)
+            return inside, (*narrower, context[-1])
+
+        def noise(directions, *context):
+            return white_noise_products(directions, **self._noise(seen(None, context)))
+
         observer = Observer(
-            self._observe,
+            observe,
             count + 2 + bool(self.noise_draws),
             controlled=count + 1,
-            focus=self._focus if focused else None,
-            linear=self._noise_products if self.noise_draws else None,
+            focus=focus if focused else None,
+            linear=noise if self.noise_draws else None,
         )
-        flow = self._follow(seen, mask, spacing, origin, observer)
+        context = *view.context, decision_pair(view.logits())
+        settings = {"flow": self._flow, "directions": self.nulls, "compiled": self._compiled}
+        flow = gradient_flow(score, view.image, observer, context=context, **settings)
         result = self._null_fields("F", flow.directions) if self.nulls else {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
             result[f"F_{weight}"] = means[:, :count]
@@ -203,18 +216,17 @@ class AlignmentMeasure:
             result[key] = getattr(flow, key)
         return result, flow.boundary
 
-    def _drawn(self, seen, mask, spacing, origin, boundary):
-        pair = decision_pair(self._logits(seen, origin))
-        _, gradient = self._score(seen, mask, spacing, origin, pair)
-        features = self._feature_gradients(seen, mask, spacing, origin)
+    def _drawn(self, view: View, boundary):
+        _, gradient = self._score(view, decision_pair(view.logits()))
+        features = self._feature_gradients(view)
         fields = {
-            "seen": seen,
+            "seen": view.image,
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
             "features": features,
             "boundary": boundary,
         }
-        return {name: self.placement.on_canvas(field, origin) for name, field in fields.items()}
+        return {name: view.on_canvas(field) for name, field in fields.items()}
 
     def _null_fields(self, kind, directions):
         """Directions u_k (B, k, rows, columns, C) of the S or F of fixed fields, and ⟨u_k, u_l⟩ (B, k, k).
@@ -223,25 +235,13 @@ class AlignmentMeasure:
         """
         return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
 
-    def _follow(self, seen, mask, spacing, origin, observer):
-        context = (mask, spacing, origin, decision_pair(self._logits(seen, origin)))
-        settings = {"flow": self._flow, "directions": self.nulls, "compiled": self._compiled}
-        return gradient_flow(self._score, seen, observer, context=context, **settings)
+    def _score(self, view: View, pair):
+        score, gradient = decision_gradient(view.classifier, view.image, pair)
+        return score, on_support(gradient, self._region(view))
 
-    def _score(self, image, mask, spacing, origin, pair):
-        del spacing
-        score, gradient = decision_gradient(self.placement.classifier(origin), image, pair)
-        return score, on_support(gradient, self._region(mask))
-
-    def _focus(self, fields, mask, spacing, origin, pair):
-        """Fields and context in windows around the masks: features are zero elsewhere."""
-        place, edges = window_around(mask)
-        return crop(fields, place, edges), (crop(mask, place, edges), spacing, origin + place, pair)
-
-    def _observe(self, point: PathPoint, mask, spacing, origin, pair):
-        del pair
+    def _observe(self, point: PathPoint, view: View):
         section = point.size[:, tf.newaxis, tf.newaxis]
-        products = self._products(point.direction[:, tf.newaxis], point.image, mask, spacing, origin)
+        products = self._products(point.direction[:, tf.newaxis], view)
         # Where features look alone, the direction is a part of itself.
         products = products._replace(section=tf.cast(section, products.section.dtype))
         joint = joint_alignment(products)[:, tf.newaxis]
@@ -252,40 +252,31 @@ class AlignmentMeasure:
             quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / size)
         return tf.concat(quantities, axis=1)
 
-    def _products(self, section, image, mask, spacing, origin):
+    def _products(self, section, view: View):
         # In float64: near Σw = 0 on a path all moments turn into one direction, and only the digits beyond
         # float32 tell the features' span there from a smaller one.
-        features = self._feature_gradients(image, mask, spacing, origin)
+        features = self._feature_gradients(view)
         both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
         gram = inner_products(both, both)
         rank = section.shape[1]
         return Products(gram[:, :rank, :rank], gram[:, :rank, rank:], gram[:, rank:, rank:])
 
-    def _region(self, mask):
-        return mask if self.support == "mask" else None
+    def _region(self, view: View):
+        return view.mask if self.support == "mask" else None
 
-    def _feature_gradients(self, image, mask, spacing, origin):
-        gradients = self.placement.feature_gradients(self.features, image, mask, spacing, origin)
-        return on_support(gradients, self._region(mask))
+    def _feature_gradients(self, view: View):
+        return on_support(view.feature_gradients(self.features), self._region(view))
 
-    def _noise_alignment(self, section, mask, origin):
+    def _noise_alignment(self, section, view: View):
         """Mean S of the noise draws, (B,)."""
-        return tf.reduce_mean(white_noise_alignment(section, **self._noise(mask, origin)), axis=1)
+        return tf.reduce_mean(white_noise_alignment(section, **self._noise(view)), axis=1)
 
-    def _noise_products(self, gradients, mask, spacing, origin, pair):
-        del spacing, pair
-        return white_noise_products(gradients, **self._noise(mask, origin))
+    def _noise(self, view: View):
+        return {"mask": self._region(view), "draws": self.noise_draws, "window": view.window}
 
-    def _noise(self, mask, origin):
-        window = self.placement.window(origin)
-        return {"mask": self._region(mask), "draws": self.noise_draws, "window": window}
-
-    def _logits(self, image, origin):
-        return as_logits(self.placement.classifier(origin)(image, training=False))
-
-    def _dimension(self, mask):
+    def _dimension(self, view: View):
         channels = self.image_shape[-1]
-        shape = tf.shape(mask)
+        shape = tf.shape(view.mask)
         if self.support == "image":
             return tf.fill(shape[:1], shape[1] * shape[2] * channels)
-        return tf.cast(tf.reduce_sum(mask, axis=[1, 2, 3]), tf.int32) * channels
+        return tf.cast(tf.reduce_sum(view.mask, axis=[1, 2, 3]), tf.int32) * channels

@@ -8,8 +8,7 @@ from scipy import stats
 
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.moves import MOVES, Tumour
-from fgf_keras.models.input_gradient import as_logits
-from fgf_keras.models.window.placement import measured_evaluation, placement
+from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
 
@@ -179,19 +178,13 @@ def _batch(tumours):
 
 def _measuring(model):
     """Function of windows (image, mask, spacing, origin): scores (B,) and values of the features (B, m)."""
-    placed = placement(model.classifier, evaluation=measured_evaluation(model))
+    placement = Placement(model.classifier, evaluation=measured_evaluation(model))
+
+    def measured(view):
+        return view.logits()[:, 0], view.feature_values(model.features)
 
     def on_windows(image, mask, spacing, origin):
-        def measured(seen, mask, origin):
-            score = as_logits(placed.classifier(origin)(seen, training=False))[:, 0]
-            whole = [placed.on_canvas(field, origin) for field in (seen, mask)]
-            values = [
-                feature.value(*((seen, mask) if feature.shift_invariant else whole), spacing)
-                for feature in model.features
-            ]
-            return score, tf.stack(values, axis=1)
-
-        return placed.run(measured, image, mask, origin=origin)
+        return placement.run(measured, image, mask, spacing, origin=origin)
 
     window = tf.TensorSpec([None, None, None, 1], tf.float32)
     signature = [window, window, tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None, 2], tf.int32)]

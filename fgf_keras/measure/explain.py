@@ -16,7 +16,7 @@ from fgf_keras.measure.batches import in_batches
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
-from fgf_keras.models.window.placement import measured_evaluation
+from fgf_keras.models.view import measured_evaluation
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.progress import progress_bar

@@ -72,7 +72,7 @@ class AlignmentSamples:
     """
 
     def __init__(self, inputs, *, patient_id=None, watched: int, batch_size: int):
-        images, masks, spacing = unpack_inputs(inputs)
+        images, masks, spacing, _ = unpack_inputs(inputs)
         self.images, self.masks = np.asarray(images), np.asarray(masks)
         count = len(self.images)
         self.patient_id = np.arange(count).astype(str) if patient_id is None else np.asarray(patient_id)

@@ -11,12 +11,12 @@ from fgf_keras.geometry.alignment import alignment_products, differentiable_alig
 from fgf_keras.geometry.products import SUPPORTS, on_support
 from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn_of_vanishing_curvature
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
-from fgf_keras.models.input_gradient import as_logits, section_gradients
+from fgf_keras.models.input_gradient import section_gradients
 from fgf_keras.models.inputs import at_least_float32, input_shape, unpack_inputs
 from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
 from fgf_keras.models.reward_gradient import difference_of_gradients
 from fgf_keras.models.rewards import reward_of
-from fgf_keras.models.window.placement import placement
+from fgf_keras.models.view import Placement
 
 # Edge of made-up images where a classifier takes any size, px.
 ANY_EDGE = 64
@@ -91,7 +91,7 @@ class AlignmentModel(keras.Model):
         self.reward_gradient = reward_gradient
         self.evaluation = evaluation
         self._plan = None
-        self.placement = placement(classifier, evaluation=evaluation, support=support)
+        self.placement = Placement(classifier, evaluation=evaluation, support=support)
         self.epsilon = epsilon
         rewarded = self.features if reward_features is None else self.reward_features
         self._reward = reward_of(reward, reward_weight, unique_names(rewarded))
@@ -109,13 +109,12 @@ class AlignmentModel(keras.Model):
 
     def call(self, inputs, training=None):
         """Logits (B, 1) or (B, K) of image·mask."""
-        image, mask, _ = unpack_inputs(inputs)
+        image, mask, spacing, origin = unpack_inputs(inputs)
 
-        def logits(seen, mask, origin):
-            del mask
-            return self.placement.classifier(origin)(seen, training=training)
+        def logits(view):
+            return view.classifier(view.image, training=training)
 
-        return self._placed(logits, image, tf.cast(mask, image.dtype), inputs)
+        return self._viewed(logits, image, tf.cast(mask, image.dtype), spacing, origin)
 
     def make_train_function(self, force=False):
         """As Keras; the classifier is tried here, see `gradient_plan`, before anything is traced."""
@@ -128,33 +127,32 @@ class AlignmentModel(keras.Model):
 
     def train_step(self, data):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
-        (x, y, sample_weight), image, mask, spacing = self._prepared(data)
+        (x, y, sample_weight), batch = self._prepared(data)
         variables = self.trainable_variables
-        plan = self._gradient_plan(input_shape(self.classifier) or image.shape[1:])
+        plan = self._gradient_plan(input_shape(self.classifier) or batch[0].shape[1:])
 
-        def step(seen, mask, origin):
-            features = self._feature_gradients(seen, mask, spacing, origin)
-            rewarded = self._rewarded_gradients(seen, mask, spacing, origin)
-            classifier = self.placement.classifier(origin)
+        def step(view):
+            features = self._feature_gradients(view)
+            rewarded = self._rewarded_gradients(view)
             with tf.GradientTape() as weight_tape:
                 # The section first: with the weights and statistics that the step begins with.
                 logits, section = section_gradients(
-                    plan.passed(classifier),
-                    seen,
+                    plan.passed(view.classifier),
+                    view.image,
                     stop_recording=None if self._reward.is_active and plan.method == "exact" else weight_tape,
                 )
-                alignment = self._alignment(section, features, mask)
-                reward = self._rewarded(alignment, section, rewarded, mask)
+                alignment = self._alignment(section, features, view.mask)
+                reward = self._rewarded(alignment, section, rewarded, view.mask)
                 if plan.section != "shared":
-                    logits = as_logits(classifier(seen, training=True))
+                    logits = view.logits(training=True)
                 task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
                 objective = task_loss
                 if self._reward.is_active:
                     if plan.method == "exact":
                         rising = reward
                     else:
-                        along = self._reward_slope(section, features, rewarded, mask)
-                        rising = difference_of_gradients(classifier, seen, along)
+                        along = self._reward_slope(section, features, rewarded, view.mask)
+                        rising = difference_of_gradients(view.classifier, view.image, along)
                     # Keras divides its losses by the number of replicas, whose gradients are then summed.
                     replicas = tf.distribute.get_strategy().num_replicas_in_sync
                     objective -= tf.cast(rising, task_loss.dtype) / replicas
@@ -162,22 +160,22 @@ class AlignmentModel(keras.Model):
             reward = tf.cast(reward, task_loss.dtype)
             return logits, task_loss, reward, alignment, weight_tape.gradient(scaled, variables)
 
-        logits, task_loss, reward, alignment, gradients = self._placed(step, image, mask, x)
+        logits, task_loss, reward, alignment, gradients = self._viewed(step, *batch)
         self.optimizer.apply_gradients(zip(gradients, variables))
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
     def test_step(self, data):
         """As `train_step`, without the reward's gradient and without changing anything."""
-        (x, y, sample_weight), image, mask, spacing = self._prepared(data)
+        (x, y, sample_weight), batch = self._prepared(data)
 
-        def measured(seen, mask, origin):
-            features = self._feature_gradients(seen, mask, spacing, origin)
-            logits, section = section_gradients(self.placement.classifier(origin), seen, training=False)
-            alignment = self._alignment(section, features, mask)
-            rewarded = self._rewarded_gradients(seen, mask, spacing, origin)
-            return logits, alignment, self._rewarded(alignment, section, rewarded, mask)
+        def measured(view):
+            features = self._feature_gradients(view)
+            logits, section = section_gradients(view.classifier, view.image, training=False)
+            alignment = self._alignment(section, features, view.mask)
+            rewarded = self._rewarded_gradients(view)
+            return logits, alignment, self._rewarded(alignment, section, rewarded, view.mask)
 
-        logits, alignment, reward = self._placed(measured, image, mask, x)
+        logits, alignment, reward = self._viewed(measured, *batch)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
         reward = tf.cast(reward, task_loss.dtype)
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
@@ -232,29 +230,25 @@ class AlignmentModel(keras.Model):
         return gradient_plan(self.classifier, (height, width, channels), wanted)
 
     def _prepared(self, data):
-        """(x, y, sample_weight), image, mask, spacing."""
+        """(x, y, sample_weight), and what `_viewed` takes."""
         require_loss_of_logits(self.loss)
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
-        return unpacked, *at_least_float32(*unpack_inputs(unpacked[0]))
+        image, mask, *rest = unpack_inputs(unpacked[0])
+        return unpacked, (*at_least_float32(image, mask), *rest)
 
-    def _placed(self, function, image, mask, inputs):
-        """What a function of (seen, mask, origin) returns where the classifier is computed."""
-        origin = inputs.get("origin") if isinstance(inputs, dict) else None
-        if origin is not None:
-            # Keras hands on other types: int64 from NumPy, float32 where it builds for several replicas.
-            origin = tf.cast(origin, tf.int32)
-        return self.placement.run(function, image, mask, origin=origin, compiled=self.jit_compile)
+    def _viewed(self, function, image, mask, spacing, origin):
+        """What a function of the `View` of a batch returns."""
+        return self.placement.run(function, image, mask, spacing, origin=origin, compiled=self.jit_compile)
 
-    def _feature_gradients(self, seen, mask, spacing, origin, features=None):
-        features = self.features if features is None else features
-        gradients = self.placement.feature_gradients(features, seen, mask, spacing, origin)
-        return on_support(gradients, self._region(mask))
+    def _feature_gradients(self, view, features=None):
+        gradients = view.feature_gradients(self.features if features is None else features)
+        return on_support(gradients, self._region(view.mask))
 
-    def _rewarded_gradients(self, seen, mask, spacing, origin):
+    def _rewarded_gradients(self, view):
         """∇g of the features that the reward is on; None where those are the measured ones."""
         if self.reward_features is None:
             return None
-        return self._feature_gradients(seen, mask, spacing, origin, self.reward_features)
+        return self._feature_gradients(view, self.reward_features)
 
     def _region(self, mask):
         return mask if self.support == "mask" else None

@@ -6,15 +6,15 @@ from fgf_keras.errors import ModelError
 
 
 def unpack_inputs(inputs):
-    """(image, mask, spacing or None) from a tuple or a dictionary.
+    """(image, mask, spacing or None, origin or None) from a tuple or a dictionary.
 
     Raises:
         ModelError: anything else.
     """
     if isinstance(inputs, dict) and {"image", "mask"} <= set(inputs):
-        return inputs["image"], inputs["mask"], inputs.get("spacing")
+        return inputs["image"], inputs["mask"], inputs.get("spacing"), inputs.get("origin")
     if isinstance(inputs, (tuple, list)) and len(inputs) in (2, 3):
-        return (*inputs, None)[:3]
+        return (*inputs, *[None] * (4 - len(inputs)))
     what = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
     raise ModelError(
         "AlignmentModel takes (image, mask), (image, mask, spacing), or a dictionary with the keys 'image', "
@@ -22,10 +22,10 @@ def unpack_inputs(inputs):
     )
 
 
-def at_least_float32(image, mask, spacing):
-    """The same, image and mask in float32, or in float64 where the image is."""
+def at_least_float32(image, mask):
+    """The same in float32, or in float64 where the image is."""
     dtype = image.dtype if image.dtype in (tf.float32, tf.float64) else tf.float32
-    return tf.cast(image, dtype), tf.cast(mask, dtype), spacing
+    return tf.cast(image, dtype), tf.cast(mask, dtype)
 
 
 def input_shape(classifier):

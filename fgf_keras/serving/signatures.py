@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
-from fgf_keras.models.window.placement import measured_evaluation, placement
+from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.white import white_p_value_in_graph
 from fgf_keras.serving.inputs import InputStatus, checked_inputs, input_shapes, require_shapes
 
@@ -29,7 +29,7 @@ class Signatures:
         self._compiled = jit_compile
         evaluation = measured_evaluation(model)
         # On the mask, whatever the model is measured on: a prediction needs no gradients outside of it.
-        self._placement = placement(model.classifier, evaluation=evaluation)
+        self._placement = Placement(model.classifier, evaluation=evaluation)
         self._measure = AlignmentMeasure(
             model.classifier,
             model.features,
@@ -92,11 +92,10 @@ class Signatures:
         return tf.function(checked, autograph=False, jit_compile=self._compiled)(*inputs)
 
     def _predicted(self, image, mask):
-        def logits(seen, mask, origin):
-            del mask
-            return self._placement.classifier(origin)(seen, training=False)
-
-        return self._decided(self._placement.run(logits, image, mask, compiled=self._compiled))
+        logits = self._placement.run(
+            lambda view: view.classifier(view.image, training=False), image, mask, compiled=self._compiled
+        )
+        return self._decided(logits)
 
     def _aligned(self, image, mask, spacing):
         return self._pointwise(self._measure.at_sample(image, mask, spacing))

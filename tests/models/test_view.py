@@ -11,8 +11,8 @@ import fgf_keras
 from fgf_keras.errors import ModelError
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
-from fgf_keras.models.window import placement as module
-from fgf_keras.models.window.placement import placement
+from fgf_keras.models import view as module
+from fgf_keras.models.view import Placement
 
 SHAPE = (150, 139, 1)
 # Edges of tumours, one for each size of window that a compiled step knows on this canvas.
@@ -226,12 +226,12 @@ def test_auto_is_a_window_where_the_numbers_are_the_same_and_says_why_where_not(
     other = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.GlobalAveragePooling2D()])
     module._log.cache_clear()
     with caplog.at_level(logging.INFO, "fgf_keras"):
-        assert placement(taken).reason is None
+        assert Placement(taken).reason is None
         for _ in range(2):
-            assert "no Flatten" in placement(other).reason
-        assert "support='image'" in placement(taken, support="image").reason
-        assert "outside of the tumour" in placement(taken, mask_input=False).reason
-        assert placement(taken, evaluation="dense").reason == "asked for"
+            assert "no Flatten" in Placement(other).reason
+        assert "support='image'" in Placement(taken, support="image").reason
+        assert "outside of the tumour" in Placement(taken, mask_input=False).reason
+        assert Placement(taken, evaluation="dense").reason == "asked for"
     assert [record.message.count("whole canvas") for record in caplog.records] == [1, 1, 1]
     assert "no Flatten" in caplog.records[0].message
 
@@ -246,7 +246,7 @@ def test_auto_is_a_window_where_the_numbers_are_the_same_and_says_why_where_not(
 )
 def test_a_window_that_is_asked_for_and_cannot_be_is_an_error(arguments, message):
     with pytest.raises(ModelError, match=message):
-        placement(network(), **{"evaluation": "roi", **arguments})
+        Placement(network(), **{"evaluation": "roi", **arguments})
 
 
 def test_a_model_in_a_window_can_be_explained_on_the_canvas(rng):

@@ -1,0 +1,248 @@
+"""What a classifier sees of a batch: the whole canvas, or windows around the tumours with the same numbers.
+
+What is measured on a batch is a function of a `View`. `Placement` makes the views and decides where the
+classifier is computed; nobody else has to know.
+"""
+
+import functools
+import logging
+
+import tensorflow as tf
+
+from fgf_keras.errors import ModelError
+from fgf_keras.features.base import stack_gradients
+from fgf_keras.geometry.windows import (
+    bounding_box,
+    crop,
+    edges_of,
+    paste,
+    placed_on,
+    shift,
+    window_around,
+    window_edges,
+)
+from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.window.roi_cnn import RoiCnn
+
+EVALUATIONS = ("auto", "dense", "roi")
+# Edges of the windows in graphs that must know them, px, and then the canvas; each is compiled.
+KNOWN_SIZES = (32, 64, 128)
+
+
+class View:
+    """What a classifier sees of a batch, on the whole canvas.
+
+    Attributes:
+        classifier: callable of (image, training) to logits, of what is seen.
+        image: (B, rows, columns, C), what the classifier sees: image·mask, or the image itself.
+        mask: (B, rows, columns, 1) in {0, 1}.
+        spacing: (B, 2), (row, column) distance of pixels in mm; None for 1 mm.
+        window: None, or ((H, W), (B, 2)), the canvas and the first pixels of the windows on it.
+    """
+
+    window = None
+
+    def __init__(self, classifier, image, mask, spacing=None):
+        self.classifier = classifier
+        self.image, self.mask, self.spacing = image, mask, spacing
+
+    @property
+    def context(self):
+        """What beside the image a view is made of: tensors with a leading batch axis, see `at`."""
+        return self.mask, self.spacing
+
+    def at(self, image, context) -> "View":
+        """The view of another image; it and the context may be of some samples only."""
+        return View(self.classifier, image, *context)
+
+    def logits(self, training=False):
+        """(B, 1) or (B, K), see `as_logits`."""
+        return as_logits(self.classifier(self.image, training=training))
+
+    def feature_values(self, features):
+        """g of each feature, (B, m)."""
+        return tf.stack([feature.value(*self._given_to(feature)) for feature in features], axis=1)
+
+    def feature_gradients(self, features):
+        """∇g of each feature, (B, m, rows, columns, C)."""
+        return stack_gradients(features, self.image, self.mask, self.spacing)
+
+    def on_canvas(self, field):
+        """Fields (B, …, rows, columns, C) as fields on the canvas (B, …, H, W, C), zero outside the view."""
+        return field
+
+    def around_mask(self, fields):
+        """Fields inside the smallest windows that hold the masks, and the context of the view of these.
+
+        It is a view for features that are `shift_invariant` alone: the classifier knows nothing of it.
+        """
+        first, edges = window_around(self.mask)
+        return crop(fields, first, edges), self._narrower(first, crop(self.mask, first, edges))
+
+    def _given_to(self, feature):
+        """Image, mask and spacing with which a feature has the value that it has on the canvas."""
+        del feature
+        return self.image, self.mask, self.spacing
+
+    def _narrower(self, first, mask):
+        del first
+        return mask, self.spacing
+
+
+class _WindowView(View):
+    """The same in windows of the canvas, for a classifier that sees image·mask."""
+
+    def __init__(self, network: RoiCnn, canvas, origin, image, mask, spacing=None):
+        super().__init__(network.at(origin), image, mask, spacing)
+        self.window = canvas, origin
+        self._network = network
+
+    @property
+    def context(self):
+        return self.mask, self.spacing, self.window[1]
+
+    def at(self, image, context):
+        mask, spacing, origin = context
+        return _WindowView(self._network, self.window[0], origin, image, mask, spacing)
+
+    def feature_gradients(self, features):
+        def gradient(feature):
+            field = feature.gradient(*self._given_to(feature))
+            return field if feature.shift_invariant else crop(field, self.window[1], edges_of(self.image))
+
+        return tf.stack([gradient(feature) for feature in features], axis=1)
+
+    def on_canvas(self, field):
+        canvas, origin = self.window
+        return paste(field, origin, canvas)
+
+    def _given_to(self, feature):
+        fields = self.image, self.mask
+        if not feature.shift_invariant:
+            fields = [self.on_canvas(field) for field in fields]
+        return *fields, self.spacing
+
+    def _narrower(self, first, mask):
+        return mask, self.spacing, self.window[1] + first
+
+
+class Placement:
+    """Where a classifier is computed: in windows wherever that gives the same numbers.
+
+    Args:
+        classifier: Keras model from (B, H, W, C) to logits.
+        evaluation: "auto", "dense" (the whole canvas), or "roi" (windows, or an error).
+        support: of the gradients; outside of the mask they need the canvas.
+        mask_input: the classifier sees image·mask.
+
+    Attributes:
+        reason: why it is the whole canvas, which is also logged; None where it is windows.
+
+    Raises:
+        ModelError: "roi" where it cannot be, with the reason; not one of `EVALUATIONS`.
+    """
+
+    def __init__(self, classifier, *, evaluation="auto", support="mask", mask_input=True):
+        if evaluation not in EVALUATIONS:
+            raise ModelError(
+                f"evaluation must be one of {', '.join(EVALUATIONS)}. Received: evaluation={evaluation!r}."
+            )
+        self._classifier, self._mask_input = classifier, mask_input
+        self._network, self.reason = None, "asked for"
+        if evaluation != "dense":
+            self._network, self.reason = _windowed(classifier, support, mask_input)
+        if evaluation == "roi" and self.reason:
+            raise ModelError(
+                "The classifier cannot be evaluated in a window around the tumour (evaluation='roi'): "
+                f"{self.reason}. Use evaluation='auto'."
+            )
+        if evaluation == "auto" and self.reason:
+            _log(self.reason)
+
+    def run(self, function, image, mask, spacing=None, *, origin=None, compiled=False):
+        """What a function of the `View` of a batch returns.
+
+        Args:
+            function: returns tensors whose shapes do not depend on the size of the windows. Gradients that
+                are wanted of its results are best taken inside: with `compiled`, what is outside of it
+                sees one of several branches.
+            image: (B, H, W, C) on the canvas.
+            mask: (B, H, W, 1) in {0, 1}, of the type of the image.
+            spacing: (B, 2), see `View`.
+            origin: (B, 2) integers, where image and mask are windows of any size that hold the tumours: the
+                place of their first pixel on the canvas. They may reach beyond it with a mask that is 0.
+            compiled: in a graph for XLA, where the size of the windows must be known: one of `KNOWN_SIZES`.
+
+        Raises:
+            ValueError: images that are not of the size of the canvas.
+        """
+        if origin is not None:
+            # Keras hands on other types: int64 from NumPy, float32 where it builds for several replicas.
+            origin = tf.cast(origin, tf.int32)
+        if self._network is not None:
+            return self._in_windows(function, image, mask, spacing, origin, compiled)
+        if origin is not None:
+            canvas = _canvas(self._classifier)
+            image, mask = (paste(field, origin, canvas) for field in (image, mask))
+        return function(View(self._classifier, image * mask if self._mask_input else image, mask, spacing))
+
+    def _in_windows(self, function, image, mask, spacing, origin, compiled):
+        canvas = tuple(self._classifier.input_shape[1:3])
+        if origin is None:
+            image, mask = (tf.ensure_shape(field, [None, *canvas, None]) for field in (image, mask))
+        first, counts = bounding_box(mask)
+        needed = tf.reduce_max(counts, axis=0)
+        start = 0 if origin is None else origin
+        # What is cut out of a window may lie beside it, where there is nothing of the tumour.
+        cut = crop if origin is None else shift
+
+        def within(edges):
+            place = placed_on(first + start, edges, canvas)
+            inside = cut(mask, place - start, edges)
+            seen = cut(image, place - start, edges) * inside
+            return function(_WindowView(self._network, canvas, place, seen, inside, spacing))
+
+        if not compiled:
+            return within(window_edges(needed, canvas))
+        largest = max(edges_of(image))
+        sizes = [size for size in KNOWN_SIZES if size < largest]
+        branches = [
+            functools.partial(within, [min(size, edge) for edge in canvas]) for size in (*sizes, largest)
+        ]
+        return tf.switch_case(tf.reduce_sum(tf.cast(tf.reduce_max(needed) > sizes, tf.int32)), branches)
+
+
+def measured_evaluation(model):
+    """`evaluation` for measurements of a model, on any support: "dense" where the model asks for that."""
+    # A model that asks for "roi" is trained so; that is no wish about measurements that need the canvas.
+    return "dense" if getattr(model, "evaluation", None) == "dense" else "auto"
+
+
+def _windowed(classifier, support, mask_input):
+    """The classifier in windows and None, or None and the reason why that cannot be."""
+    if support != "mask":
+        return None, f"support={support!r} takes gradients outside of the tumour"
+    if not mask_input:
+        return None, "the classifier sees pixels outside of the tumour"
+    try:
+        return RoiCnn(classifier), None
+    except ModelError as error:
+        return None, str(error)
+
+
+@functools.cache
+def _log(reason):
+    """Once for each reason."""
+    logging.getLogger(__name__).info("Computing on the whole canvas: %s.", reason)
+
+
+def _canvas(classifier):
+    """Rows and columns of the images that a classifier takes."""
+    shape = getattr(classifier, "input_shape", None)
+    size = tuple(shape or ())[1:3]
+    if len(size) != 2 or None in size:
+        raise ModelError(
+            "Windows lie on a canvas, so the rows and columns of the classifier's input must be known. "
+            f"Received: input_shape={shape}. Give whole images, without 'origin'."
+        )
+    return size
