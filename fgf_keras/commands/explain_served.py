@@ -11,7 +11,7 @@ from fgf_keras.data.unlabelled import Unlabelled, unlabelled_slices
 from fgf_keras.errors import DataError
 from fgf_keras.files import write_json
 from fgf_keras.flow.status import ENDED, FlowStatus
-from fgf_keras.pictures.patient_page import panels_of, patient_page
+from fgf_keras.pictures.patient_page import page_patient, patient_page
 from fgf_keras.progress import console
 from fgf_keras.serving.input_status import InputStatus
 from fgf_keras.serving.load import ServedExplanation, ServedModel, load_saved_model
@@ -102,7 +102,7 @@ def _panels(part, found, i, row, flow):
     fields |= {"image": image, "mask": mask, "seen": image * mask, "features": []}
     logit = row["logit"] if "logit" in row else row[f"logit_{int(row['class'])}"]
     row = {**row, "logit": logit, "status": flow.name.lower()}
-    return panels_of(part.patient_id[i], fields, row, [])
+    return page_patient(part.patient_id[i], fields, row, [])
 
 
 def _plain(value):

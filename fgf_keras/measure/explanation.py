@@ -125,10 +125,10 @@ class Explanation:
         return text
 
     def panels(self, patients=None) -> list:
-        """What is shown of samples, as `pictures.patient_page.PatientPanels`; the first eight by default."""
-        from fgf_keras.pictures.patient_page import patient_panels
+        """What is shown of samples, as `pictures.patient_page.PagePatient`; the first eight by default."""
+        from fgf_keras.pictures.patient_page import page_patients
 
-        return patient_panels(self, self._pictures, patients)
+        return page_patients(self, self._pictures, patients)
 
     def plot(self, patients=None, *, path=None):
         """A page of samples: slice, gradients and parts, the image at the boundary, what changed.

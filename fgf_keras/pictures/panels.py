@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -33,6 +34,42 @@ class Panel:
     def colours(self) -> str:
         """Name of the map from values to colours."""
         return "RdBu_r" if self.signed else "gray"
+
+
+class PatientPanels(NamedTuple):
+    """What is shown of a patient.
+
+    Attributes:
+        mask: (h, w), the tumour in the same box as the fields.
+        panels: by `patient_panels`.
+    """
+
+    mask: np.ndarray
+    panels: list[Panel]
+
+
+class OwnScales:
+    """What each field is drawn on: a scale of its own, as clear as can be; ∇z and its parts share one.
+
+    Each function takes a field (h, w) and returns what is drawn, (h, w), and its limits.
+    """
+
+    def __init__(self, image, mask, gradient):
+        self._mask, self._gradient = mask, gradient
+
+    def image(self, field):
+        """From the darkest to the brightest pixel of the tumour."""
+        return field, tumour_range(field, self._mask)
+
+    def gradient(self, field):
+        """Symmetric about zero, up to the largest of ∇z."""
+        return field, _symmetric(self._gradient)
+
+    def feature(self, field):
+        """Symmetric about zero, up to its largest."""
+        return field, _symmetric(field)
+
+    change = feature
 
 
 def panel_pixels(panel: Panel, mask, edge: int) -> np.ndarray:
@@ -71,6 +108,39 @@ def tumour_box(mask):
     return tuple(slice(s, s + edge) for s in start)
 
 
+def patient_panels(fields: dict, names, S: dict, F: dict, ending: str, scales) -> "PatientPanels":
+    """Slice, ∇z, its parts along the features and not, ∇ of each feature, boundary and difference.
+
+    Args:
+        fields: of a patient: image, mask, seen (what the classifier was given), and those of
+            `AlignmentMeasure.fields`; (H, W, C), of which the first channel is drawn.
+        names: of the m features that are drawn.
+        S, F: by the name of each of them, and "joint"; NaN where undefined.
+        ending: how the path ended.
+        scales: function of (image, mask, gradient), each (h, w), to what they are drawn on, see `OwnScales`.
+    """
+    box = tumour_box(fields["mask"][..., 0])
+    mask, image, seen, boundary, gradient, explained = (
+        fields[name][..., 0][box] for name in ("mask", "image", "seen", "boundary", "gradient", "explained")
+    )
+    on, change = scales(image, mask, gradient), boundary - seen
+    drawn = [
+        ("slice", "", on.image(image), False),
+        ("∇z of the score", "", on.gradient(gradient), True),
+        ("explained part of ∇z", shares_caption(S["joint"], F["joint"]), on.gradient(explained), True),
+        ("unexplained part", f"1 − S {share_text(1 - S['joint'])}", on.gradient(gradient - explained), True),
+    ]
+    for name, field in zip(names, fields["features"]):
+        title = f"∇ {name.replace('_', ' ')}"
+        drawn.append((title, shares_caption(S[name], F[name]), on.feature(field[..., 0][box]), True))
+    drawn += [
+        ("at the boundary", ending, on.image(boundary), False),
+        ("boundary − slice", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
+    ]
+    panels = [Panel(title, caption, *field_limits, signed) for title, caption, field_limits, signed in drawn]
+    return PatientPanels(mask, panels)
+
+
 def shares_caption(pointwise: float, flow: float) -> str:
     """S and F of a patient, as pictures have them."""
     return f"S {share_text(pointwise)}  F {share_text(flow)}"
@@ -79,3 +149,10 @@ def shares_caption(pointwise: float, flow: float) -> str:
 def share_text(value: float) -> str:
     """Three decimals, or that there is no number."""
     return "undefined" if math.isnan(value) else f"{value:.3f}"
+
+
+def _symmetric(field):
+    largest = float(np.abs(field).max())
+    # A field of zeros, and one that is not finite, is drawn all the same.
+    largest = largest if 0 < largest < math.inf else 1.0
+    return -largest, largest

@@ -1,24 +1,15 @@
 """Pictures of patients: what the classifier reacts to, beside what the features are."""
 
 import io
-import math
 import textwrap
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from fgf_keras.errors import DataError
 from fgf_keras.pictures.files import ShownPatient
-from fgf_keras.pictures.panels import (
-    CONTOUR,
-    Panel,
-    panel_pixels,
-    share_text,
-    shares_caption,
-    tumour_box,
-    tumour_range,
-)
+from fgf_keras.pictures.panels import CONTOUR, OwnScales, Panel, PatientPanels, panel_pixels, patient_panels
 
 MOST_ON_A_PAGE = 8
 # Of the title of a page, characters that are as wide as a panel.
@@ -27,25 +18,22 @@ CHARACTERS_OF_A_PANEL = 26
 EDGE = 168
 
 
-@dataclass(frozen=True)
-class PatientPanels:
-    """What is shown of a patient.
+class PagePatient(NamedTuple):
+    """A patient of a page.
 
     Attributes:
         patient_id: whose.
         logit: score at the patient.
-        mask: (h, w), the tumour in the same box as the fields.
-        panels: slice, ∇z, its parts along the features and not, ∇ of each feature, boundary, difference.
+        shown: its panels.
     """
 
     patient_id: str
     logit: float
-    mask: np.ndarray
-    panels: list[Panel]
+    shown: PatientPanels
 
 
-def patient_panels(explanation, pictures, patients=None) -> list[PatientPanels]:
-    """The panels of some patients.
+def page_patients(explanation, pictures, patients=None) -> list[PagePatient]:
+    """What a page shows of some patients.
 
     Args:
         explanation: of the patients.
@@ -64,34 +52,53 @@ def patient_panels(explanation, pictures, patients=None) -> list[PatientPanels]:
     rows = np.array([ids.index(p) for p in patients])
     fields = pictures(rows)
     frame = explanation.to_frame().iloc[rows]
-    panels = []
-    for k, patient in enumerate(patients):
-        patient_fields = {name: field[k] for name, field in fields.items()}
-        panels.append(panels_of(patient, patient_fields, frame.iloc[k], explanation.feature_names))
-    return panels
+    return [
+        page_patient(
+            patient,
+            {name: field[k] for name, field in fields.items()},
+            frame.iloc[k],
+            explanation.feature_names,
+        )
+        for k, patient in enumerate(patients)
+    ]
 
 
-def patient_page(shown: list[PatientPanels], support: str, *, path=None) -> Figure:
-    """One row a patient, a column a panel.
+def page_patient(patient, fields, row, names) -> PagePatient:
+    """What a page shows of one patient.
+
+    Args:
+        patient: id.
+        fields: see `panels.patient_panels`.
+        row: values by name, as in `Explanation.to_frame`; its status is that of the path.
+        names: of the features that are drawn.
+    """
+    S, F = ({name: row[f"{kind}_{name}"] for name in (*names, "joint")} for kind in "SF")
+    ending = row["status"].replace("_", " ")
+    return PagePatient(patient, float(row["logit"]), patient_panels(fields, names, S, F, ending, OwnScales))
+
+
+def patient_page(patients: list[PagePatient], support: str, *, path=None) -> Figure:
+    """One row per patient, one column per panel.
 
     Gradients are drawn on a scale of their own, symmetric about zero: red raises, blue lowers.
 
     Args:
-        shown: by `patient_panels`.
+        patients: by `page_patients`.
         support: where gradients were compared.
         path: PNG to write, or None.
     """
-    titles = [panel.title for panel in shown[0].panels]
-    figure = Figure(figsize=(1.9 * len(titles), 2.15 * len(shown) + 0.5), layout="constrained")
-    axes = figure.subplots(len(shown), len(titles), squeeze=False)
-    for line, patient in zip(axes, shown):
-        for axis, panel in zip(line, patient.panels):
+    titles = [panel.title for panel in patients[0].shown.panels]
+    figure = Figure(figsize=(1.9 * len(titles), 2.15 * len(patients) + 0.5), layout="constrained")
+    axes = figure.subplots(len(patients), len(titles), squeeze=False)
+    for line, patient in zip(axes, patients):
+        mask, panels = patient.shown
+        for axis, panel in zip(line, panels):
             low, high = panel.limits
             axis.imshow(panel.field, cmap=panel.colours, vmin=low, vmax=high)
             axis.set_xticks([])
             axis.set_yticks([])
-            if patient.mask.min() < patient.mask.max():
-                axis.contour(patient.mask, [0.5], colors=CONTOUR, linewidths=0.8)
+            if mask.min() < mask.max():
+                axis.contour(mask, [0.5], colors=CONTOUR, linewidths=0.8)
             axis.set_xlabel(panel.caption, fontsize=9)
         # An id is no formula, whatever signs it has.
         line[0].set_ylabel(f"{patient.patient_id}\nlogit {patient.logit:.2f}", fontsize=9, parse_math=False)
@@ -110,12 +117,15 @@ SCALES = (
 )
 
 
-def shown_patients(patients: list[PatientPanels]) -> list[ShownPatient]:
+def shown_patients(patients: list[PagePatient]) -> list[ShownPatient]:
     """The same as single pictures, for a report."""
     return [
         ShownPatient(
             patient.patient_id,
-            [(panel.title, panel.caption, panel_png(panel, patient.mask)) for panel in patient.panels],
+            [
+                (panel.title, panel.caption, panel_png(panel, patient.shown.mask))
+                for panel in patient.shown.panels
+            ],
         )
         for patient in patients
     ]
@@ -128,52 +138,3 @@ def panel_png(panel: Panel, mask) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(panel_pixels(panel, mask, EDGE)).quantize(128).save(stream, "PNG", optimize=True)
     return stream.getvalue()
-
-
-def panels_of(patient, fields, row, names) -> PatientPanels:
-    """The panels of one patient.
-
-    Args:
-        patient: id.
-        fields: (H, W, C) by name: image, mask, seen, gradient, explained, boundary; features (m, H, W, C).
-        row: values by name, as in `Explanation.to_frame`; its status is that of the path.
-        names: m names of the features that are drawn.
-    """
-    box = tumour_box(fields["mask"][..., 0])
-    mask, image, seen, boundary = (fields[n][..., 0][box] for n in ("mask", "image", "seen", "boundary"))
-    gradient, explained = (fields[name][..., 0][box] for name in ("gradient", "explained"))
-    features = [field[..., 0][box] for field in fields["features"]]
-    # Parts of the gradient are drawn on its scale.
-    scale = _symmetric(gradient)
-    change = boundary - seen
-    joint = shares_caption(row["S_joint"], row["F_joint"])
-    panels = [
-        Panel("slice", "", image, tumour_range(image, mask), False),
-        Panel("∇z: what raises the score", "", gradient, scale, True),
-        Panel("explained by the features", joint, explained, scale, True),
-        Panel("not explained", f"1 − S {share_text(1 - row['S_joint'])}", gradient - explained, scale, True),
-    ]
-    panels += [
-        Panel(
-            f"∇ {name.replace('_', ' ')}",
-            shares_caption(row[f"S_{name}"], row[f"F_{name}"]),
-            field,
-            _symmetric(field),
-            True,
-        )
-        for name, field in zip(names, features)
-    ]
-    ending = row["status"].replace("_", " ")
-    largest = np.abs(change).max()
-    panels += [
-        Panel("image at the boundary", ending, boundary, tumour_range(boundary, mask), False),
-        Panel("boundary − slice", f"at most {share_text(largest)}", change, _symmetric(change), True),
-    ]
-    return PatientPanels(patient, float(row["logit"]), mask, panels)
-
-
-def _symmetric(field):
-    largest = float(np.abs(field).max())
-    # A field of zeros, and one that is not finite, is drawn all the same.
-    largest = largest if 0 < largest < math.inf else 1.0
-    return -largest, largest

@@ -8,14 +8,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fgf_keras.pictures.panels import (
-    Panel,
-    panel_pixels,
-    share_text,
-    shares_caption,
-    tumour_box,
-    tumour_range,
-)
+from fgf_keras.pictures.panels import PatientPanels, panel_pixels, tumour_range
 
 COLUMNS = 3
 # Of a panel, of the space around it, and of lines of text, px.
@@ -30,14 +23,14 @@ SCALES = (
 )
 
 
-def patient_png(heading: list[str], panels: list[Panel], mask) -> tuple[int, int, bytes]:
+def patient_png(heading: list[str], shown: PatientPanels) -> tuple[int, int, bytes]:
     """Panels below a heading, three in a row, as (width, height, PNG).
 
     Args:
         heading: lines of text.
-        panels: by `training_panels`.
-        mask: (h, w), the tumour in the same box as the fields.
+        shown: panels on `EpochScales`.
     """
+    mask, panels = shown
     rows = -(-len(panels) // COLUMNS)
     top = GAP + len(heading) * (HEADING + 6)
     cell = EDGE + 2 * LINE + GAP
@@ -60,46 +53,30 @@ def patient_png(heading: list[str], panels: list[Panel], mask) -> tuple[int, int
     return *size, stream.getvalue()
 
 
-def training_panels(fields: dict, names: list[str], S, F) -> tuple[list[Panel], np.ndarray]:
-    """Slice, ∇z, its parts along the features and not, ∇ of each feature, boundary and difference.
+class EpochScales:
+    """Scales that are the same in every epoch, see `OwnScales`."""
 
-    Args:
-        fields: of a patient: image, mask, seen (what the classifier was given), and those of
-            `AlignmentMeasure.fields`; (H, W, C), of which the first channel is drawn.
-        names: of the features.
-        S, F: (m + 1,) of this patient; NaN where undefined.
+    def __init__(self, image, mask, gradient):
+        self._mask = mask
+        self._slice = tumour_range(image, mask)
+        self._unit = _root_mean_square(gradient, mask)
 
-    Returns:
-        The panels, and the mask (h, w) in the same box.
-    """
-    box = tumour_box(fields["mask"][..., 0])
-    mask, image, seen, boundary = (fields[n][..., 0][box] for n in ("mask", "image", "seen", "boundary"))
-    gradient, explained = (fields[n][..., 0][box] for n in ("gradient", "explained"))
-    unit = _root_mean_square(gradient, mask)
-    of_slice = tumour_range(image, mask)
-    contrast = of_slice[1] - of_slice[0]
-    change = boundary - seen
-    panels = [
-        Panel("slice", "", image, of_slice, False),
-        _signed("∇z of the score", "", gradient, unit),
-        _signed("explained", shares_caption(S[-1], F[-1]), explained, unit),
-        _signed("not explained", f"1 − S {share_text(1 - S[-1])}", gradient - explained, unit),
-    ]
-    for i, name in enumerate(names):
-        field = fields["features"][i][..., 0][box]
-        title = f"∇ {name.replace('_', ' ')}"
-        panels.append(_signed(title, shares_caption(S[i], F[i]), field, _root_mean_square(field, mask)))
-    ending = "" if np.isfinite(F[-1]) else "not reached"
-    largest = f"at most {share_text(float(np.abs(change).max()))}"
-    panels += [
-        Panel("at the boundary", ending, boundary, of_slice, False),
-        Panel("change to there", largest, change, (-contrast, contrast), True),
-    ]
-    return panels, mask
+    def image(self, field):
+        """The range of the slice in the tumour."""
+        return field, self._slice
 
+    def change(self, field):
+        """As wide as the range of the slice, symmetric about zero."""
+        low, high = self._slice
+        return field, (low - high, high - low)
 
-def _signed(title, caption, field, unit):
-    return Panel(title, caption, field / unit, (-LIMIT, LIMIT), True)
+    def gradient(self, field):
+        """In units of the root mean square of ∇z in the tumour."""
+        return field / self._unit, (-LIMIT, LIMIT)
+
+    def feature(self, field):
+        """In units of its own root mean square in the tumour."""
+        return field / _root_mean_square(field, self._mask), (-LIMIT, LIMIT)
 
 
 def _root_mean_square(field, mask):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fgf_keras.pictures.training_strip import COLUMNS, EDGE, GAP, LIMIT, patient_png, training_panels
+from fgf_keras.pictures.panels import patient_panels
+from fgf_keras.pictures.training_strip import COLUMNS, EDGE, GAP, LIMIT, EpochScales, patient_png
 
 NAMES = ["brightness", "log_aspect_ratio"]
 S, F = np.array([0.2, 0.3, 0.5]), np.array([0.1, 0.2, np.nan])
@@ -29,19 +30,24 @@ def fields(rng):
     }
 
 
-def panels(fields, pointwise=S, flow=F):
-    return {panel.title: panel for panel in training_panels(fields, NAMES, pointwise, flow)[0]}
+def shown(fields, pointwise=S, flow=F, ending="reached"):
+    shares = [dict(zip([*NAMES, "joint"], values)) for values in (pointwise, flow)]
+    return patient_panels(fields, NAMES, *shares, ending, EpochScales)
+
+
+def panels(fields, pointwise=S, flow=F, ending="reached"):
+    return {panel.title: panel for panel in shown(fields, pointwise, flow, ending).panels}
 
 
 def test_what_is_drawn_of_a_gradient_is_its_pattern_not_its_size(fields):
     once, larger = panels(fields), panels(fields | {k: 1000 * fields[k] for k in ("gradient", "explained")})
-    for title in ("∇z of the score", "explained", "not explained"):
+    for title in ("∇z of the score", "explained part of ∇z", "unexplained part"):
         np.testing.assert_allclose(larger[title].field, once[title].field)
         assert once[title].limits == (-LIMIT, LIMIT)
-    inside = training_panels(fields, NAMES, S, F)[1] > 0
+    inside = shown(fields).mask > 0
     assert np.mean(once["∇z of the score"].field[inside] ** 2) == pytest.approx(1)
     # In units of ∇z: half of it is half as strong.
-    np.testing.assert_allclose(once["explained"].field, 0.5 * once["∇z of the score"].field)
+    np.testing.assert_allclose(once["explained part of ∇z"].field, 0.5 * once["∇z of the score"].field)
 
 
 def test_images_are_drawn_on_the_range_of_the_slice_whatever_the_boundary_is(fields):
@@ -49,23 +55,22 @@ def test_images_are_drawn_on_the_range_of_the_slice_whatever_the_boundary_is(fie
     near = panels(fields)
     inside = fields["image"][fields["mask"] > 0]
     assert near["slice"].limits == pytest.approx((inside.min(), inside.max()))
-    for title in ("at the boundary", "change to there"):
+    for title in ("at the boundary", "boundary − slice"):
         assert far[title].limits == near[title].limits
 
 
 def test_captions_tell_s_and_f_and_what_is_undefined(fields):
-    shown = panels(fields)
-    assert shown["∇ log aspect ratio"].caption == "S 0.300  F 0.200"
-    assert shown["explained"].caption == "S 0.500  F undefined"
-    assert shown["at the boundary"].caption == "not reached"
-    assert panels(fields, flow=S)["at the boundary"].caption == ""
+    by_title = panels(fields, ending="not reached")
+    assert by_title["∇ log aspect ratio"].caption == "S 0.300  F 0.200"
+    assert by_title["explained part of ∇z"].caption == "S 0.500  F undefined"
+    assert by_title["at the boundary"].caption == "not reached"
 
 
 @pytest.mark.parametrize("size", [0.0, np.nan])
 def test_gradients_that_vanish_or_are_no_numbers_are_drawn_all_the_same(fields, size):
     broken = fields | {k: size * fields[k] for k in ("gradient", "explained", "features")}
-    shown, mask = training_panels(broken, NAMES, S * np.nan, F * np.nan)
-    width, height, png = patient_png(["patient 1", "logit 0.00"], shown, mask)
+    drawn = shown(broken, S * np.nan, F * np.nan)
+    width, height, png = patient_png(["patient 1", "logit 0.00"], drawn)
     picture = Image.open(io.BytesIO(png))
     assert picture.size == (width, height) == (COLUMNS * (EDGE + GAP) + GAP, height)
-    assert len(shown) == 8
+    assert len(drawn.panels) == 8

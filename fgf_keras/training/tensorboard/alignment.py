@@ -135,7 +135,8 @@ class AlignmentSummaries:
 
     def _patients(self, epoch, samples, measure, found):
         # Late: only pictures need their libraries.
-        from fgf_keras.pictures.training_strip import SCALES, patient_png, training_panels
+        from fgf_keras.pictures.panels import patient_panels
+        from fgf_keras.pictures.training_strip import SCALES, EpochScales, patient_png
 
         count = min(self._pictures, len(found.F.values))
         image, mask, spacing = samples.tensors(measure, slice(0, count))
@@ -145,8 +146,10 @@ class AlignmentSummaries:
         for k in range(count):
             S, F = (np.where(s.defined[k], s.values[k], np.nan) for s in (found.S, found.F))
             sample = {key: value[k] for key, value in fields.items()}
-            panels, box = training_panels(sample, self._names, S, F)
-            width, height, png = patient_png(self._heading(epoch, k, samples, found, S, F), panels, box)
+            ending = "" if np.isfinite(F[-1]) else "not reached"
+            shares = [dict(zip([*self._names, "joint"], values)) for values in (S, F)]
+            shown = patient_panels(sample, self._names, *shares, ending, EpochScales)
+            width, height, png = patient_png(self._heading(epoch, k, samples, found, S, F), shown)
             tf.summary.write(
                 f"patients/{k + 1} {samples.patient_id[k]}",
                 tf.constant([str(width), str(height), png]),
