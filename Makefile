@@ -54,6 +54,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 
 # A few minutes on a quiet machine: time and memory of training steps (256 px, batch 8, or as ARGS says), the
 # flow against explicit Euler, and how time and memory grow, at few and small points.

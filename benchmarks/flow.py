@@ -23,8 +23,8 @@ import tensorflow as tf
 import fgf_keras
 from fgf_keras.commands.evaluate_run import load_model
 from fgf_keras.config.data import PhantomConfig
-from fgf_keras.data.load import load_cohort
 from fgf_keras.data.phantom.phantom import phantom_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.status import ENDED
 from fgf_keras.geometry.alignment import alignment_products, joint_alignment
@@ -74,7 +74,7 @@ def of_run(folder):
     """Network, features and patients of a run."""
     folder = RunFolder.open(folder)
     model = load_model(folder)
-    return model.classifier, model.features, load_cohort(folder.load_config())
+    return model.classifier, model.features, source_of(folder.load_config()).cohort()
 
 
 def in_batches(function, arrays, batch=8):

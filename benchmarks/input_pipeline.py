@@ -193,11 +193,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         store = prepared_phantom(folder, arguments.patients, size, min(size, arguments.drawn))
         starts = [first_step(store, size) for _ in range(3)]
-        from fgf_keras.data.load import load_cohort
+        from fgf_keras.data.source import source_of
 
         config = training_config(store, size, f"train.batch_size={arguments.batch}")
-        reads = [seconds(lambda: load_cohort(config)) for _ in range(3)]
-        cohort = load_cohort(config)
+        reads = [seconds(lambda: source_of(config).cohort()) for _ in range(3)]
+        cohort = source_of(config).cohort()
         epochs, window = epochs_of_batches(cohort, arguments.batch, config.data.augment, arguments.repeats)
         step, waiting, memory = training_loop(config, cohort, arguments.epochs)
     count = len(cohort)

@@ -21,10 +21,11 @@ import tensorflow as tf
 import fgf_keras
 from fgf_keras import Explanation
 from fgf_keras.config import parse_config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.config.named import NULLS
+from fgf_keras.data.source import source_of
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.nulls.draws import NullDraws
-from fgf_keras.nulls.settings import KINDS, Nulls
+from fgf_keras.nulls.settings import Nulls
 from fgf_keras.results.rejections import rejections
 
 CLASSIFIERS = ("random weights", "permuted labels")
@@ -60,7 +61,7 @@ def main():
 def phantom(options):
     data = {"source": "phantom", "size": options.size}
     data["phantom"] = {"patients": options.patients + options.trained, "prevalence": 0.5}
-    return load_cohort(parse_config({"seed": 0, "data": data}))
+    return source_of(parse_config({"seed": 0, "data": data})).cohort()
 
 
 class Networks:
@@ -103,7 +104,7 @@ class Networks:
         """(cohort's table, patients' table) without what is undefined."""
         c = self.cohort
         spacing = np.broadcast_to(c.spacing, (len(c), 2))
-        draws, parts = NullDraws(Nulls(kinds=KINDS, draws=count, seed=seed)), []
+        draws, parts = NullDraws(Nulls(kinds=[*NULLS], draws=count, seed=seed)), []
         for first in range(0, len(c), BATCH):
             rows = slice(first, first + BATCH)
             tensors = [tf.constant(a[rows], tf.float32) for a in (c.images, c.masks, spacing)]

@@ -42,7 +42,7 @@ from training_step import REFERENCE, keras_network
 
 import fgf_keras
 from fgf_keras.config import load_config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.features.base import stack_gradients
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
@@ -76,7 +76,7 @@ def taken_batches(arguments):
         what = f"tumours of {arguments.tumour} px"
         return [phantom_batch(size, batch, arguments.tumour, rng) for _ in range(arguments.batches)], what
     words = [f"data.root={arguments.masks}", f"data.size={size}"]
-    cohort = load_cohort(load_config(ROOT / "configs" / "hn_cnn.yaml", words))
+    cohort = source_of(load_config(ROOT / "configs" / "hn_cnn.yaml", words)).cohort()
     picked = [cohort.select(rng.choice(len(cohort), batch, replace=False)) for _ in range(arguments.batches)]
     return [_float32(one.images, one.masks, one.labels) for one in picked], "the cohort's tumours"
 

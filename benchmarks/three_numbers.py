@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fgf_keras.config import load_config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import repeated_splits
 from fgf_keras.training.build import build_features
 
@@ -29,7 +29,7 @@ def main():
     parser.add_argument("--splits", type=int, default=200)
     options, overrides = parser.parse_known_args()
     config = load_config(options.config, overrides)
-    cohort = load_cohort(config)
+    cohort = source_of(config).cohort()
     values = feature_values(cohort, build_features(config.features))
     several = sorted({config.protocol.repeats, options.splits})
     splits = repeated_splits(cohort, config.data.splits, repeats=several[-1], folds=None, seed=config.seed)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fgf_keras.config import Config, dump_yaml, load_config, parse_config
+from fgf_keras.config import Config, dump_yaml, load_config, named, parse_config
 from fgf_keras.config.base import Section
-from fgf_keras.config.model import BUILT_IN_FEATURES, FeatureConfig
+from fgf_keras.config.model import FeatureConfig
 from fgf_keras.errors import ConfigError
 from fgf_keras.run.folder import RunFolder
 
@@ -254,10 +254,16 @@ def test_a_file_that_is_not_a_configuration_is_named(tmp_path, text):
         load_config(tmp_path / "broken.yaml")
 
 
-def test_the_features_known_to_the_configuration_are_those_that_can_be_built():
-    from fgf_keras.features.registry import FEATURES
-
-    assert tuple(FEATURES) == BUILT_IN_FEATURES
+@pytest.mark.parametrize("registry", ["FEATURES", "REWARDS", "SOURCES", "NULLS", "STEPS"])
+def test_every_name_of_a_configuration_stands_for_something(registry):
+    names = getattr(named, registry)
+    assert all(isinstance(named.named(names, name), type) for name in names)
+    with pytest.raises(ImportError, match="nobody"):
+        named.named(names, "fgf_keras.errors:nobody")
+    with pytest.raises(ValueError, match=r"'other' is not known; allowed: .*, or 'module:name' of your own"):
+        named.check_name(names, "other")
+    with pytest.raises(ValueError, match="is not a subclass of"):
+        named.named_class(names, "fgf_keras.errors:FgfError", dict)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 from fgf_keras.commands.evaluation import Evaluation, evaluate
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.load import load_cohort, pixel_spacing
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import load_splits, read_split_rows
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.files import read_json
@@ -40,8 +40,8 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
     metrics = read_json(folder.metrics_file)
     if external is not None:
         external = _as_trained(config.data, external)
-        _check_comparable(config.data, external.data)
-        cohort = load_cohort(external)
+        _check_comparable(config, external)
+        cohort = source_of(external).cohort()
         if cohort.fingerprint() == _fingerprint(folder):
             raise DataError(
                 "The external cohort is the one that the model was trained on, patient by patient. "
@@ -71,7 +71,7 @@ def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict]:
     Raises:
         RunError: the data has changed since.
     """
-    cohort = load_cohort(config)
+    cohort = source_of(config).cohort()
     if cohort.fingerprint() != _fingerprint(folder):
         raise RunError(
             f"The data under {config.data.root or config.data.source} is not what the run was trained on: "
@@ -119,13 +119,13 @@ def _as_trained(own, external):
 
 def _check_comparable(own, other):
     for key, unit in _FORM.items():
-        if getattr(own, key) != getattr(other, key):
+        trained, given = getattr(own.data, key), getattr(other.data, key)
+        if trained != given:
             raise DataError(
-                f"The model was trained with data.{key}={getattr(own, key)}{unit}, the external cohort has "
-                f"{getattr(other, key)}{unit}: its scores would mean nothing. "
-                f"Prepare the cohort alike and set data.{key}."
+                f"The model was trained with data.{key}={trained}{unit}, the external cohort has "
+                f"{given}{unit}: its scores would mean nothing. Prepare the cohort alike and set data.{key}."
             )
-    trained, given = pixel_spacing(own), pixel_spacing(other)
+    trained, given = (source_of(config).pixel_spacing() for config in (own, other))
     if trained != given:
         raise DataError(
             f"The model was trained on slices of {_told(trained)}, the external cohort has {_told(given)}: "

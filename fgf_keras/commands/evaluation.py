@@ -13,8 +13,10 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
 from fgf_keras.flow.settings import Flow
+from fgf_keras.flow.step import step_of
 from fgf_keras.measure.behaviour import behaviour
 from fgf_keras.measure.explain import Explainer
+from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.results.alignment import alignment_table
@@ -197,6 +199,16 @@ def explainer(
         alpha=settings.alpha,
         batch_size=settings.batch_size,
     )
+
+
+def require_measurable(settings: EvaluateConfig) -> None:
+    """Refuse what `explainer` could not build, before anything is trained.
+
+    Raises:
+        ConfigError: a null or a step of the path that cannot be imported, or is something else.
+    """
+    step_of(settings.flow.step)
+    NullDraws(Nulls(kinds=settings.nulls))
 
 
 def _measured(cohort, splits):

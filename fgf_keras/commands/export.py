@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fgf_keras.commands.evaluate_run import load_model
 from fgf_keras.config import Config
-from fgf_keras.data.load import pixel_spacing
+from fgf_keras.data.source import source_of
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.files import read_json
 from fgf_keras.flow.settings import Flow
@@ -48,9 +48,9 @@ def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bo
 
 def write_export(model, config: Config, threshold: float, path, *, jit_compile: bool = False) -> Path:
     """Export a trained model with what its configuration says of images and measurements."""
-    data = config.data
+    source = source_of(config)
     try:
-        spacing = pixel_spacing(data)
+        spacing = source.pixel_spacing()
     except DataError:  # the slices may be gone by now
         spacing = None
     settings = config.model_dump(mode="json", exclude={"run": True, "data": set(_PLACES)})
@@ -60,8 +60,7 @@ def write_export(model, config: Config, threshold: float, path, *, jit_compile: 
         model,
         path,
         threshold=threshold,
-        # PNG slices come mapped, and nothing tells by what.
-        window_hu=None if data.source == "png" else tuple(data.window),
+        window_hu=source.hu_window(),
         spacing_mm=None if spacing is None else tuple(spacing),
         config=settings,
         support=config.evaluate.support[0],

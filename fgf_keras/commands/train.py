@@ -44,6 +44,7 @@ def resume_training(path) -> RunFolder:
 
 def _prepared(config):
     """Cohort and splits of each trial by its name; what cannot be done stops here."""
+    from fgf_keras.commands.evaluation import require_measurable
     from fgf_keras.commands.trial_data import trial_data
     from fgf_keras.data.prepared.preparation import describe_left_out
     from fgf_keras.training.build import build_features, build_model
@@ -58,6 +59,7 @@ def _prepared(config):
         left_out = f"; left out: {left_out_patients}, see rejected.csv there" if left_out_patients else ""
         console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
     check_features(build_features(config.features), cohort)
+    require_measurable(config.evaluate)
     # What cannot be built stops here, not after the first arm. Under all laws it is the same network.
     arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
     for each in [trial.config(config) for trial in arms] or [config]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.load import load_cohort
 from fgf_keras.data.phantom.phantom import relabelled
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import repeated_splits, stratified_splits
 from fgf_keras.errors import DataError
 from fgf_keras.run.trial import trials_of
@@ -31,7 +31,7 @@ def trial_data(config: Config) -> dict[str, TrialData]:
     """
     if config.truth is not None:
         return _under_laws(config)
-    cohort, protocol = load_cohort(config), config.protocol
+    cohort, protocol = source_of(config).cohort(), config.protocol
     names = protocol.split_names
     if names == [""]:
         splits = {"": stratified_splits(cohort, config.data.splits, seed=config.seed)}
@@ -47,7 +47,7 @@ def _under_laws(config):
     for trial in trials_of(config):
         alone = trial.config(config)
         if trial.split not in drawn:
-            drawn[trial.split] = load_cohort(alone)
+            drawn[trial.split] = source_of(alone).cohort()
         cohort = relabelled(drawn[trial.split], alone.data.phantom)
         found[trial.name] = TrialData(cohort, _splits(trial, cohort, alone))
     return found

@@ -1,13 +1,15 @@
 """The section `data` of the configuration: where slices come from and how they are chosen."""
 
 import re
+from functools import partial
 from pathlib import PurePath
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fgf_keras.config.base import Fraction, Section, no_duplicates
+from fgf_keras.config.named import SOURCES, check_name
 
 # Sources whose slices are prepared once and kept.
 PREPARED_FROM = ("dicom", "volumes")
@@ -104,7 +106,7 @@ class VolumeConfig(Section):
 class DataConfig(Section):
     """Where slices come from."""
 
-    source: Literal["phantom", "png", "dicom", "volumes", "prepared"] = "phantom"
+    source: Annotated[str, AfterValidator(partial(check_name, SOURCES))] = "phantom"
     root: str | None = None
     out: str | None = None
     labels_file: str = "canada.csv"
@@ -137,7 +139,7 @@ class DataConfig(Section):
     def _check(self):
         if self.window[0] >= self.window[1]:
             raise ValueError(f"window: the lower end must be below the upper end, got {self.window}")
-        if self.source != "phantom" and not self.root:
+        if self.source in SOURCES and self.source != "phantom" and not self.root:
             raise ValueError(f"root: source {self.source!r} reads a folder, so data.root must name it")
         if self.source in PREPARED_FROM and not self.out:
             raise ValueError(

@@ -1,17 +1,20 @@
 """How a model is measured: supports, nulls, the flow, intervals."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fgf_keras.config.base import Fraction, Positive, Section, no_duplicates
+from fgf_keras.config.named import NULLS, STEPS, check_name
 from fgf_keras.config.protocol import Support
 
 
 class FlowConfig(Section):
     """The path to the decision boundary."""
 
+    step: Annotated[str, AfterValidator(partial(check_name, STEPS))] = "midpoint"
     steps: Positive = 4
     max_steps: Positive = 128
     tolerance: Annotated[float, Field(gt=0)] = 5e-3
@@ -32,7 +35,7 @@ class EvaluateConfig(Section):
 
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
     training_patients: bool = True
-    nulls: list[Literal["white", "smooth", "matched", "permutation"]] = ["white", "smooth"]
+    nulls: list[Annotated[str, AfterValidator(partial(check_name, NULLS))]] = ["white", "smooth"]
     null_draws: Positive = 100
     correlation_lengths: Annotated[
         list[Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)

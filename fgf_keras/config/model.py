@@ -7,8 +7,7 @@ from pydantic import Field
 
 from fgf_keras.config.base import Name, Positive, Section
 from fgf_keras.config.faults import choices
-
-BUILT_IN_FEATURES = ("brightness", "extent", "log_aspect_ratio", "noise")
+from fgf_keras.config.named import FEATURES
 
 
 class ModelConfig(Section):
@@ -42,8 +41,8 @@ class FeatureConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        if self.function is None and self.name not in BUILT_IN_FEATURES:
-            raise ValueError(choices(self.name, BUILT_IN_FEATURES) + ", or give function: 'module:name'")
+        if self.function is None and self.name not in FEATURES:
+            raise ValueError(choices(self.name, FEATURES) + ", or give function: 'module:name'")
         if self.function is not None and ":" not in self.function:
             raise ValueError(f"function: must be 'module:name', got {self.function!r}")
         if self.seed is not None and self.name != "noise":

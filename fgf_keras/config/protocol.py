@@ -1,16 +1,17 @@
 """The sections `reward`, `protocol` and `sweep`: what is rewarded, compared and repeated."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
 import pydantic
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from fgf_keras.config.base import Name, Positive, Section, no_duplicates
 from fgf_keras.config.faults import choices
+from fgf_keras.config.named import REWARDS, check_name
 
 Support = Literal["mask", "image"]
-REWARD_KINDS = ("none", "sum", "joint")
 # Arms that need no more than their name; the rest of their reward is the section `reward`.
 NAMED_ARMS = ("baseline", "sum", "joint", "placebo")
 # The random feature that can be rewarded without being measured.
@@ -20,19 +21,12 @@ NOISE = "noise"
 class RewardConfig(Section):
     """The alignment reward: loss = task - sum_i weight_i S_i, or task - weight S_joint."""
 
-    kind: str = "sum"
+    kind: Annotated[str, AfterValidator(partial(check_name, REWARDS))] = "sum"
     weight: float | dict[str, float] = 0.1
     features: Annotated[list[str], Field(min_length=1)] | None = None
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     support: Support = "mask"
     gradient: Literal["auto", "exact", "difference"] = "auto"
-
-    @pydantic.field_validator("kind")
-    @classmethod
-    def _check_kind(cls, kind):
-        if kind not in REWARD_KINDS and ":" not in kind:
-            raise ValueError(choices(kind, REWARD_KINDS) + ", or 'module:Name' of a subclass of Reward")
-        return kind
 
     @pydantic.model_validator(mode="after")
     def _check(self):

@@ -16,8 +16,20 @@ from fgf_keras.config.data import DataConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.file_names import require_file_names
 from fgf_keras.data.slices import listing
+from fgf_keras.data.source import Source
 from fgf_keras.data.tables import read_labels
 from fgf_keras.errors import DataError
+
+
+class PngSource(Source):
+    """A folder of masked 8-bit slices."""
+
+    def cohort(self):
+        """See `png_cohort`."""
+        return png_cohort(self.data)
+
+    def hu_window(self):
+        """Unknown: slices come mapped to 0..255."""
 
 
 def png_cohort(config: DataConfig) -> Cohort:

@@ -1,4 +1,4 @@
-"""What a human sees in an image: the value of a feature and its gradient, one family a file.
+"""What a human sees in an image: the value of a feature and its gradient, one family per file.
 
 All families are imported here, so that a saved model that holds any of them can be loaded.
 """
@@ -7,11 +7,7 @@ from fgf_keras._backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-from fgf_keras.features.autodiff import AutodiffFeature
-from fgf_keras.features.base import Feature
-from fgf_keras.features.brightness import Brightness
-from fgf_keras.features.extent import Extent
-from fgf_keras.features.linear_noise import LinearNoise
-from fgf_keras.features.log_aspect_ratio import LogAspectRatio
+from fgf_keras.config.named import FEATURES, named
 
-__all__ = ["AutodiffFeature", "Brightness", "Extent", "Feature", "LinearNoise", "LogAspectRatio"]
+for _name in FEATURES:
+    named(FEATURES, _name)

@@ -1,29 +1,18 @@
-"""The features that have a name: the one list of them, and how a name becomes a feature."""
+"""How a name becomes a feature."""
 
 import inspect
 
-from fgf_keras.config.imported import imported
+from fgf_keras.config.named import FEATURES, named
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.autodiff import AutodiffFeature
 from fgf_keras.features.base import Feature
-from fgf_keras.features.brightness import Brightness
-from fgf_keras.features.extent import Extent
-from fgf_keras.features.linear_noise import LinearNoise
-from fgf_keras.features.log_aspect_ratio import LogAspectRatio
-
-FEATURES: dict[str, type[Feature]] = {
-    "brightness": Brightness,
-    "extent": Extent,
-    "log_aspect_ratio": LogAspectRatio,
-    "noise": LinearNoise,
-}
 
 
 def feature_of(name: str, *, function: str | None = None, **settings) -> Feature:
     """A feature by its name.
 
     Args:
-        name: one of `FEATURES`, or any where `function` is given.
+        name: one of `config.named.FEATURES`, or any where `function` is given.
         function: `module:name` of a TensorFlow function of (image, mask), which is differentiated
             automatically, or of a subclass of `Feature`.
         settings: of the feature's class.
@@ -32,9 +21,9 @@ def feature_of(name: str, *, function: str | None = None, **settings) -> Feature
         FeatureError: `function` cannot be imported, or is not registered with Keras and cannot be saved.
     """
     if function is None:
-        return FEATURES[name](name=name, **settings)
+        return named(FEATURES, name)(name=name, **settings)
     try:
-        measured = imported(function)
+        measured = named({}, function)
     except ImportError as error:
         raise FeatureError(
             f"Feature {name!r} is the function {function!r}, which cannot be imported: {error}. Give "

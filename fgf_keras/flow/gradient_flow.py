@@ -15,6 +15,7 @@ from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
 from fgf_keras.flow.result import FlowResult, flow_result
 from fgf_keras.flow.settings import AVERAGES, Flow
 from fgf_keras.flow.status import FlowStatus
+from fgf_keras.flow.step import step_of
 from fgf_keras.geometry.products import norm_of
 
 # A sample is on the boundary already when its distance from it is this part of its norm.
@@ -88,7 +89,11 @@ def gradient_flow(
     start = begin(score, image, context)
     count = observer.quantities if observer.controlled is None else observer.controlled
     controlled = AVERAGES.index(flow.average), count
-    settings = {"directions": flow.average if directions else None, "compiled": compiled}
+    settings = {
+        "step": step_of(flow.step),
+        "directions": flow.average if directions else None,
+        "compiled": compiled,
+    }
 
     def unfinished(*state):
         return tf.reduce_any(tf.equal(_Paths(*state).status, _UNFINISHED))

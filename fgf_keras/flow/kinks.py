@@ -40,22 +40,22 @@ class Turn(NamedTuple):
     slope: tf.Tensor
 
 
-def turn_at(w, z, direction, slope, half, sigma, counts, width) -> Turn:
+def turn_at(w, z, direction, slope, ahead, sigma, counts, width) -> Turn:
     """What the gradient at a place of evaluation says of the node before it.
 
     Args:
         w: the walkers, with `direction`, `slope`, `gap`, `score`, `straight` and `ending` of `march`.
         z: (B,), score at the place of evaluation.
         direction, slope: of the gradient there.
-        half: (B,), how far beyond the node that is, along the direction of the step before.
+        ahead: (B,), how far beyond the node that is, along the direction of the step before.
         sigma: (B,), sign of the score at the start.
         counts: (B,) bool, where a kink matters.
         width: (B,) int32, steps of a chord.
     """
     cosine = inner(direction, w.direction)
-    here = z + sigma * slope * half * cosine
+    here = z + sigma * slope * ahead * cosine
     sharp = counts & (2 - 2 * cosine > _CORNER)
-    through, place = _kink(w, here, sigma, slope, cosine, half)
+    through, place = _kink(w, here, sigma, slope, cosine, ahead)
     meets = sharp & (through | (w.straight >= width))
     boundary = tf.math.divide_no_nan(sigma * w.score, w.slope)
     past = meets & ~w.ending & (place >= boundary)
@@ -66,7 +66,7 @@ def turn_at(w, z, direction, slope, half, sigma, counts, width) -> Turn:
     return Turn(sharp, corner, past, slides, at, here, direction, slope)
 
 
-def _kink(w, here, sigma, slope, cosine, half):
+def _kink(w, here, sigma, slope, cosine, ahead):
     """Whether the path goes through a kink near the node, and how far beyond the node it is, (B,) each.
 
     The lines of the score from the places of evaluation before and behind it meet at the kink. Where the
@@ -76,7 +76,7 @@ def _kink(w, here, sigma, slope, cosine, half):
     change = behind - before
     through = change * (slope - before * cosine) > 0
     place = tf.math.divide_no_nan(sigma * (here - w.score), change)
-    return through, tf.clip_by_value(place, -w.gap, half)
+    return through, tf.clip_by_value(place, -w.gap, ahead)
 
 
 def _along_kink(w, direction, slope, cosine, slides):

@@ -1,9 +1,8 @@
 """One passage down the gradient of a score to its zero, in steps of equal length.
 
-The path is the curve x'(s) = -σ ∇z/‖∇z‖ in its arc length, σ the sign of the score at the start. Each step is
-the midpoint rule, with the midpoint guessed along the direction of the step before: one gradient a step, and
-an error that falls with the square of the step. The gradient's length is used for one thing alone, to see the
-boundary coming, so that a score that saturates has the path of one that does not.
+The path is the curve x'(s) = -σ ∇z/‖∇z‖ in its arc length, σ the sign of the score at the start. A `Step`
+finds its direction. The gradient's length is used for one thing alone, to see the boundary coming, so that a
+score that saturates has the path of one that does not.
 """
 
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from fgf_keras.flow.chords import Chords, Observer, kept, observe_chord, per_sam
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.kinks import turn_at
 from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
+from fgf_keras.flow.step import Slope, Step
 from fgf_keras.geometry.products import inner
 
 # The last step may be this much longer than the others, so that none is tiny.
@@ -64,13 +64,19 @@ class _Walker(NamedTuple):
 def begin(score, image, context) -> Start:
     """Score and gradient where paths begin."""
     z, gradient = score(image, *context)
-    z = tf.cast(z, image.dtype)
-    direction, slope, finite = _direction(gradient, z)
-    return Start(image, z, direction, slope, finite & tf.math.is_finite(z))
+    return Start(image, *Slope.of(z, gradient, z))
 
 
 def march(
-    score, start: Start, stride: Stride, observer: Observer, context, *, directions=None, compiled=False
+    score,
+    start: Start,
+    stride: Stride,
+    observer: Observer,
+    context,
+    *,
+    step: Step,
+    directions=None,
+    compiled=False,
 ) -> Passage:
     """Go from each start to the zero of the score.
 
@@ -80,6 +86,7 @@ def march(
         stride: see `Stride`.
         observer: of the quantities to average.
         context: tensors with a leading batch axis.
+        step: how the direction of each step is found.
         directions: "arc", "score" or None, see `PathDirections`.
         compiled: in a graph for XLA: all samples are evaluated as long as one is under way.
     """
@@ -87,6 +94,10 @@ def march(
     sigma = tf.sign(start.score)
     walker = _begun(start, stride, observer, path_directions)
     budget = tf.where(stride.search, _SEARCH * stride.steps, _PATIENCE * stride.steps + _MORE)
+    budget *= step.evaluations
+
+    def seen(image, direction, length, sign, *context):
+        return step(lambda x: Slope.of(*score(x, *context), sign), image, direction, length)
 
     def under_way(*state):
         return tf.reduce_any(tf.equal(_restored(state).outcome, Outcome.UNDER_WAY))
@@ -94,10 +105,13 @@ def march(
     def advance(*state):
         before = _restored(state)
         active = tf.equal(before.outcome, Outcome.UNDER_WAY)
-        half = tf.where(before.ending, tf.zeros_like(before.step), before.step / 2)
-        place = before.image - per_sample(half, before.image) * before.direction
-        z, gradient = _on_rows(active, lambda x, *c: score(x, *c), [place, *context], compiled)
-        after = _stepped(before, z, gradient, half, sigma, stride, budget)
+        length = tf.where(before.ending, tf.zeros_like(before.step), before.step)
+        nodes = [before.image, before.direction, length, sigma, *context]
+        slope, ahead = _on_rows(active, seen, nodes, compiled)
+        before = before._replace(
+            evaluations=before.evaluations + step.evaluations * tf.cast(active, tf.int32)
+        )
+        after = _stepped(before, slope, ahead, sigma, stride, budget)
         return _flat(_observed(after, active, stride, observer, path_directions, context, compiled))
 
     final = _restored(tf.while_loop(under_way, advance, _flat(walker), parallel_iterations=1))
@@ -144,22 +158,20 @@ def _begun(start, stride, observer, held):
     )
 
 
-def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
-    """All paths after one evaluation: a step further, at a turn, or at their ends."""
-    z = tf.cast(z, w.score.dtype)
-    direction, slope, finite = _direction(gradient, sigma)
+def _stepped(w: _Walker, seen: Slope, ahead, sigma, stride, budget) -> _Walker:
+    """All paths after one evaluation, `ahead` of the node: a step further, at a turn, or at their ends."""
+    z, direction, slope, finite = seen
     active = tf.equal(w.outcome, Outcome.UNDER_WAY)
-    finite &= tf.math.is_finite(z)
     moving = active & finite & (slope > 0)
     # On the boundary, no kink matters any more.
     there = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
-    turn = turn_at(w, z, direction, slope, half, sigma, moving & ~there, stride.width)
+    turn = turn_at(w, z, direction, slope, ahead, sigma, moving & ~there, stride.width)
     direction, slope, here = turn.direction, turn.slope, turn.score
     new = moving & ~(w.ending | turn.corner | turn.past)
     left = tf.math.divide_no_nan(sigma * here, slope)
     arrived = w.ending & ~turn.corner & (tf.abs(left) <= _AT_END * w.length)
     evenly = new & stride.even & (w.count < stride.steps)
-    left = tf.where(evenly, _left(w, slope, half, left), left)
+    left = tf.where(evenly, _left(w, slope, ahead, left), left)
     parts = tf.cast(tf.maximum(stride.steps - w.count, 1), left.dtype)
     step = tf.where(evenly, tf.clip_by_value(left / parts, w.step / 4, 2 * w.step), w.step)
     last = left <= _LAST * step
@@ -177,7 +189,7 @@ def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
         direction=kept(new | turn.corner | turn.slides, direction, w.direction),
         bend=kept(new, bend, w.bend),
         slope=tf.where(moving & ~turn.past, slope, w.slope),
-        gap=length - half,
+        gap=length - ahead,
         step=step,
         shortest=tf.where(new & ~(last & ~stride.even), tf.minimum(w.shortest, length), w.shortest),
         longest=tf.where(new, tf.maximum(w.longest, length), w.longest),
@@ -186,7 +198,6 @@ def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
         ending=turn.past | (~turn.corner & ending),
         corner=turn.corner,
         straight=tf.where(turn.sharp, 0, w.straight + tf.cast(new, tf.int32)),
-        evaluations=w.evaluations + tf.cast(active, tf.int32),
         turn=w.turn + tf.where(new, inner(bend, bend), tf.zeros_like(jerk)),
         jerk=w.jerk + tf.where(new & (w.count > 0), jerk, tf.zeros_like(jerk)),
         promised=w.promised + slope * length,
@@ -196,14 +207,14 @@ def _stepped(w: _Walker, z, gradient, half, sigma, stride, budget) -> _Walker:
     return _looked_back(w, new, sigma, stride)
 
 
-def _left(w, slope, half, straight):
+def _left(w, slope, ahead, straight):
     """The way left to the boundary, (B,), by the slope and its change.
 
-    Solves straight = (1 - change·half)·s + ½ change·s², with the change of the slope from one place of
+    Solves straight = (1 - change·ahead)·s + ½ change·s², with the change of the slope from one place of
     evaluation to the next as a part of the slope; near the `straight` guess, which has no change.
     """
-    change = tf.math.divide_no_nan(slope - w.slope, slope * (w.gap + half))
-    at_node = 1 - change * half
+    change = tf.math.divide_no_nan(slope - w.slope, slope * (w.gap + ahead))
+    at_node = 1 - change * ahead
     root = tf.sqrt(tf.maximum(at_node**2 + 2 * change * straight, 0))
     curved = tf.math.divide_no_nan(2 * straight, at_node + root)
     sound = (at_node > 0) & (curved > straight / 2) & (curved < 2 * straight)
@@ -263,17 +274,6 @@ def _observed(w, active, stride, observer, held, context, compiled):
         chords=w.chords.observed(due, ends, means, length, drop, stride.width),
         fields=held.plus_chord(w.fields, unit, weight * length, weight * drop),
     )
-
-
-def _direction(gradient, sign):
-    """σ∇z/‖∇z‖, ‖∇z‖, and whether the gradient is finite; no square of it can overflow or vanish."""
-    largest = tf.reduce_max(tf.abs(gradient), axis=range(1, len(gradient.shape)))
-    finite = tf.math.is_finite(largest)
-    scaled = tf.math.divide_no_nan(gradient, per_sample(largest, gradient))
-    scaled = tf.where(per_sample(finite, gradient), scaled, tf.zeros_like(scaled))
-    norm = tf.cast(tf.sqrt(inner(scaled, scaled)), gradient.dtype)
-    direction = tf.math.divide_no_nan(scaled, per_sample(norm * tf.sign(sign), scaled))
-    return direction, tf.where(finite, largest * norm, tf.zeros_like(largest)), finite
 
 
 def _on_rows(mask, function, tensors, compiled):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fgf_keras.config.named import STEPS, check_name
 from fgf_keras.errors import ConfigError
 
 AVERAGES = ("arc", "score")
@@ -12,6 +13,8 @@ class Flow:
     """Settings of the path from a sample to the decision boundary, and of the mean along it.
 
     Args:
+        step: how the direction of each step is found: one of `config.named.STEPS`, or `module:Name` of a
+            subclass of `fgf_keras.flow.step.Step`.
         steps: of the first passage along a path.
         max_steps: of the finest passage; passages get finer until F is as accurate as asked for.
         tolerance: largest estimated error of F; a path whose F cannot be had as accurately with the most
@@ -23,12 +26,17 @@ class Flow:
         ConfigError: a value out of its range.
     """
 
+    step: str = "midpoint"
     steps: int = 4
     max_steps: int = 128
     tolerance: float = 5e-3
     average: str = "arc"
 
     def __post_init__(self):
+        try:
+            check_name(STEPS, self.step)
+        except ValueError as error:
+            raise ConfigError(f"Flow: step: {error}.") from error
         rules = {
             f"average must be one of {', '.join(AVERAGES)}": (self.average, self.average in AVERAGES),
             "steps must be at least 1": (self.steps, self.steps >= 1),
@@ -47,6 +55,7 @@ class Flow:
     def of(cls, config) -> "Flow":
         """From the group `evaluate.flow` of a configuration, where `average` is called `weight`."""
         return cls(
+            step=config.step,
             steps=config.steps,
             max_steps=config.max_steps,
             tolerance=config.tolerance,

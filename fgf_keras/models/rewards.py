@@ -1,12 +1,11 @@
 """What is added to the loss: one class per reward."""
 
-import inspect
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import tensorflow as tf
 
-from fgf_keras.config.imported import imported
+from fgf_keras.config.named import REWARDS, named_class
 from fgf_keras.errors import FeatureError, ModelError
 
 
@@ -85,29 +84,21 @@ class NoReward(SumReward):
         self.weights = [0.0] * len(names)
 
 
-REWARDS = {reward.kind: reward for reward in (NoReward, SumReward, JointReward)}
-
-
 def reward_of(kind: str, weight, names: list[str]) -> Reward:
-    """The reward of a kind: one of `REWARDS`, or `module:Name` of a subclass of `Reward`.
+    """The reward of a kind.
+
+    Args:
+        kind: one of `config.named.REWARDS`, or `module:Name` of a subclass of `Reward`.
+        weight, names: see `Reward`.
 
     Raises:
         ModelError: a kind that is neither.
         FeatureError, ModelError: see `Reward`.
     """
-    if kind in REWARDS:
-        return REWARDS[kind](weight, names)
-    if ":" not in kind:
-        raise ModelError(
-            f"reward must be one of {', '.join(REWARDS)}, or module:Name of a subclass of Reward. "
-            f"Received: reward={kind!r}."
-        )
     try:
-        reward = imported(kind)
-    except ImportError as error:
-        raise ModelError(f"The reward {kind!r} cannot be imported: {error}.") from error
-    if not (inspect.isclass(reward) and issubclass(reward, Reward)):
-        raise ModelError(f"The reward {kind!r} is no subclass of fgf_keras.models.rewards.Reward.")
+        reward = named_class(REWARDS, kind, Reward)
+    except ValueError as error:
+        raise ModelError(f"reward: {error}.") from error
     return reward(weight, names)
 
 

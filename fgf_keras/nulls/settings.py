@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fgf_keras.config.named import NULLS, unknown
 from fgf_keras.errors import ConfigError
-
-KINDS = ("white", "smooth", "matched", "permutation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,8 @@ class Nulls:
     They are drawn inside the masks, only white noise over the whole support.
 
     Args:
-        kinds: some of "white", "smooth", "matched" and "permutation"; or one of them.
+        kinds: some of "white", "smooth", "matched", "permutation" and `module:Name` of subclasses of
+            `fgf_keras.nulls.null.Null`; or one of them.
         draws: of each null per patient.
         lengths: correlation lengths σ of the smooth fields in px; one or several, each a null of its own.
         seed: of all draws.
@@ -37,10 +37,12 @@ class Nulls:
         # Frozen for everybody else.
         object.__setattr__(self, "kinds", kinds)
         object.__setattr__(self, "lengths", tuple(np.atleast_1d(self.lengths).astype(float).tolist()))
-        unknown = [kind for kind in kinds if kind not in KINDS]
+        nameless = [kind for kind in kinds if kind not in NULLS and ":" not in kind]
+        if nameless:
+            raise ConfigError(f"Nulls: kinds: {unknown(NULLS, nameless[0])}. Received: {self.kinds!r}.")
+        names = [_label(kind) for kind in kinds]
         rules = {
-            f"kinds must be some of {', '.join(KINDS)}": (self.kinds, not unknown),
-            "kinds must name each null once": (self.kinds, len(set(kinds)) == len(kinds)),
+            "kinds must name each null once": (self.kinds, len(set(names)) == len(names)),
             "draws must be at least 1": (self.draws, self.draws >= 1),
             "lengths must be > 0, in px": (
                 self.lengths,
@@ -69,5 +71,9 @@ class Nulls:
                 for length in self.lengths:
                     labels[f"smooth_{length:g}px" if several else "smooth"] = (kind, length)
             else:
-                labels[kind] = (kind, None)
+                labels[_label(kind)] = (kind, None)
         return labels
+
+
+def _label(kind):
+    return kind.rpartition(":")[2]

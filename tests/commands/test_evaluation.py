@@ -5,7 +5,7 @@ import pytest
 
 from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.config import EvaluateConfig, parse_config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import stratified_splits
 from fgf_keras.training.build import build_model
 
@@ -21,7 +21,7 @@ CONFIG = parse_config(
 @pytest.fixture(scope="module")
 def evaluated():
     """Evaluations with and without the patients trained on."""
-    cohort = load_cohort(CONFIG)
+    cohort = source_of(CONFIG).cohort()
     splits = stratified_splits(cohort, CONFIG.data.splits, seed=0)
     keras.utils.set_random_seed(1)
     model = build_model(CONFIG, cohort.images.shape[1:], 2)

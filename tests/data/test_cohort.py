@@ -8,7 +8,7 @@ import pytest
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.errors import DataError
 
 
@@ -178,7 +178,7 @@ def test_a_provenance_that_json_cannot_hold_is_refused(value):
 
 def test_load_cohort_draws_the_phantom_from_the_seed_of_the_config():
     tree = {"data": {"size": 24, "phantom": {"patients": 8, "prevalence": 0.5}}}
-    first, again, other = (load_cohort(parse_config({"seed": seed, **tree})) for seed in (3, 3, 4))
+    first, again, other = (source_of(parse_config({"seed": seed, **tree})).cohort() for seed in (3, 3, 4))
     assert first.provenance["source"] == "phantom"
     assert first.images.shape == (8, 24, 24, 1)
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
@@ -187,4 +187,4 @@ def test_load_cohort_draws_the_phantom_from_the_seed_of_the_config():
 def test_load_cohort_reads_png_where_the_config_says_so(tmp_path):
     config = parse_config({"data": {"source": "png", "root": str(tmp_path / "absent")}})
     with pytest.raises(DataError, match=r"data\.root"):
-        load_cohort(config)
+        source_of(config).cohort()

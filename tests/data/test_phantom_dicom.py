@@ -17,12 +17,12 @@ from fgf_keras.data.dicom.roi_mask import rasterise_roi
 from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_segmentation
-from fgf_keras.data.load import load_cohort
 from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
 from fgf_keras.data.phantom.phantom import phantom_canvas, phantom_cohort, phantom_slice
 from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.data.prepared.store import SliceStore
 from fgf_keras.data.refusal import DicomError
+from fgf_keras.data.source import source_of
 from fgf_keras.data.tables import read_labels, read_region_names
 from fgf_keras.errors import DataError
 
@@ -364,7 +364,7 @@ def test_what_is_prepared_is_the_phantom(drawn, region, tmp_path):
     words = [f"data.root={folder}", f"data.out={tmp_path / 'out'}", f"data.size={size}"]
     rule = ["data.roi.table=null", "data.roi.pattern='gtv primary'", f"data.roi.objects=[{region}]"]
     config = load_config(CONFIGS / "phantom_dicom.yaml", [*words, *rule])
-    cohort = load_cohort(config)
+    cohort = source_of(config).cohort()
     drawn_cohort = phantom_cohort(COHORT, size=size, window=config.data.window, spacing=spacing, seed=SEED)
     assert cohort.patient_id.tolist() == drawn_cohort.patient_id.tolist()
     np.testing.assert_array_equal(cohort.labels, drawn_cohort.labels)

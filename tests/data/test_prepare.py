@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from fgf_keras.cli.main import app
 from fgf_keras.config import parse_config
-from fgf_keras.data.load import load_cohort
 from fgf_keras.data.prepared.preparation import is_prepared
 from fgf_keras.data.prepared.prepare import WORTH_A_PROCESS, prepare
 from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.source import source_of
 from fgf_keras.errors import DataError
 
 SIZE = 24
@@ -86,7 +86,7 @@ def test_the_cohort_is_what_the_files_say(source, tmp_path):
     done = prepare(config.data)
     assert (done.patients, done.positive, done.added, done.rejected) == (6, 3, 6, ())
     assert tree(root) == before
-    cohort = load_cohort(config)
+    cohort = source_of(config).cohort()
     assert cohort.patient_id.tolist() == [f"P-{i:03d}" for i in range(6)]
     assert cohort.labels.tolist() == [0, 1] * 3
     np.testing.assert_allclose(cohort.spacing, [[0.9, 0.7]] * 6)
@@ -158,10 +158,10 @@ def test_only_what_is_missing_or_changed_is_done(tmp_path):
     assert [line["row"] for line in store.cohort()] == ["0", "4", "2", "3"]
     np.testing.assert_array_equal(store.slice(0)[0], kept[0])
     assert store.cohort()[1]["source_series_uid"] == stack.series
-    again = load_cohort(config)
+    again = source_of(config).cohort()
     assert again.patient_id.tolist() == [f"P-{i:03d}" for i in range(4)]
     # Whatever came first, the cohort is that of a fresh start.
-    fresh = load_cohort(make_config(root, tmp_path / "fresh"))
+    fresh = source_of(make_config(root, tmp_path / "fresh")).cohort()
     assert fresh.fingerprint() == again.fingerprint()
 
 
@@ -238,7 +238,7 @@ def test_ids_can_be_pseudonyms(source, tmp_path):
     assert b"P-00" not in written
     assert not any(stack.series.encode() in written for stack in stacks)
     assert b"0123456789abcdef" not in written
-    names = load_cohort(config).patient_id
+    names = source_of(config).cohort().patient_id
     assert len(set(names)) == 6
     assert all(name.startswith("p-") for name in names)
     (tmp_path / "key").write_text("another key of 20 by", encoding="utf-8")
@@ -252,7 +252,11 @@ def test_other_labels_need_no_other_slices(tmp_path):
         write_patient(root, i)
     (root / "labels.csv").write_text("id;label;death\nP-000;0;1\nP-001;1;1\nP-002;1;0\n", encoding="utf-8")
     prepare(make_config(root, tmp_path / "out").data)
-    assert load_cohort(make_config(root, tmp_path / "out", label_column="death")).labels.tolist() == [1, 1, 0]
+    assert source_of(make_config(root, tmp_path / "out", label_column="death")).cohort().labels.tolist() == [
+        1,
+        1,
+        0,
+    ]
     assert len(SliceStore.reading(tmp_path / "out")) == 3
 
 
@@ -267,15 +271,15 @@ def test_nothing_is_written_into_the_source(source):
 def test_a_prepared_cohort_needs_its_source_no_more(source, tmp_path):
     root, _ = source
     config = make_config(root, tmp_path / "out")
-    first = load_cohort(config)
+    first = source_of(config).cohort()
     away = make_config(tmp_path / "gone", tmp_path / "out")
-    assert load_cohort(away).fingerprint() == first.fingerprint()
+    assert source_of(away).cohort().fingerprint() == first.fingerprint()
     prepared = parse_config(
         {"data": {"source": "prepared", "root": str(tmp_path / "out"), "size": SIZE, "window": [-124, 376]}}
     )
-    assert load_cohort(prepared).fingerprint() == first.fingerprint()
+    assert source_of(prepared).cohort().fingerprint() == first.fingerprint()
     with pytest.raises(DataError, match=r"Set data\.size=24"):
-        load_cohort(parse_config({"data": {"source": "prepared", "root": str(tmp_path / "out")}}))
+        source_of(parse_config({"data": {"source": "prepared", "root": str(tmp_path / "out")}})).cohort()
 
 
 def run(*words, **kwargs):
@@ -328,11 +332,11 @@ def test_a_table_that_changed_is_not_what_was_prepared(tmp_path):
     )
     rule = {"table": {"file": "regions.csv", "name_columns": ["name"]}}
     config = make_config(root, tmp_path / "out", roi=rule)
-    assert load_cohort(config).labels.tolist() == [0, 1, 0]
+    assert source_of(config).cohort().labels.tolist() == [0, 1, 0]
     (root / "labels.csv").write_text("id;label\nP-000;1\nP-001;1\nP-002;0\n", encoding="utf-8")
-    assert load_cohort(config).labels.tolist() == [1, 1, 0]
+    assert source_of(config).cohort().labels.tolist() == [1, 1, 0]
     (root / "regions.csv").write_text("Patient;name\nP-000;GTV\nP-001;Cord\nP-002;GTV\n", encoding="utf-8")
-    load_cohort(config)
+    source_of(config).cohort()
     rows = SliceStore.reading(tmp_path / "out").cohort()
     assert [line["roi_names"] for line in rows] == ["GTV", "Cord", "GTV"]
 
@@ -342,11 +346,11 @@ def test_another_source_folder_is_another_cohort(tmp_path):
         for i in patients:
             write_patient(tmp_path / name, i)
         write_labels(tmp_path / name, 3)
-    assert load_cohort(make_config(tmp_path / "one", tmp_path / "out")).patient_id.tolist() == [
+    assert source_of(make_config(tmp_path / "one", tmp_path / "out")).cohort().patient_id.tolist() == [
         "P-000",
         "P-001",
     ]
-    assert load_cohort(make_config(tmp_path / "two", tmp_path / "out")).patient_id.tolist() == [
+    assert source_of(make_config(tmp_path / "two", tmp_path / "out")).cohort().patient_id.tolist() == [
         "P-001",
         "P-002",
     ]
@@ -366,7 +370,7 @@ def test_what_is_accepted_is_a_part_of_what_was_prepared(tmp_path):
     for accept, patients in (([], 3), (["gaps"], 4), ([], 3)):
         config = make_config(root, tmp_path / "out", accept=accept)
         # As a training does it: prepared again only where it is not up to date.
-        assert len(load_cohort(config)) == patients
+        assert len(source_of(config).cohort()) == patients
         assert is_prepared(config.data)
 
 
@@ -376,7 +380,7 @@ def test_a_slice_that_got_lost_is_noticed(source, tmp_path):
     prepare(config.data)
     (tmp_path / "out" / "slices.zarr" / "image" / "c" / "2" / "0" / "0").unlink()
     with pytest.raises(DataError, match=r"Row 2 .* is not what cohort\.csv says of patient P-002"):
-        load_cohort(config)
+        source_of(config).cohort()
 
 
 def test_a_preparation_that_fails_leaves_the_store_as_it_was(source, tmp_path):
@@ -387,7 +391,7 @@ def test_a_preparation_that_fails_leaves_the_store_as_it_was(source, tmp_path):
     with pytest.raises(DataError, match=r"labels\.csv"):
         prepare(config.data)
     (root / "away.csv").rename(root / "labels.csv")
-    assert len(load_cohort(config)) == 6
+    assert len(source_of(config).cohort()) == 6
 
 
 def test_with_a_key_reasons_hold_no_identifiers_and_no_quotations(tmp_path):

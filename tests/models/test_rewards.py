@@ -54,10 +54,10 @@ def test_each_reward_is_its_formula():
 @pytest.mark.parametrize(
     ("kind", "weight", "error", "words"),
     [
-        ("product", 1.0, ModelError, "none, sum, joint, or module:Name"),
+        ("product", 1.0, ModelError, "none, sum, joint, or 'module:name'"),
         ("nowhere:Reward", 1.0, ModelError, "cannot be imported"),
         ("own_rewards:Most", 1.0, ModelError, "cannot be imported"),
-        ("own_rewards:not_a_reward", 1.0, ModelError, "no subclass"),
+        ("own_rewards:not_a_reward", 1.0, ModelError, "not a subclass"),
         ("sum", -1.0, ModelError, "finite and >= 0"),
         ("sum", {"texture": 1.0}, FeatureError, "texture.*brightness, extent"),
         ("joint", {"extent": 1.0}, ModelError, "one number"),
@@ -88,5 +88,5 @@ def test_a_reward_of_ones_own_trains_and_is_saved(own_rewards, tmp_path):
 
 def test_a_configuration_may_name_it():
     assert parse_config({"reward": {"kind": "own_rewards:Least"}}).reward.kind == "own_rewards:Least"
-    with pytest.raises(ConfigError, match=r"reward\.kind: 'least' is not known; .*module:Name"):
+    with pytest.raises(ConfigError, match=r"reward\.kind: 'least' is not known; .*module:name"):
         parse_config({"reward": {"kind": "least"}})

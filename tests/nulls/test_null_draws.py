@@ -7,15 +7,17 @@ import pytest
 from scipy import stats
 
 from fgf_keras import AlignmentModel, Brightness, Extent, explain, paper_cnn
+from fgf_keras.config.named import NULLS
 from fgf_keras.errors import ConfigError, DataError
 from fgf_keras.flow.settings import Flow
 from fgf_keras.nulls.chance import p_value
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.fields import matched_fields, smooth_fields
-from fgf_keras.nulls.settings import KINDS, Nulls
+from fgf_keras.nulls.settings import Nulls
 
 SIZE = 24
 N = 5
+KINDS = [*NULLS]
 IDS = [f"P{i}" for i in range(N)]
 FEATURES = [Brightness(), Extent()]
 QUICK = {"features": FEATURES, "noise_draws": 0, "flow": Flow(max_steps=8)}
@@ -175,7 +177,7 @@ def test_patients_without_a_gradient_are_left_out_and_counted(cohort):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"kinds": "pink"}, "some of white, smooth.*pink"),
+        ({"kinds": "pink"}, "pink.*allowed: white, smooth"),
         ({"kinds": ["white", "white"]}, "each null once"),
         ({"kinds": "smooth", "draws": 0}, "draws must be at least 1"),
         ({"kinds": "smooth", "lengths": 0}, "lengths must be > 0"),

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from fgf_keras import Explanation, FlowStatus
-from fgf_keras.nulls.draws import NullShares
+from fgf_keras.nulls.null import NullShares
 from fgf_keras.results.alignment import alignment_table
 
 NAMES = ["brightness", "extent"]

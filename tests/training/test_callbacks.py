@@ -13,7 +13,7 @@ from tensorflow.python.framework import ops
 
 import fgf_keras
 from fgf_keras.config import parse_config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import stratified_splits
 from fgf_keras.errors import DataError, FeatureError, ModelError
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
@@ -295,7 +295,7 @@ SMALL = {
 def fitted(tmp_path, changes, **options):
     """The run folder of a training."""
     config = parse_config(SMALL | changes)
-    cohort = load_cohort(config)
+    cohort = source_of(config).cohort()
     splits = stratified_splits(cohort, config.data.splits, seed=0)
     folder = RunFolder.create(tmp_path / "run", config)
     fit(config, cohort, splits, folder, **options)

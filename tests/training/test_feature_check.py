@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from fgf_keras import AutodiffFeature, Brightness, Extent
 from fgf_keras.config import parse_config
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.moments import weights
 from fgf_keras.training.feature_check import check_features, feature_values
@@ -14,7 +14,9 @@ from fgf_keras.training.feature_check import check_features, feature_values
 
 @pytest.fixture(scope="module")
 def cohort():
-    return load_cohort(parse_config({"data": {"size": 32, "phantom": {"patients": 20, "prevalence": 0.5}}}))
+    return source_of(
+        parse_config({"data": {"size": 32, "phantom": {"patients": 20, "prevalence": 0.5}}})
+    ).cohort()
 
 
 def test_features_that_differ_are_fine(cohort):

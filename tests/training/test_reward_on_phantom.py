@@ -5,7 +5,7 @@ import numpy as np
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.dataset import make_dataset
-from fgf_keras.data.load import load_cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import stratified_splits
 from fgf_keras.training.build import build_model
 from fgf_keras.training.reward_warmup import RewardWarmup
@@ -30,7 +30,7 @@ def trained(seed, reward):
             "train": {"epochs": 40, "batch_size": 32, "learning_rate": 0.003},
         }
     )
-    cohort = load_cohort(config)
+    cohort = source_of(config).cohort()
     splits = stratified_splits(cohort, config.data.splits, seed=seed)
     keras.utils.set_random_seed(seed)
     model = build_model(config, cohort.images.shape[1:], cohort.class_count)

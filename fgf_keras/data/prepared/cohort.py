@@ -1,5 +1,6 @@
 """The cohort in a folder of prepared slices."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,45 @@ import numpy as np
 from fgf_keras.config.data import DataConfig
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.prepared.preparation import is_prepared
+from fgf_keras.data.prepared.prepare import prepare
 from fgf_keras.data.prepared.preview import SheetEntry
 from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.source import Source
 from fgf_keras.errors import DataError
 
 # HU; the table is written with six decimals.
 MEAN_TOLERANCE = 1e-3
+
+
+class StoreSource(Source):
+    """A folder of prepared slices, `data.root`."""
+
+    def cohort(self):
+        """See `prepared_cohort`."""
+        return prepared_cohort(Path(self.data.root), self.data)
+
+    def pixel_spacing(self):
+        """As the slices were prepared."""
+        return _of_one_edge(SliceStore.reading(Path(self.data.root)).settings["spacing_mm"])
+
+
+class PreparedSource(Source):
+    """DICOM or volumes, prepared into `data.out` unless they lie there already."""
+
+    def cohort(self):
+        """See `prepare` and `prepared_cohort`."""
+        if not is_prepared(self.data):
+            prepare(self.data, n_jobs=os.cpu_count() or 1)
+        return prepared_cohort(Path(self.data.out), self.data)
+
+    def pixel_spacing(self):
+        """As the slices are prepared."""
+        return _of_one_edge(self.data.spacing_mm)
+
+
+def _of_one_edge(spacing_mm):
+    return None if spacing_mm is None else [spacing_mm, spacing_mm]
 
 
 def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:

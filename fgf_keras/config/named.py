@@ -1,0 +1,91 @@
+"""Everything that a configuration can name, and where it is: the one list of each kind.
+
+Beside these names, `module:name` stands for anything that can be imported from where a command is started.
+Nothing is imported before it is used.
+"""
+
+import importlib
+
+from fgf_keras.config.faults import choices
+
+FEATURES = {
+    "brightness": "fgf_keras.features.brightness:Brightness",
+    "extent": "fgf_keras.features.extent:Extent",
+    "log_aspect_ratio": "fgf_keras.features.log_aspect_ratio:LogAspectRatio",
+    "noise": "fgf_keras.features.linear_noise:LinearNoise",
+}
+REWARDS = {
+    "none": "fgf_keras.models.rewards:NoReward",
+    "sum": "fgf_keras.models.rewards:SumReward",
+    "joint": "fgf_keras.models.rewards:JointReward",
+}
+SOURCES = {
+    "phantom": "fgf_keras.data.phantom.source:PhantomSource",
+    "png": "fgf_keras.data.png:PngSource",
+    "dicom": "fgf_keras.data.prepared.cohort:PreparedSource",
+    "volumes": "fgf_keras.data.prepared.cohort:PreparedSource",
+    "prepared": "fgf_keras.data.prepared.cohort:StoreSource",
+}
+NULLS = {
+    "white": "fgf_keras.nulls.kinds:White",
+    "smooth": "fgf_keras.nulls.kinds:Smooth",
+    "matched": "fgf_keras.nulls.kinds:Matched",
+    "permutation": "fgf_keras.nulls.permutation:Permutation",
+}
+STEPS = {
+    "midpoint": "fgf_keras.flow.step:Midpoint",
+}
+
+
+def named(registry: dict[str, str], name: str):
+    """What a name stands for.
+
+    Args:
+        registry: one of the lists of this file.
+        name: of that list, or `module:name`.
+
+    Raises:
+        ImportError: there is no such module, or nothing of that name in it.
+    """
+    module, _, attribute = registry.get(name, name).partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except AttributeError as error:
+        raise ImportError(str(error)) from error
+
+
+def named_class(registry: dict[str, str], name: str, base: type) -> type:
+    """The class that a name stands for.
+
+    Args:
+        registry, name: see `named`.
+        base: what it must be a subclass of.
+
+    Raises:
+        ValueError: it cannot be imported, or is something else; the message says which.
+    """
+    if name not in registry and ":" not in name:
+        raise ValueError(unknown(registry, name))
+    try:
+        found = named(registry, name)
+    except ImportError as error:
+        raise ValueError(f"{name!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ValueError(f"{name!r} is not a subclass of {base.__module__}.{base.__name__}")
+    return found
+
+
+def check_name(registry: dict[str, str], name: str) -> str:
+    """The name, if it can stand for something.
+
+    Raises:
+        ValueError: it is neither of the list nor `module:name`.
+    """
+    if name not in registry and ":" not in name:
+        raise ValueError(unknown(registry, name))
+    return name
+
+
+def unknown(registry: dict[str, str], name: str) -> str:
+    """Sentence about a name that stands for nothing."""
+    return f"{choices(name, registry)}, or 'module:name' of your own"

@@ -1,0 +1,55 @@
+"""One patient's gradients, which null fields are compared with, in the smallest rectangle around the mask."""
+
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.nulls.fields import moved_fields
+from fgf_keras.nulls.white import fixed_field_alignment
+
+
+class BoxedGradients:
+    """One patient's gradients in the smallest rectangle around the mask.
+
+    Args:
+        part: the arrays null_… of `AlignmentMeasure.at_sample` and `.along_flow` for this patient.
+        dimension: pixels times channels of the support.
+
+    Attributes:
+        mask: (rows, columns) bool.
+        features: (m, rows, columns, C), ∇g of the features, zero outside the mask.
+        count: m.
+        shape: (rows, columns, C).
+        dimension: as given.
+        grams: by "S" and "F", (k, k), ⟨u_k, u_l⟩ of the directions over the whole support.
+        directions: by "S" and "F", (k, d), u_k inside the mask.
+    """
+
+    def __init__(self, part: dict[str, np.ndarray], dimension: int):
+        inside = part["null_mask"][..., 0] > 0
+        box = tuple(slice(places.min(), places.max() + 1) for places in np.nonzero(inside))
+        self.mask = inside[box]
+        self.features = part["null_features"][:, *box] * self.mask[..., np.newaxis]
+        self.count, *shape = self.features.shape
+        self.shape = tuple(shape)
+        self.dimension = int(dimension)
+        self.grams = {kind: part[f"null_{kind}_gram"] for kind in "SF"}
+        self.directions = {
+            kind: part[f"null_{kind}"][:, *box][:, self.mask].reshape(len(self.grams[kind]), -1)
+            for kind in "SF"
+        }
+        self._places = np.flatnonzero(np.broadcast_to(self.mask[..., np.newaxis], self.shape))
+
+    def shares(self, fields):
+        """S and F, each (n, m + 1), of fields (n, m, rows, columns, C) restricted to the mask."""
+        flat = tf.reshape(fields, [-1, self.count, int(np.prod(self.shape))])
+        return self._compared(tf.gather(flat, self._places, axis=2))
+
+    def moved_shares(self, others: list["BoxedGradients"]):
+        """S and F, each (n, m + 1), of n other patients' feature gradients in this one's frame."""
+        fields = np.stack([moved_fields(other.features, other.mask, self.mask) for other in others])
+        return self._compared(tf.constant(fields.reshape(len(others), self.count, -1)))
+
+    def _compared(self, fields):
+        return tuple(
+            fixed_field_alignment(self.directions[kind], self.grams[kind], fields).numpy() for kind in "SF"
+        )

@@ -1,0 +1,50 @@
+"""Nulls that are drawn at random: white noise, smooth fields, fields with the spectrum of the gradients."""
+
+import numpy as np
+import tensorflow as tf
+
+from fgf_keras.nulls.fields import TRUNCATE, matched_fields, smooth_fields, white_coordinates
+from fgf_keras.nulls.null import Null, RandomFields
+from fgf_keras.nulls.white import fixed_field_alignment
+
+
+class White(Null):
+    """White noise over the whole support, in as few coordinates as say the same, see `white_coordinates`."""
+
+    def shares(self, patient, gradients):
+        """See `Null.shares`."""
+        both = []
+        for number, kind in enumerate("SF"):
+            gram, seed = gradients.grams[kind], self.seed(patient, number)
+            coordinates = white_coordinates(self.draws, gradients.count, gram, gradients.dimension, seed)
+            directions, fields = coordinates
+            both.append(fixed_field_alignment(directions, gram, fields).numpy()[: self.draws])
+        S, F = both
+        return S, F
+
+
+class Smooth(RandomFields):
+    """White noise smoothed by a Gaussian of standard deviation `length` px."""
+
+    def fields(self, gradients, count, seed):
+        """See `RandomFields.fields`."""
+        fields = smooth_fields(count * gradients.count, gradients.shape, self.length, seed)
+        return tf.reshape(fields, [count, gradients.count, *gradients.shape])
+
+    def pixels(self, gradients):
+        """With the margin that is smoothed along."""
+        rows, columns, channels = gradients.shape
+        margin = 2 * TRUNCATE * self.length
+        return gradients.count * (rows + margin) * (columns + margin) * channels
+
+
+class Matched(RandomFields):
+    """Fields with the power spectrum of the feature gradients and random phases."""
+
+    def fields(self, gradients, count, seed):
+        """See `RandomFields.fields`."""
+        return matched_fields(count, gradients.features, seed)
+
+    def pixels(self, gradients):
+        """With the padding of the Fourier transform."""
+        return 4 * np.size(gradients.features)

@@ -1,0 +1,93 @@
+"""A null: random features of one kind, drawn for one patient after another."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fgf_keras.nulls.boxed import BoxedGradients
+
+# Draws that are in memory at once are no more than this, and have no more pixels together.
+DRAWS_TOGETHER = 50
+PIXELS_TOGETHER = 1 << 20
+
+
+@dataclass(frozen=True)
+class NullShares:
+    """What null features reach in N patients.
+
+    Attributes:
+        S, F: (N, n, m + 1); the last column is the joint share of m null fields.
+        resample: (N, n') draws of each patient that a draw of the cohort takes, or None where draw j of the
+            cohort is draw j of every patient.
+    """
+
+    S: np.ndarray
+    F: np.ndarray
+    resample: np.ndarray | None = None
+
+    def of_cohort(self, kind, rows):
+        """Means over some patients of the S or F of each draw, (n or n', m + 1)."""
+        draws = getattr(self, kind)[rows]
+        if self.resample is not None:
+            draws = np.take_along_axis(draws, self.resample[rows][..., np.newaxis], axis=1)
+        return draws.mean(axis=0, dtype=np.float64)
+
+
+class Null(ABC):
+    """Random features of one kind, drawn for one patient after another.
+
+    Args:
+        draws: n, per patient.
+        seed: function of (patient id, portion) to (2,) int32, different for each.
+        length: correlation length in px, of the kind "smooth" alone.
+    """
+
+    def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float | None = None):
+        self.draws, self.seed, self.length = draws, seed, length
+        self._shares: list[tuple[np.ndarray, np.ndarray]] = []
+
+    @abstractmethod
+    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
+        """S and F of the draws of a patient, (n, m + 1) each; the last column is the joint share."""
+
+    def add(self, patient: str, gradients: BoxedGradients) -> None:
+        """Draw for a patient."""
+        self._shares.append(self.shares(patient, gradients))
+
+    def finish(self) -> NullShares:
+        """What was drawn for all patients so far."""
+        S, F = (np.stack(values).astype(np.float32) for values in zip(*self._shares))
+        return NullShares(S, F)
+
+
+class RandomFields(Null):
+    """Random fields inside the rectangle around the tumour, in place of the gradients of the features."""
+
+    @abstractmethod
+    def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray):
+        """Draws of m fields each, restricted to the mask by the caller.
+
+        Args:
+            gradients: of the patient.
+            count: number of draws.
+            seed: (2,) int32.
+
+        Returns:
+            (count, m, rows, columns, C) float32.
+        """
+
+    def pixels(self, gradients: BoxedGradients) -> float:
+        """Pixels of one draw that are in memory at once."""
+        return gradients.features.size
+
+    def shares(self, patient, gradients):
+        """See `Null.shares`; in portions, all whole, so that more draws begin with the same ones."""
+        count = min(DRAWS_TOGETHER, max(1, int(PIXELS_TOGETHER // self.pixels(gradients))))
+        portions = [
+            gradients.shares(self.fields(gradients, count, self.seed(patient, portion)))
+            for portion in range(-(-self.draws // count))
+        ]
+        S, F = (np.concatenate(values)[: self.draws] for values in zip(*portions))
+        return S, F

@@ -1,0 +1,46 @@
+"""The feature gradients of other patients in place of a patient's own."""
+
+import numpy as np
+
+from fgf_keras.errors import DataError
+from fgf_keras.nulls.null import DRAWS_TOGETHER, Null, NullShares
+
+
+class Permutation(Null):
+    """The feature gradients of other patients, moved into the frame of each, see `moved_fields`.
+
+    m gradients per patient and what they are compared with stay in memory, inside the mask alone, until
+    `finish`.
+
+    Raises:
+        DataError: by `finish`, of a single patient.
+    """
+
+    def __init__(self, draws, seed, length=None):
+        super().__init__(draws, seed, length)
+        self._patients = []
+
+    def add(self, patient, gradients):
+        """See `Null.add`."""
+        self._patients.append((patient, gradients))
+
+    def shares(self, patient, gradients):
+        """S and F of up to n other patients in random order; fewer where there are fewer."""
+        return self._drawn(patient, gradients)[:2]
+
+    def finish(self) -> NullShares:
+        """See `Null.finish`."""
+        if len(self._patients) == 1:
+            raise DataError("The permutation null needs other patients. Received: one sample.")
+        S, F, chosen = zip(*(self._drawn(*patient) for patient in self._patients))
+        S, F = (np.stack(values).astype(np.float32) for values in (S, F))
+        return NullShares(S, F, np.stack(chosen))
+
+    def _drawn(self, patient, gradients):
+        rng = np.random.default_rng(self.seed(patient, 0).view(np.uint32).tolist())
+        others = [other for _, other in self._patients if other is not gradients]
+        order = rng.permutation(len(others))[: self.draws]
+        portions = np.split(order, range(DRAWS_TOGETHER, len(order), DRAWS_TOGETHER))
+        shares = [gradients.moved_shares([others[j] for j in portion]) for portion in portions]
+        S, F = (np.concatenate(values) for values in zip(*shares))
+        return S, F, rng.integers(0, len(order), self.draws)
