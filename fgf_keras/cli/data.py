@@ -94,7 +94,7 @@ def phantom(
         n_jobs=jobs or os.cpu_count() or 1,
     )
     same = [key for key in overrides or () if not key.startswith("data.root=")]
-    if Path(dicom) != Path(data.root):
+    if Path(dicom) != data.root_folder:
         same.append(f"data.root={dicom}")
     following = shlex.join(["fgf", "prepare", "--config", config, *same])
     console.print(
@@ -120,9 +120,13 @@ def inspect_dicom(
     data = load_config(config, [f"data.root={folder}"] if folder else []).data if config else None
     if data and data.source != "dicom":
         raise ConfigError(f"{config} has data.source={data.source!r}; only 'dicom' has something to inspect.")
-    if folder is None and data is None:
+    if folder:
+        place = Path(folder)
+    elif data:
+        place = data.root_folder
+    else:
         raise ConfigError("Nothing to inspect: give a folder, or --config with data.root.")
-    rows, index = inspect_folder(Path(folder or data.root), pattern=roi, config=data)
+    rows, index = inspect_folder(place, pattern=roi, config=data)
     console.print(inspect_table(rows))
     tables = table_names(data) if data else set()
     listed = [(n, file) for n, file in enumerate(index.rejected, start=1) if file.path not in tables]

@@ -75,7 +75,7 @@ def _write(model: ServedModel, part: Unlabelled, found: ServedExplanation, out):
     rows = []
     for i, row in found.to_frame().iterrows():
         patient = str(part.patient_id[i])
-        status, flow = InputStatus(found.status[i]), FlowStatus(found.flow_status[i])
+        status, flow = InputStatus.of(found.status[i]), FlowStatus.of(found.flow_status[i])
         numbers = {key: _plain(value) for key, value in row.items() if key not in ("status", "flow_status")}
         content = {
             "patient_id": patient,

@@ -20,7 +20,7 @@ from fgf_keras.report.sections.trade_off import trade_off_plot
 from fgf_keras.report.sections.truth import titled_truth_plot, truth_tables
 from fgf_keras.report.terminal import as_terminal
 from fgf_keras.report.write import write_report
-from fgf_keras.results.metrics import RunMetrics
+from fgf_keras.results.metrics import Key, RunMetrics
 from fgf_keras.results.patients import read_patients
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.run import RunResult
@@ -77,7 +77,8 @@ def read_study(config: Config, folder: RunFolder, *, part: str, where: str) -> S
         part: which part of the patients is reported: "test", or "external".
         where: the folder inside each trial's that the evaluation is in.
     """
-    metrics, patients, behaviour, failures, oracle = {}, {}, {}, {}, {}
+    metrics: dict[Key, RunMetrics | None] = {}
+    patients, behaviour, failures, oracle = {}, {}, {}, {}
     for trial in trials_of(config):
         key, own = (trial.split, trial.arm.name), trial.folder(folder)
         if own.failure_file.is_file():
@@ -187,8 +188,8 @@ def write_tables(study: Study, directory: Path) -> None:
     if study.truth is not None:
         _write_truth(study, directory)
         return
-    if study.protocol is None:
-        contents = {arm: metrics.content for (_, arm), metrics in study.metrics.items()}
+    if study.protocol.empty:
+        contents = {arm: metrics.content for (_, arm), metrics in study.metrics.items() if metrics}
         write_json(directory / "comparison.json", contents)
         (directory / "comparison.md").write_text(blocks_as_markdown([arms_table(study)]), encoding="utf-8")
     else:

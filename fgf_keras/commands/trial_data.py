@@ -36,8 +36,10 @@ def trial_data(config: Config) -> dict[str, TrialData]:
     if names == [""]:
         splits = {"": stratified_splits(cohort, config.data.splits, seed=config.seed)}
     else:
-        asked = {"repeats": protocol.repeats, "folds": protocol.folds, "seed": config.seed}
-        splits = dict(zip(names, repeated_splits(cohort, config.data.splits, **asked)))
+        repeated = repeated_splits(
+            cohort, config.data.splits, repeats=protocol.repeats, folds=protocol.folds, seed=config.seed
+        )
+        splits = dict(zip(names, repeated))
     places = {trial.name: trial.split for trial in trials_of(config)} or {"": ""}
     return {name: TrialData(cohort, splits[split]) for name, split in places.items()}
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -10,14 +11,14 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-def no_duplicates(what, names):
+def no_duplicates(what: str, names: Sequence[str]) -> None:
     """Refuse a list that names something twice."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
 
 
-def check_draws(draws, alpha, tests):
+def check_draws(draws: int, alpha: float, tests: int) -> None:
     """Refuse numbers of draws with which no p-value can be small enough.
 
     Raises:

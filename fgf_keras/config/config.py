@@ -5,7 +5,7 @@ is not a known key of the right type and range stops at once with the key's path
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import pydantic
 from pydantic import BeforeValidator, Field
@@ -15,9 +15,9 @@ from fgf_keras.config.data import DataConfig
 from fgf_keras.config.evaluate import EvaluateConfig
 from fgf_keras.config.faults import choices
 from fgf_keras.config.model import FeatureConfig, ModelConfig, _feature
-from fgf_keras.config.protocol import ArmConfig, ProtocolConfig, RewardConfig, SweepConfig, resolved_arms
+from fgf_keras.config.protocol import ComparedArm, ProtocolConfig, RewardConfig, SweepConfig, resolved_arms
 from fgf_keras.config.train import ComputeConfig, TrainConfig
-from fgf_keras.config.truth import TruthConfig
+from fgf_keras.config.truth import LawArm, TruthConfig
 
 
 class OutputConfig(Section):
@@ -35,7 +35,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     features: Annotated[
         list[Annotated[FeatureConfig, BeforeValidator(_feature)]], Field(min_length=1, validate_default=True)
-    ] = ["brightness", "extent", "log_aspect_ratio"]
+    ] = [FeatureConfig(name=name) for name in ("brightness", "extent", "log_aspect_ratio")]
     reward: RewardConfig = RewardConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -46,7 +46,7 @@ class Config(Section):
     run: OutputConfig = OutputConfig()
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if self.truth is not None:
             self._check_truth()
         names = [feature.name for feature in self.features]
@@ -80,7 +80,7 @@ class Config(Section):
                 raise ValueError(f"{where}: {error}") from None
         return self
 
-    def _check_truth(self):
+    def _check_truth(self) -> None:
         protocol = self.protocol
         if self.data.source != "phantom":
             raise ValueError(
@@ -93,10 +93,15 @@ class Config(Section):
             )
 
     @property
-    def arms(self) -> list[ArmConfig]:
+    def laws(self) -> list[LawArm]:
+        """The arms of a run under known laws; none otherwise."""
+        return [] if self.truth is None else self.truth.arms(self.reward)
+
+    @property
+    def arms(self) -> list[ComparedArm]:
         """What is trained and compared, each arm with its reward; none where there is a single run."""
         if self.truth is not None:
-            return self.truth.arms(self.reward)
+            return [*self.laws]
         names = [feature.name for feature in self.features]
         return resolved_arms(self.protocol, self.sweep, self.reward, names, self.run.name)
 

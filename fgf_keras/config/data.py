@@ -2,14 +2,15 @@
 
 import re
 from functools import partial
-from pathlib import PurePath
-from typing import Annotated, Literal
+from pathlib import Path, PurePath
+from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import AfterValidator, Field
 
 from fgf_keras.config.base import Fraction, Section, no_duplicates
 from fgf_keras.config.named import SOURCES, check_name
+from fgf_keras.errors import ConfigError
 
 # Sources whose slices are prepared once and kept.
 PREPARED_FROM = ("dicom", "volumes")
@@ -65,7 +66,7 @@ class RoiConfig(Section):
     ignore_frame_of_reference: bool = False
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         no_duplicates("objects", self.objects)
         if sum([bool(self.names), self.pattern is not None, self.table is not None]) > 1:
             raise ValueError("names, pattern, table: give one of the three")
@@ -88,7 +89,7 @@ class VolumeConfig(Section):
     mask_value: Annotated[int, Field(ge=1)] | None = None
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         for key in ("image", "mask"):
             if "{id}" not in getattr(self, key):
                 raise ValueError(
@@ -131,12 +132,22 @@ class DataConfig(Section):
     phantom: PhantomConfig = PhantomConfig()
 
     @property
+    def root_folder(self) -> Path:
+        """`root` as a path. Raises ConfigError where none is given."""
+        return _folder("root", self.root)
+
+    @property
+    def out_folder(self) -> Path:
+        """`out` as a path. Raises ConfigError where none is given."""
+        return _folder("out", self.out)
+
+    @property
     def tables(self) -> list[str]:
         """The files of tables, relative to the root."""
         return [self.labels_file, *([self.roi.table.file] if self.roi.table else [])]
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if self.window[0] >= self.window[1]:
             raise ValueError(f"window: the lower end must be below the upper end, got {self.window}")
         if self.source in SOURCES and self.source != "phantom" and not self.root:
@@ -152,3 +163,9 @@ class DataConfig(Section):
                 "roi: source 'dicom' needs roi.names, roi.pattern or roi.table to tell the tumour"
             )
         return self
+
+
+def _folder(key: str, value: str | None) -> Path:
+    if not value:
+        raise ConfigError(f"data.{key} must name a folder. Received: {value!r}.")
+    return Path(value)

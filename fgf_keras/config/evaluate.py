@@ -1,7 +1,7 @@
 """How a model is measured: supports, nulls, the flow, intervals."""
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import AfterValidator, Field
@@ -21,7 +21,7 @@ class FlowConfig(Section):
     weight: Literal["arc", "score"] = "arc"
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if self.max_steps < 2 * self.steps:
             raise ValueError(
                 f"max_steps: must be at least twice steps ({self.steps}), because the error of F is the "
@@ -51,7 +51,7 @@ class EvaluateConfig(Section):
     pictures: Annotated[int, Field(ge=0)] = 8
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         no_duplicates("nulls", self.nulls)
         no_duplicates("correlation_lengths", [f"{length:g}" for length in self.correlation_lengths])
         return self

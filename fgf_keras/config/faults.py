@@ -2,20 +2,22 @@
 
 import difflib
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import pydantic
 
 _UNION_MEMBER = re.compile(r"(bool|int|float|str|none|(dict|list|literal)\[.*\])")
 
 
-def choices(given, allowed) -> str:
+def choices(given: object, allowed: Iterable[object]) -> str:
     """A name that is not known, the names that are, and the one nearest to it."""
     text = f"{given!r} is not known; allowed: {', '.join(map(str, allowed))}"
     near = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)
     return f"{text} (did you mean {near[0]!r}?)" if near else text
 
 
-def describe_fault(error, root) -> str:
+def describe_fault(error: Any, root: type[pydantic.BaseModel]) -> str:
     """One line for one of pydantic's errors: the key's path, what is allowed, what was given.
 
     Args:
@@ -39,7 +41,7 @@ def describe_fault(error, root) -> str:
     return f"{path}: {message}. Received: {received!r} (of type {type(received).__name__})"
 
 
-def _section_at(location, root):
+def _section_at(location: Iterable[str | int], root: type[pydantic.BaseModel]) -> type[pydantic.BaseModel]:
     section = root
     for part in location:
         if isinstance(part, str) and part in section.model_fields:
@@ -48,8 +50,8 @@ def _section_at(location, root):
     return section
 
 
-def _section_in(annotation):
-    """The section class inside an annotation, for lists of sections too."""
+def _section_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """The class of a group inside an annotation, for lists of groups too."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):

@@ -3,6 +3,7 @@
 import json
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _WHOLE_BEGIN = "# What this run was trained with; the last line says that all of
 _WHOLE_END = "# The end: without this line the file was cut.\n"
 
 
-def load_config(file, overrides=()) -> Config:
+def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file, apply `key.sub=value` overrides, and check everything.
 
     Raises:
@@ -41,7 +42,7 @@ def load_config(file, overrides=()) -> Config:
     return parse_config(overridden(tree, overrides, source=str(file)), source=str(file))
 
 
-def overridden(tree, overrides, *, source: str) -> dict:
+def overridden(tree: Any, overrides: Sequence[str], *, source: str) -> dict[str, Any]:
     """A tree of sections with `key.sub=value` in it, as a plain dictionary.
 
     Raises:
@@ -59,16 +60,17 @@ def overridden(tree, overrides, *, source: str) -> dict:
                 OmegaConf.update(tree, key, value)
             else:
                 tree = OmegaConf.merge(tree, _parsed_override(override))
-        return OmegaConf.to_container(tree, resolve=True)
+        plain: Any = OmegaConf.to_container(tree, resolve=True)
+        return plain
     except ConfigError:
         raise
     except Exception as error:
         raise ConfigError(f"{source} with overrides {list(overrides)} cannot be read: {error}") from error
 
 
-def _is_text(key):
+def _is_text(key: str) -> bool:
     """Whether the value of a key is text and nothing else."""
-    section = Config
+    section: type | None = Config
     for part in key.split("."):
         if not (isinstance(section, type) and issubclass(section, pydantic.BaseModel)):
             return False
@@ -81,7 +83,7 @@ def _is_text(key):
     return kinds == {str}
 
 
-def _parsed_override(override):
+def _parsed_override(override: str) -> Any:
     try:
         return OmegaConf.from_dotlist([override])
     except yaml.YAMLError:
@@ -101,7 +103,7 @@ def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
         ) from None
 
 
-def load_whole_config(file) -> Config:
+def load_whole_config(file: str | Path) -> Config:
     """A file that `dump_whole_yaml` wrote.
 
     Raises:

@@ -1,6 +1,6 @@
 """The network, and the features that it is measured by."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -23,7 +23,7 @@ class ModelConfig(Section):
     evaluate: Literal["auto", "dense", "roi"] = "auto"
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if len(self.filters) != len(self.kernel_sizes):
             raise ValueError(
                 f"kernel_sizes: one size for each of the {len(self.filters)} convolutions in filters, "
@@ -40,7 +40,7 @@ class FeatureConfig(Section):
     seed: int | None = None
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if self.function is None and self.name not in FEATURES:
             raise ValueError(choices(self.name, FEATURES) + ", or give function: 'module:name'")
         if self.function is not None and ":" not in self.function:
@@ -50,5 +50,5 @@ class FeatureConfig(Section):
         return self
 
 
-def _feature(value):
+def _feature(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value

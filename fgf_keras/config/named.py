@@ -5,6 +5,7 @@ Nothing is imported before it is used.
 """
 
 import importlib
+from typing import Any
 
 from fgf_keras.config.faults import choices
 
@@ -37,7 +38,7 @@ STEPS = {
 }
 
 
-def named(registry: dict[str, str], name: str):
+def named(registry: dict[str, str], name: str) -> Any:
     """What a name stands for.
 
     Args:

@@ -1,7 +1,7 @@
 """The sections `reward`, `protocol` and `sweep`: what is rewarded, compared and repeated."""
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pydantic
@@ -29,7 +29,7 @@ class RewardConfig(Section):
     gradient: Literal["auto", "exact", "difference"] = "auto"
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         weights = self.weight.values() if isinstance(self.weight, dict) else [self.weight]
         if any(not 0 <= w < float("inf") for w in weights):
             raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
@@ -38,7 +38,7 @@ class RewardConfig(Section):
         no_duplicates("features", self.features or [])
         return self
 
-    def check_features(self, measured: list[str]):
+    def check_features(self, measured: list[str]) -> None:
         """Refuse features and weights that a configuration with these measured features cannot reward."""
         for name in self.features or ():
             if name not in (*measured, NOISE):
@@ -71,7 +71,7 @@ class ArmConfig(Section):
     reward: RewardConfig | None = None
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if self.reward is None and self.name not in NAMED_ARMS:
             raise ValueError(f"{choices(self.name, NAMED_ARMS)}, or give it a reward: {{kind: …}}")
         return self
@@ -81,22 +81,28 @@ class ArmConfig(Section):
         """What the arm changes in data.phantom: nothing, where arms share their patients."""
         return {}
 
-    def resolved(self, reward: RewardConfig) -> "ArmConfig":
-        """The arm with its reward written out; `reward` is the section of that name."""
+    def resolved(self, reward: RewardConfig) -> "ComparedArm":
+        """The arm with its reward written out; `reward` is the group of that name."""
         if self.reward is not None:
-            return self
+            return ComparedArm(name=self.name, reward=self.reward)
         if self.name in ("joint", "placebo") and isinstance(reward.weight, dict):
             raise ValueError(
                 f"arm {self.name}: reward.weight is one number a feature, which this arm cannot take; "
                 "give the arm a reward of its own"
             )
-        change = {"kind": "none" if self.name == "baseline" else self.name}
+        change: dict[str, Any] = {"kind": "none" if self.name == "baseline" else self.name}
         if self.name == "placebo":
             change = {"kind": "sum" if reward.kind == "none" else reward.kind, "features": [NOISE]}
-        return self.model_copy(update={"reward": reward.model_copy(update=change)})
+        return ComparedArm(name=self.name, reward=reward.model_copy(update=change))
 
 
-def _arm(value):
+class ComparedArm(ArmConfig):
+    """An arm whose reward is written out."""
+
+    reward: RewardConfig
+
+
+def _arm(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -131,7 +137,7 @@ class SweepConfig(Section):
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.02
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if self.highest <= self.lowest:
             raise ValueError(f"highest: must be above lowest ({self.lowest:g}), got {self.highest:g}")
         no_duplicates("kinds", self.kinds)
@@ -143,7 +149,7 @@ class SweepConfig(Section):
         """The grid, to four digits."""
         return [float(f"{w:.4g}") for w in np.geomspace(self.lowest, self.highest, self.points)]
 
-    def arms(self, reward: RewardConfig) -> list[ArmConfig]:
+    def arms(self, reward: RewardConfig) -> list[ComparedArm]:
         """The baseline, then every weight of every kind; all else is as in the section `reward`."""
         if isinstance(reward.weight, dict):
             raise ValueError("reward.weight: a sweep sets it, so it must be one number, not one a feature")
@@ -151,7 +157,7 @@ class SweepConfig(Section):
         for kind in self.kinds:
             for weight in self.weights:
                 changed = reward.model_copy(update={"kind": kind, "weight": weight})
-                arms.append(ArmConfig(name=f"{kind}_{weight:g}", reward=changed))
+                arms.append(ComparedArm(name=f"{kind}_{weight:g}", reward=changed))
         return arms
 
 
@@ -161,7 +167,7 @@ def resolved_arms(
     reward: RewardConfig,
     measured: list[str],
     name: str,
-) -> list[ArmConfig]:
+) -> list[ComparedArm]:
     """Every arm with its reward written out, also those of a sweep and of an ablation.
 
     Without arms, one named `name` with the section `reward`, unless there is a single run to do.
@@ -172,22 +178,22 @@ def resolved_arms(
         return sweep.arms(reward)
     arms = [arm.resolved(reward) for arm in protocol.arms]
     if not arms and (protocol.ablation or protocol.split_names != [""]):
-        arms = [ArmConfig(name=name, reward=reward)]
+        arms = [ComparedArm(name=name, reward=reward)]
     if protocol.ablation:
         arms += _ablation_arms(arms, measured)
     no_duplicates("protocol.arms", [arm.name for arm in arms])
     return arms
 
 
-def _ablation_arms(arms, measured):
+def _ablation_arms(arms: list[ComparedArm], measured: list[str]) -> list[ComparedArm]:
     arm = ablated_arm(arms, measured)
     return [
-        ArmConfig(name=f"without_{name}", reward=arm.reward.without(name, measured))
+        ComparedArm(name=f"without_{name}", reward=arm.reward.without(name, measured))
         for name in arm.reward.features or measured
     ]
 
 
-def ablated_arm(arms: list[ArmConfig], measured: list[str]) -> ArmConfig:
+def ablated_arm(arms: list[ComparedArm], measured: list[str]) -> ComparedArm:
     """The first arm that is rewarded on several of the measured features."""
     for arm in arms:
         rewarded = arm.reward.features or measured

@@ -1,6 +1,6 @@
 """How a model is trained, and on what."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -30,7 +30,7 @@ class TrainConfig(Section):
     pictures_patients: Positive = 4
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         if 0 < self.null_draws < LEAST_DRAWS:
             raise ValueError(
                 f"null_draws: must be 0, or at least {LEAST_DRAWS} to have 5 and 95 %, got {self.null_draws}"

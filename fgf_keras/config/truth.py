@@ -1,12 +1,12 @@
 """The section `truth`: phantoms whose labels follow laws that are known, at several prevalences."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import pydantic
 from pydantic import Field
 
 from fgf_keras.config.base import Fraction, Name, Section, no_duplicates
-from fgf_keras.config.protocol import ArmConfig, RewardConfig
+from fgf_keras.config.protocol import ComparedArm, RewardConfig
 
 # The one law whose labels have nothing to do with the image.
 NOTHING = "nothing"
@@ -26,7 +26,7 @@ class LawConfig(Section):
         return [name for name, coefficient in self.model_dump().items() if coefficient]
 
 
-class LawArm(ArmConfig):
+class LawArm(ComparedArm):
     """One cohort of ground truth: a law at a prevalence, trained with the section `reward`."""
 
     law_name: Name
@@ -43,19 +43,19 @@ class TruthConfig(Section):
     """Which laws, at which prevalences; every repeat of the protocol is another phantom."""
 
     laws: Annotated[dict[Name, LawConfig], Field(min_length=1)] = {
-        NOTHING: {},
-        "brightness_only": {"brightness": 4.0},
-        "extent_only": {"extent": 4.0},
-        "aspect_only": {"log_aspect_ratio": 4.0},
-        "texture_only": {"texture": 4.0},
-        "brightness_extent": {"brightness": 3.0, "extent": 3.0},
-        "brightness_texture": {"brightness": 3.0, "texture": 3.0},
-        "all_three": {"brightness": 2.5, "extent": 2.5, "log_aspect_ratio": 2.5},
+        NOTHING: LawConfig(),
+        "brightness_only": LawConfig(brightness=4.0),
+        "extent_only": LawConfig(extent=4.0),
+        "aspect_only": LawConfig(log_aspect_ratio=4.0),
+        "texture_only": LawConfig(texture=4.0),
+        "brightness_extent": LawConfig(brightness=3.0, extent=3.0),
+        "brightness_texture": LawConfig(brightness=3.0, texture=3.0),
+        "all_three": LawConfig(brightness=2.5, extent=2.5, log_aspect_ratio=2.5),
     }
     prevalences: Annotated[list[Fraction], Field(min_length=1)] = [0.5, 0.3, 0.13, 0.05]
 
     @pydantic.model_validator(mode="after")
-    def _check(self):
+    def _check(self) -> Self:
         no_duplicates("prevalences", [f"{prevalence:g}" for prevalence in self.prevalences])
         for name, law in self.laws.items():
             if not law.used and name != NOTHING:

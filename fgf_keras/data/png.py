@@ -44,7 +44,7 @@ def png_cohort(config: DataConfig) -> Cohort:
             have no image (images no row) unless `config.allow_missing` is true; labels other than 0 and 1;
             images that are not readable 8-bit grayscale, differ in shape, exceed `config.size` or are black.
     """
-    root = Path(config.root)
+    root = config.root_folder
     if not root.is_dir():
         raise DataError(
             f"The folder {str(root)!r} does not exist. Let data.root name the folder of the cohort."
@@ -69,7 +69,7 @@ def png_cohort(config: DataConfig) -> Cohort:
         images=images,
         masks=masks,
         labels=labels,
-        spacing=np.tile(np.float32(config.spacing), (len(ids), 1)),
+        spacing=np.tile(np.array(config.spacing, np.float32), (len(ids), 1)),
         provenance={
             "source": "png",
             "parameters": {

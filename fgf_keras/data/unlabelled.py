@@ -34,8 +34,7 @@ class Unlabelled:
 
     def select(self, rows: slice) -> "Unlabelled":
         """Some of the slices, and nothing of what was rejected."""
-        slices = (self.patient_id, self.images, self.masks, self.spacing)
-        return Unlabelled(*(array[rows] for array in slices), [])
+        return Unlabelled(self.patient_id[rows], self.images[rows], self.masks[rows], self.spacing[rows], [])
 
 
 def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Unlabelled:

@@ -1,6 +1,10 @@
 """Any other feature: a TensorFlow function, differentiated automatically."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature
@@ -22,13 +26,15 @@ class AutodiffFeature(Feature):
         >>> AutodiffFeature(contrast)
     """
 
-    def __init__(self, function, *, name: str | None = None):
+    def __init__(
+        self, function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *, name: str | None = None
+    ) -> None:
         if not callable(function):
             raise FeatureError(f"Expected a function of (image, mask). Received: function={function!r}.")
         super().__init__(name=name or getattr(function, "__name__", None))
         self.function = function
 
-    def value(self, image, mask, spacing=None):
+    def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
         del spacing
         value = self.function(image, mask)
@@ -39,7 +45,7 @@ class AutodiffFeature(Feature):
             )
         return value
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Keras serialisation.
 
         Raises:
@@ -54,7 +60,7 @@ class AutodiffFeature(Feature):
         return {**super().get_config(), "function": registered}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "AutodiffFeature":
         """Keras serialisation."""
         config = dict(config)
         registered = config.pop("function")

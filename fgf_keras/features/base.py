@@ -1,6 +1,8 @@
 """The feature: a number a human can name, as a function of image and mask."""
 
 import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -22,19 +24,20 @@ class Feature:
             gradient, so that the gradient may be taken in a window around the mask.
     """
 
-    default_name = None
-    unit = ""
-    shift_invariant = False
+    default_name: ClassVar[str | None] = None
+    unit: ClassVar[str] = ""
+    shift_invariant: ClassVar[bool] = False
 
-    def __init__(self, *, name: str | None = None):
-        self.name = name or self.default_name
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
+    def __init__(self, *, name: str | None = None) -> None:
+        name = name or self.default_name
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise FeatureError(
                 "A feature's name must be letters, digits, '_', '.' or '-', because it becomes a key of logs "
-                f"and tables. Received: name={self.name!r}."
+                f"and tables. Received: name={name!r}."
             )
+        self.name = name
 
-    def value(self, image, mask, spacing=None):
+    def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """The feature itself.
 
         Args:
@@ -47,7 +50,7 @@ class Feature:
         """
         raise NotImplementedError
 
-    def gradient(self, image, mask, spacing=None):
+    def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """∇g with respect to the image, (B, H, W, C); by automatic differentiation unless overridden.
 
         Raises:
@@ -65,26 +68,30 @@ class Feature:
             )
         return gradient
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Keras serialisation."""
         return {"name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "Feature":
         """Keras serialisation."""
         return cls(**config)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
 
 
-def stack_gradients(features, image, mask, spacing=None):
+def stack_gradients(
+    features: Sequence[Feature], image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
+) -> tf.Tensor:
     """∇g of each feature, (B, m, H, W, C)."""
     return tf.stack([feature.gradient(image, mask, spacing) for feature in features], axis=1)
 
 
-def refuse_coupled(features, image, mask, spacing=None):
+def refuse_coupled(
+    features: Sequence[Feature], image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
+) -> None:
     """Raise `FeatureError` if a feature's value of one sample changes with the others of its batch.
 
     The gradient of such a feature is not that of a sample: automatic differentiation sums over the batch.
@@ -106,7 +113,7 @@ def refuse_coupled(features, image, mask, spacing=None):
                 )
 
 
-def unique_names(features):
+def unique_names(features: Sequence[Feature]) -> list[str]:
     """The names of features in order.
 
     Raises:

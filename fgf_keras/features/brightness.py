@@ -20,17 +20,17 @@ class Brightness(Feature):
     default_name = "brightness"
     shift_invariant = True
 
-    def value(self, image, mask, spacing=None):
+    def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`; 0 for an empty mask."""
         del spacing
         return tf.math.divide_no_nan(tf.reduce_sum(weights(image, mask), [1, 2]), _pixels(image, mask))
 
-    def gradient(self, image, mask, spacing=None):
+    def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
         del spacing
         share = tf.math.divide_no_nan(tf.ones([], image.dtype), _pixels(image, mask))
         return as_field(share[:, tf.newaxis, tf.newaxis] * tf.cast(mask[..., 0], image.dtype), image, mask)
 
 
-def _pixels(image, mask):
+def _pixels(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(mask, image.dtype), [1, 2, 3])

@@ -21,13 +21,13 @@ class Extent(Feature):
     shift_invariant = True
     unit = "mm"
 
-    def value(self, image, mask, spacing=None):
+    def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`; 0 for one pixel, and where the intensities sum to zero."""
         trace = image_moments(weights(image, mask), spacing).trace
         spread = tf.abs(tf.where(trace == 0, tf.ones_like(trace), trace))
         return tf.sign(trace) * tf.sqrt(spread)
 
-    def gradient(self, image, mask, spacing=None):
+    def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
         moments = image_moments(weights(image, mask), spacing)
         trace = moments.trace

@@ -1,5 +1,8 @@
 """The paper's baseline: a linear feature with random coefficients."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -19,25 +22,27 @@ class LinearNoise(Feature):
 
     default_name = "noise"
 
-    def __init__(self, seed: int = 0, *, name: str | None = None):
+    def __init__(self, seed: int = 0, *, name: str | None = None) -> None:
         super().__init__(name=name)
         self.seed = seed
 
-    def value(self, image, mask, spacing=None):
+    def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
         return tf.reduce_sum(image * self.gradient(image, mask, spacing), axis=[1, 2, 3])
 
-    def gradient(self, image, mask, spacing=None):
+    def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`: v over the whole canvas; a support restricts it like any other field."""
         del mask, spacing
         return tf.broadcast_to(white_field(tf.shape(image)[1:], self.seed, image.dtype), tf.shape(image))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Keras serialisation."""
         return {**super().get_config(), "seed": self.seed}
 
 
-def white_field(shape, seed, dtype=tf.float32):
+def white_field(
+    shape: Sequence[int] | tf.Tensor, seed: int | tf.Tensor, dtype: tf.DType = tf.float32
+) -> tf.Tensor:
     """A fixed standard normal field of the given shape: the same for the same seed, on every machine."""
     # The second word keeps these fields apart from other users of small seeds.
     # A named algorithm: the default differs between compiled and uncompiled graphs.

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from fgf_keras.features.base import Feature
-from fgf_keras.features.moments import as_field, image_moments, pixel_spacing, weights
+from fgf_keras.features.moments import Moments, as_field, image_moments, pixel_spacing, weights
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -24,12 +24,12 @@ class LogAspectRatio(Feature):
     default_name = "log_aspect_ratio"
     shift_invariant = True
 
-    def value(self, image, mask, spacing=None):
+    def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
         major, minor, least, _ = _axes(image, mask, spacing)
         return 0.5 * (_log(major, least) - _log(minor, least))
 
-    def gradient(self, image, mask, spacing=None):
+    def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
         major, minor, least, moments = _axes(image, mask, spacing)
         major_inverse, minor_inverse = _log_slope(major, least), _log_slope(minor, least)
@@ -49,7 +49,9 @@ class LogAspectRatio(Feature):
         return as_field(field, image, mask)
 
 
-def _axes(image, mask, spacing):
+def _axes(
+    image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Moments]:
     moments = image_moments(weights(image, mask), spacing)
     least = math.e / 12 * tf.reduce_min(pixel_spacing(spacing, image), axis=1) ** 2
     return (
@@ -60,13 +62,13 @@ def _axes(image, mask, spacing):
     )
 
 
-def _log(variance, least):
+def _log(variance: tf.Tensor, least: tf.Tensor) -> tf.Tensor:
     """log |λ|, continued by its tangent below `least`."""
     size = tf.maximum(tf.abs(variance), least)
     return tf.math.log(size) + (tf.abs(variance) - size) / least
 
 
-def _log_slope(variance, least):
+def _log_slope(variance: tf.Tensor, least: tf.Tensor) -> tf.Tensor:
     """The derivative of `_log`."""
     size = tf.maximum(tf.abs(variance), least)
     return tf.where(variance < 0, -1 / size, 1 / size)

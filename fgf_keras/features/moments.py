@@ -28,12 +28,12 @@ class Moments(NamedTuple):
     yx: tf.Tensor
 
     @property
-    def trace(self):
+    def trace(self) -> tf.Tensor:
         """λ₁ + λ₂ in mm², (B,)."""
         return self.yy + self.xx
 
     @property
-    def anisotropy(self):
+    def anisotropy(self) -> tf.Tensor:
         """λ₁ - λ₂ in mm², (B,); 0 with a derivative of 0 where the two are equal up to rounding."""
         difference = self.yy - self.xx
         square = difference**2 + 4 * self.yx**2
@@ -48,12 +48,12 @@ class Moments(NamedTuple):
 ROUND = {tf.float32: 1e-6, tf.float64: 1e-13}
 
 
-def weights(image, mask):
+def weights(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """w = x·m, mean over channels, (B, H, W)."""
     return tf.reduce_mean(image, axis=-1) * tf.cast(mask[..., 0], image.dtype)
 
 
-def pixel_spacing(spacing, like):
+def pixel_spacing(spacing: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
     """Spacing as (B or 1, 2) mm in the type of `like`; 1 mm where it is None."""
     if spacing is None:
         return tf.ones([1, 2], like.dtype)
@@ -61,7 +61,7 @@ def pixel_spacing(spacing, like):
     return tf.reshape(tf.cast(spacing, like.dtype), [-1, 2])
 
 
-def image_moments(weights, spacing=None) -> Moments:
+def image_moments(weights: tf.Tensor, spacing: tf.Tensor | None = None) -> Moments:
     """Moments of weights (B, H, W); all zero where the weights sum to zero."""
     mm = pixel_spacing(spacing, weights)
     height, width = tf.shape(weights)[1], tf.shape(weights)[2]
@@ -74,7 +74,7 @@ def image_moments(weights, spacing=None) -> Moments:
     columns = tf.reduce_sum(weights, axis=1, keepdims=True)
     total = tf.reduce_sum(rows, axis=[1, 2])
 
-    def mean(weighted):
+    def mean(weighted: tf.Tensor) -> tf.Tensor:
         return tf.math.divide_no_nan(tf.reduce_sum(weighted, axis=[1, 2]), total)
 
     dy = y - mean(rows * y)[:, tf.newaxis, tf.newaxis]
@@ -83,7 +83,7 @@ def image_moments(weights, spacing=None) -> Moments:
     return Moments(total, dy, dx, mean(rows * dy**2), mean(columns * dx**2), mixed)
 
 
-def as_field(per_pixel, image, mask):
+def as_field(per_pixel: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """A derivative with respect to w, (B, H, W), as one with respect to the image, (B, H, W, C)."""
     channels = image.shape[-1]
     field = per_pixel[..., tf.newaxis] * tf.cast(mask, image.dtype) / channels

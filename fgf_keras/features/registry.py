@@ -1,6 +1,7 @@
 """How a name becomes a feature."""
 
 import inspect
+from typing import Any
 
 from fgf_keras.config.named import FEATURES, named
 from fgf_keras.errors import FeatureError
@@ -8,7 +9,7 @@ from fgf_keras.features.autodiff import AutodiffFeature
 from fgf_keras.features.base import Feature
 
 
-def feature_of(name: str, *, function: str | None = None, **settings) -> Feature:
+def feature_of(name: str, *, function: str | None = None, **settings: Any) -> Feature:
     """A feature by its name.
 
     Args:

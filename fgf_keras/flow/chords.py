@@ -1,5 +1,6 @@
 """Means of quantities along a path that is known at its nodes: over chords of one or several edges."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -48,11 +49,11 @@ class Observer(NamedTuple):
             evaluated once for a chord.
     """
 
-    observe: object
+    observe: Callable[..., tf.Tensor]
     quantities: int
     controlled: int | None = None
-    focus: object = None
-    linear: object = None
+    focus: Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]] | None = None
+    linear: Callable[..., tf.Tensor] | None = None
 
 
 class Chords(NamedTuple):
@@ -84,14 +85,14 @@ class Chords(NamedTuple):
     drop: tf.Tensor
 
     @classmethod
-    def none(cls, image, quantities: int) -> "Chords":
+    def none(cls, image: tf.Tensor, quantities: int) -> "Chords":
         """Before the first edge."""
         field, zero = tf.zeros_like(image), tf.zeros_like(image[:, 0, 0, 0])
         sums = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
         count = tf.zeros_like(zero, tf.int32)
         return cls(field, zero, field, zero, count, tf.zeros_like(zero, tf.bool), sums, sums, zero, zero)
 
-    def extended(self, edge, drop, moved) -> "Chords":
+    def extended(self, edge: tf.Tensor, drop: tf.Tensor, moved: tf.Tensor) -> "Chords":
         """The growing chord with an edge more, (B, H, W, C) and its drop; `moved` (B,) counts it as one."""
         return self._replace(
             open=self.open + edge,
@@ -99,16 +100,24 @@ class Chords(NamedTuple):
             edges=self.edges + tf.cast(moved, tf.int32),
         )
 
-    def due(self, width, ends):
+    def due(self, width: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
         """Which samples have a chord to observe now, (B,): a waiting one, or where it `ends` all the rest."""
         return (self.waits & (self.edges >= (width + 1) // 2)) | ends
 
-    def chord(self, ends):
+    def chord(self, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Start minus end of the chord to observe, and its drop."""
         rest = tf.cast(ends, self.open.dtype)
         return self.closed + per_sample(rest, self.open) * self.open, self.closed_drop + rest * self.open_drop
 
-    def observed(self, due, ends, means, length, drop, width) -> "Chords":
+    def observed(
+        self,
+        due: tf.Tensor,
+        ends: tf.Tensor,
+        means: tf.Tensor,
+        length: tf.Tensor,
+        drop: tf.Tensor,
+        width: tf.Tensor,
+    ) -> "Chords":
         """After the due chords were observed: `means` (B, n) of the quantities, lengths and drops (B,)."""
         weight, rest = tf.cast(due, length.dtype), 1 - tf.cast(ends, length.dtype)
         length, drop = weight * length, weight * drop
@@ -127,7 +136,7 @@ class Chords(NamedTuple):
         )
         return after._closing(width)
 
-    def _closing(self, width):
+    def _closing(self, width: tf.Tensor) -> "Chords":
         full = self.edges >= width
         remaining = tf.cast(~full, self.open.dtype)
         return self._replace(
@@ -139,7 +148,7 @@ class Chords(NamedTuple):
             waits=self.waits | full,
         )
 
-    def means(self):
+    def means(self) -> tf.Tensor:
         """∫ q ds/∫ ds and ∫ q dτ, (B, 2, n)."""
         both = [
             tf.math.divide_no_nan(total, size[:, tf.newaxis])
@@ -148,7 +157,15 @@ class Chords(NamedTuple):
         return tf.stack(both, axis=1)
 
 
-def observe_chord(observer: Observer, end, chord, direction, context, *, compiled=False):
+def observe_chord(
+    observer: Observer,
+    end: tf.Tensor,
+    chord: tf.Tensor,
+    direction: tf.Tensor,
+    context: Sequence[tf.Tensor],
+    *,
+    compiled: bool = False,
+) -> tf.Tensor:
     """The mean of the quantities over evenly spaced points of a chord, (B, n).
 
     Args:
@@ -173,7 +190,7 @@ def observe_chord(observer: Observer, end, chord, direction, context, *, compile
     else:
         together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(end), 1), 1, POINTS)
 
-    def add(first, total):
+    def add(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         count = together if compiled else tf.minimum(together, POINTS - first)
         index = first + tf.range(count)
         place = (tf.cast(index, dtype) + 0.5) / POINTS
@@ -190,21 +207,21 @@ def observe_chord(observer: Observer, end, chord, direction, context, *, compile
     return total / POINTS
 
 
-def per_sample(values, field):
+def per_sample(values: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
     """Values (B,) in the shape of a field's samples, (B, 1, …)."""
     return tf.reshape(values, [-1] + [1] * (len(field.shape) - 1))
 
 
-def kept(mask, new, old):
+def kept(mask: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
     """Samples of `new` where the mask (B,) is set, of `old` elsewhere."""
     return tf.where(per_sample(mask, new), new, old)
 
 
-def _repeated(tensor, count):
+def _repeated(tensor: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
     return tf.tile(tensor, [count, *[1] * (len(tensor.shape) - 1)])
 
 
-def _merged(stack):
+def _merged(stack: tf.Tensor) -> tf.Tensor:
     """(p, B, …) as (p·B, …)."""
     shape = tf.shape(stack)
     merged = tf.reshape(stack, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))

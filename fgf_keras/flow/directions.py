@@ -19,15 +19,17 @@ class PathDirections:
         average: "arc" for ds, "score" for dτ, or None to hold nothing.
     """
 
-    def __init__(self, average):
+    def __init__(self, average: str | None) -> None:
         self._average = average
         self._count = 0 if average is None else DIRECTIONS
 
-    def nothing(self, image):
+    def nothing(self, image: tf.Tensor) -> tf.Tensor:
         """The fields u_k before the first chord, (B, k, H, W, C)."""
         return tf.zeros_like(image)[:, tf.newaxis] * tf.ones([1, self._count, 1, 1, 1], image.dtype)
 
-    def plus_chord(self, fields, direction, length, drop):
+    def plus_chord(
+        self, fields: tf.Tensor, direction: tf.Tensor, length: tf.Tensor, drop: tf.Tensor
+    ) -> tf.Tensor:
         """The fields with a chord more: its unit direction (B, H, W, C), length and drop (B,), 0 for none."""
         if not self._count:
             return fields
@@ -35,7 +37,7 @@ class PathDirections:
         chord = direction * tf.reshape(weight, [-1, 1, 1, 1])
         return self._largest(tf.concat([fields, chord[:, tf.newaxis]], axis=1))
 
-    def _largest(self, fields):
+    def _largest(self, fields: tf.Tensor) -> tf.Tensor:
         """Orthogonal fields of the same A, the largest of them."""
         gram = tf.cast(inner_products(fields, fields), tf.float64)
         # A sample that is not finite is bad alone.

@@ -4,14 +4,14 @@ The path is a curve in image space: from the image down (or up) the gradient of 
 not depend on how the score is scaled: the averages of φ(z) are those of z for every increasing φ with φ(0)=0.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from fgf_keras.flow.chords import Observer, per_sample
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.march import begin, march
-from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
+from fgf_keras.flow.passage import Outcome, Passage, Paths, Score, Start, Stride
 from fgf_keras.flow.result import FlowResult, flow_result
 from fgf_keras.flow.settings import AVERAGES, Flow
 from fgf_keras.flow.status import FlowStatus
@@ -34,33 +34,15 @@ _TRIES = 12
 _UNFINISHED = -1
 
 
-class _Paths(NamedTuple):
-    """What is known of each path between two passages, and how the next one is made."""
-
-    status: tf.Tensor
-    tries: tf.Tensor
-    steps: tf.Tensor
-    step: tf.Tensor
-    kinked: tf.Tensor
-    search: tf.Tensor
-    compared: tf.Tensor  # whether the passage before had longer steps of the same kind
-    end: tf.Tensor
-    length: tf.Tensor
-    evaluations: tf.Tensor
-    earlier: tf.Tensor  # (B, 2, n), means of the last passage
-    errors: tf.Tensor  # (B, 2, n)
-    directions: tf.Tensor
-
-
 def gradient_flow(
-    score,
-    image,
+    score: Score,
+    image: tf.Tensor,
     observer: Observer,
     *,
-    context=(),
+    context: Sequence[tf.Tensor] = (),
     flow: Flow | None = None,
-    directions=False,
-    compiled=False,
+    directions: bool = False,
+    compiled: bool = False,
 ) -> FlowResult:
     """Follow the gradient of the score to its zero, and average quantities along the path.
 
@@ -89,36 +71,44 @@ def gradient_flow(
     start = begin(score, image, context)
     count = observer.quantities if observer.controlled is None else observer.controlled
     controlled = AVERAGES.index(flow.average), count
-    settings = {
-        "step": step_of(flow.step),
-        "directions": flow.average if directions else None,
-        "compiled": compiled,
-    }
+    step, path_average = step_of(flow.step), flow.average if directions else None
 
-    def unfinished(*state):
-        return tf.reduce_any(tf.equal(_Paths(*state).status, _UNFINISHED))
+    def passed(start: Start, paths: Paths, context: Sequence[tf.Tensor]) -> Paths:
+        """The paths after one more passage."""
+        passage = march(
+            score,
+            start,
+            _stride(paths),
+            observer,
+            context,
+            step=step,
+            directions=path_average,
+            compiled=compiled,
+        )
+        return _judged(paths, passage, flow, controlled)
 
-    def attempt(*state):
-        paths = _Paths(*state)
+    def unfinished(*state: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_any(tf.equal(Paths(*state).status, _UNFINISHED))
+
+    def attempt(*state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        paths = Paths(*state)
         again = tf.equal(paths.status, _UNFINISHED)
         if compiled:
-            passage = march(score, start, _stride(paths), observer, context, **settings)
-            after = _judged(paths, passage, flow, controlled)
+            after = passed(start, paths, context)
             return tuple(tf.where(per_sample(again, new), new, old) for old, new in zip(paths, after))
         rows = tf.where(again)
-        some = _Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
+        some = Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
         begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
         seen = [tf.gather(value, rows[:, 0]) for value in context]
-        passage = march(score, begun, _stride(some), observer, seen, **settings)
-        after = _judged(some, passage, flow, controlled)
+        after = passed(begun, some, seen)
         return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
 
-    first = _begun(start, observer, flow.steps, PathDirections(settings["directions"]))
-    final = _Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
+    first = _begun(start, observer, flow.steps, PathDirections(path_average))
+    final = Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
     return flow_result(score, start, final, observer, context, compiled)
 
 
-def _begun(start, observer, steps, held) -> _Paths:
+def _begun(start: Start, observer: Observer, steps: int, held: PathDirections) -> Paths:
     """Paths before the first passage; some have ended already."""
     none = tf.zeros_like(start.score)
     count = tf.zeros_like(none, tf.int32)
@@ -132,7 +122,7 @@ def _begun(start, observer, steps, held) -> _Paths:
     # A saturated score sees its boundary much too far away.
     guess = tf.where(norm > 0, tf.minimum(distance, norm), distance)
     means = tf.zeros([tf.shape(none)[0], 2, observer.quantities], none.dtype)
-    return _Paths(
+    return Paths(
         status=status,
         tries=count,
         steps=count + steps,
@@ -149,14 +139,14 @@ def _begun(start, observer, steps, held) -> _Paths:
     )
 
 
-def _stride(paths: _Paths) -> Stride:
+def _stride(paths: Paths) -> Stride:
     # An even number: as many steps to as fro.
     pairs = tf.math.round(tf.sqrt(tf.cast(paths.steps, tf.float32) / 8))
     width = tf.where(paths.kinked, 2 * tf.cast(tf.maximum(pairs, 1), tf.int32), 1)
     return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search)
 
 
-def _judged(paths: _Paths, passage: Passage, flow: Flow, controlled) -> _Paths:
+def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, int]) -> Paths:
     """Paths after a passage: accepted, given up, or with the next passage laid out."""
     ended = tf.equal(passage.outcome, Outcome.ENDED)
     complete = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
@@ -194,7 +184,7 @@ def _judged(paths: _Paths, passage: Passage, flow: Flow, controlled) -> _Paths:
     )
     step = tf.where(longer, paths.step, length / tf.cast(steps, paths.step.dtype))
     status = tf.where(accepted, int(FlowStatus.REACHED), _given_up(passage))
-    return _Paths(
+    return Paths(
         status=tf.where(goes_on, _UNFINISHED, status),
         tries=paths.tries + 1,
         steps=steps,
@@ -211,7 +201,7 @@ def _judged(paths: _Paths, passage: Passage, flow: Flow, controlled) -> _Paths:
     )
 
 
-def _given_up(passage):
+def _given_up(passage: Passage) -> tf.Tensor:
     """The status of a path that no further passage is made for."""
     status = tf.zeros_like(passage.outcome) + int(FlowStatus.NOT_REACHED)
     for outcome, found in (
@@ -224,6 +214,6 @@ def _given_up(passage):
     return status
 
 
-def _updated(old, rows, new):
+def _updated(old: tf.Tensor, rows: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     """Some rows replaced; TensorFlow refuses to do so where there is nothing in a row."""
     return old if 0 in old.shape[1:] else tf.tensor_scatter_nd_update(old, rows, new)

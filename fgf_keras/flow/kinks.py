@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from fgf_keras.flow.chords import kept, per_sample
+from fgf_keras.flow.walker import Walker
 from fgf_keras.geometry.products import inner
 
 # Turns of more than this (rad²) at a kink are corners where the path goes through the kink, or comes upon it
@@ -40,11 +41,20 @@ class Turn(NamedTuple):
     slope: tf.Tensor
 
 
-def turn_at(w, z, direction, slope, ahead, sigma, counts, width) -> Turn:
+def turn_at(
+    w: Walker,
+    z: tf.Tensor,
+    direction: tf.Tensor,
+    slope: tf.Tensor,
+    ahead: tf.Tensor,
+    sigma: tf.Tensor,
+    counts: tf.Tensor,
+    width: tf.Tensor,
+) -> Turn:
     """What the gradient at a place of evaluation says of the node before it.
 
     Args:
-        w: the walkers, with `direction`, `slope`, `gap`, `score`, `straight` and `ending` of `march`.
+        w: the paths before the evaluation.
         z: (B,), score at the place of evaluation.
         direction, slope: of the gradient there.
         ahead: (B,), how far beyond the node that is, along the direction of the step before.
@@ -66,7 +76,9 @@ def turn_at(w, z, direction, slope, ahead, sigma, counts, width) -> Turn:
     return Turn(sharp, corner, past, slides, at, here, direction, slope)
 
 
-def _kink(w, here, sigma, slope, cosine, ahead):
+def _kink(
+    w: Walker, here: tf.Tensor, sigma: tf.Tensor, slope: tf.Tensor, cosine: tf.Tensor, ahead: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Whether the path goes through a kink near the node, and how far beyond the node it is, (B,) each.
 
     The lines of the score from the places of evaluation before and behind it meet at the kink. Where the
@@ -79,7 +91,9 @@ def _kink(w, here, sigma, slope, cosine, ahead):
     return through, tf.clip_by_value(place, -w.gap, ahead)
 
 
-def _along_kink(w, direction, slope, cosine, slides):
+def _along_kink(
+    w: Walker, direction: tf.Tensor, slope: tf.Tensor, cosine: tf.Tensor, slides: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Direction and slope of paths that slide along a kink: of the shortest vector between both gradients."""
     # Of a + p(b - a), with a behind and b before the kink, at p = ⟨a, a - b⟩/‖a - b‖².
     apart = slope**2 + w.slope**2 - 2 * slope * w.slope * cosine

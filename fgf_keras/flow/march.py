@@ -5,15 +5,17 @@ finds its direction. The gradient's length is used for one thing alone, to see t
 score that saturates has the path of one that does not.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from fgf_keras.flow.chords import Chords, Observer, kept, observe_chord, per_sample
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.kinks import turn_at
-from fgf_keras.flow.passage import Outcome, Passage, Start, Stride
+from fgf_keras.flow.passage import Outcome, Passage, Score, Start, Stride
 from fgf_keras.flow.step import Slope, Step
+from fgf_keras.flow.walker import Walker
 from fgf_keras.geometry.products import inner
 
 # The last step may be this much longer than the others, so that none is tiny.
@@ -34,49 +36,22 @@ _STUCK = 0.05
 SHARP = 0.01
 
 
-class _Walker(NamedTuple):
-    """The state of all paths between two evaluations."""
-
-    image: tf.Tensor
-    score: tf.Tensor  # at the node
-    direction: tf.Tensor  # of the step before
-    bend: tf.Tensor  # its difference from that of the one before
-    slope: tf.Tensor  # at the last place of evaluation
-    gap: tf.Tensor  # from there to the node
-    step: tf.Tensor
-    shortest: tf.Tensor
-    longest: tf.Tensor
-    length: tf.Tensor
-    count: tf.Tensor
-    ending: tf.Tensor  # the node is thought to be the end
-    corner: tf.Tensor  # the path turns there
-    straight: tf.Tensor  # steps since the last sharp turn
-    outcome: tf.Tensor
-    evaluations: tf.Tensor
-    turn: tf.Tensor  # Σ squared differences of directions
-    jerk: tf.Tensor  # Σ squared second differences
-    promised: tf.Tensor  # Σ slope·length since the last look back
-    seen: tf.Tensor  # the score at the last look back
-    chords: Chords
-    fields: tf.Tensor
-
-
-def begin(score, image, context) -> Start:
+def begin(score: Score, image: tf.Tensor, context: Sequence[tf.Tensor]) -> Start:
     """Score and gradient where paths begin."""
     z, gradient = score(image, *context)
     return Start(image, *Slope.of(z, gradient, z))
 
 
 def march(
-    score,
+    score: Score,
     start: Start,
     stride: Stride,
     observer: Observer,
-    context,
+    context: Sequence[tf.Tensor],
     *,
     step: Step,
-    directions=None,
-    compiled=False,
+    directions: str | None = None,
+    compiled: bool = False,
 ) -> Passage:
     """Go from each start to the zero of the score.
 
@@ -96,14 +71,16 @@ def march(
     budget = tf.where(stride.search, _SEARCH * stride.steps, _PATIENCE * stride.steps + _MORE)
     budget *= step.evaluations
 
-    def seen(image, direction, length, sign, *context):
+    def seen(
+        image: tf.Tensor, direction: tf.Tensor, length: tf.Tensor, sign: tf.Tensor, *context: tf.Tensor
+    ) -> tuple[Slope, tf.Tensor]:
         return step(lambda x: Slope.of(*score(x, *context), sign), image, direction, length)
 
-    def under_way(*state):
-        return tf.reduce_any(tf.equal(_restored(state).outcome, Outcome.UNDER_WAY))
+    def under_way(*state: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_any(tf.equal(Walker.restored(state).outcome, Outcome.UNDER_WAY))
 
-    def advance(*state):
-        before = _restored(state)
+    def advance(*state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        before = Walker.restored(state)
         active = tf.equal(before.outcome, Outcome.UNDER_WAY)
         length = tf.where(before.ending, tf.zeros_like(before.step), before.step)
         nodes = [before.image, before.direction, length, sigma, *context]
@@ -112,9 +89,9 @@ def march(
             evaluations=before.evaluations + step.evaluations * tf.cast(active, tf.int32)
         )
         after = _stepped(before, slope, ahead, sigma, stride, budget)
-        return _flat(_observed(after, active, stride, observer, path_directions, context, compiled))
+        return _observed(after, active, stride, observer, path_directions, context, compiled).flat()
 
-    final = _restored(tf.while_loop(under_way, advance, _flat(walker), parallel_iterations=1))
+    final = Walker.restored(tf.while_loop(under_way, advance, walker.flat(), parallel_iterations=1))
     return Passage(
         end=final.image,
         outcome=final.outcome,
@@ -129,10 +106,10 @@ def march(
     )
 
 
-def _begun(start, stride, observer, held):
+def _begun(start: Start, stride: Stride, observer: Observer, held: PathDirections) -> Walker:
     zero = tf.zeros_like(start.score)
     none = tf.zeros_like(start.score, tf.int32)
-    return _Walker(
+    return Walker(
         image=start.image,
         score=start.score,
         direction=start.direction,
@@ -158,7 +135,9 @@ def _begun(start, stride, observer, held):
     )
 
 
-def _stepped(w: _Walker, seen: Slope, ahead, sigma, stride, budget) -> _Walker:
+def _stepped(
+    w: Walker, seen: Slope, ahead: tf.Tensor, sigma: tf.Tensor, stride: Stride, budget: tf.Tensor
+) -> Walker:
     """All paths after one evaluation, `ahead` of the node: a step further, at a turn, or at their ends."""
     z, direction, slope, finite = seen
     active = tf.equal(w.outcome, Outcome.UNDER_WAY)
@@ -207,7 +186,7 @@ def _stepped(w: _Walker, seen: Slope, ahead, sigma, stride, budget) -> _Walker:
     return _looked_back(w, new, sigma, stride)
 
 
-def _left(w, slope, ahead, straight):
+def _left(w: Walker, slope: tf.Tensor, ahead: tf.Tensor, straight: tf.Tensor) -> tf.Tensor:
     """The way left to the boundary, (B,), by the slope and its change.
 
     Solves straight = (1 - change·ahead)·s + ½ change·s², with the change of the slope from one place of
@@ -221,7 +200,16 @@ def _left(w, slope, ahead, straight):
     return tf.where(sound, curved, straight)
 
 
-def _ended(w, moving, finite, slope, arrived, left, stride, budget):
+def _ended(
+    w: Walker,
+    moving: tf.Tensor,
+    finite: tf.Tensor,
+    slope: tf.Tensor,
+    arrived: tf.Tensor,
+    left: tf.Tensor,
+    stride: Stride,
+    budget: tf.Tensor,
+) -> Walker:
     """Outcomes of the paths that have come to one."""
     sharp = (w.jerk > w.turn) & (w.turn > SHARP * tf.cast(w.count, w.turn.dtype))
     kinked = stride.even & sharp & (w.count >= stride.steps - 1)
@@ -238,7 +226,7 @@ def _ended(w, moving, finite, slope, arrived, left, stride, budget):
     return w._replace(outcome=outcome, length=w.length + tf.where(w.ending, tf.zeros_like(rest), rest))
 
 
-def _looked_back(w, new, sigma, stride):
+def _looked_back(w: Walker, new: tf.Tensor, sigma: tf.Tensor, stride: Stride) -> Walker:
     """Now and then: does the score fall as its slopes promise, and are the steps long enough?"""
     period = tf.where(stride.search, 2 * stride.steps, stride.steps)
     due = new & (tf.equal(w.outcome, Outcome.UNDER_WAY)) & tf.equal(w.count % period, 0)
@@ -251,7 +239,15 @@ def _looked_back(w, new, sigma, stride):
     )
 
 
-def _observed(w, active, stride, observer, held, context, compiled):
+def _observed(
+    w: Walker,
+    active: tf.Tensor,
+    stride: Stride,
+    observer: Observer,
+    held: PathDirections,
+    context: Sequence[tf.Tensor],
+    compiled: bool,
+) -> Walker:
     """The chords that are due, observed, of the paths that were under way."""
     ends = active & (tf.equal(w.outcome, Outcome.ENDED) | w.corner)
     due = active & w.chords.due(stride.width, ends)
@@ -261,7 +257,7 @@ def _observed(w, active, stride, observer, held, context, compiled):
     rest = per_sample(tf.cast(~ends, chord.dtype), chord)
     end = w.image + rest * w.chords.open
 
-    def observed(end, chord, unit, *context):
+    def observed(end: tf.Tensor, chord: tf.Tensor, unit: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
         return observe_chord(observer, end, chord, unit, context, compiled=compiled)
 
     means = tf.cond(
@@ -276,25 +272,18 @@ def _observed(w, active, stride, observer, held, context, compiled):
     )
 
 
-def _on_rows(mask, function, tensors, compiled):
+def _on_rows(
+    mask: tf.Tensor, function: Callable[..., Any], tensors: Sequence[tf.Tensor], compiled: bool
+) -> Any:
     """What a function of tensors returns for some samples, zeros for the others."""
     if compiled:
         return function(*tensors)
     rows = tf.where(mask)
     results = function(*(tf.gather(tensor, rows[:, 0]) for tensor in tensors))
 
-    def spread(result):
+    def spread(result: tf.Tensor) -> tf.Tensor:
         shape = tf.concat([tf.shape(mask), tf.shape(result)[1:]], axis=0)
         whole = tf.scatter_nd(rows, result, tf.cast(shape, rows.dtype))
         return tf.ensure_shape(whole, [mask.shape[0], *result.shape[1:]])
 
     return tf.nest.map_structure(spread, results)
-
-
-def _flat(walker):
-    return tuple(tf.nest.flatten(walker))
-
-
-def _restored(state):
-    first, count = _Walker._fields.index("chords"), len(Chords._fields)
-    return _Walker(*state[:first], Chords(*state[first : first + count]), *state[first + count :])

@@ -1,9 +1,13 @@
-"""What one passage along a path begins with, how it is made, and what it found."""
+"""A passage along paths: what it begins with, how it is made, its result; and the paths between passages."""
 
 import enum
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
+
+# Of (image, *context) to z (B,) and ∇z (B, H, W, C) on the support.
+Score = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
 class Outcome(enum.IntEnum):
@@ -81,4 +85,38 @@ class Passage(NamedTuple):
     smooth: tf.Tensor
     means: tf.Tensor
     chord_length: tf.Tensor
+    directions: tf.Tensor
+
+
+class Paths(NamedTuple):
+    """What is known of each path between two passages, and how the next one is made.
+
+    Attributes:
+        status: (B,) int32 of `FlowStatus`, or that it has not ended.
+        tries: (B,) int32, passages so far.
+        steps: (B,) int32, of the next passage.
+        step: (B,), length of its steps.
+        kinked: (B,) bool, whether the score has kinks on the path.
+        search: (B,) bool, whether the length of the path is not known yet.
+        compared: (B,) bool, whether the passage before had longer steps of the same kind.
+        end: (B, H, W, C), of the last passage.
+        length: (B,), of the last passage.
+        evaluations: (B,) int32, of the gradient so far.
+        earlier: (B, 2, n), means of the last passage.
+        errors: (B, 2, n), their estimated errors.
+        directions: (B, k, H, W, C), see `PathDirections`.
+    """
+
+    status: tf.Tensor
+    tries: tf.Tensor
+    steps: tf.Tensor
+    step: tf.Tensor
+    kinked: tf.Tensor
+    search: tf.Tensor
+    compared: tf.Tensor
+    end: tf.Tensor
+    length: tf.Tensor
+    evaluations: tf.Tensor
+    earlier: tf.Tensor
+    errors: tf.Tensor
     directions: tf.Tensor

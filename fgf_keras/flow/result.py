@@ -1,10 +1,12 @@
 """What a followed path comes to: its end, its status, and the averages along it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.flow.chords import observe_chord, per_sample
+from fgf_keras.flow.chords import Observer, observe_chord, per_sample
+from fgf_keras.flow.passage import Paths, Score, Start
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.geometry.products import inner_products, norm_of
 
@@ -45,7 +47,9 @@ class FlowResult(NamedTuple):
     directions: tf.Tensor
 
 
-def flow_result(score, start, paths, observer, context, compiled) -> FlowResult:
+def flow_result(
+    score: Score, start: Start, paths: Paths, observer: Observer, context: Sequence[tf.Tensor], compiled: bool
+) -> FlowResult:
     """What followed paths came to, from their starts and last passages; see `gradient_flow`."""
     dtype = start.image.dtype
     nan = tf.constant(float("nan"), dtype)
@@ -57,7 +61,7 @@ def flow_result(score, start, paths, observer, context, compiled) -> FlowResult:
     followed = arrived | tf.equal(paths.status, FlowStatus.NOT_REACHED)
     residual = tf.where(followed, residual, nan)
 
-    def at_sample():
+    def at_sample() -> tf.Tensor:
         return observe_chord(
             observer,
             start.image,
@@ -93,7 +97,7 @@ def flow_result(score, start, paths, observer, context, compiled) -> FlowResult:
     )
 
 
-def _of_trace_one(fields):
+def _of_trace_one(fields: tf.Tensor) -> tf.Tensor:
     """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of d dᵀ."""
     trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
     return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fgf_keras.config.evaluate import FlowConfig
 from fgf_keras.config.named import STEPS, check_name
 from fgf_keras.errors import ConfigError
 
@@ -32,7 +33,7 @@ class Flow:
     tolerance: float = 5e-3
     average: str = "arc"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             check_name(STEPS, self.step)
         except ValueError as error:
@@ -52,7 +53,7 @@ class Flow:
                 raise ConfigError(f"Flow: {rule}. Received: {given!r}.")
 
     @classmethod
-    def of(cls, config) -> "Flow":
+    def of(cls, config: FlowConfig) -> "Flow":
         """From the group `evaluate.flow` of a configuration, where `average` is called `weight`."""
         return cls(
             step=config.step,

@@ -1,6 +1,7 @@
 """How the path of a sample to the decision boundary ended."""
 
 import enum
+from typing import Self
 
 import numpy as np
 
@@ -14,12 +15,17 @@ class Status(enum.IntEnum):
 
     sentence: str
 
-    def __new__(cls, code: int, sentence: str):
+    def __new__(cls, code: int, sentence: str) -> Self:
         """A code with its sentence."""
         status = int.__new__(cls, code)
         status._value_ = code
         status.sentence = sentence
         return status
+
+    @classmethod
+    def of(cls, code: int) -> Self:
+        """The status of a code."""
+        return {int(status): status for status in cls}[int(code)]
 
 
 class FlowStatus(Status):
@@ -53,7 +59,7 @@ class FlowStatus(Status):
 ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
 
 
-def has_flow(status, flow_alignment) -> np.ndarray:
+def has_flow(status: np.ndarray, flow_alignment: np.ndarray) -> np.ndarray:
     """(N,) whether samples have an F: their path ended on the boundary, and F is a number.
 
     Args:

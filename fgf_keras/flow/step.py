@@ -29,7 +29,7 @@ class Slope(NamedTuple):
     finite: tf.Tensor
 
     @classmethod
-    def of(cls, score, gradient, sign) -> "Slope":
+    def of(cls, score: tf.Tensor, gradient: tf.Tensor, sign: tf.Tensor) -> "Slope":
         """From the score (B,), its gradient (B, H, W, C) and σ (B,); no square can overflow or vanish."""
         score = tf.cast(score, gradient.dtype)
         largest = tf.reduce_max(tf.abs(gradient), axis=range(1, len(gradient.shape)))
@@ -52,7 +52,9 @@ class Step(ABC):
     evaluations: ClassVar[int] = 1
 
     @abstractmethod
-    def __call__(self, at: Callable[[tf.Tensor], Slope], image, direction, length) -> tuple[Slope, tf.Tensor]:
+    def __call__(
+        self, at: Callable[[tf.Tensor], Slope], image: tf.Tensor, direction: tf.Tensor, length: tf.Tensor
+    ) -> tuple[Slope, tf.Tensor]:
         """The direction of the next step.
 
         Args:
@@ -73,7 +75,9 @@ class Midpoint(Step):
     One gradient per step, and an error that falls with the square of the step.
     """
 
-    def __call__(self, at, image, direction, length):
+    def __call__(
+        self, at: Callable[[tf.Tensor], Slope], image: tf.Tensor, direction: tf.Tensor, length: tf.Tensor
+    ) -> tuple[Slope, tf.Tensor]:
         """See `Step.__call__`."""
         return at(image - per_sample(length / 2, image) * direction), length / 2
 

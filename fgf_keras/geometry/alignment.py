@@ -6,6 +6,7 @@ K-1 contrasts of the logits for K classes (see `sections`). Everything here is f
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.geometry.products import inner_products, weighted_sum
@@ -29,7 +30,7 @@ class Products(NamedTuple):
     features: tf.Tensor
 
 
-def alignment_products(section_gradients, feature_gradients) -> Products:
+def alignment_products(section_gradients: tf.Tensor, feature_gradients: tf.Tensor) -> Products:
     """All inner products that alignment needs.
 
     Args:
@@ -43,7 +44,7 @@ def alignment_products(section_gradients, feature_gradients) -> Products:
     )
 
 
-def pointwise_alignment(products: Products):
+def pointwise_alignment(products: Products) -> tf.Tensor:
     """S_i = ‖P_section ∇g_i‖² / ‖∇g_i‖² in [0, 1], (B, m); the squared cosine when R = 1.
 
     NaN where the section has no direction (∇z vanishes). 0 where the feature has none: it explains nothing.
@@ -54,7 +55,7 @@ def pointwise_alignment(products: Products):
     return _in_range(tf.einsum("bki,bkl,bli->bi", cross, inverse, cross), products)
 
 
-def joint_alignment(products: Products):
+def joint_alignment(products: Products) -> tf.Tensor:
     """S = ‖Q_sectionᵀ Q_features‖² / rank(section) in [0, 1], (B,): R² without intercept when R = 1.
 
     The mean squared cosine of the principal angles between the section and the span of the features.
@@ -63,12 +64,12 @@ def joint_alignment(products: Products):
     return explained_share(products, normalised_features(products)[:, tf.newaxis])[:, 0]
 
 
-def section_rank(products: Products):
+def section_rank(products: Products) -> tf.Tensor:
     """The dimension of the section, (B,): less than R where its gradients depend on each other."""
     return pseudo_inverse(_unit_diagonal(products.section))[1]
 
 
-def explained_share(products: Products, grams):
+def explained_share(products: Products, grams: tf.Tensor) -> tf.Tensor:
     """The joint share for each of n normalised Gram matrices of the features, (B, n, m, m) to (B, n).
 
     Rows and columns of zeros leave a feature out.
@@ -81,12 +82,12 @@ def explained_share(products: Products, grams):
     return _in_range(share / tf.maximum(rank, 1)[:, tf.newaxis], products)
 
 
-def normalised_features(products: Products):
+def normalised_features(products: Products) -> tf.Tensor:
     """The Gram matrix of unit feature gradients, (B, m, m); rows of vanishing gradients are zero."""
     return _unit_diagonal(products.features)
 
 
-def class_alignment(products: Products, contrasts):
+def class_alignment(products: Products, contrasts: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
     """S_i of each class's own centred logit: (B, K, m) and the joint share (B, K).
 
     Args:
@@ -105,7 +106,7 @@ def class_alignment(products: Products, contrasts):
     )
 
 
-def differentiable_alignment(products: Products, epsilon: float):
+def differentiable_alignment(products: Products, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
     """S_i (B, m) and the joint share (B,), smooth in the section's gradients, for training.
 
     S_i = c_iᵀ (G + ε)⁻¹ c_i, with G the Gram matrix of the section and c_i = ⟨∇z, ∇g_i⟩/‖∇g_i‖. The inner
@@ -132,7 +133,7 @@ def differentiable_alignment(products: Products, epsilon: float):
     return tf.linalg.diag_part(pairs), joint
 
 
-def projection(fields, onto):
+def projection(fields: tf.Tensor, onto: tf.Tensor) -> tf.Tensor:
     """P v: the part of each field that lies in the span of others.
 
     Args:
@@ -147,7 +148,7 @@ def projection(fields, onto):
     return weighted_sum(tf.matmul(inner_products(fields, onto), inverse), onto)
 
 
-def orthonormal(fields):
+def orthonormal(fields: tf.Tensor) -> tf.Tensor:
     """Fields u_k (B, k, H, W, C) with Σ_k u_k u_kᵀ the projector on the span of others (B, k, H, W, C)."""
     inverse, scale = _unit_inverse(fields)
     values, vectors = tf.linalg.eigh(inverse)
@@ -155,7 +156,7 @@ def orthonormal(fields):
     return weighted_sum(root * scale[:, tf.newaxis], fields)
 
 
-def pseudo_inverse(gram):
+def pseudo_inverse(gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Pseudo-inverse of positive semidefinite matrices (..., m, m) and their rank (...), by eigenvalues.
 
     Eigenvalues below `RANK_TOLERANCE` of the largest count as zero. A matrix with entries that are not
@@ -170,19 +171,19 @@ def pseudo_inverse(gram):
     return tf.matmul(vectors * inverse[..., tf.newaxis, :], vectors, transpose_b=True), rank
 
 
-def _unit_inverse(fields):
+def _unit_inverse(fields: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Pseudo-inverse of the Gram matrix of fields made unit, (B, k, k), and what makes them so, (B, k)."""
     gram = inner_products(fields, fields)
     scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
     return pseudo_inverse(_unit_diagonal(gram))[0], scale
 
 
-def _unit_diagonal(gram):
+def _unit_diagonal(gram: tf.Tensor) -> tf.Tensor:
     norm = tf.sqrt(tf.linalg.diag_part(gram))
     return tf.math.divide_no_nan(gram, norm[..., :, tf.newaxis] * norm[..., tf.newaxis, :])
 
 
-def _normalised(products):
+def _normalised(products: Products) -> tuple[tf.Tensor, tf.Tensor]:
     """Section and cross products of unit vectors; rows of vanishing gradients are zero."""
     section_norm = tf.sqrt(tf.linalg.diag_part(products.section))
     feature_norm = tf.sqrt(tf.linalg.diag_part(products.features))
@@ -192,7 +193,7 @@ def _normalised(products):
     return _unit_diagonal(products.section), cross
 
 
-def _in_range(share, products):
+def _in_range(share: tf.Tensor, products: Products) -> tf.Tensor:
     """Clip rounding errors; NaN where the section has no direction."""
     size = tf.linalg.trace(products.section)
     defined = tf.reshape((size > 0) & tf.math.is_finite(size), [-1] + [1] * (len(share.shape) - 1))

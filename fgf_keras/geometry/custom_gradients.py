@@ -1,6 +1,7 @@
 """Custom gradients outlive the graphs that they are in, unless they are let go of."""
 
 import contextlib
+from collections.abc import Iterator
 
 from tensorflow.python.framework import ops
 
@@ -9,7 +10,7 @@ _PREFIX = "CustomGradient-"
 
 
 @contextlib.contextmanager
-def forgotten_custom_gradients():
+def forgotten_custom_gradients() -> Iterator[None]:
     """Let go of the custom gradients of graphs that are traced inside.
 
     TensorFlow 2.21 registers each call of `tf.custom_gradient` in a graph for as long as the process lives,

@@ -6,7 +6,7 @@ import tensorflow as tf
 SUPPORTS = ("mask", "image")
 
 
-def on_support(field, mask):
+def on_support(field: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
     """Restrict fields to a support.
 
     Args:
@@ -22,13 +22,13 @@ def on_support(field, mask):
     return field * (mask[:, tf.newaxis] if len(field.shape) == 5 else mask)
 
 
-def inner(a, b):
+def inner(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """⟨a, b⟩ a sample: two fields (B, ...) to (B,). Half precision is summed in float32."""
     a, b = _at_least_float32(a), _at_least_float32(b)
     return tf.reduce_sum(a * b, axis=range(1, len(a.shape)))
 
 
-def inner_products(a, b):
+def inner_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """⟨a_i, b_j⟩ of two stacks of fields: (B, k, ...) and (B, m, ...) to (B, k, m).
 
     Half precision is summed in float32.
@@ -37,23 +37,23 @@ def inner_products(a, b):
     return tf.matmul(a, b, transpose_b=True)
 
 
-def weighted_sum(weights, fields):
+def weighted_sum(weights: tf.Tensor, fields: tf.Tensor) -> tf.Tensor:
     """Σ_i weights_i fields_i: (B, k, m) and (B, m, H, W, C) to (B, k, H, W, C)."""
     flat = tf.matmul(weights, _flat(fields))
     shape = tf.concat([tf.shape(weights)[:2], tf.shape(fields)[2:]], axis=0)
     return tf.reshape(flat, shape)
 
 
-def _flat(stack):
+def _flat(stack: tf.Tensor) -> tf.Tensor:
     shape = tf.shape(stack)
     return tf.reshape(stack, [shape[0], stack.shape[1] or shape[1], tf.reduce_prod(shape[2:])])
 
 
-def _at_least_float32(tensor):
+def _at_least_float32(tensor: tf.Tensor) -> tf.Tensor:
     tensor = tf.convert_to_tensor(tensor)
     return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor
 
 
-def norm_of(field):
+def norm_of(field: tf.Tensor) -> tf.Tensor:
     """‖field‖ over pixels and channels, (B,)."""
     return tf.sqrt(inner(field, field))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def contrasts(classes: int):
+def contrasts(classes: int) -> np.ndarray:
     """Helmert contrasts, (K-1, K) float64: orthonormal rows, each of sum zero; HᵀH is the centring matrix."""
     rows = np.zeros((classes - 1, classes))
     for k in range(1, classes):
@@ -19,7 +19,7 @@ def contrasts(classes: int):
     return rows
 
 
-def section_scores(logits):
+def section_scores(logits: tf.Tensor) -> tf.Tensor:
     """The scores whose gradients span the section: a single logit as it is, else contrasts of K logits.
 
     Args:
@@ -33,7 +33,7 @@ def section_scores(logits):
     return tf.matmul(logits, tf.constant(contrasts(logits.shape[-1]).T, logits.dtype))
 
 
-def decision_pair(logits):
+def decision_pair(logits: tf.Tensor) -> tf.Tensor:
     """The two classes between which the decision is closest, (B, 2) int32: top class and runner-up.
 
     For two classes always (1, 0), and for a single logit (0, 0), so that the score keeps its sign.
@@ -45,7 +45,7 @@ def decision_pair(logits):
     return tf.math.top_k(logits, k=2).indices
 
 
-def decision_score(logits, pair):
+def decision_score(logits: tf.Tensor, pair: tf.Tensor) -> tf.Tensor:
     """The score z whose zero is the decision boundary, (B,).
 
     The logit for two classes, the margin between the two classes of `pair` otherwise.
@@ -56,7 +56,7 @@ def decision_score(logits, pair):
     return chosen[:, 0] - chosen[:, 1]
 
 
-def decision_norm(section, logits):
+def decision_norm(section: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """‖∇z‖ of the score of the decision, (B,), from inner products of the section's gradients (B, R, R)."""
     if logits.shape[1] == 1:
         return tf.sqrt(section[:, 0, 0])

@@ -11,7 +11,7 @@ from fgf_keras.geometry.alignment import Products, explained_share, normalised_f
 MOST_FEATURES_FOR_SHAPLEY = 10
 
 
-def unique_shares(products: Products):
+def unique_shares(products: Products) -> tf.Tensor:
     """unique_i = S - S_without_i, (B, m), ≥ 0: what only feature i explains."""
     count = products.features.shape[-1]
     without = 1 - np.eye(count)
@@ -19,7 +19,7 @@ def unique_shares(products: Products):
     return tf.maximum(shares[:, :1] - shares[:, 1:], 0)
 
 
-def shapley_shares(products: Products):
+def shapley_shares(products: Products) -> tf.Tensor:
     """Shapley shares of the joint alignment, (B, m): they sum to S.
 
     φ_i = Σ_{T∌i} |T|! (m-|T|-1)!/m! (S_{T∪i} - S_T), exact over all subsets.
@@ -45,7 +45,7 @@ def shapley_shares(products: Products):
     return tf.matmul(shares, tf.constant(weights, shares.dtype))
 
 
-def _subset_shares(products, subsets):
+def _subset_shares(products: Products, subsets: np.ndarray) -> tf.Tensor:
     """The joint share of each subset of features, (B, number of subsets); `subsets` is 0/1, one row each."""
     subsets = tf.constant(subsets, products.features.dtype)
     gram = normalised_features(products)[:, tf.newaxis] * subsets[:, :, tf.newaxis] * subsets[:, tf.newaxis]

@@ -4,13 +4,17 @@ Origins are (B, 2) int32, the first row and column; edges are the number of rows
 scalar tensor.
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 # Windows have edges of a multiple of this, px: libraries choose their algorithms anew for every size.
 GRAIN = 8
+# Rows and columns.
+Edges = Sequence[int | tf.Tensor]
 
 
-def bounding_box(mask):
+def bounding_box(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The smallest rectangle that holds a mask.
 
     Args:
@@ -25,7 +29,7 @@ def bounding_box(mask):
     return tf.stack(first, axis=1), tf.stack(count, axis=1)
 
 
-def window_around(mask):
+def window_around(mask: tf.Tensor) -> tuple[tf.Tensor, Edges]:
     """Windows of one size, as small as it can be, that each hold a mask and lie on its canvas.
 
     Args:
@@ -40,17 +44,17 @@ def window_around(mask):
     return placed_on(first, edges, canvas), edges
 
 
-def window_edges(needed, canvas):
+def window_edges(needed: tf.Tensor, canvas: Edges) -> Edges:
     """Edges of windows on a canvas that hold rectangles of up to `needed` (2,) rows and columns."""
     return tf.unstack(tf.minimum(-(-tf.maximum(needed, 1) // GRAIN) * GRAIN, canvas))
 
 
-def placed_on(origin, edges, canvas):
+def placed_on(origin: tf.Tensor, edges: Edges, canvas: Edges) -> tf.Tensor:
     """Origins moved as little as need be for windows of these edges to lie on the canvas."""
     return tf.clip_by_value(origin, 0, [size - edge for size, edge in zip(canvas, edges)])
 
 
-def _span(occupied):
+def _span(occupied: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     size = tf.shape(occupied)[1]
     place = tf.range(size)
     first = tf.reduce_min(tf.where(occupied, place, size), axis=1)
@@ -58,34 +62,34 @@ def _span(occupied):
     return first, tf.maximum(last - first + 1, 0)
 
 
-def edges_of(field):
+def edges_of(field: tf.Tensor) -> Edges:
     """Rows and columns of a field (B, …, rows, columns, C): ints where known, else scalar tensors."""
     return [field.shape[axis] or tf.shape(field)[axis] for axis in (-3, -2)]
 
 
-def crop(field, origin, edges):
+def crop(field: tf.Tensor, origin: tf.Tensor, edges: Edges) -> tf.Tensor:
     """Fields (B, …, H, W, C) inside windows that lie on them: (B, …, *edges, C)."""
     canvas = edges_of(field)
 
     @tf.custom_gradient
-    def cropped(field):
+    def cropped(field: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         return _gather(field, _places(origin, edges)), lambda upstream: paste(upstream, origin, canvas)
 
     return cropped(field)
 
 
-def crop_one(field, origin, edges):
+def crop_one(field: tf.Tensor, origin: tf.Tensor, edges: Edges) -> tf.Tensor:
     """One field (H, W, C) inside all windows, which lie on it: (B, *edges, C)."""
     rows, columns = _places(origin, edges)
     return tf.gather(tf.gather(field, rows), columns, axis=2, batch_dims=1)
 
 
-def paste(field, origin, canvas):
+def paste(field: tf.Tensor, origin: tf.Tensor, canvas: Edges) -> tf.Tensor:
     """Fields (B, …, rows, columns, C) inside windows as fields on a canvas (H, W), zero elsewhere."""
     return shift(field, -origin, canvas)
 
 
-def shift(field, offset, edges):
+def shift(field: tf.Tensor, offset: tf.Tensor, edges: Edges) -> tf.Tensor:
     """Any rectangle of each field, zero where it leaves the field; differentiable any number of times.
 
     Args:
@@ -99,11 +103,11 @@ def shift(field, offset, edges):
     size = edges_of(field)
 
     @tf.custom_gradient
-    def shifted(field):
+    def shifted(field: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         # What was read from a place goes back there: a shift by as much the other way, and no scattering.
         return read(field), lambda upstream: shift(upstream, -offset, size)
 
-    def read(field):
+    def read(field: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(field, [[0, 0]] * (len(field.shape) - 3) + [[1, 1], [1, 1], [0, 0]])
         # Everything off the field is read from the zeros beside it.
         wanted = zip(_places(offset + 1, edges), size)
@@ -112,21 +116,21 @@ def shift(field, offset, edges):
     return shifted(field)
 
 
-def inside(offset, edges, size):
+def inside(offset: tf.Tensor, edges: Edges, size: Edges) -> tf.Tensor:
     """Which pixels of the rectangles of `shift` lie on a field of some size: (B, *edges, 1)."""
     places = zip(_places(offset, edges), size)
     rows, columns = ((place >= 0) & (place < edge) for place, edge in places)
     return (rows[:, :, tf.newaxis] & columns[:, tf.newaxis])[..., tf.newaxis]
 
 
-def _places(origin, edges):
+def _places(origin: tf.Tensor, edges: Edges) -> list[tf.Tensor]:
     """Rows (B, rows) and columns (B, columns) of rectangles."""
     # A slice of one column, not [:, i, tf.newaxis]: TensorFlow's graph optimiser drops the new axis of a
     # slice of a stack.
     return [origin[:, i : i + 1] + tf.range(edge) for i, edge in enumerate(edges)]
 
 
-def _gather(field, places):
+def _gather(field: tf.Tensor, places: Sequence[tf.Tensor]) -> tf.Tensor:
     for axis, place in enumerate(places, start=len(field.shape) - 3):
         field = tf.gather(field, place, axis=axis, batch_dims=1)
     return field

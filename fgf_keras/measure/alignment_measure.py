@@ -1,11 +1,13 @@
 """S at samples and F along their flows, for a classifier, features and a support."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
+from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import Observer, PathPoint
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
@@ -24,9 +26,12 @@ from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import contrasts, decision_norm, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
-from fgf_keras.models.input_gradient import decision_gradient, section_gradients
+from fgf_keras.models.input_gradient import Classifier, decision_gradient, section_gradients
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
+
+# Of (image, mask, spacing) to tensors with a leading batch axis, by name.
+Graph = Callable[..., dict[str, tf.Tensor]]
 
 
 class AlignmentMeasure:
@@ -48,18 +53,18 @@ class AlignmentMeasure:
 
     def __init__(
         self,
-        classifier,
-        features,
-        image_shape,
+        classifier: Classifier,
+        features: Sequence[Feature],
+        image_shape: Sequence[int],
         *,
-        support="mask",
-        mask_input=False,
-        evaluation="auto",
-        noise_draws=0,
+        support: str = "mask",
+        mask_input: bool = False,
+        evaluation: str = "auto",
+        noise_draws: int = 0,
         flow: Flow | None = None,
-        nulls=False,
-        compiled=False,
-    ):
+        nulls: bool = False,
+        compiled: bool = False,
+    ) -> None:
         if support not in SUPPORTS:
             raise ModelError(f"support must be one of {', '.join(SUPPORTS)}. Received: support={support!r}.")
         self.features = list(features)
@@ -73,26 +78,26 @@ class AlignmentMeasure:
         self.image_shape = tuple(image_shape)
 
     @functools.cached_property
-    def at_sample(self):
+    def at_sample(self) -> Graph:
         """Function of (image, mask, spacing): alignment at the samples, see `_at_sample`."""
         return self._traced(self._at_sample)
 
     @functools.cached_property
-    def along_flow(self):
+    def along_flow(self) -> Graph:
         """Function of (image, mask, spacing): alignment along the path, see `_along_flow`."""
         return self._traced(self._along_flow)
 
     @functools.cached_property
-    def fields(self):
+    def fields(self) -> Graph:
         """Function of (image, mask, spacing): what a picture shows, see `_fields`."""
         return self._traced(self._fields)
 
     @functools.cached_property
-    def everything(self):
+    def everything(self) -> Graph:
         """Function of (image, mask, spacing): all of the other three, on one path."""
         return self._traced(self._everything)
 
-    def tensors(self, *arrays):
+    def tensors(self, *arrays: np.ndarray) -> list[tf.Tensor]:
         """Arrays as tensors of the type that the classifier computes in."""
         return [tf.convert_to_tensor(np.asarray(array).astype(self.dtype.as_numpy_dtype)) for array in arrays]
 
@@ -201,8 +206,15 @@ class AlignmentMeasure:
             linear=noise if self.noise_draws else None,
         )
         context = *view.context, decision_pair(view.logits())
-        settings = {"flow": self._flow, "directions": self.nulls, "compiled": self._compiled}
-        flow = gradient_flow(score, view.image, observer, context=context, **settings)
+        flow = gradient_flow(
+            score,
+            view.image,
+            observer,
+            context=context,
+            flow=self._flow,
+            directions=self.nulls,
+            compiled=self._compiled,
+        )
         result = self._null_fields("F", flow.directions) if self.nulls else {}
         for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
             result[f"F_{weight}"] = means[:, :count]

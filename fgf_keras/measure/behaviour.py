@@ -1,6 +1,7 @@
 """Does the model use it: how its score changes when tumours move along a feature, beside S and F."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -8,6 +9,7 @@ from scipy import stats
 
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.moves import MOVES, Tumour
+from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
@@ -21,16 +23,16 @@ LEAST_ACHIEVED = 0.5
 
 
 def behaviour(
-    model,
+    model: AlignmentModel,
     cohort: Cohort,
-    rows,
+    rows: np.ndarray,
     explanations: dict,
     *,
     split: str,
-    bootstrap=1000,
-    confidence=0.95,
-    seed=0,
-    batch_size=16,
+    bootstrap: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    batch_size: int = 16,
 ) -> dict:
     """Change of the score of a two-class `AlignmentModel` when patients are moved along each feature.
 
@@ -66,7 +68,12 @@ def behaviour(
     summary = functools.partial(bootstrap_mean, bootstrap=bootstrap, confidence=confidence, rng=rng)
     by_feature, effects = {}, {}
     for k, feature in enumerate(model.features):
-        entry = {"unit": feature.unit, "left_out": 0, "moves": [], "effect": summary([])}
+        entry: dict[str, Any] = {
+            "unit": feature.unit,
+            "left_out": 0,
+            "moves": [],
+            "effect": summary(np.zeros(0)),
+        }
         by_feature[feature.name] = entry
         if type(feature) not in MOVES:
             continue

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,7 @@ import tensorflow as tf
 from fgf_keras.config.base import check_draws
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
-from fgf_keras.features.base import refuse_coupled, unique_names
+from fgf_keras.features.base import Feature, refuse_coupled, unique_names
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.batches import in_batches
@@ -23,20 +24,20 @@ from fgf_keras.progress import progress_bar
 
 
 def explain(
-    model,
-    images,
-    masks,
+    model: Any,
+    images: np.ndarray,
+    masks: np.ndarray,
     *,
-    features=None,
-    spacing=None,
-    patient_id=None,
-    support="mask",
+    features: Sequence[Feature] | None = None,
+    spacing: np.ndarray | Sequence[float] | None = None,
+    patient_id: Sequence[str] | np.ndarray | None = None,
+    support: str = "mask",
     flow: Flow | None = None,
-    noise_draws=1,
+    noise_draws: int = 1,
     nulls: Nulls | str | Sequence[str] = (),
-    alpha=0.05,
-    batch_size=8,
-    progress=None,
+    alpha: float = 0.05,
+    batch_size: int = 8,
+    progress: str | None = None,
 ) -> Explanation:
     """How much of what a classifier reacts to is a set of features, sample by sample.
 
@@ -94,17 +95,17 @@ class Explainer:
 
     def __init__(
         self,
-        model,
-        image_shape,
+        model: Any,
+        image_shape: Sequence[int],
         *,
-        features,
-        support,
-        flow,
-        noise_draws,
-        nulls,
-        alpha,
-        batch_size,
-    ):
+        features: Sequence[Feature] | None,
+        support: str,
+        flow: Flow | None,
+        noise_draws: int,
+        nulls: Nulls | str | Sequence[str],
+        alpha: float,
+        batch_size: int,
+    ) -> None:
         self._mask_input = isinstance(model, AlignmentModel)
         self._classifier = model.classifier if self._mask_input else logits_of(model)
         self._checked = False
@@ -144,11 +145,19 @@ class Explainer:
             self._settings |= {
                 "null": list(nulls.kinds),
                 "n_null": nulls.draws,
-                "correlation_length": list(nulls.lengths),
+                "correlation_length": np.atleast_1d(nulls.lengths).tolist(),
                 "seed": nulls.seed,
             }
 
-    def __call__(self, images, masks, *, spacing=None, patient_id=None, progress=None) -> Explanation:
+    def __call__(
+        self,
+        images: np.ndarray,
+        masks: np.ndarray,
+        *,
+        spacing: np.ndarray | Sequence[float] | None = None,
+        patient_id: Sequence[str] | np.ndarray | None = None,
+        progress: str | None = None,
+    ) -> Explanation:
         """The explanation of samples; arguments and errors are those of `explain`."""
         images, masks = np.asarray(images), np.asarray(masks)
         ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)

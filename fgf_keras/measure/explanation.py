@@ -1,8 +1,10 @@
 """What `explain` returns: a row a sample."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +49,7 @@ class Explanation:
         """(N,) of `FlowStatus`; STATIONARY where S or F is undefined."""
         return self.values["status"]
 
-    def to_frame(self, *, per_class=False) -> pd.DataFrame:
+    def to_frame(self, *, per_class: bool = False) -> pd.DataFrame:
         """A row a sample, indexed by patient_id.
 
         Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
@@ -80,10 +82,10 @@ class Explanation:
         errors = v[f"F_error_{weight}"]
         columns |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*names, "joint"])}
         columns |= {"flow_residual": v["residual"], "flow_length": v["length"], "flow_far": v["far"]}
-        columns["status"] = [FlowStatus(s).name.lower() for s in self.status]
+        columns["status"] = [FlowStatus.of(s).name.lower() for s in self.status]
         return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
 
-    def against_chance(self, rows=None, *, per_patient=False) -> pd.DataFrame:
+    def against_chance(self, rows: np.ndarray | None = None, *, per_patient: bool = False) -> pd.DataFrame:
         """The means over patients beside those of null features, for each null.
 
         Columns: quantity (S or F), feature (or joint), null, mean, null_mean, null_q05, null_q95 (of the mean
@@ -103,7 +105,7 @@ class Explanation:
         rows = np.arange(len(self)) if rows is None else np.asarray(rows)
         return (patient_table if per_patient else cohort_table)(self, rows)
 
-    def to_json(self, path=None) -> str:
+    def to_json(self, path: str | Path | None = None) -> str:
         """Settings, the sentence of each status, and a record a sample; undefined numbers are null.
 
         Args:
@@ -124,13 +126,13 @@ class Explanation:
             Path(path).write_text(text, encoding="utf-8")
         return text
 
-    def panels(self, patients=None) -> list:
+    def panels(self, patients: Sequence[str] | None = None) -> list:
         """What is shown of samples, as `pictures.patient_page.PagePatient`; the first eight by default."""
         from fgf_keras.pictures.patient_page import page_patients
 
         return page_patients(self, self._pictures, patients)
 
-    def plot(self, patients=None, *, path=None):
+    def plot(self, patients: Sequence[str] | None = None, *, path: str | Path | None = None) -> Any:
         """A page of samples: slice, gradients and parts, the image at the boundary, what changed.
 
         Args:

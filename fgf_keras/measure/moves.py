@@ -4,6 +4,7 @@ Intensities stay in [0, 1], to which they are clipped: a classifier never sees o
 them says nothing about what it uses.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,9 @@ class Tumour(NamedTuple):
     spacing: np.ndarray
 
     @classmethod
-    def cut(cls, image, mask, origin, spacing) -> "Tumour":
+    def cut(
+        cls, image: np.ndarray, mask: np.ndarray, origin: np.ndarray | tuple[int, int], spacing: np.ndarray
+    ) -> "Tumour":
         """The tumour in an image (H, W) with a mask (H, W), not empty, whose first pixel is at `origin`."""
         row, column, rows, columns = bounding_box(mask)
         box = (slice(row, row + rows), slice(column, column + columns))
@@ -53,7 +56,7 @@ class Tumour(NamedTuple):
             np.asarray(spacing, np.float64),
         )
 
-    def is_on(self, canvas) -> bool:
+    def is_on(self, canvas: Sequence[int]) -> bool:
         """Whether it lies on a canvas (H, W)."""
         return bool((self.origin >= 0).all() and (self.origin + self.mask.shape <= canvas).all())
 

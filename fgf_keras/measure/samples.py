@@ -1,6 +1,7 @@
 """S and F of the same samples again and again, sample by sample."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.batches import in_batches
 from fgf_keras.models.inputs import unpack_inputs
 from fgf_keras.nulls.draws import NullDraws
+from fgf_keras.nulls.null import NullShares
 
 
 class Shares(NamedTuple):
@@ -42,13 +44,13 @@ class Measured(NamedTuple):
     S: Shares
     F: Shares
     logits: np.ndarray
-    null: object
+    null: NullShares | None
 
     def null_band(self, kind: str) -> np.ndarray:
         """(2, m + 1): 5 and 95 % of the mean of null fields over those watched for whom S or F is defined."""
         shares = self.S if kind == "S" else self.F
         rows = np.flatnonzero(shares.defined[: len(self.F.values)])
-        if not len(rows):
+        if self.null is None or not len(rows):
             return np.full((2, shares.values.shape[1]), np.nan)
         return np.quantile(self.null.of_cohort(kind, rows), [0.05, 0.95], axis=0)
 
@@ -71,7 +73,14 @@ class AlignmentSamples:
         DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
     """
 
-    def __init__(self, inputs, *, patient_id=None, watched: int, batch_size: int):
+    def __init__(
+        self,
+        inputs: Any,
+        *,
+        patient_id: Sequence[str] | np.ndarray | None = None,
+        watched: int,
+        batch_size: int,
+    ) -> None:
         images, masks, spacing, _ = unpack_inputs(inputs)
         self.images, self.masks = np.asarray(images), np.asarray(masks)
         count = len(self.images)

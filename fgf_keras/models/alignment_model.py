@@ -1,17 +1,19 @@
 """A Keras model that is rewarded for reacting to what a human can name."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.features.base import refuse_coupled, unique_names
+from fgf_keras.features.base import Feature, refuse_coupled, unique_names
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import SUPPORTS, on_support
 from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn_of_vanishing_curvature
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
-from fgf_keras.models.input_gradient import section_gradients
+from fgf_keras.models.input_gradient import Classifier, section_gradients
 from fgf_keras.models.inputs import at_least_float32, input_shape, unpack_inputs
 from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
 from fgf_keras.models.reward_gradient import difference_of_gradients
@@ -65,18 +67,18 @@ class AlignmentModel(keras.Model):
 
     def __init__(
         self,
-        classifier,
-        features,
+        classifier: Classifier,
+        features: Sequence[Feature],
         *,
-        reward="sum",
-        reward_weight=0.1,
-        reward_features=None,
-        support="mask",
-        reward_gradient="auto",
-        evaluation="auto",
-        epsilon=1e-12,
-        name=None,
-    ):
+        reward: str = "sum",
+        reward_weight: float | dict[str, float] = 0.1,
+        reward_features: Sequence[Feature] | None = None,
+        support: str = "mask",
+        reward_gradient: str = "auto",
+        evaluation: str = "auto",
+        epsilon: float = 1e-12,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name)
         require_one_of("support", support, SUPPORTS)
         require_one_of("reward_gradient", reward_gradient, REWARD_GRADIENTS)
@@ -90,10 +92,10 @@ class AlignmentModel(keras.Model):
         self.support = support
         self.reward_gradient = reward_gradient
         self.evaluation = evaluation
-        self._plan = None
+        self._plan: GradientPlan | None = None
         self.placement = Placement(classifier, evaluation=evaluation, support=support)
         self.epsilon = epsilon
-        rewarded = self.features if reward_features is None else self.reward_features
+        rewarded = self.features if reward_features is None else list(reward_features)
         self._reward = reward_of(reward, reward_weight, unique_names(rewarded))
         # A factor on λ, 1 unless a warm-up changes it; a variable, so that changing it does not retrace.
         self.reward_scale = self.add_weight(
@@ -107,7 +109,7 @@ class AlignmentModel(keras.Model):
         # Layers of its own it has none: it is as built as its classifier.
         self.built = classifier.built
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Logits (B, 1) or (B, K) of image·mask."""
         image, mask, spacing, origin = unpack_inputs(inputs)
 
@@ -116,7 +118,7 @@ class AlignmentModel(keras.Model):
 
         return self._viewed(logits, image, tf.cast(mask, image.dtype), spacing, origin)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         """As Keras; the classifier is tried here, see `gradient_plan`, before anything is traced."""
         shape = input_shape(self.classifier)
         if force or self.train_function is None:
@@ -125,7 +127,7 @@ class AlignmentModel(keras.Model):
                 self._gradient_plan(shape)
         return super().make_train_function(force=force)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
         (x, y, sample_weight), batch = self._prepared(data)
         variables = self.trainable_variables
@@ -164,7 +166,7 @@ class AlignmentModel(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables))
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """As `train_step`, without the reward's gradient and without changing anything."""
         (x, y, sample_weight), batch = self._prepared(data)
 
@@ -180,7 +182,7 @@ class AlignmentModel(keras.Model):
         reward = tf.cast(reward, task_loss.dtype)
         return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Keras serialisation."""
         config = {
             "classifier": keras.saving.serialize_keras_object(self.classifier),
@@ -199,7 +201,7 @@ class AlignmentModel(keras.Model):
         return config if self.evaluation == "auto" else {**config, "evaluation": self.evaluation}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "AlignmentModel":
         """Keras serialisation."""
         config = dict(config)
         config["classifier"] = keras.saving.deserialize_keras_object(config["classifier"])
@@ -213,7 +215,8 @@ class AlignmentModel(keras.Model):
             # In a thread of its own, because it may be asked for while a graph is traced, and in `init_scope`
             # no tape records.
             with ThreadPoolExecutor(1) as thread:
-                self._plan = thread.submit(self._tried, tuple(image_shape)).result()
+                plan = self._plan = thread.submit(self._tried, tuple(image_shape)).result()
+            return plan
         return self._plan
 
     def _tried(self, image_shape):

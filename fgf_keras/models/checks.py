@@ -1,19 +1,22 @@
 """What a classifier and its loss must be for a reward, and what a reward cannot do with some."""
 
 import warnings
+from collections.abc import Collection
+from typing import Any
 
 import keras
 
 from fgf_keras.errors import ModelError
+from fgf_keras.models.input_gradient import Classifier
 
 
-def require_one_of(name, value, choices):
+def require_one_of(name: str, value: object, choices: Collection[str]) -> None:
     """Raise `ModelError` for an argument that is none of the choices."""
     if value not in choices:
         raise ModelError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}.")
 
 
-def require_loss_of_logits(loss):
+def require_loss_of_logits(loss: Any) -> None:
     """Raise `ModelError` for a loss that expects probabilities."""
     by_name = isinstance(loss, str) and "crossentropy" in loss.lower().replace("_", "")
     if by_name or getattr(loss, "from_logits", None) is False:
@@ -23,7 +26,7 @@ def require_loss_of_logits(loss):
         )
 
 
-def warn_of_vanishing_curvature(classifier):
+def warn_of_vanishing_curvature(classifier: Classifier) -> None:
     """Warn of layers whose second derivative vanishes almost everywhere."""
     layers = classifier._flatten_layers()
     kinds = []

@@ -3,14 +3,18 @@
 import contextlib
 import enum
 import random
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from fgf_keras.geometry.sections import section_scores
-from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.input_gradient import Classifier, as_logits
 
+# Of (classifier, image) to outputs.
+Call = Callable[[Any, tf.Tensor], Any]
 # Half steps of the central differences to compare with, as parts of the image's norm, and what counts as
 # agreement, as a part of the difference's norm. A step as small as the first meets no kink of a ReLU network;
 # large ones are for networks that round to float32 on the way.
@@ -41,13 +45,13 @@ class DerivativeTrial:
         image_shape: (H, W, C).
     """
 
-    def __init__(self, classifier, image_shape):
+    def __init__(self, classifier: Classifier, image_shape: Sequence[int]) -> None:
         with _making_float64():
             copy = _in_float64(classifier, image_shape)
         self._trials = [] if copy is None else [_Trial(copy, image_shape, "float64")]
         self._trials.append(_Trial(classifier, image_shape, "float32"))
 
-    def mixes_samples(self, call) -> bool:
+    def mixes_samples(self, call: Call) -> bool:
         """Whether the score of one sample has a gradient at another.
 
         Args:
@@ -55,13 +59,13 @@ class DerivativeTrial:
         """
         return self._first(lambda trial: trial.mixes_samples(call))
 
-    def first_derivative(self, call) -> Verdict:
+    def first_derivative(self, call: Call) -> Verdict:
         """Of ∇_x z; `call` as for `mixes_samples`."""
         return self._first(
             lambda trial: trial.verdict(call, _Trial.input_gradient, _Trial.difference_of_scores)
         )
 
-    def second_derivative(self, call) -> Verdict:
+    def second_derivative(self, call: Call) -> Verdict:
         """Of ∇_w ⟨∇_x z, u⟩; `call` as for `mixes_samples`."""
         return self._first(
             lambda trial: trial.verdict(call, _Trial.gradient_of_gradient, _Trial.difference_of_gradients)

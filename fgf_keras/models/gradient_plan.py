@@ -4,10 +4,12 @@ import contextlib
 import json
 import logging
 import warnings
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from fgf_keras.errors import ModelError
 from fgf_keras.models.derivative_trial import DerivativeTrial, Verdict
+from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.models.scoped_replacements import exact_moments, moving_statistics
 
 REWARD_GRADIENTS = ("auto", "exact", "difference")
@@ -19,7 +21,7 @@ _REASONS = {
     Verdict.UNKNOWN: "no difference of gradients was accurate enough to check second derivatives",
 }
 # Plans by what they depend on: the same network is tried once in a process.
-_plans = {}
+_plans: dict[Any, "GradientPlan"] = {}
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ class GradientPlan(NamedTuple):
     section: str
     reason: str
 
-    def passed(self, classifier):
+    def passed(self, classifier: Classifier) -> Classifier:
         """The classifier in the pass of the section: a callable of (image, training) to outputs."""
         return _InPass(classifier, self.section)
 
@@ -48,7 +50,7 @@ class GradientPlan(NamedTuple):
 class _InPass(NamedTuple):
     """A classifier whose mode is that of a section's pass, in the form of a classifier."""
 
-    classifier: object
+    classifier: Any
     section: str
 
     def __call__(self, image, training=None):
@@ -62,7 +64,9 @@ class _InPass(NamedTuple):
         return self.classifier.compute_dtype
 
 
-def gradient_plan(classifier, image_shape, reward_gradient="auto") -> GradientPlan:
+def gradient_plan(
+    classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None = "auto"
+) -> GradientPlan:
     """The plan for a classifier, found by trying it on a random image; logged when it is made.
 
     Args:

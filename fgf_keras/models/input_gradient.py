@@ -1,15 +1,25 @@
 """Gradients of a classifier's scores with respect to its input."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.sections import decision_score, section_scores
 
+# A Keras model from (B, H, W, C) to logits, or a callable of (image, training) that stands for one.
+Classifier = Any
 # Under float16 small gradients vanish on the way back; a constant factor on the score keeps them.
 FLOAT16_SCALE = 1024.0
 
 
-def section_gradients(classifier, image, *, training=False, stop_recording=None):
+def section_gradients(
+    classifier: Classifier,
+    image: tf.Tensor,
+    *,
+    training: bool = False,
+    stop_recording: tf.GradientTape | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits and the gradients that span the section.
 
     Args:
@@ -37,7 +47,9 @@ def section_gradients(classifier, image, *, training=False, stop_recording=None)
     return logits, tf.stack(gradients, axis=1) / tf.cast(scale, image.dtype)
 
 
-def decision_gradient(classifier, image, pair):
+def decision_gradient(
+    classifier: Classifier, image: tf.Tensor, pair: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The score of the decision and its gradient: z (B,), ∇z (B, H, W, C); see `sections.decision_score`."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(image)
@@ -47,7 +59,7 @@ def decision_gradient(classifier, image, pair):
     return score, _gradient(tape, scaled, image) / tf.cast(scale, image.dtype)
 
 
-def as_logits(outputs):
+def as_logits(outputs: Any) -> tf.Tensor:
     """Outputs of a classifier as (B, 1) or (B, K) in float32 or more.
 
     Raises:

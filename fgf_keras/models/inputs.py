@@ -1,11 +1,13 @@
 """What an `AlignmentModel` is given: images with masks, and what it must be."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 
 
-def unpack_inputs(inputs):
+def unpack_inputs(inputs: Any) -> tuple[Any, Any, Any, Any]:
     """(image, mask, spacing or None, origin or None) from a tuple or a dictionary.
 
     Raises:
@@ -22,13 +24,13 @@ def unpack_inputs(inputs):
     )
 
 
-def at_least_float32(image, mask):
+def at_least_float32(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The same in float32, or in float64 where the image is."""
     dtype = image.dtype if image.dtype in (tf.float32, tf.float64) else tf.float32
     return tf.cast(image, dtype), tf.cast(mask, dtype)
 
 
-def input_shape(classifier):
+def input_shape(classifier: Any) -> tuple[int | None, ...] | None:
     """(H, W, C) that a classifier says it takes, None for what it leaves open; None where it does not say."""
     shape = getattr(classifier, "input_shape", None)
     return shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else None

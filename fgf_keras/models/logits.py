@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
-from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.input_gradient import Classifier, as_logits
 
 # Activations whose values are probabilities, by name; what they are applied to has its zero at one half.
 _ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
@@ -36,7 +36,7 @@ class WithoutActivation(keras.layers.Layer):
             self.layer.activation = activation
 
 
-def logits_of(classifier):
+def logits_of(classifier: keras.Model) -> keras.Model:
     """A classifier that ends in a sigmoid or softmax without it, with the same weights; others as they are.
 
     Only where its last layer says so: a layer with that activation, an activation layer or an operation of
@@ -54,14 +54,14 @@ def logits_of(classifier):
     return keras.Model(classifier.inputs[0], logits)
 
 
-def refuse_probability_layer(classifier):
+def refuse_probability_layer(classifier: Classifier) -> None:
     """Raise `ModelError` if the classifier's last layer says that it returns probabilities."""
     ending = _ending(classifier)
     if ending is not None:
         _refuse(f"it ends in the activation {ending[0]!r}")
 
 
-def refuse_probability_operation(classifier, image):
+def refuse_probability_operation(classifier: Classifier, image: tf.Tensor | tf.TensorSpec) -> None:
     """Raise `ModelError` if the last operation of the classifier's graph makes probabilities.
 
     Args:
@@ -73,7 +73,7 @@ def refuse_probability_operation(classifier, image):
         _refuse(f"the last operation of its graph is a {operation.lower()}")
 
 
-def warn_of_probabilities(classifier, image):
+def warn_of_probabilities(classifier: Classifier, image: tf.Tensor) -> None:
     """Warn where outputs look like probabilities: they stay in [0, 1], and add up to 1 if they are several.
 
     Args:

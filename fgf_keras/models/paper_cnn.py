@@ -1,5 +1,7 @@
 """The network of the paper, with its choices open."""
 
+from collections.abc import Sequence
+
 import keras
 
 from fgf_keras.errors import ModelError
@@ -8,18 +10,18 @@ from fgf_keras.models.window.convolution import Convolution
 
 
 def paper_cnn(
-    image_shape,
+    image_shape: Sequence[int],
     *,
     classes: int = 2,
-    filters=(32, 64, 128),
-    kernel_sizes=(5, 3, 3),
-    activation="elu",
-    pooling="average",
-    pool_size=4,
-    dense=(256, 128),
-    dropout=0.0,
-    name="paper_cnn",
-):
+    filters: Sequence[int] = (32, 64, 128),
+    kernel_sizes: Sequence[int] = (5, 3, 3),
+    activation: str = "elu",
+    pooling: str = "average",
+    pool_size: int = 4,
+    dense: Sequence[int] = (256, 128),
+    dropout: float = 0.0,
+    name: str = "paper_cnn",
+) -> keras.Model:
     """Convolution, activation and pooling for each of `filters`; dense layers; logits.
 
     Convolutions keep the size ("same" padding); pooling divides it, rounding down.

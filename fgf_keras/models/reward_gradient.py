@@ -4,14 +4,14 @@ import tensorflow as tf
 
 from fgf_keras.geometry.products import inner
 from fgf_keras.geometry.sections import section_scores
-from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.input_gradient import Classifier, as_logits
 
 # Half the step of a central difference, as a part of the norm of what the classifier sees: rounding errors
 # grow as it shrinks, and the third derivative's share grows with its square.
 STEP = {tf.float32: 3e-2, tf.float64: 1e-5}
 
 
-def difference_of_gradients(classifier, image, directions):
+def difference_of_gradients(classifier: Classifier, image: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
     """A number whose weight gradient is that of Σ_b Σ_k ⟨u_bk, ∇_x z_k(x_b)⟩, without a second derivative.
 
     `Σ_b Σ_k ‖u_bk‖ [z_k(x_b + h û_bk) - z_k(x_b - h û_bk)] / 2h`, with û = u/‖u‖ and h a fixed part of ‖x_b‖

@@ -27,7 +27,7 @@ class Reward(ABC):
 
     kind: ClassVar[str]
 
-    def __init__(self, weight, names: list[str]):
+    def __init__(self, weight: float | dict[str, float], names: list[str]) -> None:
         self.weights = _weights(weight, names)
 
     @property
@@ -36,7 +36,7 @@ class Reward(ABC):
         return any(self.weights)
 
     @abstractmethod
-    def __call__(self, pointwise, joint, scale):
+    def __call__(self, pointwise: tf.Tensor, joint: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """The reward of a batch, a scalar.
 
         Args:
@@ -54,7 +54,7 @@ class SumReward(Reward):
 
     kind = "sum"
 
-    def __call__(self, pointwise, joint, scale):
+    def __call__(self, pointwise: tf.Tensor, joint: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """See `Reward.__call__`."""
         return tf.reduce_sum(self._scaled(pointwise, scale) * tf.reduce_mean(pointwise, axis=0))
 
@@ -64,12 +64,12 @@ class JointReward(Reward):
 
     kind = "joint"
 
-    def __init__(self, weight, names):
+    def __init__(self, weight: float | dict[str, float], names: list[str]) -> None:
         if isinstance(weight, dict):
             raise ModelError("The joint reward takes one number as reward_weight. Received a dictionary.")
         super().__init__(weight, names)
 
-    def __call__(self, pointwise, joint, scale):
+    def __call__(self, pointwise: tf.Tensor, joint: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """See `Reward.__call__`."""
         return self._scaled(joint, scale)[0] * tf.reduce_mean(joint)
 
@@ -79,12 +79,12 @@ class NoReward(SumReward):
 
     kind = "none"
 
-    def __init__(self, weight, names):
+    def __init__(self, weight: float | dict[str, float], names: list[str]) -> None:
         super().__init__(weight, names)
         self.weights = [0.0] * len(names)
 
 
-def reward_of(kind: str, weight, names: list[str]) -> Reward:
+def reward_of(kind: str, weight: float | dict[str, float], names: list[str]) -> Reward:
     """The reward of a kind.
 
     Args:

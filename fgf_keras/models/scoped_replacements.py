@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import threading
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -70,7 +71,7 @@ _batch_normalization = _Replacement(keras.layers.BatchNormalization, "call", _ca
 
 
 @contextlib.contextmanager
-def moving_statistics():
+def moving_statistics() -> Any:
     """`keras.layers.BatchNormalization` uses its moving statistics inside, whatever `training` says.
 
     With the statistics of the batch, the gradient of one sample's score has parts at all other samples.

@@ -6,12 +6,15 @@ classifier is computed; nobody else has to know.
 
 import functools
 import logging
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
-from fgf_keras.features.base import stack_gradients
+from fgf_keras.features.base import Feature, stack_gradients
 from fgf_keras.geometry.windows import (
+    Edges,
     bounding_box,
     crop,
     edges_of,
@@ -21,7 +24,7 @@ from fgf_keras.geometry.windows import (
     window_around,
     window_edges,
 )
-from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.input_gradient import Classifier, as_logits
 from fgf_keras.models.window.roi_cnn import RoiCnn
 
 EVALUATIONS = ("auto", "dense", "roi")
@@ -40,38 +43,40 @@ class View:
         window: None, or ((H, W), (B, 2)), the canvas and the first pixels of the windows on it.
     """
 
-    window = None
+    window: tuple[Edges, tf.Tensor] | None = None
 
-    def __init__(self, classifier, image, mask, spacing=None):
+    def __init__(
+        self, classifier: Classifier, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
+    ) -> None:
         self.classifier = classifier
         self.image, self.mask, self.spacing = image, mask, spacing
 
     @property
-    def context(self):
+    def context(self) -> tuple[tf.Tensor, ...]:
         """What beside the image a view is made of: tensors with a leading batch axis, see `at`."""
         return self.mask, self.spacing
 
-    def at(self, image, context) -> "View":
+    def at(self, image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> "View":
         """The view of another image; it and the context may be of some samples only."""
         return View(self.classifier, image, *context)
 
-    def logits(self, training=False):
+    def logits(self, training: bool = False) -> tf.Tensor:
         """(B, 1) or (B, K), see `as_logits`."""
         return as_logits(self.classifier(self.image, training=training))
 
-    def feature_values(self, features):
+    def feature_values(self, features: Sequence[Feature]) -> tf.Tensor:
         """g of each feature, (B, m)."""
         return tf.stack([feature.value(*self._given_to(feature)) for feature in features], axis=1)
 
-    def feature_gradients(self, features):
+    def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
         """∇g of each feature, (B, m, rows, columns, C)."""
         return stack_gradients(features, self.image, self.mask, self.spacing)
 
-    def on_canvas(self, field):
+    def on_canvas(self, field: tf.Tensor) -> tf.Tensor:
         """Fields (B, …, rows, columns, C) as fields on the canvas (B, …, H, W, C), zero outside the view."""
         return field
 
-    def around_mask(self, fields):
+    def around_mask(self, fields: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """Fields inside the smallest windows that hold the masks, and the context of the view of these.
 
         It is a view for features that are `shift_invariant` alone: the classifier knows nothing of it.
@@ -79,12 +84,12 @@ class View:
         first, edges = window_around(self.mask)
         return crop(fields, first, edges), self._narrower(first, crop(self.mask, first, edges))
 
-    def _given_to(self, feature):
+    def _given_to(self, feature: Feature) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Image, mask and spacing with which a feature has the value that it has on the canvas."""
         del feature
         return self.image, self.mask, self.spacing
 
-    def _narrower(self, first, mask):
+    def _narrower(self, first: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, ...]:
         del first
         return mask, self.spacing
 
@@ -92,38 +97,44 @@ class View:
 class _WindowView(View):
     """The same in windows of the canvas, for a classifier that sees image·mask."""
 
-    def __init__(self, network: RoiCnn, canvas, origin, image, mask, spacing=None):
+    def __init__(
+        self,
+        network: RoiCnn,
+        canvas: Edges,
+        origin: tf.Tensor,
+        image: tf.Tensor,
+        mask: tf.Tensor,
+        spacing: tf.Tensor | None = None,
+    ) -> None:
         super().__init__(network.at(origin), image, mask, spacing)
         self.window = canvas, origin
-        self._network = network
+        self._network, self._canvas, self._origin = network, canvas, origin
 
     @property
-    def context(self):
-        return self.mask, self.spacing, self.window[1]
+    def context(self) -> tuple[tf.Tensor, ...]:
+        return self.mask, self.spacing, self._origin
 
-    def at(self, image, context):
+    def at(self, image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
         mask, spacing, origin = context
-        return _WindowView(self._network, self.window[0], origin, image, mask, spacing)
+        return _WindowView(self._network, self._canvas, origin, image, mask, spacing)
 
-    def feature_gradients(self, features):
+    def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
         def gradient(feature):
             field = feature.gradient(*self._given_to(feature))
-            return field if feature.shift_invariant else crop(field, self.window[1], edges_of(self.image))
+            return field if feature.shift_invariant else crop(field, self._origin, edges_of(self.image))
 
         return tf.stack([gradient(feature) for feature in features], axis=1)
 
-    def on_canvas(self, field):
-        canvas, origin = self.window
-        return paste(field, origin, canvas)
+    def on_canvas(self, field: tf.Tensor) -> tf.Tensor:
+        return paste(field, self._origin, self._canvas)
 
-    def _given_to(self, feature):
-        fields = self.image, self.mask
-        if not feature.shift_invariant:
-            fields = [self.on_canvas(field) for field in fields]
-        return *fields, self.spacing
+    def _given_to(self, feature: Feature) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        if feature.shift_invariant:
+            return self.image, self.mask, self.spacing
+        return self.on_canvas(self.image), self.on_canvas(self.mask), self.spacing
 
-    def _narrower(self, first, mask):
-        return mask, self.spacing, self.window[1] + first
+    def _narrower(self, first: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return mask, self.spacing, self._origin + first
 
 
 class Placement:
@@ -142,7 +153,9 @@ class Placement:
         ModelError: "roi" where it cannot be, with the reason; not one of `EVALUATIONS`.
     """
 
-    def __init__(self, classifier, *, evaluation="auto", support="mask", mask_input=True):
+    def __init__(
+        self, classifier: Any, *, evaluation: str = "auto", support: str = "mask", mask_input: bool = True
+    ) -> None:
         if evaluation not in EVALUATIONS:
             raise ModelError(
                 f"evaluation must be one of {', '.join(EVALUATIONS)}. Received: evaluation={evaluation!r}."
@@ -159,7 +172,16 @@ class Placement:
         if evaluation == "auto" and self.reason:
             _log(self.reason)
 
-    def run(self, function, image, mask, spacing=None, *, origin=None, compiled=False):
+    def run(
+        self,
+        function: Callable[[View], Any],
+        image: tf.Tensor,
+        mask: tf.Tensor,
+        spacing: tf.Tensor | None = None,
+        *,
+        origin: tf.Tensor | None = None,
+        compiled: bool = False,
+    ) -> Any:
         """What a function of the `View` of a batch returns.
 
         Args:
@@ -212,7 +234,7 @@ class Placement:
         return tf.switch_case(tf.reduce_sum(tf.cast(tf.reduce_max(needed) > sizes, tf.int32)), branches)
 
 
-def measured_evaluation(model):
+def measured_evaluation(model: Any) -> str:
     """`evaluation` for measurements of a model, on any support: "dense" where the model asks for that."""
     # A model that asks for "roi" is trained so; that is no wish about measurements that need the canvas.
     return "dense" if getattr(model, "evaluation", None) == "dense" else "auto"

@@ -24,7 +24,7 @@ class BoxedGradients:
         directions: by "S" and "F", (k, d), u_k inside the mask.
     """
 
-    def __init__(self, part: dict[str, np.ndarray], dimension: int):
+    def __init__(self, part: dict[str, np.ndarray], dimension: int) -> None:
         inside = part["null_mask"][..., 0] > 0
         box = tuple(slice(places.min(), places.max() + 1) for places in np.nonzero(inside))
         self.mask = inside[box]
@@ -39,17 +39,17 @@ class BoxedGradients:
         }
         self._places = np.flatnonzero(np.broadcast_to(self.mask[..., np.newaxis], self.shape))
 
-    def shares(self, fields):
+    def shares(self, fields: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """S and F, each (n, m + 1), of fields (n, m, rows, columns, C) restricted to the mask."""
         flat = tf.reshape(fields, [-1, self.count, int(np.prod(self.shape))])
         return self._compared(tf.gather(flat, self._places, axis=2))
 
-    def moved_shares(self, others: list["BoxedGradients"]):
+    def moved_shares(self, others: list["BoxedGradients"]) -> tuple[np.ndarray, np.ndarray]:
         """S and F, each (n, m + 1), of n other patients' feature gradients in this one's frame."""
         fields = np.stack([moved_fields(other.features, other.mask, self.mask) for other in others])
         return self._compared(tf.constant(fields.reshape(len(others), self.count, -1)))
 
-    def _compared(self, fields):
+    def _compared(self, fields: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         return tuple(
             fixed_field_alignment(self.directions[kind], self.grams[kind], fields).numpy() for kind in "SF"
         )

@@ -1,37 +1,42 @@
 """Alignment beside what null features reach: p-values, effects, and how sure they are."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from fgf_keras.flow.status import has_flow
 
+if TYPE_CHECKING:
+    from fgf_keras.measure.explanation import Explanation
+
 # Draws that fall short of the measured share by less than this reach it: both are rounded.
 ROUNDING = 1e-6
 
 
-def p_value(measured, draws):
+def p_value(measured: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """(1 + #{draws ≥ measured})/(1 + n), over axis 1 of draws (N, n); NaN where `measured` (N,) is."""
     measured = np.asarray(measured, np.float64)
     reached = np.sum(draws >= measured[:, np.newaxis] - ROUNDING, axis=1)
     return np.where(np.isnan(measured), np.nan, (1 + reached) / (1 + draws.shape[1]))
 
 
-def defined(explanation, kind):
+def defined(explanation: "Explanation", kind: str) -> np.ndarray:
     """(N,) whether S or F is a number that tables average: F only where the path ended on the boundary."""
     if kind == "S":
         return ~np.isnan(explanation.values["S_joint"])
     return has_flow(explanation.status, explanation.values[f"F_joint_{explanation.settings['weight']}"])
 
 
-def measured_shares(explanation, kind):
+def measured_shares(explanation: "Explanation", kind: str) -> np.ndarray:
     """S or F of each feature and of all together, (N, m + 1)."""
     v, weight = explanation.values, explanation.settings["weight"]
     single, joint = (v["S"], v["S_joint"]) if kind == "S" else (v[f"F_{weight}"], v[f"F_joint_{weight}"])
     return np.concatenate([single, joint[:, np.newaxis]], axis=1).astype(np.float64)
 
 
-def cohort_table(explanation, rows) -> pd.DataFrame:
+def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
     """A row for each null, quantity and feature: the mean over patients beside the mean that a null has."""
     table = []
     for label, shares in explanation.nulls.items():
@@ -48,7 +53,7 @@ def cohort_table(explanation, rows) -> pd.DataFrame:
     return pd.concat(table, ignore_index=True)
 
 
-def patient_table(explanation, rows) -> pd.DataFrame:
+def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
     """A row for each null, quantity, patient and feature."""
     table = []
     names = explanation.to_frame().iloc[rows]
@@ -66,7 +71,9 @@ def patient_table(explanation, rows) -> pd.DataFrame:
     return pd.concat(table, ignore_index=True)
 
 
-def _against(explanation, label, kind, measured, draws, name):
+def _against(
+    explanation: "Explanation", label: str, kind: str, measured: np.ndarray, draws: np.ndarray, name: str
+) -> pd.DataFrame:
     """Measured (N, m + 1) against draws (N, n, m + 1), a row for each of N and of m + 1."""
     features = [*explanation.feature_names, "joint"]
     p = np.stack([p_value(measured[:, i], draws[..., i]) for i in range(len(features))], axis=1)
@@ -90,7 +97,7 @@ def _against(explanation, label, kind, measured, draws, name):
     )
 
 
-def _adjusted(p):
+def _adjusted(p: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg over the features of each row; the joint share, in the last column, is one test."""
     adjusted = p.copy()
     whole = ~np.isnan(p).any(axis=1)

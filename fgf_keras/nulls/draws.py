@@ -1,6 +1,7 @@
 """All nulls of a measurement, drawn for one patient after another."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -25,7 +26,7 @@ class NullDraws:
         ConfigError: a kind that cannot be imported, or is no `Null`.
     """
 
-    def __init__(self, nulls: Nulls):
+    def __init__(self, nulls: Nulls) -> None:
         self._nulls = {}
         for label, (kind, length) in nulls.labels.items():
             try:
@@ -33,7 +34,7 @@ class NullDraws:
             except ValueError as error:
                 raise ConfigError(f"nulls: {error}.") from error
             name = label if length is None else f"smooth {length!r}"
-            self._nulls[label] = null(nulls.draws, partial(_seed, nulls.seed, name), length)
+            self._nulls[label] = null(nulls.draws, partial(_seed, nulls.seed, name), length or 0.0)
 
     def add(self, patient: str, part: dict[str, np.ndarray], dimension: int) -> None:
         """Draw for one patient; see `BoxedGradients` for the arrays."""
@@ -41,7 +42,7 @@ class NullDraws:
         for null in self._nulls.values():
             null.add(patient, gradients)
 
-    def take(self, patients, part: dict[str, np.ndarray]) -> None:
+    def take(self, patients: Sequence[str], part: dict[str, np.ndarray]) -> None:
         """Draw for the patients of a batch; the arrays null_… leave `part`.
 
         Args:
@@ -57,6 +58,6 @@ class NullDraws:
         return {label: null.finish() for label, null in self._nulls.items()}
 
 
-def _seed(seed, name, patient, portion):
+def _seed(seed: int, name: str, patient: str, portion: int) -> np.ndarray:
     digest = hashlib.sha256(f"{seed}/{name}/{portion}/{patient}".encode()).digest()
     return np.frombuffer(digest[:8], np.int32)

@@ -4,6 +4,8 @@ All are functions of a seed of two integers and of the rectangle: where it lies 
 on the canvas or in the batch, changes nothing.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 from scipy import fft, ndimage
@@ -12,7 +14,7 @@ from scipy import fft, ndimage
 TRUNCATE = 4
 
 
-def smooth_fields(count, shape, sigma, seed):
+def smooth_fields(count: int, shape: Sequence[int], sigma: float, seed: np.ndarray) -> tf.Tensor:
     """White noise smoothed by a Gaussian, stationary up to the edges of the rectangle.
 
     Args:
@@ -35,7 +37,7 @@ def smooth_fields(count, shape, sigma, seed):
     return tf.transpose(smooth, [0, 3, 2, 1])
 
 
-def matched_fields(count, fields, seed):
+def matched_fields(count: int, fields: np.ndarray, seed: np.ndarray) -> tf.Tensor:
     """Fields with the power spectrum of given ones and random phases.
 
     The given fields are padded with zeros to twice their edges before the Fourier transform, which is
@@ -60,7 +62,7 @@ def matched_fields(count, fields, seed):
     return tf.constant(np.moveaxis(drawn, 2, -1), tf.float32)
 
 
-def moved_fields(fields, mask, onto):
+def moved_fields(fields: np.ndarray, mask: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """Fields of one tumour in the frame of another: box on box, each axis scaled to the other's length.
 
     A pixel takes the value of the nearest pixel of the first tumour, so that pixels that it does not cover
@@ -84,7 +86,9 @@ def moved_fields(fields, mask, onto):
     return fields[:, nearest[0, rows, columns], nearest[1, rows, columns]]
 
 
-def white_coordinates(count, number, gram, dimension, seed):
+def white_coordinates(
+    count: int, number: int, gram: np.ndarray, dimension: int, seed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """White noise in `dimension` pixels, in as many coordinates as its products with a few fields u_k need.
 
     The coordinates along the k fields are normal, and the products of what is orthogonal to them are Wishart:
@@ -122,7 +126,7 @@ def white_coordinates(count, number, gram, dimension, seed):
     return directions, fields
 
 
-def hermitian_phases(shape, seed):
+def hermitian_phases(shape: Sequence[int], seed: np.ndarray) -> np.ndarray:
     """Random unit factors of the transform of real fields (…, rows, columns): (…, rows, columns // 2 + 1)."""
     *stack, rows, columns = shape
     half = [*stack, rows, columns // 2 + 1]
@@ -140,11 +144,11 @@ def hermitian_phases(shape, seed):
     return phase
 
 
-def _normal(shape, seed):
+def _normal(shape: Sequence[int], seed: np.ndarray) -> tf.Tensor:
     return tf.random.stateless_normal(shape, seed, alg="philox")
 
 
-def _gaussian(edge, margin, sigma):
+def _gaussian(edge: int, margin: int, sigma: float) -> tf.Tensor:
     """(edge, edge + 2·margin), a row a pixel: the weights of the noise around it."""
     distance = np.arange(edge + 2 * margin) - margin - np.arange(edge)[:, np.newaxis]
     weights = np.exp(-0.5 * (distance / sigma) ** 2) * (np.abs(distance) <= margin)

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from fgf_keras.nulls.boxed import BoxedGradients
 from fgf_keras.nulls.fields import TRUNCATE, matched_fields, smooth_fields, white_coordinates
 from fgf_keras.nulls.null import Null, RandomFields
 from fgf_keras.nulls.white import fixed_field_alignment
@@ -11,7 +12,7 @@ from fgf_keras.nulls.white import fixed_field_alignment
 class White(Null):
     """White noise over the whole support, in as few coordinates as say the same, see `white_coordinates`."""
 
-    def shares(self, patient, gradients):
+    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
         """See `Null.shares`."""
         both = []
         for number, kind in enumerate("SF"):
@@ -26,12 +27,12 @@ class White(Null):
 class Smooth(RandomFields):
     """White noise smoothed by a Gaussian of standard deviation `length` px."""
 
-    def fields(self, gradients, count, seed):
+    def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray) -> tf.Tensor:
         """See `RandomFields.fields`."""
         fields = smooth_fields(count * gradients.count, gradients.shape, self.length, seed)
         return tf.reshape(fields, [count, gradients.count, *gradients.shape])
 
-    def pixels(self, gradients):
+    def pixels(self, gradients: BoxedGradients) -> float:
         """With the margin that is smoothed along."""
         rows, columns, channels = gradients.shape
         margin = 2 * TRUNCATE * self.length
@@ -41,10 +42,10 @@ class Smooth(RandomFields):
 class Matched(RandomFields):
     """Fields with the power spectrum of the feature gradients and random phases."""
 
-    def fields(self, gradients, count, seed):
+    def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray) -> tf.Tensor:
         """See `RandomFields.fields`."""
         return matched_fields(count, gradients.features, seed)
 
-    def pixels(self, gradients):
+    def pixels(self, gradients: BoxedGradients) -> float:
         """With the padding of the Fourier transform."""
         return 4 * np.size(gradients.features)

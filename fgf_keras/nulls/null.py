@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
 from fgf_keras.nulls.boxed import BoxedGradients
 
@@ -27,7 +28,7 @@ class NullShares:
     F: np.ndarray
     resample: np.ndarray | None = None
 
-    def of_cohort(self, kind, rows):
+    def of_cohort(self, kind: str, rows: np.ndarray) -> np.ndarray:
         """Means over some patients of the S or F of each draw, (n or n', m + 1)."""
         draws = getattr(self, kind)[rows]
         if self.resample is not None:
@@ -41,10 +42,10 @@ class Null(ABC):
     Args:
         draws: n, per patient.
         seed: function of (patient id, portion) to (2,) int32, different for each.
-        length: correlation length in px, of the kind "smooth" alone.
+        length: correlation length in px, of the kind "smooth"; 0 for others.
     """
 
-    def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float | None = None):
+    def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float = 0.0) -> None:
         self.draws, self.seed, self.length = draws, seed, length
         self._shares: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -66,7 +67,7 @@ class RandomFields(Null):
     """Random fields inside the rectangle around the tumour, in place of the gradients of the features."""
 
     @abstractmethod
-    def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray):
+    def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray) -> tf.Tensor:
         """Draws of m fields each, restricted to the mask by the caller.
 
         Args:
@@ -82,7 +83,7 @@ class RandomFields(Null):
         """Pixels of one draw that are in memory at once."""
         return gradients.features.size
 
-    def shares(self, patient, gradients):
+    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
         """See `Null.shares`; in portions, all whole, so that more draws begin with the same ones."""
         count = min(DRAWS_TOGETHER, max(1, int(PIXELS_TOGETHER // self.pixels(gradients))))
         portions = [

@@ -1,8 +1,11 @@
 """The feature gradients of other patients in place of a patient's own."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fgf_keras.errors import DataError
+from fgf_keras.nulls.boxed import BoxedGradients
 from fgf_keras.nulls.null import DRAWS_TOGETHER, Null, NullShares
 
 
@@ -16,15 +19,15 @@ class Permutation(Null):
         DataError: by `finish`, of a single patient.
     """
 
-    def __init__(self, draws, seed, length=None):
+    def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float = 0.0) -> None:
         super().__init__(draws, seed, length)
-        self._patients = []
+        self._patients: list[tuple[str, BoxedGradients]] = []
 
-    def add(self, patient, gradients):
+    def add(self, patient: str, gradients: BoxedGradients) -> None:
         """See `Null.add`."""
         self._patients.append((patient, gradients))
 
-    def shares(self, patient, gradients):
+    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
         """S and F of up to n other patients in random order; fewer where there are fewer."""
         return self._drawn(patient, gradients)[:2]
 
@@ -36,7 +39,7 @@ class Permutation(Null):
         S, F = (np.stack(values).astype(np.float32) for values in (S, F))
         return NullShares(S, F, np.stack(chosen))
 
-    def _drawn(self, patient, gradients):
+    def _drawn(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng(self.seed(patient, 0).view(np.uint32).tolist())
         others = [other for _, other in self._patients if other is not gradients]
         order = rng.permutation(len(others))[: self.draws]

@@ -32,11 +32,12 @@ class Nulls:
     lengths: float | Sequence[float] = (3.0,)
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kinds = (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds)
+        lengths = tuple(np.atleast_1d(self.lengths).astype(float).tolist())
         # Frozen for everybody else.
         object.__setattr__(self, "kinds", kinds)
-        object.__setattr__(self, "lengths", tuple(np.atleast_1d(self.lengths).astype(float).tolist()))
+        object.__setattr__(self, "lengths", lengths)
         nameless = [kind for kind in kinds if kind not in NULLS and ":" not in kind]
         if nameless:
             raise ConfigError(f"Nulls: kinds: {unknown(NULLS, nameless[0])}. Received: {self.kinds!r}.")
@@ -46,11 +47,11 @@ class Nulls:
             "draws must be at least 1": (self.draws, self.draws >= 1),
             "lengths must be > 0, in px": (
                 self.lengths,
-                self.lengths and all(0 < length < math.inf for length in self.lengths),
+                len(lengths) > 0 and all(0 < length < math.inf for length in lengths),
             ),
             "lengths must name each length once": (
                 self.lengths,
-                len(set(self.lengths)) == len(self.lengths),
+                len(set(lengths)) == len(lengths),
             ),
         }
         for rule, (given, holds) in rules.items():
@@ -60,20 +61,21 @@ class Nulls:
     @classmethod
     def of(cls, nulls: "Nulls | str | Sequence[str]") -> "Nulls":
         """The same, or the nulls of one or several kinds with the other settings at their defaults."""
-        return nulls if isinstance(nulls, cls) else cls(kinds=nulls)
+        return nulls if isinstance(nulls, Nulls) else cls(kinds=nulls)
 
     @property
     def labels(self) -> dict[str, tuple[str, float | None]]:
         """(kind, correlation length) by the name that a null has in tables."""
-        labels, several = {}, len(self.lengths) > 1
+        labels: dict[str, tuple[str, float | None]] = {}
+        lengths = np.atleast_1d(self.lengths).tolist()
         for kind in self.kinds:
             if kind == "smooth":
-                for length in self.lengths:
-                    labels[f"smooth_{length:g}px" if several else "smooth"] = (kind, length)
+                for length in lengths:
+                    labels[f"smooth_{length:g}px" if len(lengths) > 1 else "smooth"] = (kind, length)
             else:
                 labels[_label(kind)] = (kind, None)
         return labels
 
 
-def _label(kind):
+def _label(kind: str) -> str:
     return kind.rpartition(":")[2]

@@ -1,16 +1,19 @@
 """What alignment is worth by chance: exact laws for white noise, and draws of it."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from fgf_keras.features.linear_noise import white_field
 from fgf_keras.geometry.alignment import Products, pointwise_alignment, pseudo_inverse
 from fgf_keras.geometry.products import inner_products, on_support
-from fgf_keras.geometry.windows import crop_one
+from fgf_keras.geometry.windows import Edges, crop_one
 
 
-def white_null(dimension: int, rank: int = 1):
+def white_null(dimension: int, rank: int = 1) -> Any:
     """The law of alignment with white noise: Beta(rank/2, (dimension - rank)/2), mean rank/dimension.
 
     Args:
@@ -29,7 +32,7 @@ def white_null(dimension: int, rank: int = 1):
     return stats.beta(rank / 2, (dimension - rank) / 2)
 
 
-def white_p_value(alignment, dimension, rank=1):
+def white_p_value(alignment: ArrayLike, dimension: ArrayLike, rank: ArrayLike = 1) -> np.ndarray:
     """P(S ≥ alignment) under `white_null`, elementwise; 1 where rank ≥ dimension, NaN where S is NaN."""
     alignment, dimension, rank = np.broadcast_arrays(
         np.asarray(alignment, np.float64), np.asarray(dimension, np.float64), np.asarray(rank, np.float64)
@@ -41,7 +44,7 @@ def white_p_value(alignment, dimension, rank=1):
     return p_value
 
 
-def white_p_value_in_graph(alignment, dimension, rank):
+def white_p_value_in_graph(alignment: tf.Tensor, dimension: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
     """`white_p_value` in TensorFlow, float64: I_{1-S}((d-k)/2, k/2), the regularised incomplete beta."""
     alignment, dimension, rank = (tf.cast(tensor, tf.float64) for tensor in (alignment, dimension, rank))
     defined = ~tf.math.is_nan(alignment)
@@ -54,7 +57,14 @@ def white_p_value_in_graph(alignment, dimension, rank):
     return tf.where(defined, p_value, tf.constant(float("nan"), tf.float64))
 
 
-def white_noise_products(fields, mask, *, draws: int, seed: int = 0, window=None):
+def white_noise_products(
+    fields: tf.Tensor,
+    mask: tf.Tensor | None,
+    *,
+    draws: int,
+    seed: int = 0,
+    window: tuple[Edges, tf.Tensor] | None = None,
+) -> tf.Tensor:
     """⟨field, v⟩/‖v‖ with `draws` white noise fields v, one of them held in memory at a time.
 
     Args:
@@ -69,7 +79,7 @@ def white_noise_products(fields, mask, *, draws: int, seed: int = 0, window=None
     """
     shape, dtype = tf.shape(fields), fields.dtype
 
-    def draw(i, out):
+    def draw(i: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
         if window is None:
             noise = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
         else:
@@ -86,7 +96,7 @@ def white_noise_products(fields, mask, *, draws: int, seed: int = 0, window=None
     return tf.transpose(out.stack(), [1, 2, 0])
 
 
-def white_noise_alignment(section_gradients, mask, **draws):
+def white_noise_alignment(section_gradients: tf.Tensor, mask: tf.Tensor | None, **draws: Any) -> tf.Tensor:
     """S of linear noise features ⟨v, x⟩, (B, draws); see `white_noise_products`."""
     cross = white_noise_products(section_gradients, mask, **draws)
     section = inner_products(section_gradients, section_gradients)
@@ -94,7 +104,7 @@ def white_noise_alignment(section_gradients, mask, **draws):
     return pointwise_alignment(Products(section, cross, unit))
 
 
-def fixed_field_alignment(directions, gram, fields):
+def fixed_field_alignment(directions: tf.Tensor, gram: tf.Tensor, fields: tf.Tensor) -> tf.Tensor:
     """S, or F, of fields that do not depend on the image, one by one and together.
 
     With A = Σ_k u_k u_kᵀ, the share of one field v is vᵀAv/‖v‖² and the joint share of m is tr(PA)/tr A, P

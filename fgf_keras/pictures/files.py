@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fgf_keras.files import whole_file
 
@@ -34,7 +34,7 @@ def write_pictures(shown: dict[str, list[ShownPatient]], directory: Path) -> Non
     if not shown:
         return
     folder.mkdir()
-    content = {}
+    content: dict[str, list[dict[str, Any]]] = {}
     for support, patients in shown.items():
         content[support] = []
         for n, patient in enumerate(patients):

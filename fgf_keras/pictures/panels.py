@@ -124,7 +124,7 @@ def patient_panels(fields: dict, names, S: dict, F: dict, ending: str, scales) -
         fields[name][..., 0][box] for name in ("mask", "image", "seen", "boundary", "gradient", "explained")
     )
     on, change = scales(image, mask, gradient), boundary - seen
-    drawn = [
+    drawn: list[tuple[str, str, tuple[np.ndarray, tuple[float, float]], bool]] = [
         ("slice", "", on.image(image), False),
         ("∇z of the score", "", on.gradient(gradient), True),
         ("explained part of ∇z", shares_caption(S["joint"], F["joint"]), on.gradient(explained), True),
@@ -137,7 +137,7 @@ def patient_panels(fields: dict, names, S: dict, F: dict, ending: str, scales) -
         ("at the boundary", ending, on.image(boundary), False),
         ("boundary − slice", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
     ]
-    panels = [Panel(title, caption, *field_limits, signed) for title, caption, field_limits, signed in drawn]
+    panels = [Panel(title, caption, *on_scale, signed) for title, caption, on_scale, signed in drawn]
     return PatientPanels(mask, panels)
 
 

@@ -57,7 +57,7 @@ def comparison_summary(study: Study) -> list:
     """The blocks that a terminal shows."""
     if study.truth is not None:
         return truth_tables(study)
-    blocks = [arms_table(study)] if study.protocol is None else protocol_summary(study)
+    blocks = [arms_table(study)] if study.protocol.empty else protocol_summary(study)
     if study.ablation is not None:
         blocks.append(ablation_rows(study))
     if study.trade_off is not None:

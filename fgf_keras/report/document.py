@@ -135,6 +135,9 @@ class Fold:
     blocks: list
 
 
+Block = Text | Bullets | Terms | Tiles | Callout | Table | Plot | Picture | Gallery | Page | Code | Fold
+
+
 @dataclass(frozen=True)
 class Section:
     """A heading with blocks; `name` is its anchor."""

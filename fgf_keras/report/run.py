@@ -27,8 +27,8 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
         result: what it came to.
     """
     with report_style():
-        sections = [section(provenance, result) for section in SECTIONS]
-    sections = [section for section in sections if section is not None]
+        every = [section(provenance, result) for section in SECTIONS]
+    sections = [section for section in every if section is not None]
     sections += closing_sections(provenance, result.data["fingerprint"])
     part = result.part.name.capitalize()
     return Document(

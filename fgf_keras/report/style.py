@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY, "#c2557a", "#8a7a2e", "#3fa7b5")
 # As large as a plot is drawn at most: text of 9 points then has the size of captions.
 PIXELS_A_POINT = 1.5
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "sans-serif",
@@ -77,8 +78,8 @@ def inline_svg(svg: bytes) -> str:
     # Ids that nothing refers to would be there once a plot.
     used = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", text))
     text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
-    opening = re.match(r"<svg[^>]*>", text).group(0)
-    view, width = re.search(r'viewBox="0 0 ([0-9.]+) [^"]*"', opening).group(0, 1)
+    opening = text[: text.index(">") + 1]
+    (view, width), *_ = re.findall(r'(viewBox="0 0 ([0-9.]+) [^"]*")', opening)
     pixels = float(width) * PIXELS_A_POINT
     # Smaller than that, one would rather scroll.
     size = f"width:{pixels:.0f}px;min-width:{0.75 * pixels:.0f}px"

@@ -1,5 +1,8 @@
 """What each feature contributes: its shares of joint S, and what changes when its reward is left out."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 
 from fgf_keras.results.columns import share_column
@@ -10,7 +13,13 @@ SHARES = ("unique", "shapley")
 
 
 def ablation_table(
-    trials: pd.DataFrame, patients: list, *, arm: str, features, supports, confidence: float
+    trials: pd.DataFrame,
+    patients: list[Any],
+    *,
+    arm: str,
+    features: Sequence[str],
+    supports: Sequence[str],
+    confidence: float,
 ) -> pd.DataFrame:
     """One row per support and feature, for an arm beside those without each feature in the reward.
 
@@ -32,7 +41,7 @@ def ablation_table(
     rows = []
     for support in supports:
         for feature in features:
-            row = {"support": support, "feature": feature}
+            row: dict[str, Any] = {"support": support, "feature": feature}
             for share in SHARES:
                 columns = [table[share_column(support, share, feature)] for table in patients]
                 row |= resampled_mean([column.mean() for column in columns], **over_splits).named(share)

@@ -1,15 +1,28 @@
 """Alignment of a cohort: means with intervals, and what is left out of them."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import pandas as pd
 
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.nulls.chance import defined as defined_for
 from fgf_keras.results.bootstrap import bootstrap_mean
 
+if TYPE_CHECKING:
+    from fgf_keras.measure.explanation import Explanation
+
 _NULL_KEYS = ("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted")
 
 
-def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
+def alignment_table(
+    explanation: "Explanation",
+    rows: np.ndarray | None = None,
+    *,
+    bootstrap: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Mean, bootstrap interval and median of S and F over patients.
 
     S is averaged over the patients whose gradient does not vanish, F over those whose path ended on the
@@ -36,7 +49,7 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     names = explanation.feature_names
     defined = {kind: defined_for(explanation, kind)[rows] for kind in "SF"}
     rng = np.random.default_rng(seed)
-    table = {
+    table: dict[str, Any] = {
         "n": len(frame),
         "status": {s.name.lower(): int(np.sum(status == s)) for s in FlowStatus},
         "far": int(explanation.values["far"][rows].sum()),
@@ -46,7 +59,7 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     for kind in "SF":
         used = frame[defined[kind]]
 
-        def summary(column, used=used):
+        def summary(column: str, used: pd.DataFrame = used) -> dict[str, Any]:
             return _summary(used[column].to_numpy(np.float64), bootstrap, confidence, rng)
 
         table[kind] = {name: summary(f"{kind}_{name}") for name in names}
@@ -62,19 +75,21 @@ def alignment_table(explanation, rows=None, *, bootstrap=1000, confidence=0.95, 
     return table
 
 
-def _largest_error(explanation, rows):
+def _largest_error(explanation: "Explanation", rows: np.ndarray) -> float | None:
     errors = explanation.values[f"F_error_{explanation.settings['weight']}"][rows]
     return float(np.max(errors)) if np.isfinite(errors).any() else None
 
 
-def _summary(values, bootstrap, confidence, rng):
+def _summary(
+    values: np.ndarray, bootstrap: int, confidence: float, rng: np.random.Generator
+) -> dict[str, Any]:
     summary = bootstrap_mean(values, bootstrap=bootstrap, confidence=confidence, rng=rng)
     return summary | {"median": float(np.median(values)) if len(values) else None}
 
 
-def _nulls(chance):
+def _nulls(chance: pd.DataFrame) -> dict[str, Any]:
     """`against_chance` as a tree; what is undefined is None."""
-    tree = {}
+    tree: dict[str, Any] = {}
     for row in chance.to_dict(orient="records"):
         null = tree.setdefault(row["null"], {"draws": row["draws"], "S": {}, "F": {}})
         null[row["quantity"]][row["feature"]] = {
@@ -83,7 +98,7 @@ def _nulls(chance):
     return tree
 
 
-def _white(explanation, frame, rows):
+def _white(explanation: "Explanation", frame: pd.DataFrame, rows: np.ndarray) -> dict[str, Any]:
     """The mean of S that white noise would have, and the share of patients whose p-value is below 0.05."""
     dimension = explanation.values["dimension"][rows]
     ranks = dict.fromkeys(explanation.feature_names, explanation.values["section_rank"][rows])

@@ -1,6 +1,7 @@
 """An arm of a comparison over its trials: its metrics with intervals, and differences from another arm."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,13 @@ class TrialResult:
 
     metrics: PartMetrics
     patients: pd.DataFrame
-    behaviour: dict | None
+    behaviour: dict[str, Any] | None
     n_train: int
 
     @classmethod
-    def of(cls, metrics: RunMetrics, patients: pd.DataFrame, behaviour: dict | None, part: str):
+    def of(
+        cls, metrics: RunMetrics, patients: pd.DataFrame, behaviour: dict[str, Any] | None, part: str
+    ) -> "TrialResult":
         """From what a run leaves.
 
         Args:
@@ -122,18 +125,18 @@ class ArmResult:
             return self._of_patients(*(defined_shares(patients, name) for patients in pair))
         return self._of_decisions(name, *pair)
 
-    def _over_splits(self, by_split):
+    def _over_splits(self, by_split: dict[str, float]) -> Interval:
         trials = [self.trials[split] for split in by_split]
         if not trials:
             return UNDEFINED
         sizes = {
-            "n_train": np.mean([trial.n_train for trial in trials]),
-            "n_test": np.mean([trial.metrics.n for trial in trials]),
+            "n_train": float(np.mean([trial.n_train for trial in trials])),
+            "n_test": float(np.mean([trial.metrics.n for trial in trials])),
         }
         over = resampled_mean(list(by_split.values()), confidence=self.confidence, **sizes)
         return Interval(over.mean, over.low, over.high)
 
-    def _of_patients(self, own, other):
+    def _of_patients(self, own: pd.Series, other: pd.Series) -> Interval:
         difference = (own - other).dropna().to_numpy()
         if not len(difference):
             return UNDEFINED
@@ -141,7 +144,7 @@ class ArmResult:
         summary = bootstrap_mean(difference, bootstrap=self.bootstrap, confidence=self.confidence, rng=rng)
         return Interval(summary["mean"], *summary["ci"])
 
-    def _of_decisions(self, name, own, other):
+    def _of_decisions(self, name: str, own: pd.DataFrame, other: pd.DataFrame) -> Interval:
         """Patients are drawn within each class, the same for both arms."""
         other = other.loc[own.index]
         positive, negative = (own["label"] == 1).to_numpy(), (own["label"] == 0).to_numpy()

@@ -1,9 +1,13 @@
 """Means over patients, with intervals from resampled patients."""
 
+from typing import Any
+
 import numpy as np
 
 
-def bootstrap_mean(values, *, bootstrap: int, confidence: float, rng) -> dict:
+def bootstrap_mean(
+    values: np.ndarray, *, bootstrap: int, confidence: float, rng: np.random.Generator
+) -> dict[str, Any]:
     """Mean with its percentile interval: {"mean", "ci": [low, high]}; None without a value.
 
     Args:
@@ -19,7 +23,7 @@ def bootstrap_mean(values, *, bootstrap: int, confidence: float, rng) -> dict:
     return {"mean": float(values.mean()), "ci": percentiles(means, confidence)}
 
 
-def known_mean(values, axis: int = 0) -> np.ndarray:
+def known_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """Mean over an axis of what is not NaN; NaN where all is."""
     defined = ~np.isnan(values)
     count = defined.sum(axis=axis)
@@ -27,6 +31,6 @@ def known_mean(values, axis: int = 0) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def percentiles(resampled, confidence: float) -> list:
+def percentiles(resampled: np.ndarray | list[float], confidence: float) -> list[Any]:
     """The interval [low, high] that holds the middle `confidence` of resampled values, over axis 0."""
     return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)], axis=0).tolist()

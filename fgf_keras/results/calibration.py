@@ -9,7 +9,9 @@ from sklearn.metrics import brier_score_loss
 A_GROUP = 20
 
 
-def calibration_bins(labels, probability, *, confidence=0.95) -> pd.DataFrame:
+def calibration_bins(
+    labels: np.ndarray, probability: np.ndarray, *, confidence: float = 0.95
+) -> pd.DataFrame:
     """Groups of patients with like predictions, of one size where there are no ties.
 
     Columns: predicted (mean probability), observed (rate of positive patients), low and high (Wilson's
@@ -41,7 +43,7 @@ def calibration_bins(labels, probability, *, confidence=0.95) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def calibration_summary(labels, probability) -> dict[str, float]:
+def calibration_summary(labels: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """Brier score, that of always predicting the prevalence, mean prediction, observed rate, and their ratio.
 
     Args:

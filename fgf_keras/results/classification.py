@@ -1,5 +1,7 @@
 """How well a two-class model classifies, with bootstrap intervals."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
@@ -7,7 +9,7 @@ from fgf_keras.errors import DataError
 from fgf_keras.results.bootstrap import percentiles
 
 
-def choose_threshold(labels, logits) -> float:
+def choose_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
     """The logit at which balanced accuracy is largest, halfway between the two scores around it.
 
     Chosen on validation data and then left alone. Of several best thresholds, the one nearest to 0.
@@ -24,7 +26,15 @@ def choose_threshold(labels, logits) -> float:
     return float(best[np.argmin(np.abs(best))])
 
 
-def classification_metrics(labels, logits, threshold, *, bootstrap=1000, confidence=0.95, seed=0) -> dict:
+def classification_metrics(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    threshold: float,
+    *,
+    bootstrap: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Balanced accuracy, AUC, sensitivity and specificity at a given threshold.
 
     Intervals are percentiles over resampled patients, drawn within each class, so that no resample has a
@@ -54,13 +64,15 @@ def classification_metrics(labels, logits, threshold, *, bootstrap=1000, confide
         "specificity": recall_score(labels, decided, pos_label=0),
     }
     resampled = _resampled(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
-    result = {"n": len(labels), "n_positive": int(labels.sum())}
+    result: dict[str, Any] = {"n": len(labels), "n_positive": int(labels.sum())}
     for name, value in values.items():
         result[name] = {"value": float(value), "ci": percentiles(resampled[name], confidence)}
     return result
 
 
-def _resampled(positive, negative, threshold, bootstrap, seed):
+def _resampled(
+    positive: np.ndarray, negative: np.ndarray, threshold: float, bootstrap: int, seed: int
+) -> dict[str, np.ndarray | list[float]]:
     """The metrics of resamples, from what each patient and each pair of patients contributes.
 
     scikit-learn takes milliseconds a call to check its arguments, which a thousand resamples feel.
@@ -81,7 +93,7 @@ def _resampled(positive, negative, threshold, bootstrap, seed):
     }
 
 
-def _two_classes(labels, what):
+def _two_classes(labels: np.ndarray, what: str) -> None:
     classes = np.unique(labels)
     if not np.array_equal(classes, [0, 1]):
         raise DataError(

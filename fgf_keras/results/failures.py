@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fgf_keras.results.arm import ArmResult
+from fgf_keras.results.arm import ArmResult, TrialResult
 from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
-from fgf_keras.results.interval import rounded
+from fgf_keras.results.interval import Interval, rounded
 from fgf_keras.results.patients import defined_shares
 
 # An AUC is good when its whole interval is above that of guessing, and turned round when it is below.
@@ -145,26 +145,28 @@ def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: Arm
     return Finding(auc.low <= 0 and idle, f"AUC {auc} minus {baseline.name}; {changes}")
 
 
-def _turned(arm):
+def _turned(arm: ArmResult) -> list[Interval]:
     """AUC of the networks whose score is turned round: its whole interval is below that of guessing."""
     every = [trial.metrics["auc"] for trial in arm.trials.values()]
     return [auc for auc in every if auc.is_known and auc.high < GUESSING]
 
 
-def _told_turned(arm, turned, baseline, usual):
+def _told_turned(
+    arm: ArmResult, turned: list[Interval], baseline: ArmResult | None, usual: list[Interval]
+) -> str:
     why = f"the score of {len(turned)} of {len(arm.trials)} networks falls where it should rise: AUC "
     why += f"{', '.join(rounded(auc.mean) for auc in turned)}, intervals below {GUESSING:g}"
     return why + (f"; in {baseline.name} {len(usual)} of {len(baseline.trials)}" if baseline else "")
 
 
-def _above(own, other):
+def _above(own: Interval, other: Interval) -> bool:
     """Whether one interval lies above another; without intervals, whether the mean does."""
     if own.is_known and other.is_known:
         return own.low > other.high
     return own.mean > other.mean
 
 
-def _told(interval):
+def _told(interval: Interval) -> str:
     if np.isnan(interval.mean):
         return "undefined"
     if not interval.is_known:
@@ -172,12 +174,12 @@ def _told(interval):
     return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-def _support(arm):
+def _support(arm: ArmResult) -> str:
     """The support of the reward where it was measured."""
     return arm.reward.support if arm.reward.support in arm.supports else arm.supports[0]
 
 
-def _smooth_band(arm, support, kind):
+def _smooth_band(arm: ArmResult, support: str, kind: str) -> float | None:
     """What 95 % of smooth fields' joint shares stay below, mean over splits; None where none were drawn."""
     bands = []
     for trial in arm.trials.values():
@@ -189,7 +191,7 @@ def _smooth_band(arm, support, kind):
     return float(np.mean(bands)) if bands else None
 
 
-def _stability(trial, support):
+def _stability(trial: TrialResult, support: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joint S, joint F and the gradient as a part of the median, a patient each."""
     norm = trial.patients[patient_column(support, "gradient_norm")].to_numpy()
     columns = (share_column(support, kind, "joint") for kind in QUANTITIES)

@@ -1,5 +1,7 @@
 """The known ways in which alignment misleads: which of them a run or a comparison shows, and what to try."""
 
+from typing import Any
+
 from fgf_keras.config import Config, EvaluateConfig
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.results.arm import ArmResult, TrialResult
@@ -38,7 +40,7 @@ SIGNATURES = {
 
 def run_findings(
     result: TrialResult, reward: RewardConfig, features: list[str], settings: EvaluateConfig, *, seed: int
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """The findings of a run that is compared with nothing, as findings.json holds them.
 
     Args:
@@ -51,7 +53,9 @@ def run_findings(
     return _of_arm(_arm("", reward, features, {"": result}, settings, seed), None, None)
 
 
-def comparison_findings(config: Config, trials: dict) -> list[dict]:
+def comparison_findings(
+    config: Config, trials: dict[tuple[str, str], TrialResult | None]
+) -> list[dict[str, Any]]:
     """The findings of every arm of a comparison, as findings.json holds them.
 
     The baseline is the first arm without a reward, the placebo the first that is rewarded on a random feature
@@ -71,11 +75,18 @@ def comparison_findings(config: Config, trials: dict) -> list[dict]:
     return [finding for arm in arms for finding in _of_arm(arm, baseline, placebo)]
 
 
-def _arm(name, reward, features, trials, settings, seed):
+def _arm(
+    name: str,
+    reward: RewardConfig,
+    features: list[str],
+    trials: dict[str, TrialResult],
+    settings: EvaluateConfig,
+    seed: int,
+) -> ArmResult:
     return ArmResult(name, reward, features, trials, settings.confidence, settings.bootstrap, seed)
 
 
-def _of_arm(arm, baseline, placebo):
+def _of_arm(arm: ArmResult, baseline: ArmResult | None, placebo: ArmResult | None) -> list[dict[str, Any]]:
     checks = {
         "poor_alignment_despite_accuracy": lambda: poor_alignment_despite_accuracy(arm),
         "accuracy_lost_to_reward": lambda: accuracy_lost_to_reward(arm, baseline),

@@ -1,7 +1,10 @@
 """A number with its confidence interval, and numbers as text."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import pandas as pd
 
 
 class Interval(NamedTuple):
@@ -17,7 +20,7 @@ class Interval(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, mean: float | None, ci) -> "Interval":
+    def of(cls, mean: float | None, ci: Sequence[float | None]) -> "Interval":
         """From a JSON file, where what is undefined is null.
 
         Args:
@@ -27,7 +30,7 @@ class Interval(NamedTuple):
         return cls(or_nan(mean), or_nan(ci[0]), or_nan(ci[1]))
 
     @classmethod
-    def of_row(cls, row, name: str) -> "Interval":
+    def of_row(cls, row: pd.Series | dict[str, float], name: str) -> "Interval":
         """From the columns <name>, <name>_low and <name>_high of a row, see `ResampledMean.named`."""
         return cls.of(row[name], (row[f"{name}_low"], row[f"{name}_high"]))
 
@@ -41,7 +44,7 @@ class Interval(NamedTuple):
         """Whether there is an estimate."""
         return not math.isnan(self.mean)
 
-    def __str__(self):
+    def __str__(self) -> str:
         if not self.is_known:
             return number(self.mean)
         return f"{rounded(self.mean)} [{rounded(self.low)}, {rounded(self.high)}]"

@@ -1,12 +1,16 @@
 """The metrics of a run as one tidy table, a row for each metric on each part of the patients."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from fgf_keras.results.columns import CLASSIFICATION, JOINT, JOINT_MAGNITUDE, QUANTITIES, share_column
 from fgf_keras.results.interval import Interval, or_nan
 
+# Of a trial: the name of its split and of its arm.
+Key = tuple[str, str]
 # What metrics.json holds of a null, and the end of the column it becomes: `smooth.q95`.
 _OF_NULL = {
     "null_mean": "mean",
@@ -19,7 +23,7 @@ _OF_NULL = {
 }
 
 
-def metrics_table(metrics: dict) -> pd.DataFrame:
+def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     """The content of metrics.json as a tidy table.
 
     The index is (part, metric); a metric is named as its column in CSV files, `auc` or `mask.S_brightness`.
@@ -42,14 +46,14 @@ def metrics_table(metrics: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["part", "metric"])
 
 
-def _share_rows(support, table):
+def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for quantity in QUANTITIES:
         for name, summary in table[quantity].items():
             summaries = {name: summary}
             if name == JOINT:
                 summaries = {JOINT: summary["squared"], JOINT_MAGNITUDE: summary["magnitude"]}
             for feature, values in summaries.items():
-                row = {"metric": share_column(support, quantity, feature), "support": support}
+                row: dict[str, Any] = {"metric": share_column(support, quantity, feature), "support": support}
                 row |= {"quantity": quantity, "feature": feature}
                 row |= Interval.of(values["mean"], values["ci"])._asdict()
                 row |= {"median": or_nan(values["median"]), "undefined": table["undefined"][quantity]}
@@ -132,11 +136,11 @@ class RunMetrics:
     parts: dict[str, PartMetrics]
     n_train: int
     confidence: float
-    threshold: dict
-    content: dict = field(repr=False)
+    threshold: dict[str, Any]
+    content: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def of(cls, metrics: dict) -> "RunMetrics":
+    def of(cls, metrics: dict[str, Any]) -> "RunMetrics":
         """From the content of metrics.json."""
         table = metrics_table(metrics)
         parts = {
@@ -152,7 +156,7 @@ class RunMetrics:
         return cls(parts, metrics["n_train"], metrics["confidence"], metrics["threshold"], metrics)
 
 
-def _path_counts(table):
+def _path_counts(table: dict[str, Any]) -> PathCounts:
     return PathCounts(
         table["status"],
         table["undefined"],

@@ -1,13 +1,16 @@
 """Arms over repeated splits: means, spreads, paired differences from the first arm, and verdicts."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from fgf_keras.results.columns import metric_title, share_of
+from fgf_keras.results.metrics import Key, RunMetrics
 from fgf_keras.results.resampled import resampled_mean, verdict
 
 
-def trial_table(metrics_by_trial: dict, part: str) -> pd.DataFrame:
+def trial_table(metrics_by_trial: dict[Key, RunMetrics | None], part: str) -> pd.DataFrame:
     """One row per trial: repeat, arm, n_train, n_test, every metric of a part, and whom each leaves out.
 
     The metrics have the names of `metrics.metrics_table`; `left_out.<metric>` counts patients.
@@ -17,7 +20,7 @@ def trial_table(metrics_by_trial: dict, part: str) -> pd.DataFrame:
             whose row is empty.
         part: which part of the patients: "test", "validation", ….
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (repeat, arm), metrics in metrics_by_trial.items():
         if metrics is None:
             rows.append({"repeat": repeat, "arm": arm})
@@ -74,7 +77,7 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def as_records(table: pd.DataFrame) -> list[dict]:
+def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON can hold them: what is not there or undefined is null."""
     records = table.astype(object).where(table.notna(), None).to_dict(orient="records")
     return [{key: v.item() if isinstance(v, np.generic) else v for key, v in row.items()} for row in records]

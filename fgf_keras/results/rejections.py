@@ -1,10 +1,16 @@
 """How often a test rejects: the share of p-values below a level, over networks that each give many."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 
-def rejections(patients, cohorts, alpha: float, *, confidence: float = 0.95) -> dict:
+def rejections(
+    patients: Sequence[ArrayLike], cohorts: ArrayLike, alpha: float, *, confidence: float = 0.95
+) -> dict[str, Any]:
     """The share of p-values at most `alpha`, of patients one by one and of means over patients.
 
     Patients share a network, so that their p-values are not independent: the interval of their share is that
@@ -29,7 +35,11 @@ def rejections(patients, cohorts, alpha: float, *, confidence: float = 0.95) -> 
     of_means = np.asarray(cohorts, np.float64)
     of_means = of_means[~np.isnan(of_means)]
     rates = np.array([np.mean(p <= alpha) for p in by_network])
-    result = {"networks": len(rates), "patients": int(sum(map(len, by_network))), "undefined": undefined}
+    result: dict[str, float] = {
+        "networks": len(rates),
+        "patients": int(sum(map(len, by_network))),
+        "undefined": undefined,
+    }
     result |= dict.fromkeys(("rate", "rate_low", "rate_high", "distance"), np.nan)
     if len(rates):
         result["rate"] = float(rates.mean())
@@ -41,7 +51,7 @@ def rejections(patients, cohorts, alpha: float, *, confidence: float = 0.95) -> 
     result |= {"cohort_hits": int(np.sum(of_means <= alpha)), "cohorts": len(of_means)}
     result |= dict.fromkeys(("cohort_low", "cohort_high"), np.nan)
     if len(of_means):
-        test = stats.binomtest(result["cohort_hits"], len(of_means))
+        test = stats.binomtest(int(np.sum(of_means <= alpha)), len(of_means))
         interval = test.proportion_ci(confidence, method="wilson")
         result |= {"cohort_low": float(interval.low), "cohort_high": float(interval.high)}
     return result

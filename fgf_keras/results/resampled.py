@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from fgf_keras.results.interval import rounded
@@ -34,7 +35,9 @@ _SAME = ResampledMean(0.0, 0.0, 0.0, 1.0, 0)
 _ROUNDING = 1e-12
 
 
-def resampled_mean(values, *, n_train: float, n_test: float, confidence: float = 0.95) -> ResampledMean:
+def resampled_mean(
+    values: ArrayLike, *, n_train: float, n_test: float, confidence: float = 0.95
+) -> ResampledMean:
     """The corrected resampled t-test: mean / √((1/J + n_test/n_train) s²) with J−1 degrees of freedom.
 
     Splits of one cohort share patients, so that J values scatter less than J independent ones would: the
@@ -48,13 +51,13 @@ def resampled_mean(values, *, n_train: float, n_test: float, confidence: float =
 
     Source: Nadeau and Bengio, "Inference for the generalization error" (Machine Learning 52, 2003).
     """
-    values = np.asarray(values, np.float64)
-    values = values[~np.isnan(values)]
-    splits = len(values)
-    mean = float(values.mean()) if splits else np.nan
+    measured = np.asarray(values, np.float64)
+    measured = measured[~np.isnan(measured)]
+    splits = len(measured)
+    mean = float(measured.mean()) if splits else np.nan
     if splits < 2:
         return ResampledMean(mean, np.nan, np.nan, np.nan, splits)
-    error = float(np.sqrt((1 / splits + n_test / n_train) * values.var(ddof=1)))
+    error = float(np.sqrt((1 / splits + n_test / n_train) * measured.var(ddof=1)))
     if error <= _ROUNDING * abs(mean):
         # Two splits that happen to agree are no certainty, as an interval of no width would have it.
         return ResampledMean(mean, np.nan, np.nan, np.nan, splits) if mean else _SAME._replace(splits=splits)

@@ -1,6 +1,7 @@
 """What an evaluation of one network found, as its report needs it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -25,10 +26,10 @@ class RunResult:
 
     metrics: RunMetrics
     patients: pd.DataFrame
-    data: dict
-    findings: list[dict] | None = None
-    behaviour: dict | None = None
-    sanity: dict | None = None
+    data: dict[str, Any]
+    findings: list[dict[str, Any]] | None = None
+    behaviour: dict[str, Any] | None = None
+    sanity: dict[str, Any] | None = None
     shown: dict[str, list[ShownPatient]] = field(default_factory=dict)
     pages: dict[str, bytes] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """What is left of S and F in networks that know nothing, beside the trained one."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -10,6 +11,9 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
 from fgf_keras.results.interval import rounded
+
+if TYPE_CHECKING:
+    from fgf_keras.measure.explanation import Explanation
 
 TRAINED, PERMUTED = "trained", "permuted labels"
 
@@ -26,10 +30,10 @@ class Network(NamedTuple):
     auc: float
     S: np.ndarray
     F: np.ndarray
-    null: dict
+    null: dict[str, Any]
 
     @classmethod
-    def measured(cls, explain, cohort: Cohort) -> "Network":
+    def measured(cls, explain: Callable[..., "Explanation"], cohort: Cohort) -> "Network":
         """A network in the state that it is in.
 
         Args:
@@ -51,7 +55,7 @@ class Network(NamedTuple):
         return cls(roc_auc_score(cohort.labels, explanation.values["logit"]), shares["S"], shares["F"], null)
 
 
-def layers_randomised(classifier, fresh):
+def layers_randomised(classifier: Any, fresh: Any) -> Iterator[tuple[str, Any]]:
     """Give a classifier the weights of a fresh one, a layer more at a time, from the output to the input.
 
     Yields:
@@ -64,8 +68,14 @@ def layers_randomised(classifier, fresh):
 
 
 def sanity_report(
-    networks: dict[str, list[Network]], names: list[str], settings: EvaluateConfig, *, split, support, seed
-) -> dict:
+    networks: dict[str, list[Network]],
+    names: list[str],
+    settings: EvaluateConfig,
+    *,
+    split: str,
+    support: str,
+    seed: int,
+) -> dict[str, Any]:
     """The content of sanity.json.
 
     Args:
@@ -86,7 +96,7 @@ def sanity_report(
     columns = [*names, "joint"]
     rng = np.random.default_rng(seed)
 
-    def summary(values):
+    def summary(values: np.ndarray) -> dict[str, Any]:
         defined = values[~np.isnan(values)]
         return bootstrap_mean(defined, bootstrap=settings.bootstrap, confidence=settings.confidence, rng=rng)
 
@@ -100,8 +110,13 @@ def sanity_report(
     }
 
 
-def _step(name, networks, columns, summary):
-    step = {"name": name, "auc": float(np.mean([network.auc for network in networks]))}
+def _step(
+    name: str,
+    networks: Sequence[Network],
+    columns: list[str],
+    summary: Callable[[np.ndarray], dict[str, Any]],
+) -> dict[str, Any]:
+    step: dict[str, Any] = {"name": name, "auc": float(np.mean([network.auc for network in networks]))}
     for kind in "SF":
         step[kind] = {}
         by_patient = _over_networks(networks, kind)
@@ -123,7 +138,12 @@ def _step(name, networks, columns, summary):
     return step
 
 
-def _verdicts(networks, steps, columns, summary):
+def _verdicts(
+    networks: dict[str, list[Network]],
+    steps: list[dict[str, Any]],
+    columns: list[str],
+    summary: Callable[[np.ndarray], dict[str, Any]],
+) -> list[str]:
     by_name = {step["name"]: step for step in steps}
     trained, permuted, random = by_name[TRAINED], by_name[PERMUTED], steps[-2]
     n = len(networks[PERMUTED])
@@ -131,7 +151,7 @@ def _verdicts(networks, steps, columns, summary):
         f"AUC is {rounded(trained['auc'])} trained, {rounded(random['auc'])} with random weights, "
         f"{rounded(permuted['auc'])} trained on permuted labels."
     ]
-    put_there = {"S": [], "F": []}
+    put_there: dict[str, list[str]] = {"S": [], "F": []}
     for kind in "SF":
         trained_shares, other = (_over_networks(networks[name], kind) for name in (TRAINED, PERMUTED))
         own_mean = known_mean(trained_shares)
@@ -171,22 +191,22 @@ def _verdicts(networks, steps, columns, summary):
     return sentences
 
 
-def _signed(change):
+def _signed(change: dict[str, Any]) -> str:
     low, high = change["ci"]
     return f"{change['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _beside_null(step, kind, column):
+def _beside_null(step: dict[str, Any], kind: str, column: str) -> str:
     mean, reach = step[kind][column]["mean"], step["null"][kind][column]["q95"]
     if mean is None:
         return "undefined"
     return f"{rounded(mean)} is {'within' if mean <= reach else 'above'} its null ({rounded(reach)})"
 
 
-def _over_networks(networks, kind):
+def _over_networks(networks: Sequence[Network], kind: str) -> np.ndarray:
     """Mean over networks, patient by patient, (n, m + 1)."""
     return known_mean(np.stack([getattr(network, kind) for network in networks]))
 
 
-def _or_none(value):
+def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

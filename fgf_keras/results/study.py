@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from fgf_keras.results.ablation import ablation_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.columns import share_column
 from fgf_keras.results.findings import comparison_findings
-from fgf_keras.results.metrics import PartMetrics, RunMetrics
+from fgf_keras.results.metrics import Key, PartMetrics, RunMetrics
 from fgf_keras.results.protocol import protocol_table, trial_table
 from fgf_keras.results.trade_off import largest_weights, trade_off_table
 from fgf_keras.results.truth import rate_table, recovery_table, truth_table
@@ -33,11 +34,11 @@ class Study:
 
     config: Config
     part: str
-    metrics: dict[tuple[str, str], RunMetrics | None]
-    patients: dict[tuple[str, str], pd.DataFrame]
-    behaviour: dict[tuple[str, str], dict] = field(default_factory=dict)
+    metrics: dict[Key, RunMetrics | None]
+    patients: dict[Key, pd.DataFrame]
+    behaviour: dict[Key, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    oracle: dict[tuple[str, str], float] = field(default_factory=dict)
+    oracle: dict[Key, float] = field(default_factory=dict)
 
     @property
     def features(self) -> list[str]:
@@ -60,15 +61,16 @@ class Study:
             share_column(support, "F", "joint"): f"joint F ({support})",
         }
 
-    def part_of(self, key) -> PartMetrics | None:
+    def part_of(self, key: Key) -> PartMetrics | None:
         """The metrics of a trial on the part that is reported, None where it failed."""
         metrics = self.metrics[key]
-        return metrics and metrics.parts[self.part]
+        return None if metrics is None else metrics.parts[self.part]
 
     @property
     def runs(self) -> dict[str, PartMetrics]:
         """The metrics of each arm on the part that is reported, of a comparison on a single split."""
-        return {key[1]: self.part_of(key) for key in self.metrics}
+        parts = ((arm, self.part_of((split, arm))) for split, arm in self.metrics)
+        return {arm: part for arm, part in parts if part is not None}
 
     def part_patients(self, arm: str) -> list[pd.DataFrame]:
         """The patients of the part that is reported, one table for each trial of an arm."""
@@ -81,10 +83,10 @@ class Study:
         return trial_table(self.metrics, self.part)
 
     @cached_property
-    def protocol(self) -> pd.DataFrame | None:
-        """See `protocol.protocol_table`; None where there is one split and no sweep."""
+    def protocol(self) -> pd.DataFrame:
+        """See `protocol.protocol_table`; empty where there is one split and no sweep."""
         if not self.config.has_tables:
-            return None
+            return pd.DataFrame()
         return protocol_table(self.trials, confidence=self.config.evaluate.confidence)
 
     @cached_property
@@ -97,7 +99,7 @@ class Study:
     @cached_property
     def chosen(self) -> dict[str, str | None]:
         """Of a sweep, the arm that was chosen of each kind of reward, see `trade_off.largest_weights`."""
-        if self.trade_off is None:
+        if self.trade_off is None or self.config.sweep is None:
             return {}
         return largest_weights(self.trade_off, self.config.sweep.tolerance)
 
@@ -139,16 +141,18 @@ class Study:
         return rate_table(self.truth, self._tested, self.config)
 
     @property
-    def _tested(self):
+    def _tested(self) -> dict[Key, pd.DataFrame]:
         return {key: table[table["split"] == "test"] for key, table in self.patients.items()}
 
     @cached_property
-    def findings(self) -> list[dict] | None:
+    def findings(self) -> list[dict[str, Any]] | None:
         """See `findings.comparison_findings`; None for phantoms under laws that are known."""
         if self.config.truth is not None:
             return None
-        trials = {}
+        trials: dict[Key, TrialResult | None] = {}
         for key, metrics in self.metrics.items():
             behaviour = self.behaviour.get(key)
-            trials[key] = metrics and TrialResult.of(metrics, self.patients[key], behaviour, self.part)
+            trials[key] = None
+            if metrics is not None:
+                trials[key] = TrialResult.of(metrics, self.patients[key], behaviour, self.part)
         return comparison_findings(self.config, trials)

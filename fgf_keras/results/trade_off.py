@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fgf_keras.config import Config
 from fgf_keras.results.columns import QUANTITIES, share_column
@@ -39,7 +40,7 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def pareto_front(points) -> np.ndarray:
+def pareto_front(points: ArrayLike) -> np.ndarray:
     """Which of the points (N, 2) no other point beats in one coordinate without losing in the other.
 
     A point with NaN is none of them.

@@ -1,19 +1,27 @@
 """What S, F and the nulls say of networks whose labels follow known laws, beside what is true."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fgf_keras.config import Config
-from fgf_keras.config.truth import NOTHING
+from fgf_keras.config.truth import NOTHING, LawArm
 from fgf_keras.results.columns import JOINT, QUANTITIES, p_column, share_column
+from fgf_keras.results.metrics import Key, PartMetrics, RunMetrics
 from fgf_keras.results.rejections import rejections
 
 _TRIAL = ["repeat", "law", "prevalence"]
 
 
-def truth_table(config: Config, metrics_by_trial: dict, patients: dict, oracle: dict) -> pd.DataFrame:
+def truth_table(
+    config: Config,
+    metrics_by_trial: dict[Key, RunMetrics | None],
+    patients: dict[Key, pd.DataFrame],
+    oracle: dict[Key, float],
+) -> pd.DataFrame:
     """One row per trial and feature, the joint share among them, of the test part on the first support.
 
     Columns: repeat, law, prevalence; n, n_positive, auc, auc_low, auc_high, auc_oracle, learned (the interval
@@ -34,13 +42,14 @@ def truth_table(config: Config, metrics_by_trial: dict, patients: dict, oracle: 
     """
     rows = []
     for repeat in dict.fromkeys(repeat for repeat, _ in metrics_by_trial):
-        for arm in config.arms:
-            trial = {"repeat": repeat, "law": arm.law_name, "prevalence": arm.prevalence}
+        for arm in config.laws:
+            trial: dict[str, Any] = {"repeat": repeat, "law": arm.law_name, "prevalence": arm.prevalence}
             key = repeat, arm.name
-            if metrics_by_trial[key] is None:
+            metrics = metrics_by_trial[key]
+            if metrics is None:
                 rows.append(trial)
                 continue
-            part = metrics_by_trial[key].parts["test"]
+            part = metrics.parts["test"]
             trial |= _classification(part, oracle[key])
             rows += [trial | row for row in _features(config, arm, part, patients[key])]
     return _over_nothing(pd.DataFrame(rows))
@@ -80,14 +89,14 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ranked_first(values: pd.Series, used) -> bool | None:
+def ranked_first(values: pd.Series, used: Any) -> bool | None:
     """Whether the used features have the largest values; not where they tie, None where one is undefined."""
     if values.isna().any():
         return None
     return bool(values[used].min() > values.drop(used).max())
 
 
-def rate_table(table: pd.DataFrame, patients: dict, config: Config) -> pd.DataFrame:
+def rate_table(table: pd.DataFrame, patients: dict[Key, pd.DataFrame], config: Config) -> pd.DataFrame:
     """How often each null calls a feature aligned: one row per role, null, quantity and feature.
 
     Where the role is "used" a high rate is power, elsewhere it is false positives. Columns: role, null,
@@ -98,7 +107,7 @@ def rate_table(table: pd.DataFrame, patients: dict, config: Config) -> pd.DataFr
         patients: as for it.
         config: as for it.
     """
-    names = {(arm.law_name, arm.prevalence): arm.name for arm in config.arms}
+    names = {(arm.law_name, arm.prevalence): arm.name for arm in config.laws}
     shares = table[table["feature"].notna()]
     rows = []
     for role in ("nothing", "unused", "used"):
@@ -127,11 +136,11 @@ def nulls(table: pd.DataFrame) -> list[str]:
     return [name.removeprefix("S_").removesuffix("_rate") for name in table.columns if _is_rate(name)]
 
 
-def _is_rate(column):
+def _is_rate(column: str) -> bool:
     return column.startswith("S_") and column.endswith("_rate")
 
 
-def _classification(part, oracle):
+def _classification(part: PartMetrics, oracle: float) -> dict[str, Any]:
     auc = part["auc"]
     return {
         "n": part.n,
@@ -144,13 +153,15 @@ def _classification(part, oracle):
     }
 
 
-def _features(config, arm, part, patients):
+def _features(
+    config: Config, arm: LawArm, part: PartMetrics, patients: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
     support = config.evaluate.support[0]
     names = [feature.name for feature in config.features]
     used = [name for name in names if name in arm.law.used]
     for name in [*names, JOINT]:
         is_used = name in used or (name == JOINT and used)
-        row = {"feature": name, "role": "used" if is_used else "unused"}
+        row: dict[str, Any] = {"feature": name, "role": "used" if is_used else "unused"}
         if arm.law_name == NOTHING:
             row["role"] = NOTHING
         metrics = {kind: part.table.loc[share_column(support, kind, name)] for kind in QUANTITIES}
@@ -171,7 +182,7 @@ def _features(config, arm, part, patients):
         yield row
 
 
-def _over_nothing(table):
+def _over_nothing(table: pd.DataFrame) -> pd.DataFrame:
     """With S and F above those of the law without coefficients on the same phantom at the same prevalence."""
     place = ["repeat", "prevalence", "feature"]
     without = table.loc[table["law"] == NOTHING, [*place, "S", "F"]]

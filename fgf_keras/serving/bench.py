@@ -5,6 +5,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ CALLERS = (1, 4, 16)
 LOOKS = 10
 
 
-def throughput(path, *, seconds: float) -> list[dict]:
+def throughput(path: str | Path, *, seconds: float) -> list[dict]:
     """Requests per second and latencies of signatures, batches and numbers of callers in one process.
 
     Args:
@@ -42,7 +43,7 @@ def throughput(path, *, seconds: float) -> list[dict]:
     return rows
 
 
-def memory(path, *, requests: int) -> list[dict]:
+def memory(path: str | Path, *, requests: int) -> list[dict]:
     """Resident memory, MB, over many requests of `serving_default` and a hundredth as many of `explain`."""
     signatures = tf.saved_model.load(str(path)).signatures
     calls = [_request(signatures[name], made_up_batch(path, 1)) for name in SIGNATURES]
@@ -56,7 +57,7 @@ def memory(path, *, requests: int) -> list[dict]:
     return rows
 
 
-def cold_start(path, *, warm: bool) -> dict:
+def cold_start(path: str | Path, *, warm: bool) -> dict:
     """Seconds to load, to warm up, and that the first `explain` takes then."""
     begun = time.perf_counter()
     signatures = tf.saved_model.load(str(path)).signatures
@@ -72,7 +73,7 @@ def cold_start(path, *, warm: bool) -> dict:
     }
 
 
-def replay_warmup(path, signatures) -> int:
+def replay_warmup(path: str | Path, signatures: Any) -> int:
     """Send the requests that a server warms up with; returns how many there are."""
     count = 0
     for record in tf.data.TFRecordDataset(str(Path(path) / FILE)):
@@ -83,7 +84,7 @@ def replay_warmup(path, signatures) -> int:
     return count
 
 
-def made_up_batch(path, count: int) -> dict:
+def made_up_batch(path: str | Path, count: int) -> dict:
     """Inputs of `explain`: noise in round tumours of a tenth of the canvas across."""
     height, width, channels = Description.read(path).image_shape
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
@@ -55,19 +56,19 @@ class Description:
     config: dict | None
 
     @classmethod
-    def of(cls, **known) -> "Description":
+    def of(cls, **known: Any) -> "Description":
         """The description of a model exported now."""
         versions = {"fgf_keras": __version__} | {name: version(name) for name in _PACKAGES}
         return cls(format=FORMAT, versions=versions, **known)
 
-    def write(self, folder):
+    def write(self, folder: str | Path) -> None:
         """Write it into the folder of an export."""
         path = Path(folder) / FILE
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, folder) -> "Description":
+    def read(cls, folder: str | Path) -> "Description":
         """The description of an export.
 
         Raises:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,17 +19,17 @@ from fgf_keras.serving.warmup import write_warmup
 
 
 def export_saved_model(
-    model,
-    path,
+    model: AlignmentModel,
+    path: str | Path,
     *,
-    threshold=0.0,
-    window_hu=None,
-    spacing_mm=None,
-    config=None,
-    support="mask",
+    threshold: float = 0.0,
+    window_hu: tuple[float, float] | None = None,
+    spacing_mm: tuple[float, ...] | None = None,
+    config: dict[str, Any] | None = None,
+    support: str = "mask",
     flow: Flow | None = None,
-    jit_compile=False,
-):
+    jit_compile: bool = False,
+) -> None:
     """Export an `AlignmentModel` for TensorFlow Serving, with the gradient and the flow inside.
 
     Signatures, each of any batch size; see docs/serving.md and `Signatures` for the outputs:

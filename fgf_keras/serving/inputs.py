@@ -1,11 +1,15 @@
 """What a served model does about samples that it cannot use: a status each, and no harm to the others."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from fgf_keras.serving.input_status import InputStatus
 
 
-def checked_inputs(image, mask, spacing=None):
+def checked_inputs(
+    image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor]:
     """Samples that can be measured as they are, others with nothing in their place.
 
     Args:
@@ -47,7 +51,7 @@ def input_shapes(image_shape) -> dict:
     return {"image": [height, width, channels], "mask": [height, width, 1], "spacing": [2]}
 
 
-def require_shapes(image_shape, **fields):
+def require_shapes(image_shape: Sequence[int], **fields: tf.Tensor) -> list[tf.Tensor]:
     """Refuse a request whose parts do not fit, with INVALID_ARGUMENT; a server does not check it.
 
     Args:

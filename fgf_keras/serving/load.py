@@ -1,7 +1,9 @@
 """A served model in Python, without the classes that it was made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,7 @@ class Prediction:
 
     def to_frame(self) -> pd.DataFrame:
         """A row a sample, with the names of the signature's outputs and statuses in words; no fields."""
-        columns = {"status": [InputStatus(s).name.lower() for s in self.status]}
+        columns = {"status": [InputStatus.of(s).name.lower() for s in self.status]}
         for name, values in (("probability", self.probability), ("logit", self.logit)):
             by_class = {f"{name}_{k}": column for k, column in enumerate(values.T)} if values.ndim > 1 else {}
             columns |= by_class or {name: values}
@@ -76,7 +78,7 @@ class ServedExplanation(Alignment):
 
     def to_frame(self) -> pd.DataFrame:
         """As `Alignment.to_frame`, with how the path ended."""
-        ended = [FlowStatus(s).name.lower() for s in self.flow_status]
+        ended = [FlowStatus.of(s).name.lower() for s in self.flow_status]
         return super().to_frame().assign(flow_status=ended)
 
 
@@ -88,11 +90,11 @@ class ServedModel:
         description: `Description`: features, window, threshold, settings, versions.
     """
 
-    def __init__(self, path: Path, description: Description, signatures):
+    def __init__(self, path: Path, description: Description, signatures: Any) -> None:
         self.path, self.description = path, description
         self._signatures = signatures
 
-    def predict(self, images, masks) -> Prediction:
+    def predict(self, images: np.ndarray, masks: np.ndarray) -> Prediction:
         """Probabilities, logits and classes.
 
         Args:
@@ -105,7 +107,9 @@ class ServedModel:
         outputs = self._call("serving_default", images, masks)
         return Prediction(**_decided(outputs))
 
-    def alignment(self, images, masks, *, spacing=None) -> Alignment:
+    def alignment(
+        self, images: np.ndarray, masks: np.ndarray, *, spacing: np.ndarray | Sequence[float] | None = None
+    ) -> Alignment:
         """As `predict`, with S.
 
         Args:
@@ -115,7 +119,9 @@ class ServedModel:
         outputs = self._call("alignment", images, masks, spacing)
         return Alignment(**_decided(outputs), shares=_shares(outputs, self.description.features))
 
-    def explain(self, images, masks, *, spacing=None) -> ServedExplanation:
+    def explain(
+        self, images: np.ndarray, masks: np.ndarray, *, spacing: np.ndarray | Sequence[float] | None = None
+    ) -> ServedExplanation:
         """As `alignment`, with F, ∇z, its explained part and the image at the boundary."""
         outputs = self._call("explain", images, masks, spacing)
         fields = {name: outputs.pop(name) for name in ("gradient", "explained", "boundary", "flow_status")}
@@ -146,7 +152,7 @@ class ServedModel:
         return np.broadcast_to(spacing, (count, 2))
 
 
-def load_saved_model(path) -> ServedModel:
+def load_saved_model(path: str | Path) -> ServedModel:
     """Load what `export_saved_model` or `fgf export` wrote.
 
     Args:
@@ -155,25 +161,25 @@ def load_saved_model(path) -> ServedModel:
     Raises:
         ModelError: there is none, it is not complete, or it is of another kind.
     """
-    path = _version(Path(path))
+    folder = _version(Path(path))
     missing = [
-        name for name in ("saved_model.pb", "variables/variables.index") if not (path / name).is_file()
+        name for name in ("saved_model.pb", "variables/variables.index") if not (folder / name).is_file()
     ]
     if missing:
         raise ModelError(
-            f"{path} is not a whole SavedModel: {' and '.join(missing)} missing. Give the folder of a "
+            f"{folder} is not a whole SavedModel: {' and '.join(missing)} missing. Give the folder of a "
             "version, e.g. saved_model/1; if it is one, copy or export it again."
         )
     description = Description.read(path)
     try:
-        signatures = tf.saved_model.load(str(path)).signatures
+        signatures = tf.saved_model.load(str(folder)).signatures
     except Exception as error:  # TensorFlow raises whatever it meets in a damaged file
         first = str(error).partition("\n")[0]
-        raise ModelError(f"{path} cannot be loaded: {first} Copy or export it again.") from error
+        raise ModelError(f"{folder} cannot be loaded: {first} Copy or export it again.") from error
     lacking = [name for name in SIGNATURES if name not in signatures]
     if lacking:
-        raise ModelError(f"{path} has no signature {', '.join(lacking)}. Export the model again.")
-    return ServedModel(path, description, signatures)
+        raise ModelError(f"{folder} has no signature {', '.join(lacking)}. Export the model again.")
+    return ServedModel(folder, description, signatures)
 
 
 def _version(path):

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.white import white_p_value_in_graph
 from fgf_keras.serving.inputs import InputStatus, checked_inputs, input_shapes, require_shapes
@@ -22,7 +23,9 @@ class Signatures:
         jit_compile: compile by XLA, at the first request of each batch size.
     """
 
-    def __init__(self, model, *, threshold, support, flow: Flow, jit_compile):
+    def __init__(
+        self, model: AlignmentModel, *, threshold: float, support: str, flow: Flow, jit_compile: bool
+    ) -> None:
         self.image_shape = tuple(model.classifier.input_shape[1:])
         self._names, self._weight, self._threshold = model.feature_names, flow.average, threshold
         self._classifier = model.classifier
@@ -55,25 +58,25 @@ class Signatures:
             "predict_examples": (self.predict_examples, [examples]),
         }
 
-    def predict(self, image, mask):
+    def predict(self, image: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
         """status, probability, logit and class: (B,) each; (B, K) of probability and logit for K classes."""
         return self._run(self._predicted, image=image, mask=mask)
 
-    def predict_examples(self, examples):
+    def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `predict`, of serialised `tf.train.Example` (B,) with float lists image and mask, row by row."""
         shapes = input_shapes(self.image_shape)
         fields = {name: tf.io.FixedLenFeature(shapes[name], tf.float32) for name in ("image", "mask")}
         parsed = tf.io.parse_example(examples, fields)
         return self.predict(parsed["image"], parsed["mask"])
 
-    def alignment(self, image, mask, spacing):
+    def alignment(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
 
         For two classes p_white_joint as well.
         """
         return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
 
-    def explain(self, image, mask, spacing):
+    def explain(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `alignment`, with F_<feature>, F_joint, F_joint_magnitude, flow_residual and flow_status (B,).
 
         And fields (B, H, W, C): gradient (of the score of the decision), explained (its part along the

@@ -1,6 +1,7 @@
 """Requests that TensorFlow Serving runs before a model takes its first real one."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +16,7 @@ FILE = Path(EXTRA) / "tf_serving_warmup_requests"
 TUMOUR = (24, 32)
 
 
-def write_warmup(folder, specs):
+def write_warmup(folder: Path, specs: Any) -> None:
     """Write a request of one made-up sample for each signature.
 
     Args:
@@ -37,7 +38,7 @@ def write_warmup(folder, specs):
             writer.write(log.SerializeToString())
 
 
-def example(image, mask) -> bytes:
+def example(image: np.ndarray, mask: np.ndarray) -> bytes:
     """A serialised `tf.train.Example` of one sample, as the signature `predict_examples` takes it.
 
     Args:

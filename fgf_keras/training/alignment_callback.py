@@ -1,9 +1,14 @@
 """S and F while training."""
 
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 
 from fgf_keras.errors import ModelError
-from fgf_keras.features.base import unique_names
+from fgf_keras.features.base import Feature, unique_names
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.samples import AlignmentSamples
@@ -53,18 +58,18 @@ class AlignmentCallback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        validation,
+        validation: Any,
         *,
-        training=None,
-        features=None,
-        pointwise_every=1,
-        flow_every=5,
-        flow_samples=16,
-        support="mask",
-        batch_size=16,
-        log_dir=None,
+        training: Any = None,
+        features: Sequence[Feature] | None = None,
+        pointwise_every: int = 1,
+        flow_every: int = 5,
+        flow_samples: int = 16,
+        support: str = "mask",
+        batch_size: int = 16,
+        log_dir: str | Path | None = None,
         summaries: AlignmentSummaries | None = None,
-    ):
+    ) -> None:
         super().__init__()
         for name, value in (
             ("pointwise_every", pointwise_every),
@@ -76,19 +81,22 @@ class AlignmentCallback(keras.callbacks.Callback):
                 raise ModelError(f"AlignmentCallback needs {name} >= 1. Received: {name}={value!r}.")
         if log_dir is not None and summaries is not None:
             raise ModelError("AlignmentCallback takes log_dir or summaries. Received: both.")
-        settings = {"watched": flow_samples, "batch_size": batch_size}
-        ids = None if summaries is None else summaries.patient_id
-        self._validation = AlignmentSamples(validation, patient_id=ids, **settings)
-        self._training = None if training is None else AlignmentSamples(training, **settings)
+        samples = functools.partial(AlignmentSamples, watched=flow_samples, batch_size=batch_size)
+        self._validation = samples(validation, patient_id=None if summaries is None else summaries.patient_id)
+        self._training = None if training is None else samples(training)
         self._features = features
         self._pointwise_every = pointwise_every
         self._flow_every = flow_every
         self._support = support
-        self._own_writers = None if log_dir is None else SummaryWriters(log_dir)
-        self._summaries = summaries if log_dir is None else AlignmentSummaries(self._own_writers)
-        self._pointwise, self._flow = {}, {}
+        self._own_writers: SummaryWriters | None = None
+        self._summaries = summaries
+        if log_dir is not None:
+            self._own_writers = SummaryWriters(log_dir)
+            self._summaries = AlignmentSummaries(self._own_writers)
+        self._pointwise: dict[str, float] = {}
+        self._flow: dict[str, float] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Trace the measurement once."""
         rewarded = isinstance(self.model, AlignmentModel)
         features = self._features if self._features is not None else getattr(self.model, "features", [])
@@ -108,7 +116,7 @@ class AlignmentCallback(keras.callbacks.Callback):
         if self._summaries is not None:
             self._summaries.begin(self._names)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure, and put the results into `logs`."""
         logs = {} if logs is None else logs
         last = epoch + 1 == self.params.get("epochs")
@@ -127,7 +135,7 @@ class AlignmentCallback(keras.callbacks.Callback):
             alignment = {key: value for key, value in logs.items() if key.removeprefix("val_") in keys}
             write_scalars(self._own_writers, epoch, alignment, self._names)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the TensorBoard files."""
         if self._own_writers is not None:
             self._own_writers.close()

@@ -1,5 +1,8 @@
 """Keep the best epoch, but none in which the reward was still growing."""
 
+from pathlib import Path
+from typing import Any
+
 import keras
 
 
@@ -16,11 +19,11 @@ class BestCheckpoint(keras.callbacks.ModelCheckpoint):
         start_from_epoch: epochs to ignore.
     """
 
-    def __init__(self, path, *, monitor, mode, start_from_epoch=0):
+    def __init__(self, path: str | Path, *, monitor: str, mode: str, start_from_epoch: int = 0) -> None:
         super().__init__(path, monitor=monitor, mode=mode, save_best_only=True, save_weights_only=True)
         self.start_from_epoch = start_from_epoch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save if this is the best of the epochs that count."""
         if epoch >= self.start_from_epoch:
             super().on_epoch_end(epoch, logs)

@@ -1,9 +1,12 @@
 """Features, classifier and compiled model from a configuration."""
 
+from collections.abc import Sequence
+
 import keras
 
 from fgf_keras.config import Config
 from fgf_keras.config.model import FeatureConfig
+from fgf_keras.features.base import Feature
 from fgf_keras.features.registry import feature_of
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.paper_cnn import paper_cnn
@@ -14,7 +17,7 @@ _NOISE_STREAM = 0x6E6F
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
 
 
-def build_features(configs: list[FeatureConfig]):
+def build_features(configs: list[FeatureConfig]) -> list[Feature]:
     """The features that a configuration names, in order.
 
     Raises:
@@ -23,7 +26,7 @@ def build_features(configs: list[FeatureConfig]):
     return [_feature(config) for config in configs]
 
 
-def build_model(config: Config, image_shape, classes: int) -> AlignmentModel:
+def build_model(config: Config, image_shape: Sequence[int], classes: int) -> AlignmentModel:
     """The paper's network with the configured choices in a compiled `AlignmentModel`."""
     choices = config.model.model_dump()
     evaluation = choices.pop("evaluate")

@@ -3,14 +3,17 @@
 import platform
 from importlib.metadata import version
 
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras._version import __version__
+from fgf_keras.config import Config
+from fgf_keras.data.cohort import Cohort
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
 
-def environment(config, cohort, splits) -> dict:
+def environment(config: Config, cohort: Cohort, splits: dict[str, np.ndarray]) -> dict:
     """Versions, devices, seed, and the fingerprint of the data with its counts."""
     return {
         "fgf_keras": __version__,

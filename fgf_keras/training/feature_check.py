@@ -1,18 +1,21 @@
 """Features that cannot explain anything in a cohort, found before a model is trained."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import FeatureError
+from fgf_keras.features.base import Feature
 
 BATCH = 16
 # Values that differ by less than this part of the largest differ by rounding.
 ROUNDING = 1e-6
 
 
-def check_features(features, cohort: Cohort) -> None:
+def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
     """Refuse features that are the same for every patient, or not a number for some.
 
     Args:
@@ -38,7 +41,7 @@ def check_features(features, cohort: Cohort) -> None:
             )
 
 
-def feature_values(feature, cohort: Cohort) -> np.ndarray:
+def feature_values(feature: Feature, cohort: Cohort) -> np.ndarray:
     """The feature of every patient, (N,)."""
     values = []
     for start in range(0, len(cohort), BATCH):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.config import Config
+from fgf_keras.config.train import ComputeConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.dataset import class_weights, make_dataset
 from fgf_keras.data.splits import save_splits
@@ -175,7 +176,7 @@ def _classes_in_turn(cohort, indices):
     return np.concatenate(by_class)[np.argsort(rank, kind="stable")]
 
 
-def configure_compute(compute):
+def configure_compute(compute: ComputeConfig) -> None:
     """Threads, precision and determinism, for the whole process; call it before anything is computed.
 
     Without `threads`, the cores are divided by the number of jobs.

@@ -1,5 +1,8 @@
 """A progress bar over epochs."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import rich.progress
 
@@ -14,22 +17,23 @@ class ProgressCallback(keras.callbacks.Callback):
         keys: entries of `logs` to show.
     """
 
-    def __init__(self, title: str, keys=("val_auc", "val_S_joint")):
+    def __init__(self, title: str, keys: Sequence[str] = ("val_auc", "val_S_joint")) -> None:
         super().__init__()
         self._title = title
         self._keys = keys
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Open the bar."""
         self._bar = progress_bar(rich.progress.TextColumn("{task.fields[figures]}"))
         self._task = self._bar.add_task(self._title, total=self.params["epochs"], figures="")
         self._bar.start()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Advance it."""
-        figures = "  ".join(f"{key} {logs[key]:.3f}" for key in self._keys if key in (logs or {}))
+        logs = logs or {}
+        figures = "  ".join(f"{key} {logs[key]:.3f}" for key in self._keys if key in logs)
         self._bar.update(self._task, completed=epoch + 1, figures=figures)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close it."""
         self._bar.stop()

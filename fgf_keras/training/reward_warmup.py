@@ -1,5 +1,7 @@
 """Let the reward grow at the start of training."""
 
+from typing import Any
+
 import keras
 
 from fgf_keras.errors import ModelError
@@ -18,16 +20,16 @@ class RewardWarmup(keras.callbacks.Callback):
         >>> model.fit(dataset, callbacks=[RewardWarmup(steps=100)])
     """
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int) -> None:
         super().__init__()
         if steps < 1:
             raise ModelError(f"RewardWarmup needs steps >= 1. Received: steps={steps!r}.")
         self.steps = steps
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the factor for this step."""
         self.model.reward_scale.assign(min(1.0, int(self.model.optimizer.iterations) / self.steps))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leave the model with its full λ, which validation and saving then state."""
         self.model.reward_scale.assign(1.0)

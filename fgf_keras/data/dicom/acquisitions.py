@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _stacks(alike, accept):
 
 def _alike(headers) -> list[list[SliceHeader]]:
     """Groups of one size, spacing and orientation, of scout views or of none."""
-    groups = []
+    groups: list[Any] = []
     for header in headers:
         for group in groups:
             if _same_kind(group[0], header):

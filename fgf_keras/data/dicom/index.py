@@ -121,7 +121,7 @@ class FolderIndex:
 
     def studies(self) -> dict[tuple[str, str], list[SeriesEntry]]:
         """(patient_id, study_uid) to all its entries."""
-        studies = {}
+        studies: dict[tuple[str, str], list[SeriesEntry]] = {}
         for entry in (*self.series, *self.structure_sets, *self.segmentations, *self.others):
             studies.setdefault((entry.patient_id, entry.study_uid), []).append(entry)
         return studies
@@ -248,7 +248,7 @@ def _same_bytes(one, other):
 
 def _walk(root) -> Iterator[tuple[Path, DicomError | None]]:
     """All files below the root in order of their names, each folder once however many links lead to it."""
-    unreadable = []
+    unreadable: list[OSError] = []
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=unreadable.append):
         identity = os.stat(folder)

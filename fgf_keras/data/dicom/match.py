@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def choose(
         return choose_rois(
             candidates, names=rule.names, pattern=rule.pattern, strategy=rule.strategy, size=size
         )
-    chosen = set()
+    chosen: set[Any] = set()
     for name in names:
         chosen.update(choose_rois(candidates, names=[name], strategy=rule.strategy, size=size))
     return tuple(number for number in candidates if number in chosen)

@@ -24,13 +24,14 @@ def outline(mask: np.ndarray) -> list[np.ndarray]:
     # The neighbour across each side of a pixel, and the corner that the side starts from, clockwise.
     neighbours = (padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2])
     corners = ((0, 0), (0, 1), (1, 1), (1, 0))
-    leaving = {}
+    leaving: dict[tuple[int, ...], list[int]] = {}
     for heading, (neighbour, corner) in enumerate(zip(neighbours, corners)):
         for vertex in map(tuple, (np.argwhere(inside & ~neighbour) + corner).tolist()):
             leaving.setdefault(vertex, []).append(heading)
     # The first upper side that a polygon has left, row by row, always starts at a corner of it.
     tops = sorted(vertex for vertex, headings in leaving.items() if 0 in headings)
-    polygons, traced = [], set()
+    polygons: list[list[tuple[int, ...]]] = []
+    traced: set[tuple[int, ...]] = set()
     for top in tops:
         if top not in traced:
             polygons += _trace(leaving, top, traced)

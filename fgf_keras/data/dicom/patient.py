@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fgf_keras.config.data import DataConfig, RoiConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
@@ -127,7 +128,7 @@ def dicom_patients(
     Raises:
         DataError: the folder or the table of regions does not exist or cannot be read.
     """
-    index = index_folder(Path(config.root), n_jobs=n_jobs)
+    index = index_folder(config.root_folder, n_jobs=n_jobs)
     return group_patients(index, config), _rejected_files(index, config)
 
 
@@ -138,7 +139,8 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
         DataError: the table of regions does not exist or cannot be read.
     """
     table = _region_table(config)
-    images, objects = {}, {}
+    images: dict[Any, Any] = {}
+    objects: dict[Any, Any] = {}
     for entry in index.series:
         if entry.modality == "CT":
             images.setdefault(entry.patient_id, []).append(entry)
@@ -168,7 +170,7 @@ def _region_table(config):
     if table is None:
         return None
     return read_region_names(
-        Path(config.root) / table.file,
+        config.root_folder / table.file,
         id_column=table.id_column,
         name_columns=table.name_columns,
         separator=config.separator,

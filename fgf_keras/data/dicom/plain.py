@@ -85,7 +85,7 @@ def plain_header(
 def _wanted(keywords: tuple[str, ...]) -> dict[int, tuple[str, bytes]]:
     """Tag to keyword and value representation."""
     tags = (tag_for_keyword(keyword) for keyword in keywords)
-    wanted = {tag: (keyword_for_tag(tag), dictionary_VR(tag).encode()) for tag in tags}
+    wanted = {tag: (keyword_for_tag(tag), dictionary_VR(tag).encode()) for tag in tags if tag is not None}
     return {CHARACTER_SET: ("SpecificCharacterSet", b"CS"), **wanted}
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -96,7 +97,7 @@ def read_segmentation(
         if same_frame:
             _check_frame_of_reference(dataset, series)
         frames = _frames(dataset, threshold)
-        planes = {segment: {} for segment in labels}
+        planes: dict[int, dict[Any, Any]] = {segment: {} for segment in labels}
         off_grid = dict.fromkeys(labels, 0)
         for i, pixels in enumerate(frames):
             group = _FrameGroups(dataset, i)

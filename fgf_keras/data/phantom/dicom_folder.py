@@ -95,7 +95,7 @@ def write_phantom_dicom(
         _make(folder)
         names = list(parallel(tasks, n_jobs=n_jobs, total=len(patients), title=title, what="patients"))
         write_region_table(folder / REGIONS, patients, names)
-        write_clinical_table(folder / CLINICAL, patients, labels)
+        write_clinical_table(folder / CLINICAL, patients, labels.tolist())
     except OSError as error:
         raise DataError(
             f"The phantom cannot be written into {str(folder)!r}: {error.strerror or error}. "

@@ -121,7 +121,7 @@ def phantom_volume(number: int, canvas: Canvas, *, seed: int, slices: int, slice
         drawn=drawn,
         middle=middle,
         tumour=tumour,
-        spacing=(float(slice_mm), *map(float, canvas.spacing)),
+        spacing=(float(slice_mm), float(canvas.spacing[0]), float(canvas.spacing[1])),
         origin=np.round(rng.uniform(-300, 300, 3), 2),
         position=position,
         shifts=rng.integers(0, canvas.y.size, (slices, 2)),

@@ -26,11 +26,11 @@ class StoreSource(Source):
 
     def cohort(self):
         """See `prepared_cohort`."""
-        return prepared_cohort(Path(self.data.root), self.data)
+        return prepared_cohort(self.data.root_folder, self.data)
 
     def pixel_spacing(self):
         """As the slices were prepared."""
-        return _of_one_edge(SliceStore.reading(Path(self.data.root)).settings["spacing_mm"])
+        return _of_one_edge(SliceStore.reading(self.data.root_folder).settings["spacing_mm"])
 
 
 class PreparedSource(Source):
@@ -40,7 +40,7 @@ class PreparedSource(Source):
         """See `prepare` and `prepared_cohort`."""
         if not is_prepared(self.data):
             prepare(self.data, n_jobs=os.cpu_count() or 1)
-        return prepared_cohort(Path(self.data.out), self.data)
+        return prepared_cohort(self.data.out_folder, self.data)
 
     def pixel_spacing(self):
         """As the slices are prepared."""

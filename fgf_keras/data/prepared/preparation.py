@@ -51,7 +51,8 @@ class Preparation:
 
 def left_out(rejected: Iterable[RejectedPatient], cohort: Iterable[str]) -> dict:
     """{"patients": {stage: how many came so far}, "files": how many of nobody or of those in the cohort}."""
-    cohort, furthest, files = {"", *cohort}, {}, 0
+    furthest: dict[str, int] = {}
+    cohort, files = {"", *cohort}, 0
     for entry in rejected:
         if entry.patient_id in cohort:
             files += 1
@@ -82,7 +83,7 @@ def slice_settings(config: DataConfig, names: Names) -> dict:
 
 def source_state(config: DataConfig, names: Names) -> dict:
     """Where patients and labels come from: settings, and hashes of the folder's place and of the tables."""
-    root = Path(config.root)
+    root = config.root_folder
     return {
         **{key: getattr(config, key) for key in LABEL_KEYS},
         "root": names.fingerprint(str(root.resolve()).encode()),
@@ -98,13 +99,13 @@ def is_prepared(config: DataConfig) -> bool:
     It does not look for DICOM files that are new: `prepare` does. Without the folder, the store stands alone.
     """
     try:
-        store = SliceStore.reading(config.out)
+        store = SliceStore.reading(config.out_folder)
     except DataError:
         return False
     names = Names(config.pseudonymise)
     if changed_settings(store.settings, slice_settings(config, names)):
         return False
-    keys = {"root", "tables"} if not Path(config.root).is_dir() else set()
+    keys = {"root", "tables"} if not config.root_folder.is_dir() else set()
     return not set(changed_settings(store.provenance()["of"], source_state(config, names))) - keys
 
 

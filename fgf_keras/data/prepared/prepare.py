@@ -3,10 +3,9 @@
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 
 import joblib
 
@@ -48,7 +47,7 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
     _check_apart(config)
     names = Names(config.pseudonymise)
     labels = _labels(config)
-    with SliceStore.writing(config.out, slice_settings(config, names)) as store:
+    with SliceStore.writing(config.out_folder, slice_settings(config, names)) as store:
         patients, rejected = _patients(config, labels, n_jobs)
         public = _public_names(patients, names)
         # By their names in the tables: another order would tell something about their real ones.
@@ -74,7 +73,7 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
         }
         store.finish(rows, _provenance(config, names, rows, counts))
     return Preparation(
-        folder=Path(config.out),
+        folder=config.out_folder,
         **counts,
         added=added,
         warned=sum(bool(row["warnings"]) for row in rows),
@@ -101,7 +100,7 @@ def _nobody_left(config, rejected):
 
 
 def _check_apart(config):
-    root, out = Path(config.root).resolve(), Path(config.out).resolve()
+    root, out = config.root_folder.resolve(), config.out_folder.resolve()
     if not root.is_dir():
         raise DataError(f"The folder {config.root!r} does not exist. Let data.root name the one to read.")
     if out == root or root in out.parents:
@@ -113,7 +112,7 @@ def _check_apart(config):
 
 def _labels(config) -> LabelTable:
     table = read_labels(
-        Path(config.root) / config.labels_file,
+        config.root_folder / config.labels_file,
         id_column=config.id_column,
         label_column=config.label_column,
         separator=config.separator,
@@ -129,11 +128,12 @@ def _labels(config) -> LabelTable:
 
 def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[RejectedPatient]]:
     """Patients with a label, and everybody and everything else."""
+    sources: Sequence[PatientSource]
     if config.source == "dicom":
         sources, rejected = dicom_patients(config, n_jobs=n_jobs)
     else:
         sources, rejected = volume_patients(config, labels.labels)
-    patients = [p for p in sources if p.patient_id in labels.labels]
+    patients: list[PatientSource] = [p for p in sources if p.patient_id in labels.labels]
     for patient in sources:
         if patient.patient_id not in labels.labels:
             rejected.append(_without_label(patient.patient_id, labels, config))

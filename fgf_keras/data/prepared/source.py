@@ -54,15 +54,15 @@ class RejectedPatient:
 
 
 class PatientSource(Protocol):
-    """A patient whose files were found; it is sent to another process to be read.
+    """A patient whose files were found; it is sent to another process to be read."""
 
-    Attributes:
-        patient_id: as the source has it.
-        fingerprint: changes when the patient's files do.
-    """
+    @property
+    def patient_id(self) -> str:
+        """As the source has it."""
 
-    patient_id: str
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the patient's files do."""
 
     def read(self) -> SourceSlice | RejectedPatient:
         """Read the files, choose region and slice. Never raises for what is wrong with the files."""

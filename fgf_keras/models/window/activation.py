@@ -1,10 +1,14 @@
 """Bias and activation with derivatives that are cheap, the second one too."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
 
-def activated(outputs, bias, activation):
+def activated(
+    outputs: tf.Tensor, bias: tf.Tensor | None, activation: Callable[[tf.Tensor], tf.Tensor] | None
+) -> tf.Tensor:
     """activation(outputs + bias), with Keras's numbers to any derivative.
 
     Args:

@@ -12,7 +12,7 @@ class AveragePooling(keras.layers.AveragePooling2D):
     Keras's own.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """As Keras."""
         apart = (
             self.padding == "valid"

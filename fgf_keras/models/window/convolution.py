@@ -24,14 +24,14 @@ class Convolution(keras.layers.Conv2D):
     (`activated`); other activations are Keras's own.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """As Keras."""
         if self.data_format != "channels_last":
             return super().call(inputs)
         outputs = self.convolution_op(inputs, self.kernel)
         return activated(outputs, self.bias if self.use_bias else None, self.activation)
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """As Keras; differentiable any number of times."""
         cheap = (
             self.padding == "same"
@@ -47,7 +47,7 @@ class Convolution(keras.layers.Conv2D):
         return _convolution("SAME")(tf.convert_to_tensor(inputs), tf.convert_to_tensor(kernel))
 
 
-def valid_convolution(image, kernel):
+def valid_convolution(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolution with stride 1 and no padding, (B, H, W, in) to (B, H - rows + 1, W - columns + 1, out).
 
     Differentiable any number of times; its input gradient is cheap where there are few input channels.

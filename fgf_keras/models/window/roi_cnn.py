@@ -39,21 +39,21 @@ class RoiCnn:
         ModelError: the classifier is not of this kind; the message says where it differs.
     """
 
-    def __init__(self, classifier):
+    def __init__(self, classifier: keras.Model) -> None:
         layers, self._head = _stages_and_head(_chain(classifier))
         self.compute_dtype = classifier.compute_dtype
         self._axes = [_Axis(size, 0, 0) for size in classifier.input_shape[1:3]]
-        self._stages = []
+        self._stages: list[_Stage] = []
         for convolution, pooling in layers:
             self._stages.append(_Stage(convolution, pooling, self._axes, is_first=not self._stages))
             self._axes = [step.after for step in self._stages[-1].steps]
         self._everywhere = [axis.selection(np.arange(axis.size))[np.newaxis] for axis in self._axes]
 
-    def at(self, origin):
+    def at(self, origin: tf.Tensor) -> "_RoiCnnAt":
         """The classifier of windows at origins (B, 2): a callable of (image, training) to logits."""
         return _RoiCnnAt(self, origin)
 
-    def logits(self, window, origin, training=False):
+    def logits(self, window: tf.Tensor, origin: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits (B, 1) or (B, K) of images that are zero outside of a window.
 
         Args:

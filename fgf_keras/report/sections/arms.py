@@ -15,7 +15,7 @@ from fgf_keras.results.study import Study
 
 def arms_section(study: Study) -> Section:
     """The headline metrics of every arm as a plot and a table, then all metrics."""
-    blocks = _side_by_side(study) if study.protocol is None else _over_splits(study)
+    blocks = _side_by_side(study) if study.protocol.empty else _over_splits(study)
     return Section("arms", "The arms side by side", blocks)
 
 

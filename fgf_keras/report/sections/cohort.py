@@ -2,7 +2,7 @@
 
 from fgf_keras.config import Config
 from fgf_keras.data.prepared.preparation import describe_left_out
-from fgf_keras.report.document import Bullets, Section, Table, Text
+from fgf_keras.report.document import Block, Bullets, Section, Table, Text
 from fgf_keras.results.metrics import RunMetrics
 
 
@@ -20,7 +20,7 @@ def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict)
         parts["all"] = data["patients"], data["positive"]
     rows = [[name, str(n), str(k), f"{k / n:.3f}"] for name, (n, k) in parts.items()]
     first = ", in the first split" if len(config.protocol.split_names) > 1 else ""
-    blocks = [
+    blocks: list[Block] = [
         Table(f"Patients by part of the cohort{first}", ["part", "patients", "positive", "share"], rows)
     ]
     if data["fingerprint"] != trained["fingerprint"]:

@@ -1,5 +1,7 @@
 """Known ways in which alignment misleads, as a report names those that were found."""
 
+from typing import Any
+
 from fgf_keras.report.document import Bullets, Callout, Fold, Terms, Text
 from fgf_keras.results.findings import SIGNATURES
 
@@ -27,15 +29,16 @@ def findings_blocks(findings: list[dict] | None) -> list:
     return blocks
 
 
-def findings_summary(findings: list[dict]) -> list:
+def findings_summary(findings: list[dict[str, Any]] | None) -> list:
     """The same in short: what was found, with numbers and remedy; the rest in a line each."""
+    findings = findings or []
     lines = [
         f"Found: {each['title']}. {each['why']}. Try: {each['try']}." for each in findings if each["found"]
     ]
     absent = [each for each in findings if each["found"] is False]
     if absent:
         lines.append(f"Checked, not found: {_listed(absent)}.")
-    unknown = {}
+    unknown: dict[str, list[dict[str, Any]]] = {}
     for each in findings:
         if each["found"] is None:
             unknown.setdefault(each["why"], []).append(each)

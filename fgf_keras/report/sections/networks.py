@@ -1,6 +1,6 @@
 """One network of each arm of a comparison in detail, and pages of patients of some."""
 
-from fgf_keras.report.document import Fold, Page, Section, Text
+from fgf_keras.report.document import Block, Fold, Page, Section, Text
 from fgf_keras.report.sections.alignment import alignment_blocks, nulls_callout
 from fgf_keras.report.sections.patients import NO_PICTURES
 from fgf_keras.results.columns import share_column
@@ -14,19 +14,20 @@ def networks_section(study: Study, arms: list[str]) -> Section:
         study: the comparison.
         arms: which are shown.
     """
-    blocks = [Text("Intervals are over the patients of that split, for that one network.")]
+    blocks: list[Block] = [Text("Intervals are over the patients of that split, for that one network.")]
     for arm in arms:
         key = next((key for key, metrics in study.metrics.items() if key[1] == arm and metrics), None)
-        if key is None:
+        part = None if key is None else study.part_of(key)
+        if key is None or part is None:
             continue
-        part, inner = study.part_of(key), []
+        inner: list[Block] = []
         for support in part.supports:
             inner += alignment_blocks(part, support, study.features, of="/".join(filter(None, key)))
         title = f"{arm}, {key[0]}" if key[0] else arm
         blocks.append(Fold(title, inner) if arm != arms[0] else Text(title, lead=True))
         blocks += inner if arm == arms[0] else []
     flow = share_column(study.config.evaluate.support[0], "F", "joint")
-    parts = [study.part_of(key) for key, metrics in study.metrics.items() if metrics]
+    parts = [part for part in map(study.part_of, study.metrics) if part is not None]
     undefined = sum(int(part.table.loc[flow, "undefined"]) for part in parts)
     blocks.append(Text(f"Over all trainings, {undefined} patients are left out of F on the first support."))
     blocks.append(nulls_callout())
@@ -39,7 +40,7 @@ def pages_section(pages: dict) -> Section:
     Args:
         pages: (file relative to the report, PNG) by name of a trial and support.
     """
-    blocks = []
+    blocks: list[Block] = []
     for (trial, support), (file, png) in pages.items():
         lead = f"Patients of {trial} on support “{support}”"
         page = Page(

@@ -36,7 +36,7 @@ def overview_section(study: Study) -> Section:
         f"{len(trials)} trainings, {len(study.failures)} of them failed. Figures are of the "
         f"{study.part} part."
     ]
-    if study.protocol is None:
+    if study.protocol.empty:
         sentences.append(
             "One split and one seed: differences within the intervals mean nothing. protocol.repeats trains "
             "the arms on several."
@@ -87,7 +87,7 @@ def comparison_question_section(config: Config) -> Section:
         rows = [[arm.name, reward_in_words(arm.reward)] for arm in config.arms]
     else:
         lead, header = KNOWN_LAWS, ["arm", "law of the labels", "share of positive patients"]
-        rows = [[arm.name, _law(arm), f"{arm.prevalence:g}"] for arm in config.arms]
+        rows = [[arm.name, _law(arm), f"{arm.prevalence:g}"] for arm in config.laws]
     arms = Table("The arms", header, rows, words=True)
     return Section("question", "What was asked", [Text(QUESTION), Text(lead), arms, Terms(GLOSSARY)])
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.patient_page import SCALES
-from fgf_keras.report.document import Fold, Gallery, Page, Picture, Plot, Section, Table, Text
+from fgf_keras.report.document import Block, Fold, Gallery, Page, Picture, Plot, Section, Table, Text
 from fgf_keras.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, svg_of
 from fgf_keras.report.words import in_words
 from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
@@ -30,7 +30,7 @@ def patients_section(
         supports: where gradients were compared.
         threshold: the logit of the decision.
     """
-    blocks = []
+    blocks: list[Block] = []
     for support in supports:
         scanned = scanned_patients(patients[patients["split"] == part], support, features)
         undefined = int(scanned[["S_joint", "F_joint"]].isna().any(axis=1).sum())
@@ -46,7 +46,10 @@ def patients_section(
         name = f"every_patient_{support}"
         plot = Plot(name, alt, caption, svg_of(patients_plot(scanned, features, threshold), name))
         table = _patients_table(scanned, support, features)
-        inner = [plot, Fold(f"The {len(scanned)} patients as a table, support “{support}”", [table])]
+        inner: list[Block] = [
+            plot,
+            Fold(f"The {len(scanned)} patients as a table, support “{support}”", [table]),
+        ]
         # The first support is the one to look at.
         blocks += inner if not blocks else [Fold(f"The same on support “{support}”", inner)]
     return Section("patients", "Patient by patient", blocks)
@@ -106,14 +109,14 @@ def gallery_section(shown: dict[str, list[ShownPatient]], patients: pd.DataFrame
         shown: by support.
         patients: as patients.csv holds them, by patient_id.
     """
-    blocks = []
+    blocks: list[Block] = []
     for support, chosen in shown.items():
         titles = ", ".join(title for title, _, _ in chosen[0].pictures)
         alt = f"{len(chosen)} patients, a row each, on support {support}: {titles}."
         galleries = [_patient(each, patients, support) for each in chosen]
         gallery = Gallery(galleries, f"patients_{support}.png", alt)
         lead = Text(f"Support “{support}”. {SCALES}")
-        inner = [lead, gallery]
+        inner: list[Block] = [lead, gallery]
         blocks += inner if not blocks else [Fold(f"The same patients on support “{support}”", inner)]
     return Section("pictures", "Patients shown", blocks or [NO_PICTURES])
 
@@ -125,7 +128,7 @@ def page_gallery_section(pages: dict[str, bytes], features: Iterable[str]) -> Se
         pages: content of patients_<support>.png by support.
         features: names.
     """
-    blocks = []
+    blocks: list[Block] = []
     for support, png in pages.items():
         lead = f"Patients on support “{support}”"
         alt = (

@@ -1,6 +1,6 @@
 """Arms over repeated splits: means, differences from the first arm, and verdicts, as a table."""
 
-from fgf_keras.report.document import Bullets, Table
+from fgf_keras.report.document import Block, Bullets, Table
 from fgf_keras.results.columns import JOINT, metric_title, share_of
 from fgf_keras.results.interval import number, with_spread
 from fgf_keras.results.protocol import as_records
@@ -51,7 +51,9 @@ def protocol_summary(study: Study) -> list:
     every, table = protocol_rows(study), study.protocol
     titles = {metric_title(metric) for metric in table["figure"] if _is_headline(metric)}
     headlines = [row for row in every.rows if row[0] in titles]
-    blocks = [Table(f"{every.caption}; all {len(every.rows)} are in protocol.md", every.header, headlines)]
+    blocks: list[Block] = [
+        Table(f"{every.caption}; all {len(every.rows)} are in protocol.md", every.header, headlines)
+    ]
     if "verdict" in table:
         blocks.append(Bullets(list(table[table["figure"].map(_is_headline)]["verdict"].dropna())))
     return blocks

@@ -69,6 +69,8 @@ def trade_off_summary(study: Study) -> list:
 
 def sweep_sentences(study: Study) -> list[str]:
     """What was chosen of each kind of reward, and how it does on test."""
+    if study.config.sweep is None:
+        return []
     tolerance, sentences = f"{study.config.sweep.tolerance:g}", []
     for kind, arm in study.chosen.items():
         if arm is None:

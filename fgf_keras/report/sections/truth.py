@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from fgf_keras.config.truth import NOTHING
 from fgf_keras.report.document import Plot, Section, Table
 from fgf_keras.report.style import svg_of
+from fgf_keras.results.columns import JOINT
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
-from fgf_keras.results.truth import JOINT, nulls
+from fgf_keras.results.truth import nulls
 
 CAPTION = (
     "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses the "

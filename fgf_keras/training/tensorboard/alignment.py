@@ -1,5 +1,7 @@
 """What TensorBoard shows of alignment beside its means over epochs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 from scipy.special import expit
@@ -42,14 +44,14 @@ class AlignmentSummaries:
         self,
         writers: SummaryWriters,
         *,
-        patient_id=None,
-        labels=None,
-        null_draws=50,
-        correlation_length=3.0,
-        seed=0,
-        pictures_every=10,
-        pictures=4,
-    ):
+        patient_id: Sequence[str] | np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        null_draws: int = 50,
+        correlation_length: float = 3.0,
+        seed: int = 0,
+        pictures_every: int = 10,
+        pictures: int = 4,
+    ) -> None:
         if null_draws and null_draws < LEAST_DRAWS:
             raise ModelError(
                 f"AlignmentSummaries needs null_draws >= {LEAST_DRAWS}, or 0. Received: {null_draws!r}."
@@ -63,11 +65,11 @@ class AlignmentSummaries:
         self.patient_id = patient_id
         self.null_draws = null_draws
         self._labels = None if labels is None else np.asarray(labels)
-        self._null = {"draws": null_draws, "lengths": correlation_length, "seed": seed}
+        self._null = Nulls(kinds="smooth", draws=max(null_draws, 1), lengths=correlation_length, seed=seed)
         self._pictures_every = pictures_every
         self._pictures = pictures
 
-    def begin(self, names):
+    def begin(self, names: Sequence[str]) -> None:
         """Write what is known before training.
 
         Args:
@@ -80,7 +82,7 @@ class AlignmentSummaries:
 
     def draws(self) -> NullDraws | None:
         """For a measurement: null features, the same each time; None where there are none."""
-        return NullDraws(Nulls(kinds="smooth", **self._null)) if self.null_draws else None
+        return NullDraws(self._null) if self.null_draws else None
 
     def wants_pictures(self, epoch: int, *, last: bool) -> bool:
         """Whether there are pictures of this epoch, which come with a measurement."""
@@ -94,7 +96,7 @@ class AlignmentSummaries:
         found: Measured,
         *,
         pictures: bool,
-    ):
+    ) -> None:
         """Write a measurement.
 
         Args:

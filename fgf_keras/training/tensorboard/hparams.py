@@ -9,7 +9,7 @@ from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 
-def write_hparams(folder: RunFolder, config: Config, metrics: dict[str, dict[str, float]]):
+def write_hparams(folder: RunFolder, config: Config, metrics: dict[str, dict[str, float]]) -> None:
     """Write what was rewarded and how much, and AUC, balanced accuracy, joint S and F of each part.
 
     The page shows the first five settings and the first five metrics without being asked, so there are no
@@ -21,9 +21,11 @@ def write_hparams(folder: RunFolder, config: Config, metrics: dict[str, dict[str
         metrics: means by part, then by column, see `PartMetrics.means`; NaN where undefined.
     """
     reward = config.reward
-    weight = reward.weight
-    if isinstance(weight, dict):
-        weight = ", ".join(f"{name} {value:g}" for name, value in weight.items())
+    weight: float | str
+    if isinstance(reward.weight, dict):
+        weight = ", ".join(f"{name} {value:g}" for name, value in reward.weight.items())
+    else:
+        weight = reward.weight
     settings = {
         "reward": reward.kind,
         "lambda": 0.0 if reward.kind == "none" else weight,

@@ -1,5 +1,7 @@
 """What TensorBoard's page "Custom Scalars" shows: alignment beside chance, and beside AUC."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2, summary
 
@@ -8,7 +10,7 @@ WATCHED = "watched/{kind}_{name}"
 BAND = ("watched/{kind}_{name}_null_05", "watched/{kind}_{name}_null_95")
 
 
-def write_layout(names, *, watched: bool, null: bool):
+def write_layout(names: Sequence[str], *, watched: bool, null: bool) -> None:
     """Write the layout to the default writer of `tf.summary`.
 
     Args:
@@ -20,7 +22,7 @@ def write_layout(names, *, watched: bool, null: bool):
     tf.summary.experimental.write_raw_pb(summary.pb(layout).SerializeToString(), step=0)
 
 
-def chart_layout(names, *, watched: bool, null: bool) -> layout_pb2.Layout:
+def chart_layout(names: Sequence[str], *, watched: bool, null: bool) -> layout_pb2.Layout:
     """A chart a feature with S and F, against chance where there are bands, and one with AUC beside both."""
     # TensorBoard merges the layouts of all runs by the titles: those of other contents have other titles.
     if watched and null:

@@ -4,10 +4,13 @@ import tensorflow as tf
 
 from fgf_keras.config import Config, dump_yaml
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
+from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 
-def write_run(writers: SummaryWriters, config: Config, surroundings: dict | None, classifier):
+def write_run(
+    writers: SummaryWriters, config: Config, surroundings: dict | None, classifier: Classifier
+) -> None:
     """Write the resolved configuration and the environment as text, layers and operations as graphs.
 
     Args:

@@ -1,5 +1,8 @@
 """What a training writes into `logs`, as scalars that TensorBoard shows in a few groups."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -20,12 +23,12 @@ class EpochScalars(keras.callbacks.Callback):
         feature_names: whose S and F are alignment.
     """
 
-    def __init__(self, writers: SummaryWriters, feature_names):
+    def __init__(self, writers: SummaryWriters, feature_names: Sequence[str]) -> None:
         super().__init__()
         self._writers = writers
         self._names = list(feature_names)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write them."""
         write_scalars(self._writers, epoch, {**(logs or {}), **self._schedule()}, self._names)
 
@@ -36,7 +39,7 @@ class EpochScalars(keras.callbacks.Callback):
         return schedule
 
 
-def write_scalars(writers: SummaryWriters, epoch: int, logs: dict, names):
+def write_scalars(writers: SummaryWriters, epoch: int, logs: dict, names: Sequence[str]) -> None:
     """Write each of `logs` under the tag that its group has, and let TensorBoard see it."""
     for run, prefix in (("train", ""), ("validation", "val_")):
         of_run = {key: v for key, v in logs.items() if key.startswith("val_") == (run == "validation")}

@@ -1,6 +1,7 @@
 """The files that TensorBoard reads, one for each run of a training."""
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -19,22 +20,22 @@ class SummaryWriters:
         ...     tf.summary.scalar("loss/task", 0.5)
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
-        self._writers = {}
+        self._writers: dict[str, Any] = {}
 
-    def run(self, name: str, step: int):
+    def run(self, name: str, step: int) -> Any:
         """What `tf.summary` writes inside of this context goes to the run, at this step."""
         if name not in self._writers:
             self._writers[name] = tf.summary.create_file_writer(str(self._folder / name))
         return self._writers[name].as_default(step=step)
 
-    def flush(self):
+    def flush(self) -> None:
         """Let TensorBoard see what was written so far."""
         for writer in self._writers.values():
             writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Finish the files."""
         for writer in self._writers.values():
             writer.close()
