@@ -121,7 +121,8 @@ class Chords(NamedTuple):
         """After the due chords were observed: `means` (B, n) of the quantities, lengths and drops (B,)."""
         weight, rest = tf.cast(due, length.dtype), 1 - tf.cast(ends, length.dtype)
         length, drop = weight * length, weight * drop
-        means = tf.where(due[:, tf.newaxis], means, tf.zeros_like(means))
+        # A chord without length has no direction, and nothing to add.
+        means = tf.where((due & (length > 0))[:, tf.newaxis], means, tf.zeros_like(means))
         after = self._replace(
             closed=per_sample(1 - weight, self.closed) * self.closed,
             closed_drop=(1 - weight) * self.closed_drop,
@@ -212,7 +213,7 @@ def per_sample(values: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, [-1] + [1] * (len(field.shape) - 1))
 
 
-def kept(mask: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+def where_set(mask: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
     """Samples of `new` where the mask (B,) is set, of `old` elsewhere."""
     return tf.where(per_sample(mask, new), new, old)
 

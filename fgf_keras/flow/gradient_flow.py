@@ -99,8 +99,8 @@ def gradient_flow(
         rows = tf.where(again)
         some = Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
         begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
-        seen = [tf.gather(value, rows[:, 0]) for value in context]
-        after = passed(begun, some, seen)
+        some_context = [tf.gather(value, rows[:, 0]) for value in context]
+        after = passed(begun, some, some_context)
         return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
 
     first = _begun(start, observer, flow.steps, PathDirections(path_average))
@@ -108,7 +108,7 @@ def gradient_flow(
     return flow_result(score, start, final, observer, context, compiled)
 
 
-def _begun(start: Start, observer: Observer, steps: int, held: PathDirections) -> Paths:
+def _begun(start: Start, observer: Observer, steps: int, path_directions: PathDirections) -> Paths:
     """Paths before the first passage; some have ended already."""
     none = tf.zeros_like(start.score)
     count = tf.zeros_like(none, tf.int32)
@@ -135,7 +135,7 @@ def _begun(start: Start, observer: Observer, steps: int, held: PathDirections) -
         evaluations=count + 1,
         earlier=means,
         errors=means,
-        directions=held.nothing(start.image),
+        directions=path_directions.nothing(start.image),
     )
 
 
@@ -156,7 +156,10 @@ def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, i
     last = tf.equal(more, paths.steps)
     errors = tf.abs(passage.means - paths.earlier)
     average, count = controlled
-    error = tf.where(tf.math.is_nan(errors), tf.zeros_like(errors), errors)[:, average, :count]
+    # What is undefined in both passages has no error; what is undefined in one of them has an unknown one.
+    undefined = tf.math.is_nan(passage.means) & tf.math.is_nan(paths.earlier)
+    error = tf.where(undefined, tf.zeros_like(errors), errors)[:, average, :count]
+    error = tf.where(tf.math.is_nan(error), tf.constant(float("inf"), error.dtype), error)
     # Passages of few steps may agree by chance.
     trust = tf.minimum(tf.cast(paths.steps, error.dtype) / TRUSTED_STEPS, 1) ** 2
     enough = flow.tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)

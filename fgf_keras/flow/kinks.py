@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.flow.chords import kept, per_sample
+from fgf_keras.flow.chords import per_sample, where_set
 from fgf_keras.flow.walker import Walker
 from fgf_keras.geometry.products import inner
 
@@ -103,4 +103,4 @@ def _along_kink(
     along += per_sample(part * w.slope, direction) * w.direction
     size = tf.sqrt(inner(along, along))
     unit = tf.math.divide_no_nan(along, per_sample(size, along))
-    return kept(slides, unit, direction), tf.where(slides, size, slope)
+    return where_set(slides, unit, direction), tf.where(slides, size, slope)

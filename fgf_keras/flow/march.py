@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from fgf_keras.flow.chords import Chords, Observer, kept, observe_chord, per_sample
+from fgf_keras.flow.chords import Chords, Observer, observe_chord, per_sample, where_set
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.kinks import turn_at
 from fgf_keras.flow.passage import Outcome, Passage, Score, Start, Stride
@@ -106,7 +106,7 @@ def march(
     )
 
 
-def _begun(start: Start, stride: Stride, observer: Observer, held: PathDirections) -> Walker:
+def _begun(start: Start, stride: Stride, observer: Observer, path_directions: PathDirections) -> Walker:
     zero = tf.zeros_like(start.score)
     none = tf.zeros_like(start.score, tf.int32)
     return Walker(
@@ -131,7 +131,7 @@ def _begun(start: Start, stride: Stride, observer: Observer, held: PathDirection
         promised=zero,
         seen=start.score,
         chords=Chords.none(start.image, observer.quantities),
-        fields=held.nothing(start.image),
+        fields=path_directions.nothing(start.image),
     )
 
 
@@ -165,8 +165,8 @@ def _stepped(
     w = w._replace(
         image=w.image - edge,
         score=tf.where(moving, after, w.score),
-        direction=kept(new | turn.corner | turn.slides, direction, w.direction),
-        bend=kept(new, bend, w.bend),
+        direction=where_set(new | turn.corner | turn.slides, direction, w.direction),
+        bend=where_set(new, bend, w.bend),
         slope=tf.where(moving & ~turn.past, slope, w.slope),
         gap=length - ahead,
         step=step,
@@ -244,7 +244,7 @@ def _observed(
     active: tf.Tensor,
     stride: Stride,
     observer: Observer,
-    held: PathDirections,
+    path_directions: PathDirections,
     context: Sequence[tf.Tensor],
     compiled: bool,
 ) -> Walker:
@@ -268,7 +268,7 @@ def _observed(
     weight = tf.cast(due, length.dtype)
     return w._replace(
         chords=w.chords.observed(due, ends, means, length, drop, stride.width),
-        fields=held.plus_chord(w.fields, unit, weight * length, weight * drop),
+        fields=path_directions.plus_chord(w.fields, unit, weight * length, weight * drop),
     )
 
 

@@ -18,8 +18,8 @@ class Flow:
             subclass of `fgf_keras.flow.step.Step`.
         steps: of the first passage along a path.
         max_steps: of the finest passage; passages get finer until F is as accurate as asked for.
-        tolerance: largest estimated error of F; a path whose F cannot be had as accurately with the most
-            steps is NOT_CONVERGED, and its F is NaN.
+        tolerance: largest estimated error of F; a path whose F is not as accurate with the most steps
+            is NOT_CONVERGED, and its F is NaN.
         average: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
             for which F_joint is the part of that change which moves along the features.
 

@@ -77,7 +77,7 @@ def alignment_table(
 
 def _largest_error(explanation: "Explanation", rows: np.ndarray) -> float | None:
     errors = explanation.values[f"F_error_{explanation.settings['weight']}"][rows]
-    return float(np.max(errors)) if np.isfinite(errors).any() else None
+    return float(np.nanmax(errors)) if np.isfinite(errors).any() else None
 
 
 def _summary(

@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.integrate import solve_ivp
 
 from fgf_keras.errors import ConfigError
-from fgf_keras.flow.chords import Observer
+from fgf_keras.flow.chords import Chords, Observer
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.result import FAR
 from fgf_keras.flow.settings import Flow
@@ -53,6 +53,30 @@ def plane(*points):
 
 # The squared cosines of the path with u and with v.
 COSINES = Observer(lambda point: tf.stack([u(point.direction) ** 2, v(point.direction) ** 2], axis=1), 2)
+
+
+def test_a_path_is_not_accepted_while_its_error_is_unknown():
+    # On a straight path of length 1 these points are seen by a passage of four steps, and by no finer one.
+    def seen_by_four_steps(point):
+        sixty_fourths = 64 * u(point.image) - 0.5
+        first = tf.abs(sixty_fourths - tf.round(sixty_fourths)) < 1e-6
+        return tf.where(first, tf.constant(np.nan, tf.float64), u(point.image))[:, tf.newaxis]
+
+    path = gradient_flow(autodiff(u), plane((1.0, 0.0)), Observer(seen_by_four_steps, 1))
+    assert path.status == FlowStatus.REACHED
+    assert path.arc_mean.numpy() == pytest.approx(0.5)
+    assert np.isfinite(path.arc_error).all()
+
+
+def test_a_chord_without_length_adds_nothing():
+    image, none = plane((1.0, 0.0), (1.0, 0.0)), tf.zeros([2], tf.float64)
+    moved = tf.constant([True, True])
+    chords = Chords.none(image, 1).extended(plane((0.5, 0.0), (0.0, 0.0)), none + 0.5, moved)
+    length = tf.constant([0.5, 0.0], tf.float64)
+    means = tf.constant([[0.25], [np.nan]], tf.float64)
+    chords = chords.observed(moved, moved, means, length, length, tf.constant([1, 1]))
+    np.testing.assert_array_equal(chords.arc_sum, [[0.125], [0.0]])
+    np.testing.assert_array_equal(chords.length, length)
 
 
 @pytest.fixture
