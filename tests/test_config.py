@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fgf_keras.config import Config, dump_yaml, load_config, named, parse_config
-from fgf_keras.config.base import Section
+from fgf_keras.config.base import Group
 from fgf_keras.config.model import FeatureConfig
 from fgf_keras.errors import ConfigError
 from fgf_keras.run.folder import RunFolder
@@ -23,7 +23,7 @@ def keys_of(section, prefix=""):
     """Dotted names of all keys that a section of the model has, lists taken whole."""
     for name, field in section.model_fields.items():
         path = f"{prefix}{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
             yield from keys_of(field.annotation, f"{path}.")
         else:
             yield path

@@ -39,11 +39,9 @@ def train(
         _resume(resume, config, overrides)
         return
     read = load_config(_required(config), overrides or ())
-    for section in ("sweep", "truth"):
-        if getattr(read, section) is not None:
-            raise ConfigError(
-                f"{config} has a section {section}: start it with fgf {section} --config {config}."
-            )
+    for group in ("sweep", "truth"):
+        if getattr(read, group) is not None:
+            raise ConfigError(f"{config} has a group {group}: start it with fgf {group} --config {config}.")
     folder = _run_training(read)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
 
@@ -72,14 +70,14 @@ def sweep(
     _grid("sweep", config, overrides, resume)
 
 
-def _grid(section, config, overrides, resume):
-    """What a command does whose arms come from a section of the configuration."""
+def _grid(group, config, overrides, resume):
+    """What a command does whose arms come from a group of the configuration."""
     if resume is not None:
         _resume(resume, config, overrides)
         return
     read = load_config(_required(config), overrides or ())
-    if getattr(read, section) is None:
-        raise ConfigError(f"{config} has no section {section}; see configs/{section}.yaml.")
+    if getattr(read, group) is None:
+        raise ConfigError(f"{config} has no group {group}; see configs/{group}.yaml.")
     folder = _run_training(read)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
 

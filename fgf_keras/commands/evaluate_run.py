@@ -16,7 +16,7 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 
 _log = logging.getLogger(__name__)
-# Keys of the section `data` that say what form images have, with their units.
+# Keys of the group `data` that say what form images have, with their units.
 _FORM = {"window": " HU", "size": " px", "slice": "", "centre": ""}
 # As well; which of them counts depends on the source.
 _SPACING = ("spacing", "spacing_mm")
@@ -27,7 +27,7 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
 
     Args:
         folder: a finished run without arms.
-        external: configuration of another cohort (its sections `data` and `seed` are used); all of its
+        external: configuration of another cohort (its groups `data` and `seed` are used); all of its
             patients become the split "external", and the threshold is the one the run has chosen. How
             things are measured comes from the run. By default, the run's own cohort and splits.
         title: sentence for the progress bars.
@@ -128,10 +128,11 @@ def _check_comparable(own, other):
     trained, given = (source_of(config).pixel_spacing() for config in (own, other))
     if trained != given:
         raise DataError(
-            f"The model was trained on slices of {_told(trained)}, the external cohort has {_told(given)}: "
-            "its scores would mean nothing. Prepare the cohort alike: set data.spacing or data.spacing_mm."
+            f"The model was trained on slices of {_in_words(trained)}, the external cohort has "
+            f"{_in_words(given)}: its scores would mean nothing. Prepare the cohort alike: set data.spacing "
+            "or data.spacing_mm."
         )
 
 
-def _told(spacing):
+def _in_words(spacing):
     return "each patient's own pixel spacing" if spacing is None else f"{spacing} mm pixel spacing"

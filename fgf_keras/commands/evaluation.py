@@ -34,7 +34,7 @@ class Evaluation:
 
     Attributes:
         metrics: as metrics.json holds it.
-        patients: a row a patient: split, label, logit, probability, decision, alignment on each support.
+        patients: one row per patient: split, label, logit, probability, decision, alignment on each support.
         explanations: by support.
         shown: ids of the patients on the pages of pictures.
         data: description of the cohort, see `Cohort.description`.
@@ -120,7 +120,7 @@ def evaluate(
         cohort: patients; those in no split are left out.
         splits: index arrays by name; "train" is left out where the settings say so. Pictures show the last,
             and its patients are moved.
-        settings: the section `evaluate` of a configuration.
+        settings: the group `evaluate` of a configuration.
         reward: how it was trained.
         n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
         seed: of the bootstrap and of the nulls.

@@ -41,8 +41,8 @@ def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bo
     model = load_model(folder)
     versions = folder.saved_model.parent
     if version is None:
-        taken = [int(path.name) for path in versions.glob("[0-9]*") if path.name.isdigit()]
-        version = max(taken, default=0) + 1
+        numbers = [int(path.name) for path in versions.glob("[0-9]*") if path.name.isdigit()]
+        version = max(numbers, default=0) + 1
     return write_export(model, config, threshold, versions / str(version), jit_compile=jit_compile)
 
 

@@ -129,7 +129,7 @@ def finish_comparison(
     for name, error in study.failures.items():
         console.print(f"Failed: {name}: {error}", soft_wrap=True, highlight=False)
     if not study.patients:
-        raise RunError(f"Every trial in {folder.path} failed, the last as told above.")
+        raise RunError(f"Every trial in {folder.path} failed, the last as reported above.")
     directory = folder.path / where
     for path in (directory, tables):
         path.mkdir(exist_ok=True)

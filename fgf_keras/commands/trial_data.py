@@ -45,14 +45,14 @@ def trial_data(config: Config) -> dict[str, TrialData]:
 
 
 def _under_laws(config):
-    found, drawn = {}, {}
+    by_trial, cohorts = {}, {}
     for trial in trials_of(config):
         alone = trial.config(config)
-        if trial.split not in drawn:
-            drawn[trial.split] = source_of(alone).cohort()
-        cohort = relabelled(drawn[trial.split], alone.data.phantom)
-        found[trial.name] = TrialData(cohort, _splits(trial, cohort, alone))
-    return found
+        if trial.split not in cohorts:
+            cohorts[trial.split] = source_of(alone).cohort()
+        cohort = relabelled(cohorts[trial.split], alone.data.phantom)
+        by_trial[trial.name] = TrialData(cohort, _splits(trial, cohort, alone))
+    return by_trial
 
 
 def _splits(trial, cohort, own):

@@ -1,4 +1,4 @@
-"""The configuration: what every key means, its type, its range and its default; one section a file."""
+"""The configuration: what every key means, its type, its range and its default; one group per file."""
 
 from fgf_keras.config.config import Config as Config
 from fgf_keras.config.data import DataConfig as DataConfig

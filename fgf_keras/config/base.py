@@ -1,4 +1,4 @@
-"""What the sections of the configuration share: strictness, and the kinds of values."""
+"""What the groups of the configuration share: strictness, and the kinds of values."""
 
 import math
 import re
@@ -43,8 +43,8 @@ def _path_safe(name: str) -> str:
 Name = Annotated[str, AfterValidator(_path_safe)]
 
 
-class Section(BaseModel):
-    """Base of all sections: strict types, no unknown keys, no mutation."""
+class Group(BaseModel):
+    """Base of all groups: strict types, no unknown keys, no mutation."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, validate_default=True, allow_inf_nan=False

@@ -1,4 +1,4 @@
-"""The whole configuration: its sections, and what holds between them.
+"""The whole configuration: its groups, and what holds between them.
 
 A YAML file names only what differs from the defaults here; `key.sub=value` overrides come last. Anything that
 is not a known key of the right type and range stops at once with the key's path.
@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import pydantic
 from pydantic import BeforeValidator, Field
 
-from fgf_keras.config.base import Name, Section, check_draws, no_duplicates
+from fgf_keras.config.base import Group, Name, check_draws, no_duplicates
 from fgf_keras.config.data import DataConfig
 from fgf_keras.config.evaluate import EvaluateConfig
 from fgf_keras.config.faults import choices
@@ -20,14 +20,14 @@ from fgf_keras.config.train import ComputeConfig, TrainConfig
 from fgf_keras.config.truth import LawArm, TruthConfig
 
 
-class OutputConfig(Section):
+class OutputConfig(Group):
     """Where the run folder goes: `dir`, or `runs/<name>` where `dir` is not given."""
 
     name: Name = "run"
     dir: str | None = None
 
 
-class Config(Section):
+class Config(Group):
     """Everything `train.py` and `evaluate.py` read."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

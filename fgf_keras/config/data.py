@@ -1,4 +1,4 @@
-"""The section `data` of the configuration: where slices come from and how they are chosen."""
+"""The group `data` of the configuration: where slices come from and how they are chosen."""
 
 import re
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 import pydantic
 from pydantic import AfterValidator, Field
 
-from fgf_keras.config.base import Fraction, Section, no_duplicates
+from fgf_keras.config.base import Fraction, Group, no_duplicates
 from fgf_keras.config.named import SOURCES, check_name
 from fgf_keras.errors import ConfigError
 
@@ -18,7 +18,7 @@ PREPARED_FROM = ("dicom", "volumes")
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
 
 
-class PhantomConfig(Section):
+class PhantomConfig(Group):
     """The synthetic cohort, and the law that its labels follow."""
 
     patients: Annotated[int, Field(ge=8)] = 400
@@ -30,21 +30,21 @@ class PhantomConfig(Section):
     texture: float = 0.0
 
 
-class SplitConfig(Section):
+class SplitConfig(Group):
     """Stratified splits: fractions of the cohort when below 1, numbers of patients otherwise."""
 
     test: Annotated[float, Field(gt=0)] = 0.3
     validation: Annotated[float, Field(gt=0)] = 0.15
 
 
-class AugmentConfig(Section):
+class AugmentConfig(Group):
     """Random changes to training slices, the same for image and mask."""
 
     flips: bool = True
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
 
 
-class RegionTableConfig(Section):
+class RegionTableConfig(Group):
     """A table with the names of each patient's regions (CSV or XLSX, relative to data.root)."""
 
     file: str
@@ -53,7 +53,7 @@ class RegionTableConfig(Section):
     name_columns: Annotated[list[str], Field(min_length=1)] = ["Name GTV Primary"]
 
 
-class RoiConfig(Section):
+class RoiConfig(Group):
     """Which region is the tumour."""
 
     names: list[str] = []
@@ -81,7 +81,7 @@ class RoiConfig(Section):
         return self
 
 
-class VolumeConfig(Section):
+class VolumeConfig(Group):
     """Files of a patient for source `volumes`, relative to data.root; {id} stands for the patient's id."""
 
     image: str = "{id}/image.nii.gz"
@@ -104,7 +104,7 @@ class VolumeConfig(Section):
         return self
 
 
-class DataConfig(Section):
+class DataConfig(Group):
     """Where slices come from."""
 
     source: Annotated[str, AfterValidator(partial(check_name, SOURCES))] = "phantom"

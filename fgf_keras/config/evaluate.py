@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 import pydantic
 from pydantic import AfterValidator, Field
 
-from fgf_keras.config.base import Fraction, Positive, Section, no_duplicates
+from fgf_keras.config.base import Fraction, Group, Positive, no_duplicates
 from fgf_keras.config.named import NULLS, STEPS, check_name
 from fgf_keras.config.protocol import Support
 
 
-class FlowConfig(Section):
+class FlowConfig(Group):
     """The path to the decision boundary."""
 
     step: Annotated[str, AfterValidator(partial(check_name, STEPS))] = "midpoint"
@@ -30,7 +30,7 @@ class FlowConfig(Section):
         return self
 
 
-class EvaluateConfig(Section):
+class EvaluateConfig(Group):
     """What is measured on the finished model."""
 
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]

@@ -42,12 +42,12 @@ def describe_fault(error: Any, root: type[pydantic.BaseModel]) -> str:
 
 
 def _section_at(location: Iterable[str | int], root: type[pydantic.BaseModel]) -> type[pydantic.BaseModel]:
-    section = root
+    group = root
     for part in location:
-        if isinstance(part, str) and part in section.model_fields:
-            annotation = section.model_fields[part].annotation
-            section = _section_in(annotation) or section
-    return section
+        if isinstance(part, str) and part in group.model_fields:
+            annotation = group.model_fields[part].annotation
+            group = _section_in(annotation) or group
+    return group
 
 
 def _section_in(annotation: Any) -> type[pydantic.BaseModel] | None:

@@ -38,12 +38,12 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
     except Exception as error:
         raise ConfigError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(tree, omegaconf.DictConfig):
-        raise ConfigError(f"{file} must hold sections (key: value). Received: {type(tree).__name__}.")
+        raise ConfigError(f"{file} must hold groups (key: value). Received: {type(tree).__name__}.")
     return parse_config(overridden(tree, overrides, source=str(file)), source=str(file))
 
 
 def overridden(tree: Any, overrides: Sequence[str], *, source: str) -> dict[str, Any]:
-    """A tree of sections with `key.sub=value` in it, as a plain dictionary.
+    """A tree of groups with `key.sub=value` in it, as a plain dictionary.
 
     Raises:
         ConfigError: an override that is none.
@@ -70,16 +70,16 @@ def overridden(tree: Any, overrides: Sequence[str], *, source: str) -> dict[str,
 
 def _is_text(key: str) -> bool:
     """Whether the value of a key is text and nothing else."""
-    section: type | None = Config
+    group: type | None = Config
     for part in key.split("."):
-        if not (isinstance(section, type) and issubclass(section, pydantic.BaseModel)):
+        if not (isinstance(group, type) and issubclass(group, pydantic.BaseModel)):
             return False
-        field = section.model_fields.get(part)
+        field = group.model_fields.get(part)
         if field is None:
             return False
         union = typing.get_origin(field.annotation) in (typing.Union, types.UnionType)
         kinds = {*typing.get_args(field.annotation)} - {type(None)} if union else {field.annotation}
-        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, pydantic.BaseModel)), None)
+        group = next((k for k in kinds if isinstance(k, type) and issubclass(k, pydantic.BaseModel)), None)
     return kinds == {str}
 
 

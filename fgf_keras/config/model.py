@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import Field
 
-from fgf_keras.config.base import Name, Positive, Section
+from fgf_keras.config.base import Group, Name, Positive
 from fgf_keras.config.faults import choices
 from fgf_keras.config.named import FEATURES
 
 
-class ModelConfig(Section):
+class ModelConfig(Group):
     """The paper's network and the choices in it."""
 
     filters: Annotated[list[Positive], Field(min_length=1)] = [32, 64, 128]
@@ -32,7 +32,7 @@ class ModelConfig(Section):
         return self
 
 
-class FeatureConfig(Section):
+class FeatureConfig(Group):
     """A feature by its name; `function: module:name` is a TensorFlow function of (image, mask) or a class."""
 
     name: Name

@@ -68,12 +68,12 @@ def named_class(registry: dict[str, str], name: str, base: type) -> type:
     if name not in registry and ":" not in name:
         raise ValueError(unknown(registry, name))
     try:
-        found = named(registry, name)
+        obj = named(registry, name)
     except ImportError as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
+    if not (isinstance(obj, type) and issubclass(obj, base)):
         raise ValueError(f"{name!r} is not a subclass of {base.__module__}.{base.__name__}")
-    return found
+    return obj
 
 
 def check_name(registry: dict[str, str], name: str) -> str:

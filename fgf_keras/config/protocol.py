@@ -1,4 +1,4 @@
-"""The sections `reward`, `protocol` and `sweep`: what is rewarded, compared and repeated."""
+"""The groups `reward`, `protocol` and `sweep`: what is rewarded, compared and repeated."""
 
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -7,18 +7,18 @@ import numpy as np
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from fgf_keras.config.base import Name, Positive, Section, no_duplicates
+from fgf_keras.config.base import Group, Name, Positive, no_duplicates
 from fgf_keras.config.faults import choices
 from fgf_keras.config.named import REWARDS, check_name
 
 Support = Literal["mask", "image"]
-# Arms that need no more than their name; the rest of their reward is the section `reward`.
+# Arms that need no more than their name; the rest of their reward is the group `reward`.
 NAMED_ARMS = ("baseline", "sum", "joint", "placebo")
 # The random feature that can be rewarded without being measured.
 NOISE = "noise"
 
 
-class RewardConfig(Section):
+class RewardConfig(Group):
     """The alignment reward: loss = task - sum_i weight_i S_i, or task - weight S_joint."""
 
     kind: Annotated[str, AfterValidator(partial(check_name, REWARDS))] = "sum"
@@ -34,7 +34,7 @@ class RewardConfig(Section):
         if any(not 0 <= w < float("inf") for w in weights):
             raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
         if self.kind == "joint" and isinstance(self.weight, dict):
-            raise ValueError("weight: the joint reward takes one number, not one a feature")
+            raise ValueError("weight: the joint reward takes one number, not one per feature")
         no_duplicates("features", self.features or [])
         return self
 
@@ -64,7 +64,7 @@ class RewardConfig(Section):
         return self.model_copy(update={"features": rewarded, "weight": weight})
 
 
-class ArmConfig(Section):
+class ArmConfig(Group):
     """One arm of a comparison: the same data, splits and seeds, another reward."""
 
     name: Name
@@ -87,7 +87,7 @@ class ArmConfig(Section):
             return ComparedArm(name=self.name, reward=self.reward)
         if self.name in ("joint", "placebo") and isinstance(reward.weight, dict):
             raise ValueError(
-                f"arm {self.name}: reward.weight is one number a feature, which this arm cannot take; "
+                f"arm {self.name}: reward.weight is one number per feature, which this arm cannot take; "
                 "give the arm a reward of its own"
             )
         change: dict[str, Any] = {"kind": "none" if self.name == "baseline" else self.name}
@@ -106,7 +106,7 @@ def _arm(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-class ProtocolConfig(Section):
+class ProtocolConfig(Group):
     """Which arms are trained and compared, on how many splits; the default is one run with `reward`."""
 
     arms: list[Annotated[ArmConfig, BeforeValidator(_arm)]] = []
@@ -127,7 +127,7 @@ class ProtocolConfig(Section):
         return [f"{repeat}_fold_{k:0{digits}}" for repeat in repeats for k in range(self.folds)]
 
 
-class SweepConfig(Section):
+class SweepConfig(Group):
     """A logarithmic grid of reward weights for each kind of reward, beside a baseline without."""
 
     kinds: Annotated[list[Literal["sum", "joint"]], Field(min_length=1)] = ["sum", "joint"]
@@ -150,9 +150,9 @@ class SweepConfig(Section):
         return [float(f"{w:.4g}") for w in np.geomspace(self.lowest, self.highest, self.points)]
 
     def arms(self, reward: RewardConfig) -> list[ComparedArm]:
-        """The baseline, then every weight of every kind; all else is as in the section `reward`."""
+        """The baseline, then every weight of every kind; all else is as in the group `reward`."""
         if isinstance(reward.weight, dict):
-            raise ValueError("reward.weight: a sweep sets it, so it must be one number, not one a feature")
+            raise ValueError("reward.weight: a sweep sets it, so it must be one number, not one per feature")
         arms = [ArmConfig(name="baseline").resolved(reward)]
         for kind in self.kinds:
             for weight in self.weights:
@@ -170,7 +170,7 @@ def resolved_arms(
 ) -> list[ComparedArm]:
     """Every arm with its reward written out, also those of a sweep and of an ablation.
 
-    Without arms, one named `name` with the section `reward`, unless there is a single run to do.
+    Without arms, one named `name` with the group `reward`, unless there is a single run to do.
     """
     if sweep is not None:
         if protocol.arms or protocol.ablation:

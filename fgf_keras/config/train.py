@@ -5,13 +5,13 @@ from typing import Annotated, Literal, Self
 import pydantic
 from pydantic import Field
 
-from fgf_keras.config.base import Positive, Section
+from fgf_keras.config.base import Group, Positive
 
 # Of nulls beside a training: fewer have no quantile of 5 %.
 LEAST_DRAWS = 20
 
 
-class TrainConfig(Section):
+class TrainConfig(Group):
     """Optimisation."""
 
     epochs: Positive = 60
@@ -43,7 +43,7 @@ class TrainConfig(Section):
         return self
 
 
-class ComputeConfig(Section):
+class ComputeConfig(Group):
     """Precision, compilation, threads, processes."""
 
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

@@ -1,18 +1,18 @@
-"""The section `truth`: phantoms whose labels follow laws that are known, at several prevalences."""
+"""The group `truth`: phantoms whose labels follow laws that are known, at several prevalences."""
 
 from typing import Annotated, Self
 
 import pydantic
 from pydantic import Field
 
-from fgf_keras.config.base import Fraction, Name, Section, no_duplicates
+from fgf_keras.config.base import Fraction, Group, Name, no_duplicates
 from fgf_keras.config.protocol import ComparedArm, RewardConfig
 
 # The one law whose labels have nothing to do with the image.
 NOTHING = "nothing"
 
 
-class LawConfig(Section):
+class LawConfig(Group):
     """The coefficients c_k of a phantom's law; what is not named is not used by the label."""
 
     brightness: float = 0.0
@@ -27,7 +27,7 @@ class LawConfig(Section):
 
 
 class LawArm(ComparedArm):
-    """One cohort of ground truth: a law at a prevalence, trained with the section `reward`."""
+    """One cohort of ground truth: a law at a prevalence, trained with the group `reward`."""
 
     law_name: Name
     law: LawConfig
@@ -39,7 +39,7 @@ class LawArm(ComparedArm):
         return {"prevalence": self.prevalence, **self.law.model_dump()}
 
 
-class TruthConfig(Section):
+class TruthConfig(Group):
     """Which laws, at which prevalences; every repeat of the protocol is another phantom."""
 
     laws: Annotated[dict[Name, LawConfig], Field(min_length=1)] = {
@@ -60,12 +60,12 @@ class TruthConfig(Section):
         for name, law in self.laws.items():
             if not law.used and name != NOTHING:
                 raise ValueError(
-                    f"laws.{name}: all coefficients are 0, so that its labels are drawn by lot; give one, or "
-                    f"name the law {NOTHING!r} where that is meant"
+                    f"laws.{name}: all coefficients are 0, so that its labels are drawn at random; give "
+                    f"one, or name the law {NOTHING!r} where that is meant"
                 )
         if NOTHING in self.laws and self.laws[NOTHING].used:
             raise ValueError(
-                f"laws.{NOTHING}: means labels by lot, so all its coefficients must be 0; give the law "
+                f"laws.{NOTHING}: means random labels, so all its coefficients must be 0; give the law "
                 "another name"
             )
         return self

@@ -108,7 +108,7 @@ class Cohort:
         ids = np.asarray(self.patient_id)
         if ids.ndim != 1 or not all(isinstance(name, str) for name in ids.tolist()):
             raise DataError(
-                "patient_id must be a list of texts, one a patient. "
+                "patient_id must be a list of texts, one per patient. "
                 f"Received: an array of shape {ids.shape} of type {ids.dtype}."
             )
         if not len(ids):
@@ -118,7 +118,7 @@ class Cohort:
         if (counts > 1).any():
             raise DataError(
                 f"patient_id must name each patient once. More than once: {listing(names[counts > 1])}. "
-                "Keep one slice a patient."
+                "Keep one slice per patient."
             )
         object.__setattr__(self, "patient_id", ids)
 

@@ -1,6 +1,6 @@
 """A folder of masked 8-bit slices with a table of labels, as MaastrichtU-CDS/hn_cnn publishes its cohort.
 
-`root/labels_file` has one row a patient; `root/image_folder/<id>.png` is the tumour on black, the intensity
+`root/labels_file` has one row per patient; `root/image_folder/<id>.png` is the tumour on black, the intensity
 window mapped to 0..255. What the window maps to 0 inside the tumour (air, say) is a hole: filled to get the
 mask.
 """

@@ -33,18 +33,18 @@ def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict
     test = _size("test", config.test, n)
     validation = _size("validation", config.validation, n)
     counts = np.bincount(labels, minlength=cohort.class_count)
-    asked = f"{n - test - validation} train, {validation} validation and {test} test"
+    requested = f"{n - test - validation} train, {validation} validation and {test} test"
     counted = f"{n} patients with {_by_class(counts)}"
     if min(test, validation, n - test - validation) < 1:
         raise DataError(
-            f"{counted} cannot be split into {asked}: no part may be empty. Change data.splits.test and "
+            f"{counted} cannot be split into {requested}: no part may be empty. Change data.splits.test and "
             "data.splits.validation."
         )
     try:
         rest, test_part = train_test_split(np.arange(n), test_size=test, stratify=labels, random_state=seed)
     except ValueError as error:  # a class with a single patient, or a part smaller than the number of classes
         raise DataError(
-            f"{counted} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
+            f"{counted} cannot be split into {requested}: {str(error).rstrip('.')}. {_REMEDY}"
         ) from error
     return train_and_validation(cohort, rest, test_part, config, seed=seed)
 
@@ -226,8 +226,8 @@ def require_unseen(cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
     Raises:
         DataError: with the patients' ids.
     """
-    seen = set(cohort.patient_id[np.concatenate([splits["train"], splits["validation"]])].tolist())
-    both = sorted(seen & set(cohort.patient_id[splits["test"]].tolist()))
+    learned_from = set(cohort.patient_id[np.concatenate([splits["train"], splits["validation"]])].tolist())
+    both = sorted(learned_from & set(cohort.patient_id[splits["test"]].tolist()))
     if both:
         raise DataError(
             f"{len(both)} patients are tested and were seen in training or validation: {listing(both)}. "

@@ -93,7 +93,7 @@ def _by_id(path, id_column, rows, is_usable):
         if row.name:
             by_id.setdefault(row.name, []).append(row)
     if not by_id:
-        raise DataError(f"{path} has a header but no row with an id. It must hold one row a patient.")
+        raise DataError(f"{path} has a header but no row with an id. It must hold one row per patient.")
     twice = [
         f"{name} ({', '.join(row.place for row in same)})"
         for name, same in by_id.items()
@@ -102,7 +102,7 @@ def _by_id(path, id_column, rows, is_usable):
     if twice:
         raise DataError(
             f"{path}, column {id_column!r}: each id once, but more than once: {listing(twice)}. "
-            "Keep one row a patient."
+            "Keep one row per patient."
         )
     return {name: same[0] for name, same in by_id.items()}
 

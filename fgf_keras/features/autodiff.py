@@ -40,7 +40,7 @@ class AutodiffFeature(Feature):
         value = self.function(image, mask)
         if value.shape.rank != 1:
             raise FeatureError(
-                f"Feature {self.name!r} must return one number a sample, shape (B,). "
+                f"Feature {self.name!r} must return one number per sample, shape (B,). "
                 f"Received: shape={tuple(value.shape)}. Sum or average over the pixel axes [1, 2, 3]."
             )
         return value

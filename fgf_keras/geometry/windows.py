@@ -1,4 +1,4 @@
-"""Windows: rectangles of a canvas, one a sample and all of one size, each at an origin of its own.
+"""Windows: rectangles of a canvas, one per sample and all of one size, each at an origin of its own.
 
 Origins are (B, 2) int32, the first row and column; edges are the number of rows and columns, each an int or a
 scalar tensor.

@@ -21,8 +21,10 @@ def in_batches(measure, arrays, patient_id, functions, *, batch_size, draws=None
         rows = slice(start, start + batch_size)
         tensors = measure.tensors(*(array[rows] for array in arrays))
         values = {key: value for function in functions for key, value in function(*tensors).items()}
-        kept = values if draws is not None else {k: v for k, v in values.items() if not k.startswith("null_")}
-        part = {key: value.numpy() for key, value in kept.items()}
+        wanted = (
+            values if draws is not None else {k: v for k, v in values.items() if not k.startswith("null_")}
+        )
+        part = {key: value.numpy() for key, value in wanted.items()}
         if draws is not None:
             draws.take(patient_id[rows], part)
         parts.append(part)

@@ -58,7 +58,7 @@ def behaviour(
         "order_by_F"}}}.
 
         The effect of a patient is ½(|z(+1 sd) - z| + |z(-1 sd) - z|), each divided by the achieved change in
-        standard deviations, or one of the two where the other cannot be had; left_out counts who has neither.
+        standard deviations, or one of the two if only one move is possible; left_out counts who has neither.
         The agreement is the rank correlation over the features, patient by patient, between the effects and
         S_i (F_i), averaged over the n patients in whom all are defined.
     """
@@ -211,10 +211,10 @@ def _agreement(explanation, rows, effects, summary):
         mean = summary(correlation)
         agreement[kind] = {"spearman_mean": mean["mean"], "ci": mean["ci"], "n": len(correlation)}
         agreement[f"order_by_{kind}"] = _order(effects, share[whole])
-    held = ~np.isnan(effect).any(axis=1)
+    complete = ~np.isnan(effect).any(axis=1)
     return {
         **{kind: agreement[kind] for kind in "SF"},
-        "order_by_effect": _order(effects, effect[held]),
+        "order_by_effect": _order(effects, effect[complete]),
         **{f"order_by_{kind}": agreement[f"order_by_{kind}"] for kind in "SF"},
     }
 

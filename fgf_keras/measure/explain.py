@@ -1,4 +1,4 @@
-"""Measure any Keras classifier: S, F, shares and p-values a sample."""
+"""Measure any Keras classifier: S, F, shares and p-values per sample."""
 
 import contextlib
 from collections.abc import Sequence

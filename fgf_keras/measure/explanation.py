@@ -1,4 +1,4 @@
-"""What `explain` returns: a row a sample."""
+"""What `explain` returns: one row per sample."""
 
 import json
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Explanation:
         return self.values["status"]
 
     def to_frame(self, *, per_class: bool = False) -> pd.DataFrame:
-        """A row a sample, indexed by patient_id.
+        """One row per sample, indexed by patient_id.
 
         Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
         S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
@@ -61,7 +61,7 @@ class Explanation:
         norm of the image), status. F is NaN unless the status is "reached" or "on_boundary".
 
         Args:
-            per_class: K > 2: one row a sample and class instead, with the centred logit of that class and
+            per_class: K > 2: one row per sample and class instead, with the centred logit of that class and
                 the S of its own gradient.
         """
         if per_class:
@@ -95,7 +95,8 @@ class Explanation:
 
         Args:
             rows: which patients, all by default.
-            per_patient: a row a patient instead, with patient_id and value in place of mean, n and undefined.
+            per_patient: one row per patient instead, with patient_id and value in place of mean, n and
+                undefined.
 
         Raises:
             ValueError: `explain` was called without a null.

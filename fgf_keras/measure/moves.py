@@ -121,10 +121,10 @@ def _reshaped(tumour, change):
     # A relative change of the extent is one of a logarithm, as that of the ratio is.
     unit = np.array([before[0], 1.0])
     source = _Source.of(tumour)
-    asked, best, least = wanted, None, np.inf
+    target, best, least = wanted, None, np.inf
     for _ in range(ATTEMPTS):
-        deviations = np.array([1.0, np.exp(asked[1])])
-        deviations *= asked[0] / np.linalg.norm(deviations)
+        deviations = np.array([1.0, np.exp(target[1])])
+        deviations *= target[0] / np.linalg.norm(deviations)
         matrix = axes @ np.diag(deviations / np.sqrt(variances)) @ axes.T
         moved = source.transformed(tumour, centre, matrix)
         features = None if moved is None else _shape(moved)[1]
@@ -136,7 +136,7 @@ def _reshaped(tumour, change):
             best, least = moved, error
         if error <= TOLERANCE * np.abs(change / unit).max():
             break
-        asked = asked + missing
+        target = target + missing
     return best
 
 

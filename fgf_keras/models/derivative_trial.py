@@ -178,7 +178,7 @@ def _undisturbed_state(network):
 
 
 def _in_float64(classifier, image_shape):
-    """A copy of a classifier that computes in float64; None where it cannot be had."""
+    """A copy of a classifier that computes in float64; None where there is none."""
     types = {type(layer).__name__: type(layer) for layer in classifier._flatten_layers()}
     try:
         with keras.saving.custom_object_scope(types):

@@ -221,8 +221,8 @@ class Placement:
         def within(edges):
             place = placed_on(first + start, edges, canvas)
             inside = cut(mask, place - start, edges)
-            seen = cut(image, place - start, edges) * inside
-            return function(_WindowView(self._network, canvas, place, seen, inside, spacing))
+            visible = cut(image, place - start, edges) * inside
+            return function(_WindowView(self._network, canvas, place, visible, inside, spacing))
 
         if not compiled:
             return within(window_edges(needed, canvas))

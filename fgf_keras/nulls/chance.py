@@ -37,7 +37,7 @@ def measured_shares(explanation: "Explanation", kind: str) -> np.ndarray:
 
 
 def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
-    """A row for each null, quantity and feature: the mean over patients beside the mean that a null has."""
+    """One row per null, quantity and feature: the mean over patients beside the mean that a null has."""
     table = []
     for label, shares in explanation.nulls.items():
         for kind in "SF":
@@ -54,7 +54,7 @@ def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
 
 
 def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
-    """A row for each null, quantity, patient and feature."""
+    """One row per null, quantity, patient and feature."""
     table = []
     names = explanation.to_frame().iloc[rows]
     for label, shares in explanation.nulls.items():

@@ -1,4 +1,4 @@
-"""Random fields that a feature gradient can be held against, drawn in a rectangle around one tumour.
+"""Random fields that a feature gradient can be compared with, drawn in a rectangle around one tumour.
 
 All are functions of a seed of two integers and of the rectangle: where it lies on a canvas, and what else is
 on the canvas or in the batch, changes nothing.
@@ -149,7 +149,7 @@ def _normal(shape: Sequence[int], seed: np.ndarray) -> tf.Tensor:
 
 
 def _gaussian(edge: int, margin: int, sigma: float) -> tf.Tensor:
-    """(edge, edge + 2·margin), a row a pixel: the weights of the noise around it."""
+    """(edge, edge + 2·margin), one row per pixel: the weights of the noise around it."""
     distance = np.arange(edge + 2 * margin) - margin - np.arange(edge)[:, np.newaxis]
     weights = np.exp(-0.5 * (distance / sigma) ** 2) * (np.abs(distance) <= margin)
     return tf.constant(weights, tf.float32)

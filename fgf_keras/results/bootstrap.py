@@ -11,7 +11,7 @@ def bootstrap_mean(
     """Mean with its percentile interval: {"mean", "ci": [low, high]}; None without a value.
 
     Args:
-        values: (N,) one a patient, none of them NaN.
+        values: (N,) one per patient, none of them NaN.
         bootstrap: number of resamples of patients.
         confidence: of the interval.
         rng: of the resamples.

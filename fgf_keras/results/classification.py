@@ -75,7 +75,7 @@ def _resampled(
 ) -> dict[str, np.ndarray | list[float]]:
     """The metrics of resamples, from what each patient and each pair of patients contributes.
 
-    scikit-learn takes milliseconds a call to check its arguments, which a thousand resamples feel.
+    scikit-learn takes milliseconds per call to check its arguments, which a thousand resamples feel.
     """
     rng = np.random.default_rng(seed)
     drawn_positive = rng.integers(0, len(positive), (bootstrap, len(positive)))

@@ -9,7 +9,7 @@ from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
 from fgf_keras.results.interval import Interval, rounded
 from fgf_keras.results.patients import defined_shares
 
-# An AUC is good when its whole interval is above that of guessing, and turned round when it is below.
+# An AUC is good when its whole interval is above that of guessing; the score is inverted when it is below.
 GUESSING = 0.5
 # Inside the tumour, a smaller joint share is poor: three quarters of the squared gradient have no name.
 POOR_SHARE = 0.25
@@ -19,7 +19,7 @@ NEAR_ZERO = 0.1
 MANY = 0.1
 # How much farther S and F lie apart where the gradient is near zero: as far as patients differ in S.
 UNSTABLE = 0.1
-# More networks than this turned round are no chance: of those that know nothing, one in forty looks so.
+# If more networks than this are inverted it is not chance: of those that know nothing, one in forty looks so.
 TURNED = 0.1
 # A standard deviation of a feature that moves the score by less than this part of its own is near to nothing.
 NEAR_NIL = 0.1
@@ -66,15 +66,15 @@ def poor_alignment_despite_accuracy(arm: ArmResult) -> Finding:
 
 
 def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Finding:
-    """AUC or balanced accuracy clearly below the baseline's while joint S rose; or scores turned round."""
+    """AUC or balanced accuracy clearly below the baseline's while joint S rose; or inverted scores."""
     if not arm.rewarded:
         return Finding(None, "there is no reward that could cost accuracy")
     auc = arm.metric("auc")
     if auc.is_known and auc.high < GUESSING:
         return Finding(True, f"the AUC is {auc}: the score falls where it should rise")
-    turned, usual = _turned(arm), _turned(baseline) if baseline else []
-    if len(turned) > max(TURNED * len(arm.trials), len(usual)):
-        return Finding(True, _told_turned(arm, turned, baseline, usual))
+    inverted, usual = _inverted(arm), _inverted(baseline) if baseline else []
+    if len(inverted) > max(TURNED * len(arm.trials), len(usual)):
+        return Finding(True, _inverted_why(arm, inverted, baseline, usual))
     if baseline is None:
         return Finding(None, "there is no baseline to compare with")
     support = _support(arm)
@@ -83,8 +83,8 @@ def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Findi
         "balanced accuracy": arm.minus(baseline, "balanced_accuracy"),
     }
     share = arm.minus(baseline, share_column(support, "S", "joint"))
-    why = ", ".join(f"{name} {_told(change)}" for name, change in changes.items())
-    why += f", joint S (support {support}) {_told(share)}, all minus {baseline.name}"
+    why = ", ".join(f"{name} {_with_interval(change)}" for name, change in changes.items())
+    why += f", joint S (support {support}) {_with_interval(share)}, all minus {baseline.name}"
     if not (share.is_known and any(change.is_known for change in changes.values())):
         return Finding(None, f"differences have no interval: {why}")
     lost = any(change.high < 0 for change in changes.values() if change.is_known)
@@ -131,31 +131,31 @@ def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: Arm
         return Finding(None, f"differences from {baseline.name} have no interval")
     risen = {name: share for name, share in shares.items() if share.is_known and share.low > 0}
     if not risen:
-        changes = ", ".join(f"{name} {_told(share)}" for name, share in shares.items())
+        changes = ", ".join(f"{name} {_with_interval(share)}" for name, share in shares.items())
         return Finding(False, f"S of no rewarded feature rose clearly: {changes}, minus {baseline.name}")
     effects = {name: (arm.effect(name), reference.effect(name)) for name in risen}
     if any(np.isnan(each.mean) for pair in effects.values() for each in pair):
         return Finding(None, f"the behaviour of {', '.join(risen)} was not measured (evaluate.behaviour)")
     changes = "; ".join(
-        f"{name}: S {_told(share)}, one sd moves the score by {rounded(effects[name][0].mean)} of its sd "
-        f"({reference.name}: {rounded(effects[name][1].mean)})"
+        f"{name}: S {_with_interval(share)}, one sd moves the score by {rounded(effects[name][0].mean)} of "
+        f"its sd ({reference.name}: {rounded(effects[name][1].mean)})"
         for name, share in risen.items()
     )
     idle = all(own.mean < NEAR_NIL or not _above(own, other) for own, other in effects.values())
     return Finding(auc.low <= 0 and idle, f"AUC {auc} minus {baseline.name}; {changes}")
 
 
-def _turned(arm: ArmResult) -> list[Interval]:
-    """AUC of the networks whose score is turned round: its whole interval is below that of guessing."""
+def _inverted(arm: ArmResult) -> list[Interval]:
+    """AUC of the networks whose score is inverted: its whole interval is below that of guessing."""
     every = [trial.metrics["auc"] for trial in arm.trials.values()]
     return [auc for auc in every if auc.is_known and auc.high < GUESSING]
 
 
-def _told_turned(
-    arm: ArmResult, turned: list[Interval], baseline: ArmResult | None, usual: list[Interval]
+def _inverted_why(
+    arm: ArmResult, inverted: list[Interval], baseline: ArmResult | None, usual: list[Interval]
 ) -> str:
-    why = f"the score of {len(turned)} of {len(arm.trials)} networks falls where it should rise: AUC "
-    why += f"{', '.join(rounded(auc.mean) for auc in turned)}, intervals below {GUESSING:g}"
+    why = f"the score of {len(inverted)} of {len(arm.trials)} networks falls where it should rise: AUC "
+    why += f"{', '.join(rounded(auc.mean) for auc in inverted)}, intervals below {GUESSING:g}"
     return why + (f"; in {baseline.name} {len(usual)} of {len(baseline.trials)}" if baseline else "")
 
 
@@ -166,7 +166,7 @@ def _above(own: Interval, other: Interval) -> bool:
     return own.mean > other.mean
 
 
-def _told(interval: Interval) -> str:
+def _with_interval(interval: Interval) -> str:
     if np.isnan(interval.mean):
         return "undefined"
     if not interval.is_known:

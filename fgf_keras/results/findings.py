@@ -23,7 +23,7 @@ SIGNATURES = {
     "accuracy_lost_to_reward": (
         "accuracy lost to a reward too large",
         "a smaller reward.weight, chosen with fgf sweep, and more reward.warmup_epochs; an AUC far below 0.5 "
-        "is a score that the reward has kept from turning round",
+        "is a score that the reward has kept from inverting",
     ),
     "unstable_alignment": (
         "alignment undefined or unstable for many patients",
@@ -47,7 +47,7 @@ def run_findings(
         result: of its model.
         reward: how it was trained.
         features: names of the measured features.
-        settings: the section `evaluate` of its configuration.
+        settings: the group `evaluate` of its configuration.
         seed: of intervals.
     """
     return _of_arm(_arm("", reward, features, {"": result}, settings, seed), None, None)

@@ -14,7 +14,7 @@ def rejections(
     """The share of p-values at most `alpha`, of patients one by one and of means over patients.
 
     Patients share a network, so that their p-values are not independent: the interval of their share is that
-    of Student's t over the networks' own shares. Means over patients give one p-value a network, whose
+    of Student's t over the networks' own shares. Means over patients give one p-value per network, whose
     interval is Wilson's.
 
     Args:

@@ -44,7 +44,7 @@ def resampled_mean(
     usual variance s²/J is too small, and n_test/n_train is what is missing.
 
     Args:
-        values: (J,) a value a split, of one arm or the difference of two on the same split; NaN is left out.
+        values: (J,) one per split, of one arm or the difference of two on the same split; NaN is left out.
         n_train: patients a model is trained on.
         n_test: patients it is tested on.
         confidence: of the interval.

@@ -29,13 +29,13 @@ def truth_table(
     undefined_F, patients left out of them; for each null and each of S and F: S_over_<null> (the mean above
     the null's), S_<null>_q05 and S_<null>_q95 (of the null's mean), S_<null>_p, S_<null>_rate (the share of
     patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean above that of the same network
-    trained on labels by lot, where that law is among them.
+    trained on random labels, where that law is among them.
 
     The role is "used" or "unused" by the label; for the law without coefficients "nothing". The joint share
     is used where one of its features is. A trial that failed has a row with its name alone.
 
     Args:
-        config: with the section `truth`.
+        config: with the group `truth`.
         metrics_by_trial: `RunMetrics` by (name of the repeat, arm); None where it failed.
         patients: rows of patients.csv of the test part, by the same.
         oracle: AUC of the law's own probability on the test part, by the same.

@@ -34,7 +34,7 @@ class Trial:
     def config(self, config: Config) -> Config:
         """The configuration of a run that is this trial alone; every arm has the same seed on a split.
 
-        Ground truth is told from another phantom in every repeat; all else has one cohort.
+        Ground truth has another phantom in every repeat; all else has one cohort.
         """
         seed = config.phantom_seed
         if config.truth is not None and self.split:

@@ -29,7 +29,7 @@ def throughput(path: str | Path, *, seconds: float) -> list[dict]:
         seconds: that each combination is asked for, at least.
 
     Returns:
-        A row each: signature, batch, callers, requests, per_second, p50_ms, p99_ms.
+        One row each: signature, batch, callers, requests, per_second, p50_ms, p99_ms.
     """
     signatures = tf.saved_model.load(str(path)).signatures
     rows = []

@@ -31,7 +31,7 @@ def checked_inputs(
         positive = tf.math.is_finite(spacing) & (spacing > 0)
         faults.append((InputStatus.SPACING_NOT_POSITIVE, ~tf.reduce_all(positive, 1)))
     status = tf.zeros_like(image[:, 0, 0, 0], tf.int32)
-    # The first that applies is told.
+    # The first that applies is reported.
     for code, found in reversed(faults):
         status = tf.where(found, int(code), status)
     good = (status == InputStatus.OK)[:, tf.newaxis]

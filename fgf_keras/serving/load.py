@@ -36,7 +36,7 @@ class Prediction:
         return len(self.status)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a sample, with the names of the signature's outputs and statuses in words; no fields."""
+        """One row per sample, with the names of the signature's outputs and statuses in words; no fields."""
         columns = {"status": [InputStatus.of(s).name.lower() for s in self.status]}
         for name, values in (("probability", self.probability), ("logit", self.logit)):
             by_class = {f"{name}_{k}": column for k, column in enumerate(values.T)} if values.ndim > 1 else {}
@@ -49,8 +49,8 @@ class Alignment(Prediction):
     """S of N samples.
 
     Attributes:
-        shares: a row a sample: S_<feature>, S_joint, S_joint_magnitude, unique_<feature>, p_white_<feature>,
-            for two classes p_white_joint.
+        shares: one row per sample: S_<feature>, S_joint, S_joint_magnitude, unique_<feature>,
+            p_white_<feature>, for two classes p_white_joint.
     """
 
     shares: pd.DataFrame
@@ -203,7 +203,7 @@ def _decided(outputs):
 
 
 def _shares(outputs, features):
-    """What is told of alignment, in an order of its own: the outputs of a graph have none."""
+    """The columns of alignment in a fixed order: the outputs of a graph have none."""
     names = [*features, "joint", "joint_magnitude"]
     order = [f"{kind}_{name}" for kind in ("S", "F", "unique", "p_white", "flow_error") for name in names]
     return pd.DataFrame({key: outputs[key] for key in [*order, "flow_residual"] if key in outputs})

@@ -31,7 +31,7 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
         if undefined.any():
             raise FeatureError(
                 f"Feature {feature.name!r} is not a number for {undefined.sum()} of {len(values)} patients: "
-                f"{listing(cohort.patient_id[undefined])}. Leave these patients out, or mend the feature."
+                f"{listing(cohort.patient_id[undefined])}. Leave these patients out, or fix the feature."
             )
         if np.ptp(values) <= ROUNDING * np.abs(values).max():
             raise FeatureError(

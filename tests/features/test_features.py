@@ -223,7 +223,7 @@ def test_a_function_without_a_gradient_is_named(rng):
 def test_a_function_that_does_not_return_one_number_a_sample_is_named(rng):
     image, mask = sample("oblique", rng)
     feature = fgf_keras.AutodiffFeature(lambda x, m: x * m, name="picture")
-    with pytest.raises(FeatureError, match=r"'picture' must return one number a sample.*\(1, 15, 15, 1\)"):
+    with pytest.raises(FeatureError, match=r"'picture' must return one number per sample.*\(1, 15, 15, 1\)"):
         feature.value(image, mask)
 
 

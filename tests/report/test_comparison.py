@@ -176,7 +176,7 @@ def test_arms_of_known_laws_are_told_by_their_laws_and_not_subtracted(evaluation
     assert "truth" in [plot.name for plot in shown.plots()]
     markdown = as_markdown(shown)
     assert "| extent_only_0.4 | extent 4 | 0.4 |" in markdown
-    assert "| nothing_0.4 | by lot | 0.4 |" in markdown
+    assert "| nothing_0.4 | none, random labels | 0.4 |" in markdown
     assert "Paired difference" not in markdown
 
 

@@ -1,4 +1,4 @@
-"""Layers lose their weights from the output to the input, and what is left is held against its null."""
+"""Layers lose their weights from the output to the input, and what is left is compared with its null."""
 
 import keras
 import numpy as np

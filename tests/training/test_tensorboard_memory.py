@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-# The fields of a picture alone, kept, would be 0.1 MB a patient and epoch; a graph traced anew, several MB an
-# epoch.
+# The fields of a picture alone, kept, would be 0.1 MB per patient and epoch; a graph traced anew, several MB
+# per epoch.
 EPOCHS, MARGIN_MB = 60, 12
 
 PROGRAM = """

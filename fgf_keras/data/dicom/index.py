@@ -249,13 +249,13 @@ def _same_bytes(one, other):
 def _walk(root) -> Iterator[tuple[Path, DicomError | None]]:
     """All files below the root in order of their names, each folder once however many links lead to it."""
     unreadable: list[OSError] = []
-    seen = set()
+    visited = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=unreadable.append):
         identity = os.stat(folder)
-        if (identity.st_dev, identity.st_ino) in seen:
+        if (identity.st_dev, identity.st_ino) in visited:
             folders.clear()
             continue
-        seen.add((identity.st_dev, identity.st_ino))
+        visited.add((identity.st_dev, identity.st_ino))
         folders.sort()
         for name in sorted(names):
             path = Path(folder, name)

@@ -31,7 +31,7 @@ def inspect_folder(
         root: folder of any layout.
         pattern: regular expression that a region's whole name must fit to be named as chosen; names are
             compared without regard to case and to blanks around them.
-        config: adds a row a patient with the region, series and slice that it would choose, or why none.
+        config: adds one row per patient with the region, series and slice that it would choose, or why none.
 
     Returns:
         Rows of `COLUMNS`, sorted by patient, and the index with its rejected files.

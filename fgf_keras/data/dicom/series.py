@@ -34,7 +34,7 @@ class Series:
     position.
 
     Attributes:
-        headers: one a slice, in order.
+        headers: one per slice, in order.
         orientation: (3, 3) orthonormal: the directions in which the column index, the row index and the slice
             index grow, in patient coordinates.
         positions: (slices,) mm along the third of these, strictly rising.

@@ -125,7 +125,7 @@ def slice_header(opened: OpenedFile, path: Path) -> SliceHeader:
             "multi_frame",
             f"{'An Enhanced CT' if enhanced else 'A multi-frame image'} holds its geometry frame by frame, "
             "which is not read.",
-            "Convert the series to classic CT, one file a slice, e.g. with emf2sf of dcm4che.",
+            "Convert the series to classic CT, one file per slice, e.g. with emf2sf of dcm4che.",
         )
     rows, columns = whole_number(dataset, "Rows"), whole_number(dataset, "Columns")
     bits = whole_number(dataset, "BitsAllocated")

@@ -50,7 +50,7 @@ class PatientFiles:
         self._headers = [self._slice_header(index) for index in range(len(volume))]
 
     def write_ct(self) -> None:
-        """One file a slice, under names that do not sort as the slices lie."""
+        """One file per slice, under names that do not sort as the slices lie."""
         folder = self._subfolder("CT")
         signed = self.volume.signed
         intercept = INTERCEPT["signed" if signed else "unsigned"]

@@ -44,8 +44,8 @@ class Preparation:
         lines = [f"{self.patients} patients, {self.positive} positive; {self.added} prepared now{rate}."]
         if self.warned:
             lines.append(f"With warnings: {self.warned} patients; see cohort.csv and the contact sheet.")
-        if told := describe_left_out(self.left_out):
-            lines.append(f"Left out: {told}; reasons and remedies are in {self.folder / 'rejected.csv'}.")
+        if left_out := describe_left_out(self.left_out):
+            lines.append(f"Left out: {left_out}; reasons and remedies are in {self.folder / 'rejected.csv'}.")
         return "\n".join(lines)
 
 

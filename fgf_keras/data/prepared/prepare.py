@@ -137,7 +137,7 @@ def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[Rejecte
     for patient in sources:
         if patient.patient_id not in labels.labels:
             rejected.append(_without_label(patient.patient_id, labels, config))
-    seen = {p.patient_id for p in sources} | {r.patient_id for r in rejected}
+    with_files = {p.patient_id for p in sources} | {r.patient_id for r in rejected}
     rejected += [
         RejectedPatient(
             name,
@@ -146,7 +146,7 @@ def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[Rejecte
             "Add the files, or remove the row; ids must be spelt alike.",
         )
         for name in labels.labels
-        if name not in seen
+        if name not in with_files
     ]
     return patients, rejected
 

@@ -1,4 +1,4 @@
-"""The folder of prepared slices: one a patient, whole or not there."""
+"""The folder of prepared slices: one per patient, whole or not there."""
 
 import csv
 import hashlib

@@ -201,9 +201,11 @@ def _region(values, mask_value):
     inside = values > 0 if mask_value is None else values == mask_value
     if not inside.any():
         there = listing(f"{value:.0f}" for value in np.unique(values))
-        meant = "a value above 0" if mask_value is None else f"data.volumes.mask_value={mask_value}"
+        wanted_values = "a value above 0" if mask_value is None else f"data.volumes.mask_value={mask_value}"
         raise SourceError(
-            "empty_mask", f"No voxel of the mask has {meant}. Its values: {there}.", "Choose one of these."
+            "empty_mask",
+            f"No voxel of the mask has {wanted_values}. Its values: {there}.",
+            "Choose one of these.",
         )
     return inside
 

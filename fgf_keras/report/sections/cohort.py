@@ -34,7 +34,7 @@ def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict)
         )
     low, high = config.data.window
     form = (
-        f"Source: {data.get('source', config.data.source)}. One slice a patient on a canvas of "
+        f"Source: {data.get('source', config.data.source)}. One slice per patient on a canvas of "
         f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
         "is 0."
     )

@@ -5,7 +5,7 @@ from fgf_keras.report.document import Bullets, Section
 LIMITS = [
     "Alignment says what the network reacts to. It does not say that the named features cause the outcome, "
     "nor that the rest of the gradient is wrong.",
-    "One slice a patient is seen: the tumour in its largest or chosen cross-section, not the volume.",
+    "One slice per patient is seen: the tumour in its largest or chosen cross-section, not the volume.",
     "S and F belong to this trained network. Another seed, split or cohort gives another; a protocol of "
     "repeated splits says how much (protocol.repeats).",
     "The image at the boundary is what the network would call undecided, not what a tumour could look like.",

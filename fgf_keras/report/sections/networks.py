@@ -45,7 +45,7 @@ def pages_section(pages: dict) -> Section:
         lead = f"Patients of {trial} on support “{support}”"
         page = Page(
             file,
-            f"{lead}, a row each: slice with contour, gradient of the score, its part along the "
+            f"{lead}, one row each: slice with contour, gradient of the score, its part along the "
             "features, the rest, gradient of each feature, image at the decision boundary, what changed.",
             f"{lead}. evaluate.py --run with the folder of this training writes its own report.",
             png,

@@ -94,4 +94,7 @@ def comparison_question_section(config: Config) -> Section:
 
 def _law(arm):
     used = {name: value for name, value in arm.law.model_dump().items() if value}
-    return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in used.items()) or "by lot"
+    return (
+        ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in used.items())
+        or "none, random labels"
+    )

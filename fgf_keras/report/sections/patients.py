@@ -112,7 +112,7 @@ def gallery_section(shown: dict[str, list[ShownPatient]], patients: pd.DataFrame
     blocks: list[Block] = []
     for support, chosen in shown.items():
         titles = ", ".join(title for title, _, _ in chosen[0].pictures)
-        alt = f"{len(chosen)} patients, a row each, on support {support}: {titles}."
+        alt = f"{len(chosen)} patients, one row each, on support {support}: {titles}."
         galleries = [_patient(each, patients, support) for each in chosen]
         gallery = Gallery(galleries, f"patients_{support}.png", alt)
         lead = Text(f"Support “{support}”. {SCALES}")
@@ -132,7 +132,7 @@ def page_gallery_section(pages: dict[str, bytes], features: Iterable[str]) -> Se
     for support, png in pages.items():
         lead = f"Patients on support “{support}”"
         alt = (
-            f"{lead}, a row each: slice with contour, gradient of the score, its part along the features, "
+            f"{lead}, one row each: slice with contour, gradient of the score, its part along the features, "
             f"the rest, gradients of {in_words(features)}, image at the decision boundary, what changed."
         )
         page = Page(f"patients_{support}.png", alt, f"{lead}. {SCALES}", png)

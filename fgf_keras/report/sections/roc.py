@@ -40,7 +40,7 @@ def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
     """The mean ROC of each arm over splits, at the same false positive rates; bands of two arms are ± one sd.
 
     Args:
-        curves: [(labels (N,), logits (N,)), …], one a split, by arm.
+        curves: [(labels (N,), logits (N,)), …], one per split, by arm.
     """
     figure = Figure(figsize=(4.8, 4.5))
     axes = figure.subplots()

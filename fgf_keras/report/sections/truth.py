@@ -62,7 +62,7 @@ def _alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     trials = table[table["feature"].notna()]
     features = [name for name in dict.fromkeys(trials["feature"]) if name != JOINT]
     header = ["law", "prevalence", "AUC (law's own)"]
-    header += [f"{kind} {told}" for kind in "SF" for told in _words(features)]
+    header += [f"{kind} {words}" for kind in "SF" for words in _words(features)]
     header += ["first by S, by F", "left out of S / F"]
     rows = []
     for (law, prevalence), of_law in trials.groupby(["law", "prevalence"], sort=False):
@@ -97,7 +97,7 @@ def _rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: one row per role, null and quantity, one column per feature."""
     features = list(dict.fromkeys(rates["feature"]))
     header = ["features", "null", "of", *_words(features), "distance", "networks"]
-    roles = {NOTHING: "labels by lot", "unused": "not used", "used": "used"}
+    roles = {NOTHING: "random labels", "unused": "not used", "used": "used"}
     cells = {(*(row[key] for key in _PLACE), row["feature"]): row for row in as_records(rates)}
     rows = []
     for place in dict.fromkeys(key[:-1] for key in cells):
