@@ -109,7 +109,7 @@ class Networks:
             rows = slice(first, first + BATCH)
             tensors = [tf.constant(a[rows], tf.float32) for a in (c.images, c.masks, spacing)]
             part = {**self.measure.at_sample(*tensors), **self.measure.along_flow(*tensors)}
-            part = {key: value.numpy() for key, value in part.items()}
+            part = {key: value.numpy() for key, value in part.items() if key != "boundary"}
             draws.take(c.patient_id[rows], part)
             parts.append(part)
         values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -88,14 +89,19 @@ class AlignmentMeasure:
         return self._traced(self._along_flow)
 
     @functools.cached_property
-    def fields(self) -> Graph:
-        """Function of (image, mask, spacing): what a picture shows, see `_fields`."""
-        return self._traced(self._fields)
+    def drawn(self) -> Graph:
+        """Function of (image, mask, spacing): fields at the samples, see `_drawn`."""
+        return self._traced(self._drawn)
 
     @functools.cached_property
     def everything(self) -> Graph:
         """Function of (image, mask, spacing): all of the other three, on one path."""
         return self._traced(self._everything)
+
+    def fields(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What a picture shows: `drawn`, and the image at the boundary, as `boundary`."""
+        boundary = self.along_flow(image, mask, spacing)["boundary"]
+        return {**self.drawn(image, mask, spacing), "boundary": boundary}
 
     def tensors(self, *arrays: np.ndarray) -> list[tf.Tensor]:
         """Arrays as tensors of the type that the classifier computes in."""
@@ -158,25 +164,9 @@ class AlignmentMeasure:
 
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
         mean of √S_joint) and F_noise_<weight> (B,), and F_error_<weight> (B, m + 1), the estimated errors of
-        the first two; residual, length, far, status, evaluations (B,).
+        the first two; residual, length, far, status, evaluations (B,); boundary (B, H, W, C), the image at
+        the end of the path.
         """
-        return self._followed(view)[0]
-
-    def _fields(self, view: View):
-        """What a picture shows: fields (B, H, W, C) at the sample and the image at the boundary.
-
-        seen (what the classifier was given, where the path starts), gradient of the decision's score,
-        explained (its part along the features), features (B, m, H, W, C), boundary.
-        """
-        return self._drawn(view, self._followed(view)[1])
-
-    def _everything(self, view: View):
-        along, boundary = self._followed(view)
-        drawn = self._drawn(view, boundary)
-        return {**self._at_sample(view), **along, **drawn}
-
-    def _followed(self, view: View):
-        """What `_along_flow` returns, and the images at the boundary."""
         count = len(self.features)
         # Such features lie inside the mask, and are the same wherever it is.
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
@@ -185,6 +175,7 @@ class AlignmentMeasure:
         def seen(image, context):
             return view.at(image, context[:-1])
 
+        @_traced_once
         def score(image, *context):
             return self._score(seen(image, context), context[-1])
 
@@ -195,6 +186,7 @@ class AlignmentMeasure:
             inside, narrower = seen(None, context).around_mask(fields)
             return inside, (*narrower, context[-1])
 
+        @_traced_once
         def noise(directions, *context):
             return white_noise_products(directions, **self._noise(seen(None, context)))
 
@@ -226,9 +218,17 @@ class AlignmentMeasure:
             result[f"F_error_{weight}"] = errors[:, : count + 1]
         for key in ("residual", "length", "far", "status", "evaluations"):
             result[key] = getattr(flow, key)
-        return result, flow.boundary
+        return result | {"boundary": view.on_canvas(flow.boundary)}
 
-    def _drawn(self, view: View, boundary):
+    def _everything(self, view: View):
+        return {**self._at_sample(view), **self._along_flow(view), **self._drawn(view)}
+
+    def _drawn(self, view: View):
+        """Fields (B, H, W, C) at the samples.
+
+        seen (what the classifier was given, where the path starts), gradient of the decision's score,
+        explained (its part along the features), features (B, m, H, W, C).
+        """
         _, gradient = self._score(view, decision_pair(view.logits()))
         features = self._feature_gradients(view)
         fields = {
@@ -236,7 +236,6 @@ class AlignmentMeasure:
             "gradient": gradient,
             "explained": projection(gradient[:, tf.newaxis], features)[:, 0],
             "features": features,
-            "boundary": boundary,
         }
         return {name: view.on_canvas(field) for name, field in fields.items()}
 
@@ -292,3 +291,8 @@ class AlignmentMeasure:
         if self.support == "image":
             return tf.fill(shape[:1], shape[1] * shape[2] * channels)
         return tf.cast(tf.reduce_sum(view.mask, axis=[1, 2, 3]), tf.int32) * channels
+
+
+def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that the graphs of a path call in several places, traced in one of them."""
+    return tf.function(function, autograph=False, reduce_retracing=True)

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Whole canvases that pictures of a few samples are made of: for all of them they would fill the memory.
+_FIELDS = ("boundary",)
+
 
 def in_batches(measure, arrays, patient_id, functions, *, batch_size, draws=None, advance=None) -> dict:
     """What graphs return for all samples, as arrays with a leading axis of N by name.
@@ -21,10 +24,8 @@ def in_batches(measure, arrays, patient_id, functions, *, batch_size, draws=None
         rows = slice(start, start + batch_size)
         tensors = measure.tensors(*(array[rows] for array in arrays))
         values = {key: value for function in functions for key, value in function(*tensors).items()}
-        wanted = (
-            values if draws is not None else {k: v for k, v in values.items() if not k.startswith("null_")}
-        )
-        part = {key: value.numpy() for key, value in wanted.items()}
+        dropped = _FIELDS if draws is not None else (*_FIELDS, "null_")
+        part = {key: value.numpy() for key, value in values.items() if not key.startswith(dropped)}
         if draws is not None:
             draws.take(patient_id[rows], part)
         parts.append(part)

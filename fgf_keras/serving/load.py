@@ -170,7 +170,7 @@ def load_saved_model(path: str | Path) -> ServedModel:
             f"{folder} is not a whole SavedModel: {' and '.join(missing)} missing. Give the folder of a "
             "version, e.g. saved_model/1; if it is one, copy or export it again."
         )
-    description = Description.read(path)
+    description = Description.read(folder)
     try:
         signatures = tf.saved_model.load(str(folder)).signatures
     except Exception as error:  # TensorFlow raises whatever it meets in a damaged file

@@ -131,7 +131,7 @@ def test_graphs_are_traced_once_however_many_epochs_there_are(rng, tmp_path, mon
         on_epoch_end=lambda epoch, logs: registered.append(len(ops.gradient_registry._registry))
     )
     compiled(network()).fit(images, labels, epochs=3, callbacks=[callback, count], verbose=0)
-    assert sorted(traced) == ["_along_flow", "_at_sample", "_fields"]
+    assert sorted(traced) == ["_along_flow", "_at_sample", "_drawn"]
     assert len(set(registered)) == 1
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 # The fields of a picture alone, kept, would be 0.1 MB per patient and epoch; a graph traced anew, several MB
 # per epoch.
-EPOCHS, MARGIN_MB = 60, 12
+EPOCHS, MARGIN_MB = 30, 6
 
 PROGRAM = """
 import gc, json, sys, tempfile
