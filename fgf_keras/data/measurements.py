@@ -17,7 +17,7 @@ def measurements(hu: np.ndarray, mask: np.ndarray, spacing) -> dict[str, float |
     """
     inside = np.asarray(mask, bool)
     # About their mean first: squares of positions far from the origin would lose digits.
-    centres = np.argwhere(inside) * np.asarray(spacing, np.float64)
+    centres = np.argwhere(inside).astype(np.float64) * np.asarray(spacing, np.float64)
     centres -= centres.mean(axis=0)
     minor, major = np.linalg.eigvalsh(centres.T @ centres / len(centres))
     # Pixels on one line leave rounding where the minor axis is 0.
