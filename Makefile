@@ -37,7 +37,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # Small runs of every command; their numbers must be the ones in tests/golden/expected, bit for bit. For changes of
-# structure; on another processor ARGS="--tolerance 1e-3". Four minutes.
+# structure; on another processor ARGS="--tolerance 1e-3". Five minutes.
 golden: $(VENV)/.runtime
 	$(BIN)/python tests/golden/golden.py $(ARGS)
 
