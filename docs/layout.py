@@ -1,4 +1,4 @@
-"""Draws docs/images/layout.svg: the wings of the package, who imports whom, and how long each is.
+"""Draws docs/images/layout.svg: the subpackages of the package, who imports whom, and how long each is.
 
 Layers are those that `make lint` holds (pyproject.toml, tool.importlinter); arrows and lines are counted in
 the code. `python docs/layout.py`
@@ -19,7 +19,7 @@ INK, FAINT, BLUE, PAPER = "#24292f", "#8b949e", "#3b82c4", "#fdfdfc"
 WIDTH, HEIGHT = 1.9, 0.62
 # Used from everywhere above: arrows to these would hide all others.
 GROUND = ("data", "run", "pictures", "config")
-# What each wing is for, in the fewest words.
+# What each subpackage is for, in the fewest words.
 WORDS = {
     "cli": "typer only",
     "commands": "config → finished folder",
@@ -41,7 +41,7 @@ WORDS = {
 
 
 def layers() -> list[list[str]]:
-    """The wings of each layer, from the top."""
+    """The subpackages of each layer, from the top."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contract = settings["tool"]["importlinter"]["contracts"][0]
     rows = [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
@@ -49,22 +49,24 @@ def layers() -> list[list[str]]:
 
 
 def imports() -> Counter:
-    """How many import statements lead from one wing to another, by (wing, wing)."""
-    wings = {name for row in layers() for name in row}
+    """How many import statements lead from one subpackage to another, by (subpackage, subpackage)."""
+    subpackages = {name for row in layers() for name in row}
     arrows = Counter()
     for path in PACKAGE.rglob("*.py"):
-        wing = path.relative_to(PACKAGE).parts[0]
+        subpackage = path.relative_to(PACKAGE).parts[0]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fgf_keras."):
                 target = node.module.split(".")[1]
-                if wing in wings and target in wings and target != wing:
-                    arrows[wing, target] += 1
+                if subpackage in subpackages and target in subpackages and target != subpackage:
+                    arrows[subpackage, target] += 1
     return arrows
 
 
-def lines(wing: str) -> int:
-    """Lines of code of a wing."""
-    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (PACKAGE / wing).rglob("*.py"))
+def lines(subpackage: str) -> int:
+    """Lines of code of a subpackage."""
+    return sum(
+        len(path.read_text(encoding="utf-8").splitlines()) for path in (PACKAGE / subpackage).rglob("*.py")
+    )
 
 
 def draw() -> Figure:
@@ -72,18 +74,18 @@ def draw() -> Figure:
     rows, arrows = layers(), imports()
     place = {}
     for depth, row in enumerate(rows):
-        for i, wing in enumerate(row):
-            # Layers of one wing step to the side, so that arrows pass beside them.
-            aside = 0.9 * (-1) ** depth if len(row) == 1 and wing not in GROUND else 0
+        for i, subpackage in enumerate(row):
+            # Layers of one subpackage step to the side, so that arrows pass beside them.
+            aside = 0.9 * (-1) ** depth if len(row) == 1 and subpackage not in GROUND else 0
             x = 2.6 * (i - (len(row) - 1) / 2) + aside
-            place[wing] = x, -1.25 * depth
+            place[subpackage] = x, -1.25 * depth
     figure = Figure(figsize=(9.5, 1.1 * len(rows)), facecolor=PAPER)
     axes = figure.add_axes((0, 0, 1, 1))
     most = max(arrows.values())
-    for (wing, target), count in arrows.items():
+    for (subpackage, target), count in arrows.items():
         if target in GROUND:
             continue
-        (x0, y0), (x1, y1) = place[wing], place[target]
+        (x0, y0), (x1, y1) = place[subpackage], place[target]
         bend = 0.0 if abs(y0 - y1) < 1.5 else 0.12 * (1 if x1 >= x0 else -1)
         axes.annotate(
             "",
@@ -99,11 +101,11 @@ def draw() -> Figure:
                 "shrinkB": 0,
             },
         )
-    grounded = [place[wing][1] for wing in GROUND]
+    grounded = [place[subpackage][1] for subpackage in GROUND]
     bottom, top = min(grounded) - 0.55, max(grounded) + 0.75
     axes.axhspan(bottom, top, xmin=0.03, xmax=0.97, color=FAINT, alpha=0.15, linewidth=0)
     axes.text(0, top - 0.2, "the ground, used from every layer above", fontsize=8, ha="center", color=INK)
-    for wing, (x, y) in place.items():
+    for subpackage, (x, y) in place.items():
         axes.add_patch(
             FancyBboxPatch(
                 (x - WIDTH / 2, y - HEIGHT / 2),
@@ -117,8 +119,10 @@ def draw() -> Figure:
             )
         )
         style = {"ha": "center", "va": "center", "color": INK, "zorder": 4}
-        axes.text(x, y + 0.13, f"{wing}/  {lines(wing):,} lines", fontsize=9, weight="bold", **style)
-        axes.text(x, y - 0.16, WORDS[wing], fontsize=7.5, **style)
+        axes.text(
+            x, y + 0.13, f"{subpackage}/  {lines(subpackage):,} lines", fontsize=9, weight="bold", **style
+        )
+        axes.text(x, y - 0.16, WORDS[subpackage], fontsize=7.5, **style)
     axes.set(xlim=(-4.6, 4.6), ylim=(-1.25 * len(rows) + 0.6, 0.7))
     axes.axis("off")
     return figure

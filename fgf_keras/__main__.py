@@ -1,4 +1,4 @@
-"""`python -m fgf_keras` is `fgf`."""
+"""`python -m fgf_keras` does the same as `fgf`."""
 
 from fgf_keras.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Refuses Keras backends other than TensorFlow before Keras is imported, and imports TensorFlow."""
+"""Refuse Keras backends other than TensorFlow before Keras is imported, and import TensorFlow quietly."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from fgf_keras.errors import BackendError
 
 
-def require_tensorflow_backend():
-    """Raise `BackendError` unless Keras is, or will be, on TensorFlow.
+def require_tensorflow_backend() -> None:
+    """Raise `BackendError` unless Keras runs, or will run, on TensorFlow.
 
-    Looks where Keras looks, in its order: the module if it is imported already, the environment variable
-    `KERAS_BACKEND`, then `keras.json`.
+    Looks in the same places as Keras, in the same order: the module if it is already imported, the
+    environment variable `KERAS_BACKEND`, then `keras.json`.
     """
     backend, where = _configured_backend()
     if backend != "tensorflow":
@@ -23,10 +23,10 @@ def require_tensorflow_backend():
         )
 
 
-def import_tensorflow():
-    """Import TensorFlow without its banners about absent CUDA drivers, which no log level silences.
+def import_tensorflow() -> None:
+    """Import TensorFlow without its banners about missing CUDA drivers, which no log level silences.
 
-    They are written by native code straight to file descriptor 2; what is caught there is shown if the import
+    Native code writes them straight to file descriptor 2. What is captured there is shown if the import
     fails.
 
     Raises:
@@ -35,22 +35,22 @@ def import_tensorflow():
     require_tensorflow_backend()
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
         try:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
         except BaseException:
-            caught.seek(0)
-            os.write(stderr, caught.read())
+            output.seek(0)
+            os.write(stderr, output.read())
             raise
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
 
 
-def _configured_backend():
+def _configured_backend() -> tuple[str, str]:
     if "keras" in sys.modules and hasattr(sys.modules["keras"], "config"):
         return sys.modules["keras"].config.backend(), "Keras is imported already"
     if os.environ.get("KERAS_BACKEND"):

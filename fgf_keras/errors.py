@@ -1,16 +1,16 @@
-"""Errors of the package. Each says what was found, where, and what to do about it."""
+"""Errors of the package. Each message says what is wrong, where, and what to do about it."""
 
 
 class FgfError(Exception):
-    """Base of all errors raised on purpose; the command line prints its message without a traceback."""
+    """Base of all errors raised on purpose; the command line prints the message without a traceback."""
 
 
 class BackendError(FgfError):
-    """Keras runs on another backend than TensorFlow."""
+    """Keras runs on a backend other than TensorFlow."""
 
 
 class ConfigError(FgfError):
-    """A configuration that cannot be meant: unknown key, wrong type, value out of range."""
+    """An invalid configuration: unknown key, wrong type, value out of range."""
 
 
 class DataError(FgfError):
@@ -22,8 +22,8 @@ class ModelError(FgfError):
 
 
 class FeatureError(FgfError):
-    """A feature that is unknown, named twice, constant on a cohort, or has no gradient."""
+    """A feature that is unknown, listed twice, constant on a cohort, or without a gradient."""
 
 
 class RunError(FgfError):
-    """A run folder that is missing, unfinished or of another kind."""
+    """A run folder that is missing, unfinished or of the wrong kind."""

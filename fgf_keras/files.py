@@ -1,22 +1,23 @@
-"""Files that are whole or not there, JSON, and folders that one process at a time works in."""
+"""Atomic file writing, JSON, and locks for folders that only one process may work in."""
 
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 
 from fgf_keras.errors import RunError
 
-# A file of this name is in a folder until all of it is there.
+# A folder contains a file of this name until everything in it is complete.
 UNFINISHED = "UNFINISHED"
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to, beside `path`; it takes that place when all went well, and vanishes otherwise."""
+    """A temporary path next to `path` to write to: moved to `path` on success, deleted otherwise."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield unfinished
@@ -27,11 +28,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path, refusal: Exception) -> Iterator[None]:
-    """Hold a lock file for this process, until the block ends or the process does.
+    """Hold a lock file for this process until the block or the process ends.
 
     Args:
-        path: of the lock file, made if it is not there.
-        refusal: raised where another process holds it.
+        path: the lock file, created if it does not exist.
+        refusal: raised if another process holds the lock.
     """
     lock = filelock.FileLock(path, blocking=False)
     try:
@@ -44,8 +45,8 @@ def locked(path: Path, refusal: Exception) -> Iterator[None]:
         lock.release()
 
 
-def write_json(path, content):
-    """Write JSON so that the file is whole or not there. NaN is an error: undefined numbers are null."""
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON; the file is either complete or absent. NaN is an error: undefined numbers are null."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished:
@@ -53,11 +54,11 @@ def write_json(path, content):
         unfinished.write_text(f"{text}\n", encoding="utf-8")
 
 
-def read_json(path):
+def read_json(path: str | Path) -> Any:
     """Read JSON.
 
     Raises:
-        RunError: the file is missing or broken.
+        RunError: the file is missing or is not valid JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -133,7 +133,7 @@ def test_tables_are_the_same_whatever_the_number_of_jobs(place, killed):
 def test_what_cannot_be_done_is_refused(killed):
     done = killed[1]
     for name, words in {
-        "external": ["known", "Leave --config away"],
+        "external": ["known", "Leave out --config"],
         "train": ["fgf truth"],
         "rare": ["class"],
     }.items():

@@ -1,1 +1,1 @@
-"""The commands as a terminal has them."""
+"""The command line: `fgf` and its subcommands."""

@@ -1,4 +1,4 @@
-"""The commands about data: prepare, preview, phantom and inspect."""
+"""The subcommands for data: prepare, preview, phantom and inspect."""
 
 import os
 import shlex
@@ -20,9 +20,9 @@ from fgf_keras.progress import console
 def prepare(
     config: Annotated[str, typer.Option(help="YAML file, e.g. configs/tcia.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. data.root=DIR")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores where not given.")] = None,
-):
-    """Turn CT with RTSTRUCT or SEG, or NIfTI and NRRD, into prepared slices; only what is missing is done."""
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")] = None,
+) -> None:
+    """Prepare slices from CT with RTSTRUCT or SEG, or from NIfTI or NRRD; only missing ones are prepared."""
     data = load_config(config, overrides or ()).data
     if data.source not in PREPARED_FROM:
         raise ConfigError(
@@ -30,10 +30,11 @@ def prepare(
         )
     from fgf_keras.data.prepared.prepare import prepare as prepare_slices
 
-    done = prepare_slices(data, n_jobs=jobs or os.cpu_count() or 1)
-    console.print(done.summary(), highlight=False, soft_wrap=True)
+    preparation = prepare_slices(data, n_jobs=jobs or os.cpu_count() or 1)
+    console.print(preparation.summary(), highlight=False, soft_wrap=True)
     console.print(
-        f"Prepared slices: {done.folder}. To look at them: fgf preview {done.folder}", soft_wrap=True
+        f"Prepared slices: {preparation.folder}. To look at them: fgf preview {preparation.folder}",
+        soft_wrap=True,
     )
 
 
@@ -41,11 +42,11 @@ def prepare(
 def preview(
     folder: Annotated[str, typer.Argument(help="Folder of prepared slices.")],
     window: Annotated[
-        tuple[float, float], typer.Option(help="Low and high end in HU, e.g. --window -50 300")
+        tuple[float, float], typer.Option(help="Lower and upper end in HU, e.g. --window -50 300")
     ] = (-160, 240),
-    out: Annotated[str | None, typer.Option(help="PNG to write; FOLDER/preview.png where not given.")] = None,
-):
-    """Draw prepared slices with the outline of the tumour on one page, to look at before training."""
+    out: Annotated[str | None, typer.Option(help="PNG to write; by default FOLDER/preview.png.")] = None,
+) -> None:
+    """Draw all prepared slices with the outline of the tumour on one page, for inspection before training."""
     from fgf_keras.data.prepared.cohort import sheet_entries
     from fgf_keras.data.prepared.preview import contact_sheet
     from fgf_keras.data.prepared.store import SliceStore
@@ -54,7 +55,7 @@ def preview(
     path = Path(out) if out else Path(folder) / "preview.png"
     if not path.parent.is_dir():
         raise DataError(
-            f"The folder {str(path.parent)!r} does not exist. Let --out name a file in one that does."
+            f"The folder {str(path.parent)!r} does not exist. Give --out a file in an existing folder."
         )
     sheet = contact_sheet(sheet_entries(store), window=window)
     with whole_file(path) as unfinished:
@@ -64,16 +65,16 @@ def preview(
 
 @reported
 def phantom(
-    dicom: Annotated[str, typer.Option(help="Folder to write into: new, or empty.")],
+    dicom: Annotated[str, typer.Option(help="Folder to write to: new or empty.")],
     config: Annotated[str, typer.Option(help="YAML file.")] = "configs/phantom_dicom.yaml",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key.sub=value, e.g. data.phantom.patients=50")
     ] = None,
-    slices: Annotated[int, typer.Option(min=5, help="CT slices of a patient.")] = 7,
+    slices: Annotated[int, typer.Option(min=5, help="CT slices per patient.")] = 7,
     slice_mm: Annotated[float, typer.Option(min=0.1, help="mm between slices.")] = 3.0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores where not given.")] = None,
-):
-    """Write the synthetic cohort as CT, RTSTRUCT, SEG and tables: to try DICOM without a download."""
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")] = None,
+) -> None:
+    """Write the synthetic cohort as CT, RTSTRUCT, SEG and tables, to try DICOM without a download."""
     settings = load_config(config, overrides or ())
     data = settings.data
     if data.source != "dicom":
@@ -83,7 +84,7 @@ def phantom(
         )
     from fgf_keras.data.phantom.dicom_folder import write_phantom_dicom
 
-    written = write_phantom_dicom(
+    phantom_files = write_phantom_dicom(
         Path(dicom),
         data.phantom,
         size=data.size,
@@ -93,12 +94,12 @@ def phantom(
         slice_mm=slice_mm,
         n_jobs=jobs or os.cpu_count() or 1,
     )
-    same = [key for key in overrides or () if not key.startswith("data.root=")]
+    keys = [key for key in overrides or () if not key.startswith("data.root=")]
     if Path(dicom) != data.root_folder:
-        same.append(f"data.root={dicom}")
-    following = shlex.join(["fgf", "prepare", "--config", config, *same])
+        keys.append(f"data.root={dicom}")
+    next_command = shlex.join(["fgf", "prepare", "--config", config, *keys])
     console.print(
-        f"{written.summary()} Folder: {dicom}\nNext: {following}",
+        f"{phantom_files.summary()} Folder: {dicom}\nNext: {next_command}",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -107,13 +108,15 @@ def phantom(
 
 @reported
 def inspect_dicom(
-    folder: Annotated[str | None, typer.Argument(help="Folder of DICOM files, any layout.")] = None,
-    roi: Annotated[str | None, typer.Option(help="Pattern of region names: shows which it chooses.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="YAML file: shows which region and slice it would choose.")
+    folder: Annotated[str | None, typer.Argument(help="Folder of DICOM files, in any layout.")] = None,
+    roi: Annotated[
+        str | None, typer.Option(help="Pattern of region names: show which regions match.")
     ] = None,
-):
-    """List what a DICOM folder holds: CT series, regions of RTSTRUCT and SEG, files that cannot be used."""
+    config: Annotated[
+        str | None, typer.Option(help="YAML file: show which region and slice it would choose.")
+    ] = None,
+) -> None:
+    """List the contents of a DICOM folder: CT series, regions of RTSTRUCT and SEG, unusable files."""
     from fgf_keras.data.dicom.inspect import inspect_folder, inspect_table
     from fgf_keras.data.dicom.patient import table_names
 
@@ -121,20 +124,20 @@ def inspect_dicom(
     if data and data.source != "dicom":
         raise ConfigError(f"{config} has data.source={data.source!r}; only 'dicom' has something to inspect.")
     if folder:
-        place = Path(folder)
+        root = Path(folder)
     elif data:
-        place = data.root_folder
+        root = data.root_folder
     else:
         raise ConfigError("Nothing to inspect: give a folder, or --config with data.root.")
-    rows, index = inspect_folder(place, pattern=roi, config=data)
+    rows, index = inspect_folder(root, pattern=roi, config=data)
     console.print(inspect_table(rows))
     tables = table_names(data) if data else set()
-    listed = [(n, file) for n, file in enumerate(index.rejected, start=1) if file.path not in tables]
-    patients, unusable = len({row[0] for row in rows}), len(listed)
+    unusable_files = [(n, file) for n, file in enumerate(index.rejected, start=1) if file.path not in tables]
+    patients, unusable = len({row[0] for row in rows}), len(unusable_files)
     console.print(
         f"{patients} patient{'s' * (patients != 1)}, "
         f"{unusable} file{'s' * (unusable != 1)} that cannot be used"
     )
-    for number, file in listed:
+    for number, file in unusable_files:
         line = f"  File {number}, {file.path}: {file.reason} {file.remedy}"
         console.print(rich.markup.escape(line), soft_wrap=True)

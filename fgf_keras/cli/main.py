@@ -1,11 +1,12 @@
-"""The commands: `fgf train` and `fgf evaluate`, also as train.py and evaluate.py, and those about data."""
+"""The command `fgf`: subcommands for training and evaluation, which train.py and evaluate.py use as well."""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
-# Before TensorFlow is imported: its banners about instruction sets help nobody here.
+# Set before TensorFlow is imported: its banners about instruction sets are of no use here.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from fgf_keras.cli import data as cli_data
 from fgf_keras.cli import serving as cli_serving
 from fgf_keras.cli.errors import reported
-from fgf_keras.config import load_config
+from fgf_keras.config import Config, load_config
 from fgf_keras.errors import ConfigError
 from fgf_keras.progress import console
 from fgf_keras.run.folder import RunFolder
@@ -31,18 +32,18 @@ def train(
     config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/phantom.yaml.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. train.epochs=3")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Folder of a comparison or sweep that was stopped: go on with it.")
+        str | None, typer.Option(help="Folder of a comparison or sweep that was stopped: continue it.")
     ] = None,
-):
-    """Train, evaluate and export a model, or several arms of a comparison, into a run folder."""
+) -> None:
+    """Train, evaluate and export a model, or the arms of a comparison, and write a run folder."""
     if resume is not None:
         _resume(resume, config, overrides)
         return
-    read = load_config(_required(config), overrides or ())
+    settings = load_config(_required(config), overrides or ())
     for group in ("sweep", "truth"):
-        if getattr(read, group) is not None:
+        if getattr(settings, group) is not None:
             raise ConfigError(f"{config} has a group {group}: start it with fgf {group} --config {config}.")
-    folder = _run_training(read)
+    folder = _run_training(settings)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
 
 
@@ -53,9 +54,11 @@ def truth(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key.sub=value, e.g. protocol.repeats=3")
     ] = None,
-    resume: Annotated[str | None, typer.Option(help="Folder of such a run that was stopped: go on.")] = None,
-):
-    """Train on phantoms whose label follows a known law, and tell whether S, F and the nulls find it."""
+    resume: Annotated[
+        str | None, typer.Option(help="Folder of such a run that was stopped: continue it.")
+    ] = None,
+) -> None:
+    """Train on phantoms whose labels follow a known law, and test whether S, F and the nulls recover it."""
     _grid("truth", config, overrides, resume)
 
 
@@ -64,40 +67,42 @@ def truth(
 def sweep(
     config: Annotated[str | None, typer.Option(help="YAML file, e.g. configs/sweep.yaml.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, e.g. sweep.points=9")] = None,
-    resume: Annotated[str | None, typer.Option(help="Folder of a sweep that was stopped: go on.")] = None,
-):
-    """Train a grid of reward weights, and choose the largest that does not cost accuracy on validation."""
+    resume: Annotated[
+        str | None, typer.Option(help="Folder of a sweep that was stopped: continue it.")
+    ] = None,
+) -> None:
+    """Train with a grid of reward weights and choose the largest that costs no accuracy on validation."""
     _grid("sweep", config, overrides, resume)
 
 
-def _grid(group, config, overrides, resume):
-    """What a command does whose arms come from a group of the configuration."""
+def _grid(group: str, config: str | None, overrides: list[str] | None, resume: str | None) -> None:
+    """Run a command whose arms come from a group of the configuration."""
     if resume is not None:
         _resume(resume, config, overrides)
         return
-    read = load_config(_required(config), overrides or ())
-    if getattr(read, group) is None:
+    settings = load_config(_required(config), overrides or ())
+    if getattr(settings, group) is None:
         raise ConfigError(f"{config} has no group {group}; see configs/{group}.yaml.")
-    folder = _run_training(read)
+    folder = _run_training(settings)
     console.print(f"Run folder: {folder.path}", soft_wrap=True)
 
 
-def _run_training(config):
-    # Here, so that help and faults of a configuration do not wait for pandas, SciPy and Matplotlib.
+def _run_training(config: Config) -> RunFolder:
+    # Imported here, so that help texts and configuration errors do not wait for pandas, SciPy and Matplotlib.
     from fgf_keras.commands.train import run_training
 
     return run_training(config)
 
 
-def _required(config):
+def _required(config: str | None) -> str:
     if config is None:
         raise ConfigError("Give --config a YAML file, or --resume a folder of a stopped comparison.")
     return config
 
 
-def _resume(resume, config, overrides):
+def _resume(resume: str, config: str | None, overrides: list[str] | None) -> None:
     if config is not None or overrides:
-        raise ConfigError("--resume goes on with the configuration in the folder: no --config, no overrides.")
+        raise ConfigError("--resume uses the configuration in the folder: give no --config and no overrides.")
     from fgf_keras.commands.train import resume_training
 
     console.print(f"Run folder: {resume_training(resume).path}", soft_wrap=True)
@@ -111,14 +116,17 @@ def evaluate(
         str | None, typer.Option(help="YAML file of another cohort, for external validation.")
     ] = None,
     sanity: Annotated[
-        bool, typer.Option("--sanity", help="Also with random weights, and trained on permuted labels.")
+        bool,
+        typer.Option(
+            "--sanity", help="Also measure random networks and networks trained on permuted labels."
+        ),
     ] = False,
     permutations: Annotated[
-        int | None, typer.Option(min=1, help="Of --sanity: how many trainings on permuted labels.")
+        int | None, typer.Option(min=1, help="For --sanity: number of trainings on permuted labels.")
     ] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value for --config")] = None,
-):
-    """Evaluate a finished run again, or its model on a cohort that it never saw."""
+) -> None:
+    """Evaluate a finished run again, or evaluate its model on an external cohort."""
     if sanity and config is not None:
         raise ConfigError(
             "--sanity trains the run's network again on the run's own cohort: give it without --config."
@@ -135,20 +143,20 @@ def evaluate(
     name = Path(config).stem if config else None
     from fgf_keras.commands.evaluate import run_evaluation
 
-    written = run_evaluation(folder, external, name=name, sanity=sanity, permutations=permutations)
-    console.print(f"Written: {written}")
+    directory = run_evaluation(folder, external, name=name, sanity=sanity, permutations=permutations)
+    console.print(f"Written: {directory}")
 
 
 @app.command()
 @reported
 def report(
     run: Annotated[str, typer.Option(help="Run folder, e.g. runs/phantom/latest.")],
-):
-    """Write the reports and tables of a finished run again from its files, without TensorFlow."""
+) -> None:
+    """Rewrite the reports and tables of a finished run from its files, without TensorFlow."""
     from fgf_keras.commands.outcome import report_again
 
-    for written in report_again(RunFolder.open(run)):
-        console.print(f"Written: {written}", soft_wrap=True)
+    for path in report_again(RunFolder.open(run)):
+        console.print(f"Written: {path}", soft_wrap=True)
 
 
 app.command()(cli_data.prepare)
@@ -160,11 +168,12 @@ app.command()(cli_serving.explain)
 app.command(name="bench-serving")(cli_serving.bench_serving)
 
 
-def main():
+def main() -> None:
     """Entry point of `fgf`."""
     app()
 
 
-def main_of(command):
-    """Entry point of a script that is one command."""
-    sys.exit(typer.run(command))
+def main_of(command: Callable[..., Any]) -> NoReturn:
+    """Entry point of a script that consists of one command."""
+    typer.run(command)
+    sys.exit()

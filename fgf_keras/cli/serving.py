@@ -1,4 +1,4 @@
-"""The commands about served models: export, explain and bench-serving."""
+"""The subcommands for served models: export, explain and bench-serving."""
 
 import json
 from typing import Annotated
@@ -17,12 +17,13 @@ from fgf_keras.run.folder import RunFolder
 def export(
     run: Annotated[str, typer.Option(help="Run folder, e.g. runs/phantom/latest.")],
     version: Annotated[
-        int | None, typer.Option(min=1, help="Number of the version; the next one where not given.")
+        int | None, typer.Option(min=1, help="Version number; by default the next one.")
     ] = None,
     jit_compile: Annotated[
-        bool, typer.Option("--jit-compile", help="Let XLA compile it; the server needs XLA for its device.")
+        bool,
+        typer.Option("--jit-compile", help="Compile with XLA; the server then needs XLA for its device."),
     ] = False,
-):
+) -> None:
     """Export the model of a finished run as a SavedModel for TensorFlow Serving."""
     folder = RunFolder.open(run)
     import_tensorflow()
@@ -38,43 +39,45 @@ def explain(
     saved_model: Annotated[str, typer.Option(help="Folder of an export, or of its versions.")],
     images: Annotated[
         str,
-        typer.Option(help="PNG slice or folder of them, NIfTI or NRRD, DICOM folder, or prepared slices."),
+        typer.Option(help="PNG slice or folder of PNG slices, NIfTI, NRRD, DICOM folder, prepared slices."),
     ],
     mask: Annotated[str | None, typer.Option(help="Volume that marks the tumour, for NIfTI or NRRD.")] = None,
     window: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Low and high end in HU; that of the export by default."),
+        typer.Option(help="Lower and upper end in HU; by default that of the export."),
     ] = None,
     out: Annotated[str, typer.Option(help="Folder to write to.")] = "explanations",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="data.key=value, e.g. data.roi.names=[GTV]")
     ] = None,
-):
-    """Explain patients with an exported model: a JSON and a picture each."""
+) -> None:
+    """Explain patients with an exported model: one JSON file and one picture per patient."""
     from fgf_keras.data.unlabelled import require_images
 
     if window is not None and not window[0] < window[1]:
         raise ConfigError(f"--window must be low, then high. Received: {window[0]:g} {window[1]:g}.")
-    # Before TensorFlow is loaded, which takes seconds.
+    # Checked before TensorFlow is loaded, which takes seconds.
     require_images(images)
     import_tensorflow()
     from fgf_keras.commands.explain_served import explain_images
 
-    written = explain_images(
+    folder = explain_images(
         saved_model, images, out, mask=mask, window=window, overrides=tuple(overrides or ())
     )
-    console.print(f"Written: {written}", soft_wrap=True)
+    console.print(f"Written: {folder}", soft_wrap=True)
 
 
 @reported
 def bench_serving(
     saved_model: Annotated[str, typer.Option(help="Folder of an export, or of its versions.")],
     seconds: Annotated[
-        float, typer.Option(min=0.01, help="For each signature, batch and number of callers.")
+        float, typer.Option(min=0.01, help="Seconds per signature, batch size and number of callers.")
     ] = 3.0,
-    requests: Annotated[int, typer.Option(min=100, help="Over which memory is watched.")] = 10_000,
-):
-    """Measure an export on this machine: throughput, latency, memory and cold start; last, a line of JSON."""
+    requests: Annotated[
+        int, typer.Option(min=100, help="Number of requests over which memory is watched.")
+    ] = 10_000,
+) -> None:
+    """Measure throughput, latency, memory and cold start of an export; the last line printed is JSON."""
     import_tensorflow()
     from fgf_keras.serving.bench import cold_start, memory, throughput
     from fgf_keras.serving.load import load_saved_model

@@ -1,4 +1,6 @@
-"""Everything that `evaluate.py` does: a finished run measured again, or on a cohort that it never saw."""
+"""The work of `evaluate.py`: measure a finished run again, or evaluate its model on an external cohort."""
+
+from pathlib import Path
 
 from fgf_keras._backend import import_tensorflow
 from fgf_keras.commands.outcome import finish_comparison, finish_run, provenance_of
@@ -16,18 +18,18 @@ def run_evaluation(
     name: str | None = None,
     sanity: bool = False,
     permutations: int | None = None,
-):
-    """Everything that `evaluate.py` does; returns the folder that the results are in.
+) -> Path:
+    """Evaluate a finished run; returns the folder with the results.
 
     Args:
         folder: a finished run.
-        external: configuration of another cohort.
-        name: of that cohort, part of the folder's name.
-        sanity: also write sanity.json; for a single run on its own cohort.
+        external: configuration of an external cohort.
+        name: of that cohort, part of the name of the folder.
+        sanity: also write sanity.json; only for a single run on its own cohort.
         permutations: see `run_sanity`.
 
     Raises:
-        RunError: sanity checks of a comparison, and whatever a run or its data cannot give.
+        RunError: sanity checks of a comparison, or files of the run are missing or do not fit the data.
     """
     import_tensorflow()
     from fgf_keras.commands.evaluate_run import evaluate_run
@@ -51,8 +53,8 @@ def run_evaluation(
         return folder.path / where
     if external and config.truth is not None:
         raise RunError(
-            f"{folder.path} holds phantoms under laws that are known, which another cohort has not. "
-            "Leave --config away, or give --run one of its trials."
+            f"{folder.path} holds phantoms under known laws, and the law of another cohort is not known. "
+            "Leave out --config, or give --run one of its trials."
         )
     for trial in trials_of(config):
         trial_folder = trial.folder(folder)
@@ -66,7 +68,7 @@ def run_evaluation(
     return folder.path / where
 
 
-def _check_sanity(folder, permutations):
+def _check_sanity(folder: RunFolder, permutations: int | None) -> None:
     from fgf_keras.commands.sanity import run_sanity
 
     report = run_sanity(folder, permutations=permutations, title=f"Sanity of {folder.path.name}")

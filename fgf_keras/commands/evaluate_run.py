@@ -1,4 +1,4 @@
-"""Evaluate the model of a finished run, on its own cohort or on one that it never saw."""
+"""Evaluate the model of a finished run on its own cohort or on an external one."""
 
 import logging
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from fgf_keras.commands.evaluation import Evaluation, evaluate
-from fgf_keras.config import Config
+from fgf_keras.config import Config, DataConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import load_splits, read_split_rows
@@ -16,25 +16,27 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 
 _log = logging.getLogger(__name__)
-# Keys of the group `data` that say what form images have, with their units.
+# Keys of the group `data` that determine the form of the images, with their units.
 _FORM = {"window": " HU", "size": " px", "slice": "", "centre": ""}
-# As well; which of them counts depends on the source.
+# These do too; which of them applies depends on the source.
 _SPACING = ("spacing", "spacing_mm")
 
 
-def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=None) -> Evaluation:
+def evaluate_run(
+    folder: RunFolder, *, external: Config | None = None, title: str | None = None
+) -> Evaluation:
     """Measure the model of a run again.
 
     Args:
         folder: a finished run without arms.
-        external: configuration of another cohort (its groups `data` and `seed` are used); all of its
-            patients become the split "external", and the threshold is the one the run has chosen. How
-            things are measured comes from the run. By default, the run's own cohort and splits.
-        title: sentence for the progress bars.
+        external: configuration of an external cohort, of which the groups `data` and `seed` are used. All of
+            its patients form the part "external"; the threshold is the one chosen by the run, and the
+            settings of the measurement are those of the run. By default, the run's own cohort and splits.
+        title: for the progress bars.
 
     Raises:
-        RunError: files of the run are missing, or the data has changed since.
-        DataError: the external cohort is windowed or spaced otherwise, or is the run's own.
+        RunError: files of the run are missing, or the data has changed since the training.
+        DataError: the external cohort has another window or spacing, or is the run's own cohort.
     """
     config = folder.load_config()
     metrics = read_json(folder.metrics_file)
@@ -65,11 +67,11 @@ def evaluate_run(folder: RunFolder, *, external: Config | None = None, title=Non
     )
 
 
-def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict]:
-    """The cohort that a run was trained on, and its splits by name.
+def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict[str, np.ndarray]]:
+    """The cohort that a run was trained on, and the patients of each part by its name.
 
     Raises:
-        RunError: the data has changed since.
+        RunError: the data has changed since the training.
     """
     cohort = source_of(config).cohort()
     if cohort.fingerprint() != _fingerprint(folder):
@@ -80,7 +82,7 @@ def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict]:
     return cohort, load_splits(folder.splits_file, cohort)
 
 
-def _fingerprint(folder):
+def _fingerprint(folder: RunFolder) -> str:
     return read_json(folder.environment_file)["data"]["fingerprint"]
 
 
@@ -96,8 +98,8 @@ def load_model(folder: RunFolder) -> AlignmentModel:
         raise RunError(f"{folder.model_file} cannot be loaded: {error}. Train again.") from error
 
 
-def _warn_of_acquaintances(folder, cohort):
-    """Say so where the external cohort has ids of the run's own: they may be the same people."""
+def _warn_of_acquaintances(folder: RunFolder, cohort: Cohort) -> None:
+    """Warn if the external cohort shares ids with the run's own cohort: they may be the same people."""
     run_ids = {row["patient_id"] for row in read_split_rows(folder.splits_file)}
     common = len(run_ids & set(cohort.patient_id.tolist()))
     if common:
@@ -109,30 +111,32 @@ def _warn_of_acquaintances(folder, cohort):
         )
 
 
-def _as_trained(own, external):
-    """What the other configuration does not say about the form of images is as in training."""
-    unsaid = {
-        key: getattr(own, key) for key in (*_FORM, *_SPACING) if key not in external.data.model_fields_set
+def _as_trained(training: DataConfig, external: Config) -> Config:
+    """The external configuration, with unset keys for the form of the images as in the training."""
+    defaults = {
+        key: getattr(training, key)
+        for key in (*_FORM, *_SPACING)
+        if key not in external.data.model_fields_set
     }
-    return external.model_copy(update={"data": external.data.model_copy(update=unsaid)})
+    return external.model_copy(update={"data": external.data.model_copy(update=defaults)})
 
 
-def _check_comparable(own, other):
+def _check_comparable(training: Config, external: Config) -> None:
     for key, unit in _FORM.items():
-        trained, given = getattr(own.data, key), getattr(other.data, key)
-        if trained != given:
+        expected, actual = getattr(training.data, key), getattr(external.data, key)
+        if expected != actual:
             raise DataError(
-                f"The model was trained with data.{key}={trained}{unit}, the external cohort has "
-                f"{given}{unit}: its scores would mean nothing. Prepare the cohort alike and set data.{key}."
+                f"The model was trained with data.{key}={expected}{unit}, the external cohort has "
+                f"{actual}{unit}: its scores would mean nothing. Prepare the cohort alike and set data.{key}."
             )
-    trained, given = (source_of(config).pixel_spacing() for config in (own, other))
-    if trained != given:
+    expected, actual = (source_of(config).pixel_spacing() for config in (training, external))
+    if expected != actual:
         raise DataError(
-            f"The model was trained on slices of {_in_words(trained)}, the external cohort has "
-            f"{_in_words(given)}: its scores would mean nothing. Prepare the cohort alike: set data.spacing "
+            f"The model was trained on slices of {_in_words(expected)}, the external cohort has "
+            f"{_in_words(actual)}: its scores would mean nothing. Prepare the cohort alike: set data.spacing "
             "or data.spacing_mm."
         )
 
 
-def _in_words(spacing):
+def _in_words(spacing: list[float] | None) -> str:
     return "each patient's own pixel spacing" if spacing is None else f"{spacing} mm pixel spacing"

@@ -1,7 +1,8 @@
-"""A finished model on a cohort: metrics of every part, a table of patients, pictures."""
+"""Evaluation of a trained model on a cohort: metrics of every part, a table of patients, pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.step import step_of
 from fgf_keras.measure.behaviour import behaviour
 from fgf_keras.measure.explain import Explainer
+from fgf_keras.measure.explanation import Explanation
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.pictures.files import write_pictures
@@ -27,47 +29,53 @@ from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
 from fgf_keras.results.run import RunResult
 
+if TYPE_CHECKING:
+    from fgf_keras.models.alignment_model import AlignmentModel
+    from fgf_keras.report.sections.provenance import Provenance
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """The results of `evaluate`.
 
     Attributes:
-        metrics: as metrics.json holds it.
+        metrics: content of metrics.json.
         patients: one row per patient: split, label, logit, probability, decision, alignment on each support.
         explanations: by support.
         shown: ids of the patients on the pages of pictures.
         data: description of the cohort, see `Cohort.description`.
-        findings: as findings.json holds them, see `findings.run_findings`.
-        behaviour: as behaviour.json holds it, see `behaviour.behaviour`; None where it was not asked for.
+        findings: content of findings.json, see `findings.run_findings`.
+        behaviour: content of behaviour.json, see `behaviour.behaviour`; None if it was not requested.
     """
 
-    metrics: dict
+    metrics: dict[str, Any]
     patients: pd.DataFrame
-    explanations: dict
-    shown: list
-    data: dict
-    findings: list
-    behaviour: dict | None = None
+    explanations: dict[str, Explanation]
+    shown: list[str]
+    data: dict[str, Any]
+    findings: list[dict[str, Any]]
+    behaviour: dict[str, Any] | None = None
 
-    def write(self, directory, *, provenance=None, pictures: bool = True) -> RunResult:
+    def write(
+        self, directory: str | Path, *, provenance: "Provenance | None" = None, pictures: bool = True
+    ) -> RunResult:
         """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv, patients_<support>.png.
 
         Args:
-            directory: made if it is not there.
-            provenance: a `Provenance`; with it, report.html, report.md and report_figures/ are written as
-                well, and the single pictures that a report shows, into pictures/.
-            pictures: whether to draw patients, which takes a graph of its own.
+            directory: created if it does not exist.
+            provenance: if given, report.html, report.md and report_figures/ are written as well, and the
+                single pictures that the report shows are written to pictures/.
+            pictures: whether to draw patients, which traces a TensorFlow graph of its own.
 
         Returns:
-            What was written.
+            The results.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         pictures_shown = {}
         for support, explanation in self.explanations.items():
             if self.shown and pictures:
-                # Late, as below: only pictures and reports need their libraries.
+                # Imported late, like the report below: only pictures and reports need their libraries.
                 from fgf_keras.pictures.patient_page import patient_page, shown_patients
 
                 panels = explanation.panels(self.shown)
@@ -83,7 +91,7 @@ class Evaluation:
         sanity = directory / "sanity.json"
         result = RunResult(
             RunMetrics.of(self.metrics),
-            # As the file rounds them, so that a report made from the files later is the same.
+            # Rounded as in the file, so that a report made from the files later is the same.
             read_patients(directory / "patients.csv"),
             self.data,
             findings=self.findings,
@@ -96,46 +104,46 @@ class Evaluation:
             from fgf_keras.report.write import write_report
 
             write_report(run_report(provenance, result), directory)
-        # Last: where it is, everything else is too.
+        # Written last: if this file exists, so do all the others.
         write_json(directory / "metrics.json", self.metrics)
         return result
 
 
 def evaluate(
-    model,
+    model: "AlignmentModel",
     cohort: Cohort,
-    splits: dict,
+    splits: dict[str, np.ndarray],
     settings: EvaluateConfig,
     *,
     reward: RewardConfig,
-    seed,
+    seed: int,
     n_train: int,
-    threshold=None,
-    title=None,
+    threshold: dict[str, Any] | None = None,
+    title: str | None = None,
 ) -> Evaluation:
-    """Classification and alignment of a two-class `AlignmentModel` on every split.
+    """Measure classification and alignment of a two-class `AlignmentModel` on every part of the patients.
 
     Args:
-        model: trained.
-        cohort: patients; those in no split are left out.
-        splits: index arrays by name; "train" is left out where the settings say so. Pictures show the last,
-            and its patients are moved.
+        model: the trained model.
+        cohort: the patients; those in no part are left out.
+        splits: positions in the cohort by the name of the part; "train" is left out if the settings say so.
+            The pictures show patients of the last part, and the behaviour is measured on it.
         settings: the group `evaluate` of a configuration.
-        reward: how it was trained.
+        reward: how the model was trained.
         n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
         seed: of the bootstrap and of the nulls.
-        threshold: {"logit", …} of an earlier evaluation; chosen on the split "validation" by default.
-        title: sentence for the progress bars.
+        threshold: {"logit", …} of an earlier evaluation; by default, chosen on the part "validation".
+        title: for the progress bars.
 
     Raises:
-        DataError: a split with a single class.
+        DataError: a part with a single class.
         RunError: a score that is not finite.
     """
     data = cohort.description(splits)
     if not settings.training_patients:
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
-    explanations = {
+    explanations: dict[str, Explanation] = {
         support: explainer(model, cohort, settings, support=support, nulls=settings.nulls, seed=seed)(
             cohort.images,
             cohort.masks,
@@ -152,16 +160,25 @@ def evaluate(
             "training diverged in its last steps. Lower train.learning_rate or reward.weight."
         )
     if threshold is None:
-        chosen = splits["validation"]
-        logit = choose_threshold(cohort.labels[chosen], logits[chosen])
+        validation = splits["validation"]
+        logit = choose_threshold(cohort.labels[validation], logits[validation])
         threshold = {
             "logit": logit,
             "probability": float(expit(logit)),
             "chosen_on": "validation",
             "criterion": "largest balanced accuracy",
         }
-    resampling = {"bootstrap": settings.bootstrap, "confidence": settings.confidence, "seed": seed}
-    metrics = {"threshold": threshold, "confidence": settings.confidence, "n_train": n_train, "splits": {}}
+    resampling: dict[str, Any] = {
+        "bootstrap": settings.bootstrap,
+        "confidence": settings.confidence,
+        "seed": seed,
+    }
+    metrics: dict[str, Any] = {
+        "threshold": threshold,
+        "confidence": settings.confidence,
+        "n_train": n_train,
+        "splits": {},
+    }
     for name, rows in splits.items():
         metrics["splits"][name] = {
             **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
@@ -173,21 +190,27 @@ def evaluate(
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     last, rows = list(splits.items())[-1]
     shown_ids = _shown(cohort, logits, rows, settings.pictures)
-    moved = None
+    effects = None
     if settings.behaviour:
-        moved = behaviour(
+        effects = behaviour(
             model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
         )
-    result = TrialResult.of(RunMetrics.of(metrics), patients, moved, last)
+    result = TrialResult.of(RunMetrics.of(metrics), patients, effects, last)
     names = [feature.name for feature in model.features]
     findings = run_findings(result, reward, names, settings, seed=seed)
-    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, moved)
+    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, effects)
 
 
 def explainer(
-    model, cohort: Cohort, settings: EvaluateConfig, *, support: str, nulls: list[str], seed: int
+    model: "AlignmentModel",
+    cohort: Cohort,
+    settings: EvaluateConfig,
+    *,
+    support: str,
+    nulls: list[str],
+    seed: int,
 ) -> Explainer:
-    """What explains patients of a cohort as a configuration has it."""
+    """An `Explainer` for the patients of a cohort, set up as the configuration says."""
     return Explainer(
         model,
         cohort.images.shape[1:],
@@ -202,22 +225,28 @@ def explainer(
 
 
 def require_measurable(settings: EvaluateConfig) -> None:
-    """Refuse what `explainer` could not build, before anything is trained.
+    """Refuse settings that `explainer` cannot use, before anything is trained.
 
     Raises:
-        ConfigError: a null or a step of the path that cannot be imported, or is something else.
+        ConfigError: a null or a step of the path that cannot be imported or is of the wrong class.
     """
     step_of(settings.flow.step)
     NullDraws(Nulls(kinds=settings.nulls))
 
 
-def _measured(cohort, splits):
-    """The patients of some splits, and where those are among them."""
+def _measured(cohort: Cohort, splits: dict[str, np.ndarray]) -> tuple[Cohort, dict[str, np.ndarray]]:
+    """The patients that are in any part, and the positions of each part among them."""
     rows = np.unique(np.concatenate(list(splits.values())))
-    return cohort.select(rows), {name: np.searchsorted(rows, own) for name, own in splits.items()}
+    return cohort.select(rows), {name: np.searchsorted(rows, part) for name, part in splits.items()}
 
 
-def _patients(cohort, splits, logits, threshold, explanations):
+def _patients(
+    cohort: Cohort,
+    splits: dict[str, np.ndarray],
+    logits: np.ndarray,
+    threshold: float,
+    explanations: dict[str, Explanation],
+) -> pd.DataFrame:
     split = np.full(len(cohort), "", dtype=object)
     for name, rows in splits.items():
         split[rows] = name
@@ -238,8 +267,8 @@ def _patients(cohort, splits, logits, threshold, explanations):
     return pd.concat([table, *parts], axis=1)
 
 
-def _shown(cohort, logits, rows, count):
-    """Patients spread evenly over the scores of a split, from the highest to the lowest."""
+def _shown(cohort: Cohort, logits: np.ndarray, rows: np.ndarray, count: int) -> list[str]:
+    """Ids of patients spread evenly over the ranked scores of a part, from the highest to the lowest."""
     order = rows[np.argsort(-logits[rows], kind="stable")]
     positions = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
     return [str(cohort.patient_id[i]) for i in order[positions]]

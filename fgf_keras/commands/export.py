@@ -1,6 +1,7 @@
-"""From a finished run to a model that is served."""
+"""Export the model of a finished run for serving."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fgf_keras.commands.evaluate_run import load_model
 from fgf_keras.config import Config
@@ -12,24 +13,27 @@ from fgf_keras.run.folder import RunFolder
 from fgf_keras.run.trial import trials_of
 from fgf_keras.serving.export import export_saved_model
 
-# Where the data lay and how patients were renamed is nobody's business who is served the model.
+if TYPE_CHECKING:
+    from fgf_keras.models.alignment_model import AlignmentModel
+
+# An export does not reveal where the data were stored or how patients were renamed.
 _PLACES = ("root", "out", "pseudonymise")
 
 
 def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bool = False) -> Path:
-    """Export the model of a finished run as another version beside those that it has.
+    """Export the model of a finished run as another version next to the existing ones.
 
     Args:
         folder: of the run.
-        version: its number; the next one by default.
+        version: version number; by default the next one.
         jit_compile: see `export_saved_model`.
 
     Returns:
         The folder of the version.
 
     Raises:
-        RunError: a comparison, which has no model of its own; files of the run are missing.
-        ModelError: there is such a version.
+        RunError: the run is a comparison, which has no model of its own, or files of the run are missing.
+        ModelError: the version already exists.
     """
     config = folder.load_config()
     if config.arms:
@@ -46,12 +50,14 @@ def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bo
     return write_export(model, config, threshold, versions / str(version), jit_compile=jit_compile)
 
 
-def write_export(model, config: Config, threshold: float, path, *, jit_compile: bool = False) -> Path:
-    """Export a trained model with what its configuration says of images and measurements."""
+def write_export(
+    model: "AlignmentModel", config: Config, threshold: float, path: str | Path, *, jit_compile: bool = False
+) -> Path:
+    """Export a trained model together with the settings for images and measurements in its configuration."""
     source = source_of(config)
     try:
         spacing = source.pixel_spacing()
-    except DataError:  # the slices may be gone by now
+    except DataError:  # the slices may have been deleted
         spacing = None
     settings = config.model_dump(mode="json", exclude={"run": True, "data": set(_PLACES)})
     path = Path(path)

@@ -1,10 +1,12 @@
-"""What a run or a comparison leaves: tables, a report, and what is printed of them."""
+"""Reading the results of a run or a comparison, and writing and printing its tables and its report."""
 
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fgf_keras.config import Config
+from fgf_keras.config.protocol import SweepConfig
 from fgf_keras.data.phantom.oracle import oracle_auc
 from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
@@ -26,7 +28,10 @@ from fgf_keras.results.protocol import as_records
 from fgf_keras.results.run import RunResult
 from fgf_keras.results.study import Study
 from fgf_keras.run.folder import RunFolder
-from fgf_keras.run.trial import trials_of
+from fgf_keras.run.trial import Trial, trials_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def provenance_of(config: Config, folder: RunFolder) -> Provenance:
@@ -35,7 +40,7 @@ def provenance_of(config: Config, folder: RunFolder) -> Provenance:
 
 
 def command_line(argv: list[str]) -> str:
-    """What a user typed, from `sys.argv`, to be typed again; where the program lies is left out."""
+    """The command that the user typed, from `sys.argv`, without the folder of the program."""
     script = Path(argv[0])
     if script.name == "__main__.py":
         program = ["python", "-m", "fgf_keras"]
@@ -45,11 +50,11 @@ def command_line(argv: list[str]) -> str:
 
 
 def read_run(folder: RunFolder, where: str) -> RunResult:
-    """What an evaluation of a single network left.
+    """Read the results of the evaluation of a single network.
 
     Args:
         folder: of the run.
-        where: the folder inside it that the evaluation is in.
+        where: name of the folder of the evaluation in it.
     """
     directory = folder.path / where
     metrics = RunMetrics.of(read_json(directory / "metrics.json"))
@@ -69,39 +74,39 @@ def read_run(folder: RunFolder, where: str) -> RunResult:
 
 
 def read_study(config: Config, folder: RunFolder, *, part: str, where: str) -> Study:
-    """What the trials of a comparison left.
+    """Read the results of the trials of a comparison.
 
     Args:
         config: of the comparison.
         folder: of the comparison.
-        part: which part of the patients is reported: "test", or "external".
-        where: the folder inside each trial's that the evaluation is in.
+        part: which part of the patients is reported: "test" or "external".
+        where: name of the folder of the evaluation in the folder of each trial.
     """
     metrics: dict[Key, RunMetrics | None] = {}
     patients, behaviour, failures, oracle = {}, {}, {}, {}
     for trial in trials_of(config):
-        key, own = (trial.split, trial.arm.name), trial.folder(folder)
-        if own.failure_file.is_file():
-            metrics[key], failures[trial.name] = None, read_json(own.failure_file)["error"]
+        key, trial_folder = (trial.split, trial.arm.name), trial.folder(folder)
+        if trial_folder.failure_file.is_file():
+            metrics[key], failures[trial.name] = None, read_json(trial_folder.failure_file)["error"]
             continue
-        directory = own.path / where
+        directory = trial_folder.path / where
         metrics[key] = RunMetrics.of(read_json(directory / "metrics.json"))
         patients[key] = read_patients(directory / "patients.csv")
         if content := _json(directory / "behaviour.json"):
             behaviour[key] = content
         if config.truth is not None:
-            tested, alone = patients[key][patients[key]["split"] == "test"], trial.config(config)
-            oracle[key] = oracle_auc(alone.data.phantom, alone.phantom_seed, tested)
+            rows, trial_config = patients[key][patients[key]["split"] == "test"], trial.config(config)
+            oracle[key] = oracle_auc(trial_config.data.phantom, trial_config.phantom_seed, rows)
     return Study(config, part, metrics, patients, behaviour, failures, oracle)
 
 
 def finish_run(name: str, result: RunResult, tables: Path) -> None:
-    """Write comparison.json and comparison.md of a single network, and print it in short.
+    """Write comparison.json and comparison.md of a single network, and print a summary.
 
     Args:
         name: of the run.
-        result: what was measured.
-        tables: folder to write into.
+        result: of the evaluation.
+        tables: folder to write to.
     """
     write_json(tables / "comparison.json", {name: result.metrics.content})
     table = side_by_side_table({name: result.part}, f"{result.part.name} split")
@@ -110,17 +115,18 @@ def finish_run(name: str, result: RunResult, tables: Path) -> None:
 
 
 def finish_comparison(
-    config: Config, folder: RunFolder, data: dict, *, part: str, where: str, tables: Path
+    config: Config, folder: RunFolder, data: dict[str, Any], *, part: str, where: str, tables: Path
 ) -> None:
-    """Write the tables and the report of a comparison, and print it in short.
+    """Write the tables and the report of a comparison, and print a summary.
 
     Args:
         config: of the comparison.
         folder: of the comparison.
         data: description of the patients, see `Cohort.description`.
-        part: which part of each trial: "test", or "external".
-        where: folder inside each trial's, and inside the comparison's for the report.
-        tables: folder that tables are written into.
+        part: which part of the patients is reported: "test" or "external".
+        where: name of the folder of the evaluation, in the folder of each trial and, for the report, in that
+            of the comparison.
+        tables: folder to write the tables to.
 
     Raises:
         RunError: every trial failed.
@@ -141,26 +147,26 @@ def finish_comparison(
     console.print(as_terminal(comparison_summary(study)))
 
 
-def write_comparison_report(folder: RunFolder, study: Study, data: dict, *, where: str) -> None:
-    """Write report.html, report.md and report_figures/ into the folder `where` of a comparison."""
+def write_comparison_report(folder: RunFolder, study: Study, data: dict[str, Any], *, where: str) -> None:
+    """Write report.html, report.md and report_figures/ to the folder `where` of a comparison."""
     provenance = provenance_of(study.config, folder)
     pages = _pages(study, folder, where)
     write_report(comparison_report(provenance, study, data, pages), folder.path / where)
 
 
 def report_again(folder: RunFolder) -> list[Path]:
-    """Write every report and table of a finished run, comparison or sweep again from its files.
+    """Rewrite every report and table of a finished run, comparison or sweep from its files.
 
     Args:
         folder: of the run; each folder `evaluation` and `evaluation-<cohort>` in it has a report.
 
     Returns:
-        The reports.
+        The paths of the reports.
 
     Raises:
-        RunError: a file that is needed is not there.
+        RunError: a required file is missing.
     """
-    config, written = folder.load_config(), []
+    config, reports = folder.load_config(), []
     for directory in [folder.evaluation, *sorted(folder.path.glob("evaluation-*"))]:
         where = directory.name
         part, tables = ("test", folder.path) if directory == folder.evaluation else ("external", directory)
@@ -170,23 +176,23 @@ def report_again(folder: RunFolder) -> list[Path]:
             finish_run(config.run.name, result, tables)
         else:
             finish_comparison(config, folder, _data(folder, directory), part=part, where=where, tables=tables)
-        written.append(directory / "report.html")
-    return written
+        reports.append(directory / "report.html")
+    return reports
 
 
 def write_tables(study: Study, directory: Path) -> None:
-    """Write what a comparison came to as CSV, JSON and Markdown.
+    """Write the results of a comparison as CSV, JSON and Markdown.
 
-    comparison.json and .md for arms on one split; otherwise trials.csv and protocol.csv, .json and .md; with
-    an ablation ablation.csv and .json, for a sweep sweep.csv, .json and .png, under laws that are known only
-    truth.csv, .json, .md and .png.
+    For arms on one split: comparison.json and .md; otherwise trials.csv and protocol.csv, .json and .md. With
+    an ablation also ablation.csv and .json, for a sweep also sweep.csv, .json and .png. Under known laws
+    only truth.csv, .json, .md and .png.
 
     Args:
         study: the comparison.
         directory: an existing folder.
     """
     if study.truth is not None:
-        _write_truth(study, directory)
+        _write_truth(study, study.truth, directory)
         return
     if study.protocol.empty:
         contents = {arm: metrics.content for (_, arm), metrics in study.metrics.items() if metrics}
@@ -198,11 +204,11 @@ def write_tables(study: Study, directory: Path) -> None:
         study.ablation.to_csv(directory / "ablation.csv", index=False)
         content = {"arm": study.ablated, "split": study.part, "features": as_records(study.ablation)}
         write_json(directory / "ablation.json", content)
-    if study.trade_off is not None:
-        _write_sweep(study, directory)
+    if study.trade_off is not None and study.config.sweep is not None:
+        _write_sweep(study, study.trade_off, study.config.sweep, directory)
 
 
-def _write_protocol(study, directory):
+def _write_protocol(study: Study, directory: Path) -> None:
     study.trials.to_csv(directory / "trials.csv", index=False)
     study.protocol.to_csv(directory / "protocol.csv", index=False)
     (directory / "protocol.md").write_text(blocks_as_markdown(protocol_blocks(study)), encoding="utf-8")
@@ -220,15 +226,17 @@ def _write_protocol(study, directory):
     write_json(directory / "protocol.json", content)
 
 
-def _write_sweep(study, directory):
-    table = study.trade_off.copy()
+def _write_sweep(study: Study, trade_off: "pd.DataFrame", sweep: SweepConfig, directory: Path) -> None:
+    table = trade_off.copy()
     table["chosen"] = table["arm"].isin([arm for arm in study.chosen.values() if arm])
     table.to_csv(directory / "sweep.csv", index=False)
-    of_arm = {arm: as_records(study.protocol[study.protocol["arm"] == arm]) for arm in study.arms}
+    of_arm: dict[str | None, list[dict[str, Any]]] = {
+        arm: as_records(study.protocol[study.protocol["arm"] == arm]) for arm in study.arms
+    }
     support = study.config.evaluate.support[0]
     content = {
         "chosen_on": "validation",
-        "tolerance": study.config.sweep.tolerance,
+        "tolerance": sweep.tolerance,
         "support": support,
         "chosen": study.chosen,
         "trade_off": as_records(table),
@@ -238,8 +246,8 @@ def _write_sweep(study, directory):
     trade_off_plot(table, support).savefig(directory / "sweep.png", dpi=150)
 
 
-def _write_truth(study, directory):
-    study.truth.to_csv(directory / "truth.csv", index=False)
+def _write_truth(study: Study, table: "pd.DataFrame", directory: Path) -> None:
+    table.to_csv(directory / "truth.csv", index=False)
     content = {
         "support": study.config.evaluate.support[0],
         "alpha": study.config.evaluate.alpha,
@@ -247,25 +255,26 @@ def _write_truth(study, directory):
         "failed": _failed(study),
         "recovery": as_records(study.recovery),
         "rates": as_records(study.rates),
-        "trials": as_records(study.truth),
+        "trials": as_records(table),
     }
     write_json(directory / "truth.json", content)
     (directory / "truth.md").write_text(blocks_as_markdown(truth_tables(study)), encoding="utf-8")
-    titled_truth_plot(study.truth).savefig(directory / "truth.png", dpi=150)
+    titled_truth_plot(table).savefig(directory / "truth.png", dpi=150)
 
 
-def _failed(study):
+def _failed(study: Study) -> list[list[str]]:
     return [list(key) for key, metrics in study.metrics.items() if metrics is None]
 
 
-def _pages(study, folder, where):
-    """Pages of patients of a training of the first and of the last arm, see `networks.pages_section`."""
-    pages, first = {}, {}
+def _pages(study: Study, folder: RunFolder, where: str) -> dict[tuple[str, str], tuple[str, bytes]]:
+    """Pages of patients of one network of some arms, see `networks.pages_section`."""
+    pages: dict[tuple[str, str], tuple[str, bytes]] = {}
+    first: dict[str, Trial] = {}
     for trial in trials_of(study.config):
         if study.metrics[trial.split, trial.arm.name]:
             first.setdefault(trial.arm.name, trial)
     trials = list(first.values())
-    # Not of all: they are large.
+    # Of more than two arms only the first and the last, because the pages are large.
     for trial in trials if len(trials) < 3 else (trials[0], trials[-1]):
         for support in study.config.evaluate.support:
             file = trial.folder(folder).path / where / f"patients_{support}.png"
@@ -275,11 +284,11 @@ def _pages(study, folder, where):
     return pages
 
 
-def _json(path):
+def _json(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
-def _data(folder, directory):
-    """The cohort that was measured; version 0.1 wrote it down only of a run's own."""
+def _data(folder: RunFolder, directory: Path) -> dict[str, Any]:
+    """Description of the measured cohort; version 0.1 wrote it only for the run's own cohort."""
     content = _json(directory / "data.json")
     return content or read_json(folder.environment_file)["data"]

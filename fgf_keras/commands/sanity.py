@@ -3,12 +3,15 @@
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from fgf_keras.commands.evaluate_run import load_model, own_cohort
 from fgf_keras.commands.evaluation import explainer
+from fgf_keras.config import Config
+from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.progress import progress_bar
 from fgf_keras.results.sanity import PERMUTED, TRAINED, Network, layers_randomised, sanity_report
@@ -17,30 +20,31 @@ from fgf_keras.seeds import derived_seed
 from fgf_keras.training.build import build_model
 from fgf_keras.training.fit import fit
 
-# Random networks that each step is the mean of.
+# Number of random networks that are averaged in each step.
 RANDOM_DRAWS = 3
-# Keep the seeds of random networks and of permutations apart from all else that is drawn from a run's seed.
+# Keep the seeds of random networks and of permutations apart from all other seeds derived from a run's seed.
 _RANDOM_STREAM, _PERMUTED_STREAM = 0x5A00, 0x5B00
 
 
-def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str) -> dict:
+def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str) -> dict[str, Any]:
     """S and F of the trained network, of random ones, and of networks trained on permuted labels.
 
-    The trained weights are replaced by fresh ones, a layer more at a time from the output to the input
-    (`RANDOM_DRAWS` times). Then the run's own training is done again with the labels of its training and
-    validation patients permuted, in a temporary folder. All are measured on the test patients and the first
-    support that is evaluated.
+    The trained weights are replaced by newly initialised ones, one more layer at a time, from the output to
+    the input (`RANDOM_DRAWS` times). Then the training of the run is repeated in a temporary folder with the
+    labels of its training and validation patients permuted. All networks are measured on the test patients
+    and the first support that is evaluated.
 
     Args:
         folder: a finished run without arms.
-        permutations: trainings on permuted labels; by default as the run's configuration says.
-        title: sentence for the progress bars.
+        permutations: number of trainings on permuted labels; by default that of the run's configuration.
+        title: for the progress bars.
 
     Returns:
         See `sanity_report`.
 
     Raises:
-        RunError: files of the run are missing, the data has changed since, or a training diverged.
+        RunError: files of the run are missing, the data has changed since the training, or a training
+            diverged.
 
     Source: Adebayo et al., "Sanity checks for saliency maps" (NeurIPS 2018).
     """
@@ -53,13 +57,13 @@ def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str
     test = cohort.select(splits["test"])
     model = load_model(folder)
     explain = explainer(model, test, settings, support=support, nulls=["smooth"], seed=config.seed)
-    trained = model.classifier.get_weights()
+    trained_weights = model.classifier.get_weights()
     networks = {TRAINED: [Network.measured(explain, test)]}
     with progress_bar() as bar:
         count = sum(bool(layer.weights) for layer in model.classifier.layers)
         task = bar.add_task(f"{title}, random weights", total=RANDOM_DRAWS * count)
         for draw in range(RANDOM_DRAWS):
-            model.classifier.set_weights(trained)
+            model.classifier.set_weights(trained_weights)
             fresh = _fresh(config, cohort, derived_seed(config.seed, _RANDOM_STREAM + draw))
             for name in layers_randomised(model.classifier, fresh):
                 networks.setdefault(f"random: {name}", []).append(Network.measured(explain, test))
@@ -74,28 +78,30 @@ def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str
     return sanity_report(networks, names, settings, split="test", support=support, seed=config.seed)
 
 
-def permuted(labels, splits: dict, seed: int) -> np.ndarray:
-    """Labels with those of the training patients among them permuted, and those of validation likewise."""
+def permuted(labels: np.ndarray, splits: dict[str, np.ndarray], seed: int) -> np.ndarray:
+    """The labels, permuted among the training patients and among the validation patients."""
     labels, rng = labels.copy(), np.random.default_rng(seed)
     for name in ("train", "validation"):
         labels[splits[name]] = rng.permutation(labels[splits[name]])
     return labels
 
 
-def _fresh(config, cohort, seed):
+def _fresh(config: Config, cohort: Cohort, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     return build_model(config, cohort.images.shape[1:], cohort.class_count).classifier
 
 
-def _trained_on_permuted(config, cohort, splits, number, title):
-    """The weights that the run's own training leaves with other labels; nothing else is left of it."""
+def _trained_on_permuted(
+    config: Config, cohort: Cohort, splits: dict[str, np.ndarray], number: int, title: str
+) -> list[np.ndarray]:
+    """The weights after repeating the training of the run on permuted labels; its files are deleted."""
     seed = derived_seed(config.seed, _PERMUTED_STREAM + number)
-    of_seed = config.model_copy(update={"seed": seed})
-    other = dataclasses.replace(cohort, labels=permuted(cohort.labels, splits, seed))
-    with tempfile.TemporaryDirectory() as place:
+    seeded = config.model_copy(update={"seed": seed})
+    permuted_cohort = dataclasses.replace(cohort, labels=permuted(cohort.labels, splits, seed))
+    with tempfile.TemporaryDirectory() as directory:
         try:
-            inside = RunFolder.create(Path(place) / "run", of_seed)
-            model = fit(of_seed, other, splits, inside, title=title, alone=False)
+            folder = RunFolder.create(Path(directory) / "run", seeded)
+            model = fit(seeded, permuted_cohort, splits, folder, title=title, alone=False)
         except RunError as error:
             raise RunError(f"Training on permuted labels: {error}") from error
     return model.classifier.get_weights()

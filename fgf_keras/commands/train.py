@@ -1,4 +1,7 @@
-"""Everything that `train.py` does: data, splits, one training or many, and what they came to."""
+"""The work of `train.py`: load the data, split it, train one or many models, and write the results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fgf_keras._backend import import_tensorflow
 from fgf_keras.commands.many import alone_in, run_trials
@@ -11,9 +14,12 @@ from fgf_keras.progress import console
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.run.trial import trials_of
 
+if TYPE_CHECKING:
+    from fgf_keras.commands.trial_data import TrialData
+
 
 def run_training(config: Config) -> RunFolder:
-    """Everything that `train.py` does. Data and splits are checked before a folder is made."""
+    """Train, evaluate and report. Data and splits are checked before a folder is created."""
     import_tensorflow()
     data = _prepared(config)
     folder = RunFolder.create_now(config.run_dir, config)
@@ -21,11 +27,12 @@ def run_training(config: Config) -> RunFolder:
         return _trained(config, folder, data)
 
 
-def resume_training(path) -> RunFolder:
-    """Go on with a comparison or a sweep that was stopped: finished trials stay, others begin anew.
+def resume_training(path: str | Path) -> RunFolder:
+    """Resume a comparison or a sweep that was stopped: finished trials are kept, the others start again.
 
     Raises:
-        RunError: there is nothing to resume, another process is at it, or the data has changed since.
+        RunError: there is nothing to resume, another process is working in the folder, or the data has
+            changed since the run was started.
     """
     folder = RunFolder.open_unfinished(path)
     with alone_in(folder):
@@ -36,14 +43,14 @@ def resume_training(path) -> RunFolder:
         environment = folder.environment_file
         if environment.is_file() and read_json(environment)["data"]["fingerprint"] != cohort.fingerprint():
             raise RunError(
-                f"The data under {config.data.root or config.data.source} is not what {path} was begun with: "
-                "its fingerprint has changed. Restore it, or train again."
+                f"The data under {config.data.root or config.data.source} is not what {path} was started "
+                "with: its fingerprint has changed. Restore it, or train again."
             )
         return _trained(config, folder, data)
 
 
-def _prepared(config):
-    """Cohort and splits of each trial by its name; what cannot be done stops here."""
+def _prepared(config: Config) -> dict[str, "TrialData"]:
+    """Cohort and splits of each trial by its name; raises early if anything cannot be used."""
     from fgf_keras.commands.evaluation import require_measurable
     from fgf_keras.commands.trial_data import trial_data
     from fgf_keras.data.prepared.preparation import describe_left_out
@@ -60,23 +67,23 @@ def _prepared(config):
         console.print(f"Prepared slices: {config.data.out}{left_out}", soft_wrap=True, highlight=False)
     check_features(build_features(config.features), cohort)
     require_measurable(config.evaluate)
-    # What cannot be built stops here, not after the first arm. Under all laws it is the same network.
+    # A network that cannot be built stops here, not after the first arm. All laws share one network.
     arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
     for each in [trial.config(config) for trial in arms] or [config]:
         build_model(each, cohort.images.shape[1:], cohort.class_count)
     splits = len(config.protocol.split_names)
-    many = f"; {splits} such splits" if splits > 1 else ""
+    repetition = f"; {splits} such splits" if splits > 1 else ""
     if config.truth is not None:
-        many = f"; the first of {len(data)} trials, each with its own labels"
+        repetition = f"; the first of {len(data)} trials, each with its own labels"
     console.print(
         f"{len(cohort)} patients, {int(cohort.labels.sum())} positive: "
         + ", ".join(f"{name} {len(rows)} ({int(cohort.labels[rows].sum())})" for name, rows in first.items())
-        + many
+        + repetition
     )
     return data
 
 
-def _trained(config, folder, data):
+def _trained(config: Config, folder: RunFolder, data: dict[str, "TrialData"]) -> RunFolder:
     from fgf_keras.commands.train_trial import train_and_evaluate
     from fgf_keras.data.splits import save_splits
     from fgf_keras.training.environment import environment
@@ -93,7 +100,7 @@ def _trained(config, folder, data):
         finish_run(name, result, folder.path)
         folder.finish(latest=True)
         return folder
-    # Under other laws of the labels, each trial has splits of its own.
+    # Under known laws, each trial has its own splits.
     shared = {trial.split: data[trial.name] for trial in trials_of(config)} if config.truth is None else {}
     for name, (_, rows) in shared.items():
         save_splits(RunFolder(folder.path / name).splits_file, cohort, rows)

@@ -1,9 +1,11 @@
-"""From splits to metrics: what a run, or a trial of a comparison, does and leaves."""
+"""Training, evaluation and export of a single run or of one trial of a comparison."""
 
 import logging
 import shutil
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.commands.evaluation import evaluate
@@ -21,46 +23,53 @@ from fgf_keras.training.environment import environment
 from fgf_keras.training.fit import configure_compute, fit
 from fgf_keras.training.tensorboard.hparams import write_hparams
 
+if TYPE_CHECKING:
+    from fgf_keras.report.sections.provenance import Provenance
+
 
 def run_trial(
     trial: Trial,
     config: Config,
     parent: RunFolder,
     cohort: Cohort,
-    splits: dict,
+    splits: dict[str, np.ndarray],
 ) -> None:
-    """Train, evaluate and export one trial into a whole run folder; what a stopped one left goes first.
+    """Train, evaluate and export one trial to a complete run folder; files of a stopped attempt are deleted.
 
-    A training that fails among many leaves failure.json instead of metrics.
+    If one training of many fails, failure.json is written in place of metrics.
 
     Args:
-        trial: which.
+        trial: the trial to run.
         config: of the comparison.
         parent: folder of the comparison.
-        cohort: its patients.
-        splits: of this trial.
+        cohort: the patients of this trial.
+        splits: positions in the cohort by the name of the part.
 
     Raises:
-        FgfError: what went wrong, with the name of the trial.
+        FgfError: the error, with the name of the trial.
     """
-    folder, own = trial.folder(parent), trial.config(config)
+    folder, trial_config = trial.folder(parent), trial.config(config)
     shutil.rmtree(folder.path, ignore_errors=True)
-    # The names and graphs of the trials before, which would only take memory.
+    # Drops the names and graphs of earlier trials, which only take memory.
     keras.utils.clear_session()
-    configure_compute(own.compute)
-    # Each trial is traced anew, which TensorFlow takes for a mistake.
+    configure_compute(trial_config.compute)
+    # TensorFlow warns about retracing, but each trial has to be traced again.
     tf.get_logger().setLevel(logging.ERROR)
     try:
         require_unseen(cohort, splits)
-        RunFolder.create(folder.path, own)
-        write_json(folder.environment_file, environment(own, cohort, splits))
-        # The report of a comparison shows patients of the first split.
-        # Nobody serves one trial of many before they are compared, and an export takes seconds.
-        settings = {"pictures": trial.number == 0, "export": not config.has_tables, "alone": False}
+        RunFolder.create(folder.path, trial_config)
+        write_json(folder.environment_file, environment(trial_config, cohort, splits))
+        # The report of a comparison shows patients of the first split. A single trial of many is rarely
+        # served, and an export takes seconds.
+        settings: dict[str, Any] = {
+            "pictures": trial.number == 0,
+            "export": not config.has_tables,
+            "alone": False,
+        }
         with forgotten_custom_gradients():
-            train_and_evaluate(own, cohort, splits, folder, title=None, **settings)
+            train_and_evaluate(trial_config, cohort, splits, folder, title=None, **settings)
     except RunError as error:
-        # The same seed fails again. One weight that diverges must not cost all the others.
+        # The same seed would fail again, and one diverging training must not stop all the others.
         if not config.has_tables:
             raise RunError(f"{trial.name}: {error}") from error
         write_json(folder.failure_file, {"error": str(error)})
@@ -72,16 +81,16 @@ def run_trial(
 def train_and_evaluate(
     config: Config,
     cohort: Cohort,
-    splits: dict,
+    splits: dict[str, np.ndarray],
     folder: RunFolder,
     *,
     title: str | None,
-    provenance=None,
+    provenance: "Provenance | None" = None,
     pictures: bool = True,
     export: bool = True,
     alone: bool = True,
 ) -> RunResult:
-    """Everything between a new run folder and its metrics; with a `Provenance`, a report as well."""
+    """Train, evaluate and export into an existing run folder; with a `provenance`, write a report as well."""
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,

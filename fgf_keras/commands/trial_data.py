@@ -1,4 +1,4 @@
-"""The patients and splits that each trial of a comparison has."""
+"""The patients and the split of each trial of a comparison."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,27 @@ from fgf_keras.data.phantom.phantom import relabelled
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import repeated_splits, stratified_splits
 from fgf_keras.errors import DataError
-from fgf_keras.run.trial import trials_of
+from fgf_keras.run.trial import Trial, trials_of
 
 
 class TrialData(NamedTuple):
-    """Patients, and positions among them by the name of the split."""
+    """The patients of a trial.
+
+    Attributes:
+        cohort: the patients.
+        splits: positions in the cohort by the name of the part: "train", "validation" and "test".
+    """
 
     cohort: Cohort
     splits: dict[str, np.ndarray]
 
 
 def trial_data(config: Config) -> dict[str, TrialData]:
-    """What each trial is trained and tested on, by its name; a run without arms has the empty name.
+    """Patients and split of each trial by its name; the name of a run without arms is empty.
 
-    Arms of a comparison share one cohort and the splits of their repeat. Ground truth has one phantom a
-    repeat, whose images all laws share; labels, and with them the stratified splits, are each law's own.
+    Arms of a comparison share one cohort and the splits of their repeat. Under known laws there is one
+    phantom per repeat: all laws share its images, but each has its own labels and thus its own stratified
+    splits.
 
     Raises:
         DataError: the source cannot be used, or a part of a split would be empty or lack a class.
@@ -40,23 +46,24 @@ def trial_data(config: Config) -> dict[str, TrialData]:
             cohort, config.data.splits, repeats=protocol.repeats, folds=protocol.folds, seed=config.seed
         )
         splits = dict(zip(names, repeated))
-    places = {trial.name: trial.split for trial in trials_of(config)} or {"": ""}
-    return {name: TrialData(cohort, splits[split]) for name, split in places.items()}
+    split_of = {trial.name: trial.split for trial in trials_of(config)} or {"": ""}
+    return {name: TrialData(cohort, splits[split]) for name, split in split_of.items()}
 
 
-def _under_laws(config):
-    by_trial, cohorts = {}, {}
+def _under_laws(config: Config) -> dict[str, TrialData]:
+    by_trial: dict[str, TrialData] = {}
+    cohorts: dict[str, Cohort] = {}
     for trial in trials_of(config):
-        alone = trial.config(config)
+        trial_config = trial.config(config)
         if trial.split not in cohorts:
-            cohorts[trial.split] = source_of(alone).cohort()
-        cohort = relabelled(cohorts[trial.split], alone.data.phantom)
-        by_trial[trial.name] = TrialData(cohort, _splits(trial, cohort, alone))
+            cohorts[trial.split] = source_of(trial_config).cohort()
+        cohort = relabelled(cohorts[trial.split], trial_config.data.phantom)
+        by_trial[trial.name] = TrialData(cohort, _splits(trial, cohort, trial_config))
     return by_trial
 
 
-def _splits(trial, cohort, own):
+def _splits(trial: Trial, cohort: Cohort, config: Config) -> dict[str, np.ndarray]:
     try:
-        return stratified_splits(cohort, own.data.splits, seed=own.seed)
+        return stratified_splits(cohort, config.data.splits, seed=config.seed)
     except DataError as error:
         raise DataError(f"{trial.name}: {error}") from error

@@ -1,4 +1,4 @@
-"""The configuration: what every key means, its type, its range and its default; one group per file."""
+"""The configuration: the type, range and default of every key, with one file per group of keys."""
 
 from fgf_keras.config.config import Config as Config
 from fgf_keras.config.data import DataConfig as DataConfig

@@ -1,4 +1,4 @@
-"""What the groups of the configuration share: strictness, and the kinds of values."""
+"""The base class of all groups of the configuration, common types of values, and shared checks."""
 
 import math
 import re
@@ -12,25 +12,25 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 def no_duplicates(what: str, names: Sequence[str]) -> None:
-    """Refuse a list that names something twice."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what}: each name once, but {', '.join(twice)} is there more than once")
+    """Refuse a list that contains a name twice."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{what}: each name once, but {', '.join(repeated)} is there more than once")
 
 
 def check_draws(draws: int, alpha: float, tests: int) -> None:
-    """Refuse numbers of draws with which no p-value can be small enough.
+    """Refuse a number of draws that is too small for any p-value to be significant.
 
     Raises:
         ValueError: with Benjamini-Hochberg over `tests` features, the smallest p-value 1/(1 + draws) is
-            above alpha/tests, so that nothing could ever be found at level alpha.
+            above alpha/tests, so that nothing can be significant at level alpha.
     """
-    needed = math.ceil(tests / alpha - 1e-9) - 1
-    if draws < needed:
+    minimum = math.ceil(tests / alpha - 1e-9) - 1
+    if draws < minimum:
         raise ValueError(
             f"{draws} draws of a null are too few for alpha={alpha} and {tests} feature(s): the smallest "
             f"p-value, 1/(1 + {draws}) = {1 / (1 + draws):.4f}, is above alpha/{tests} = "
-            f"{alpha / tests:.4f}. At least {needed} draws are needed"
+            f"{alpha / tests:.4f}. At least {minimum} draws are needed"
         )
 
 

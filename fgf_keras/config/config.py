@@ -1,7 +1,7 @@
-"""The whole configuration: its groups, and what holds between them.
+"""The whole configuration: its groups, and the checks that concern several of them.
 
-A YAML file names only what differs from the defaults here; `key.sub=value` overrides come last. Anything that
-is not a known key of the right type and range stops at once with the key's path.
+A YAML file contains only the keys that differ from the defaults here; `key.sub=value` overrides are applied
+last. Unknown keys and values of the wrong type or range are errors that name the path of the key.
 """
 
 from pathlib import Path
@@ -21,14 +21,14 @@ from fgf_keras.config.truth import LawArm, TruthConfig
 
 
 class OutputConfig(Group):
-    """Where the run folder goes: `dir`, or `runs/<name>` where `dir` is not given."""
+    """Where run folders are created: in `dir`, or in `runs/<name>` if `dir` is not given."""
 
     name: Name = "run"
     dir: str | None = None
 
 
 class Config(Group):
-    """Everything `train.py` and `evaluate.py` read."""
+    """All settings of `train.py` and `evaluate.py`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataConfig = DataConfig()
@@ -84,7 +84,7 @@ class Config(Group):
         protocol = self.protocol
         if self.data.source != "phantom":
             raise ValueError(
-                f"truth: is known of phantoms alone; set data.source to phantom, got {self.data.source!r}"
+                f"truth: only phantoms have known laws; set data.source to phantom, got {self.data.source!r}"
             )
         if self.sweep is not None or protocol.arms or protocol.ablation or protocol.folds is not None:
             raise ValueError(
@@ -94,12 +94,12 @@ class Config(Group):
 
     @property
     def laws(self) -> list[LawArm]:
-        """The arms of a run under known laws; none otherwise."""
+        """The arms of a run under known laws; empty otherwise."""
         return [] if self.truth is None else self.truth.arms(self.reward)
 
     @property
     def arms(self) -> list[ComparedArm]:
-        """What is trained and compared, each arm with its reward; none where there is a single run."""
+        """The arms to train and compare, each with its reward; empty for a single run."""
         if self.truth is not None:
             return [*self.laws]
         names = [feature.name for feature in self.features]
@@ -107,7 +107,7 @@ class Config(Group):
 
     @property
     def has_tables(self) -> bool:
-        """Whether arms are compared over splits, weights or laws, rather than side by side on one split."""
+        """Whether arms are compared over splits, weights or laws rather than side by side on one split."""
         grid = self.sweep is not None or self.truth is not None
         return grid or self.protocol.split_names != [""]
 
@@ -118,5 +118,5 @@ class Config(Group):
 
     @property
     def run_dir(self) -> Path:
-        """The folder that run folders go into."""
+        """The folder in which run folders are created."""
         return Path(self.run.dir) if self.run.dir else Path("runs") / self.run.name

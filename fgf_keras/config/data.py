@@ -1,4 +1,4 @@
-"""The group `data` of the configuration: where slices come from and how they are chosen."""
+"""The group `data`: the source of the slices, and how they are selected and placed."""
 
 import re
 from functools import partial
@@ -12,14 +12,14 @@ from fgf_keras.config.base import Fraction, Group, no_duplicates
 from fgf_keras.config.named import SOURCES, check_name
 from fgf_keras.errors import ConfigError
 
-# Sources whose slices are prepared once and kept.
+# Sources whose slices are prepared once and stored.
 PREPARED_FROM = ("dicom", "volumes")
-# NIfTI and NRRD in one file each.
+# NIfTI and NRRD volumes, each in one file.
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
 
 
 class PhantomConfig(Group):
-    """The synthetic cohort, and the law that its labels follow."""
+    """The synthetic cohort, and the law of its labels."""
 
     patients: Annotated[int, Field(ge=8)] = 400
     prevalence: Fraction = 0.13
@@ -31,21 +31,21 @@ class PhantomConfig(Group):
 
 
 class SplitConfig(Group):
-    """Stratified splits: fractions of the cohort when below 1, numbers of patients otherwise."""
+    """Sizes of the parts of stratified splits: fractions of the cohort below 1, else numbers of patients."""
 
     test: Annotated[float, Field(gt=0)] = 0.3
     validation: Annotated[float, Field(gt=0)] = 0.15
 
 
 class AugmentConfig(Group):
-    """Random changes to training slices, the same for image and mask."""
+    """Random transformations of training slices, the same for image and mask."""
 
     flips: bool = True
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
 
 
 class RegionTableConfig(Group):
-    """A table with the names of each patient's regions (CSV or XLSX, relative to data.root)."""
+    """A table with the names of the regions of each patient (CSV or XLSX, relative to data.root)."""
 
     file: str
     sheets: list[str] = []
@@ -82,7 +82,7 @@ class RoiConfig(Group):
 
 
 class VolumeConfig(Group):
-    """Files of a patient for source `volumes`, relative to data.root; {id} stands for the patient's id."""
+    """The files of a patient for source `volumes`, relative to data.root; {id} stands for the patient id."""
 
     image: str = "{id}/image.nii.gz"
     mask: str = "{id}/mask.nii.gz"
@@ -105,7 +105,7 @@ class VolumeConfig(Group):
 
 
 class DataConfig(Group):
-    """Where slices come from."""
+    """The source of the slices, and how they are selected and placed."""
 
     source: Annotated[str, AfterValidator(partial(check_name, SOURCES))] = "phantom"
     root: str | None = None
@@ -133,17 +133,17 @@ class DataConfig(Group):
 
     @property
     def root_folder(self) -> Path:
-        """`root` as a path. Raises ConfigError where none is given."""
+        """`root` as a path; raises `ConfigError` if it is not set."""
         return _folder("root", self.root)
 
     @property
     def out_folder(self) -> Path:
-        """`out` as a path. Raises ConfigError where none is given."""
+        """`out` as a path; raises `ConfigError` if it is not set."""
         return _folder("out", self.out)
 
     @property
     def tables(self) -> list[str]:
-        """The files of tables, relative to the root."""
+        """The table files, relative to the root."""
         return [self.labels_file, *([self.roi.table.file] if self.roi.table else [])]
 
     @pydantic.model_validator(mode="after")
@@ -160,7 +160,7 @@ class DataConfig(Group):
         rule = self.roi.names or self.roi.pattern is not None or self.roi.table
         if self.source == "dicom" and not rule:
             raise ValueError(
-                "roi: source 'dicom' needs roi.names, roi.pattern or roi.table to tell the tumour"
+                "roi: source 'dicom' needs roi.names, roi.pattern or roi.table to identify the tumour"
             )
         return self
 

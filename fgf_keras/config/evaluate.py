@@ -1,4 +1,4 @@
-"""How a model is measured: supports, nulls, the flow, intervals."""
+"""The group `evaluate`: how a model is measured (supports, nulls, gradient flow, intervals)."""
 
 from functools import partial
 from typing import Annotated, Literal, Self
@@ -12,7 +12,7 @@ from fgf_keras.config.protocol import Support
 
 
 class FlowConfig(Group):
-    """The path to the decision boundary."""
+    """How the path to the decision boundary is followed."""
 
     step: Annotated[str, AfterValidator(partial(check_name, STEPS))] = "midpoint"
     steps: Positive = 4
@@ -31,7 +31,7 @@ class FlowConfig(Group):
 
 
 class EvaluateConfig(Group):
-    """What is measured on the finished model."""
+    """What is measured on the trained model."""
 
     support: Annotated[list[Support], Field(min_length=1)] = ["mask", "image"]
     training_patients: bool = True

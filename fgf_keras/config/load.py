@@ -1,4 +1,4 @@
-"""A configuration from YAML and overrides, and back to YAML."""
+"""Reading a configuration from YAML with overrides, and writing it as YAML."""
 
 import json
 import types
@@ -16,7 +16,7 @@ from fgf_keras.config.config import Config
 from fgf_keras.config.faults import describe_fault
 from fgf_keras.errors import ConfigError
 
-# Around the configuration of a run.
+# First and last line of the configuration file of a run.
 _WHOLE_BEGIN = "# What this run was trained with; the last line says that all of it is here.\n"
 _WHOLE_END = "# The end: without this line the file was cut.\n"
 
@@ -25,13 +25,13 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file, apply `key.sub=value` overrides, and check everything.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or a key is unknown, of the wrong type or out of range;
-            the message lists every fault with the key's path, what was given and what is allowed.
+        ConfigError: the file is missing or not YAML, or a key is unknown, of the wrong type or out of range.
+            The message lists every error with the path of the key, the allowed values and the value received.
     """
     path = Path(file)
     if not path.is_file():
-        there = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        hint = f" Found there: {', '.join(there)}." if there else ""
+        yaml_files = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        hint = f" Found there: {', '.join(yaml_files)}." if yaml_files else ""
         raise ConfigError(f"Config file {str(file)!r} does not exist.{hint} Give --config a YAML file.")
     try:
         tree = OmegaConf.load(path)
@@ -43,10 +43,10 @@ def load_config(file: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def overridden(tree: Any, overrides: Sequence[str], *, source: str) -> dict[str, Any]:
-    """A tree of groups with `key.sub=value` in it, as a plain dictionary.
+    """A tree of groups with `key.sub=value` overrides applied, as a plain dictionary.
 
     Raises:
-        ConfigError: an override that is none.
+        ConfigError: an override that does not have this form.
     """
     try:
         tree = OmegaConf.create(tree)
@@ -56,7 +56,7 @@ def overridden(tree: Any, overrides: Sequence[str], *, source: str) -> dict[str,
                 raise ConfigError(f"Override {override!r} must read key.sub=value, e.g. train.epochs=3.")
             quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
             if _is_text(key) and not quoted and value not in ("", "null"):
-                # As it stands: YAML would cut a path at " #" and take 2024 for a number.
+                # Taken literally: YAML would cut a path at " #" and read 2024 as a number.
                 OmegaConf.update(tree, key, value)
             else:
                 tree = OmegaConf.merge(tree, _parsed_override(override))
@@ -69,7 +69,7 @@ def overridden(tree: Any, overrides: Sequence[str], *, source: str) -> dict[str,
 
 
 def _is_text(key: str) -> bool:
-    """Whether the value of a key is text and nothing else."""
+    """Whether the value of a key is always text."""
     group: type | None = Config
     for part in key.split("."):
         if not (isinstance(group, type) and issubclass(group, pydantic.BaseModel)):
@@ -87,13 +87,13 @@ def _parsed_override(override: str) -> Any:
     try:
         return OmegaConf.from_dotlist([override])
     except yaml.YAMLError:
-        # Text that YAML would want quoted, like the separator in data.separator=,
+        # Text that YAML requires to be quoted, like the separator in data.separator=,
         key, _, value = override.partition("=")
         return OmegaConf.from_dotlist([f"{key}={json.dumps(value)}"])
 
 
 def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
-    """Check a plain dictionary. Raises `ConfigError` as `load_config` does."""
+    """Check a plain dictionary; raises `ConfigError` as `load_config` does."""
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
@@ -104,7 +104,7 @@ def parse_config(tree: dict[str, Any], *, source: str = "config") -> Config:
 
 
 def load_whole_config(file: str | Path) -> Config:
-    """A file that `dump_whole_yaml` wrote.
+    """Read a file written with `dump_whole_yaml`.
 
     Raises:
         ConfigError: as `load_config`, or a part of the file is missing.
@@ -113,7 +113,7 @@ def load_whole_config(file: str | Path) -> Config:
         content = Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}.") from None
-    # Those of earlier versions have no mark. The file may have been edited, but not cut.
+    # Files of earlier versions have no such lines. The file may have been edited, but not cut.
     marked = content.startswith(_WHOLE_BEGIN) or _WHOLE_BEGIN.startswith(content)
     if marked and not content.endswith(_WHOLE_END):
         raise ConfigError(
@@ -124,10 +124,10 @@ def load_whole_config(file: str | Path) -> Config:
 
 
 def dump_whole_yaml(config: Config) -> str:
-    """As `dump_yaml`, with a first and a last line that tell whether all of it is there."""
+    """Like `dump_yaml`, with a first and a last line that show whether the file is complete."""
     return f"{_WHOLE_BEGIN}{dump_yaml(config)}{_WHOLE_END}"
 
 
 def dump_yaml(config: Config) -> str:
-    """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
+    """The resolved configuration as YAML; `load_config` reads it back as an equal configuration."""
     return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))

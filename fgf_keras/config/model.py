@@ -1,4 +1,4 @@
-"""The network, and the features that it is measured by."""
+"""The groups `model` and `features`: the network, and the features that it is measured with."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +11,7 @@ from fgf_keras.config.named import FEATURES
 
 
 class ModelConfig(Group):
-    """The paper's network and the choices in it."""
+    """The network of the paper and its hyperparameters."""
 
     filters: Annotated[list[Positive], Field(min_length=1)] = [32, 64, 128]
     kernel_sizes: Annotated[list[Positive], Field(min_length=1)] = [5, 3, 3]
@@ -33,7 +33,7 @@ class ModelConfig(Group):
 
 
 class FeatureConfig(Group):
-    """A feature by its name; `function: module:name` is a TensorFlow function of (image, mask) or a class."""
+    """A feature by name; `function: module:name` is a TensorFlow function of (image, mask) or a class."""
 
     name: Name
     function: str | None = None

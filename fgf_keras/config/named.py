@@ -1,7 +1,7 @@
-"""Everything that a configuration can name, and where it is: the one list of each kind.
+"""Registries of the features, rewards, sources, nulls and steps that a configuration can name.
 
-Beside these names, `module:name` stands for anything that can be imported from where a command is started.
-Nothing is imported before it is used.
+Besides these names, `module:name` stands for anything that can be imported from the working directory of the
+command. Nothing is imported before it is used.
 """
 
 import importlib
@@ -39,14 +39,14 @@ STEPS = {
 
 
 def named(registry: dict[str, str], name: str) -> Any:
-    """What a name stands for.
+    """Import the object that a name stands for.
 
     Args:
-        registry: one of the lists of this file.
-        name: of that list, or `module:name`.
+        registry: one of the registries of this file.
+        name: a name of the registry, or `module:name`.
 
     Raises:
-        ImportError: there is no such module, or nothing of that name in it.
+        ImportError: the module does not exist, or has nothing of that name.
     """
     module, _, attribute = registry.get(name, name).partition(":")
     try:
@@ -56,14 +56,14 @@ def named(registry: dict[str, str], name: str) -> Any:
 
 
 def named_class(registry: dict[str, str], name: str, base: type) -> type:
-    """The class that a name stands for.
+    """Import the class that a name stands for.
 
     Args:
         registry, name: see `named`.
-        base: what it must be a subclass of.
+        base: the required base class.
 
     Raises:
-        ValueError: it cannot be imported, or is something else; the message says which.
+        ValueError: it cannot be imported, or is not a subclass of `base`.
     """
     if name not in registry and ":" not in name:
         raise ValueError(unknown(registry, name))
@@ -77,10 +77,10 @@ def named_class(registry: dict[str, str], name: str, base: type) -> type:
 
 
 def check_name(registry: dict[str, str], name: str) -> str:
-    """The name, if it can stand for something.
+    """Return a valid name unchanged.
 
     Raises:
-        ValueError: it is neither of the list nor `module:name`.
+        ValueError: it is neither in the registry nor of the form `module:name`.
     """
     if name not in registry and ":" not in name:
         raise ValueError(unknown(registry, name))
@@ -88,5 +88,5 @@ def check_name(registry: dict[str, str], name: str) -> str:
 
 
 def unknown(registry: dict[str, str], name: str) -> str:
-    """Sentence about a name that stands for nothing."""
+    """A message about an unknown name."""
     return f"{choices(name, registry)}, or 'module:name' of your own"

@@ -12,9 +12,9 @@ from fgf_keras.config.faults import choices
 from fgf_keras.config.named import REWARDS, check_name
 
 Support = Literal["mask", "image"]
-# Arms that need no more than their name; the rest of their reward is the group `reward`.
+# Arms that need only a name; the rest of their reward is taken from the group `reward`.
 NAMED_ARMS = ("baseline", "sum", "joint", "placebo")
-# The random feature that can be rewarded without being measured.
+# A random feature that can be rewarded without being measured.
 NOISE = "noise"
 
 
@@ -39,7 +39,7 @@ class RewardConfig(Group):
         return self
 
     def check_features(self, measured: list[str]) -> None:
-        """Refuse features and weights that a configuration with these measured features cannot reward."""
+        """Refuse features and weights that cannot be rewarded if these features are measured."""
         for name in self.features or ():
             if name not in (*measured, NOISE):
                 raise ValueError(f"features: {choices(name, dict.fromkeys([*measured, NOISE]))}")
@@ -49,7 +49,7 @@ class RewardConfig(Group):
                 raise ValueError(f"weight for {choices(name, rewarded)}")
 
     def rewarded(self, measured: list[str]) -> list[str]:
-        """The features with a weight above 0, `NOISE` among them where it is rewarded; none for no reward."""
+        """The features with a weight above 0, including `NOISE` if it is rewarded; empty without a reward."""
         if self.kind == "none":
             return []
         names = self.features or measured
@@ -65,7 +65,7 @@ class RewardConfig(Group):
 
 
 class ArmConfig(Group):
-    """One arm of a comparison: the same data, splits and seeds, another reward."""
+    """One arm of a comparison; arms share data, splits and seeds and differ in the reward."""
 
     name: Name
     reward: RewardConfig | None = None
@@ -78,11 +78,11 @@ class ArmConfig(Group):
 
     @property
     def phantom(self) -> dict[str, float]:
-        """What the arm changes in data.phantom: nothing, where arms share their patients."""
+        """The changes of the arm to data.phantom; none if all arms share their patients."""
         return {}
 
     def resolved(self, reward: RewardConfig) -> "ComparedArm":
-        """The arm with its reward written out; `reward` is the group of that name."""
+        """The arm with its complete reward; `reward` is the group of that name."""
         if self.reward is not None:
             return ComparedArm(name=self.name, reward=self.reward)
         if self.name in ("joint", "placebo") and isinstance(reward.weight, dict):
@@ -97,7 +97,7 @@ class ArmConfig(Group):
 
 
 class ComparedArm(ArmConfig):
-    """An arm whose reward is written out."""
+    """An arm with a complete reward."""
 
     reward: RewardConfig
 
@@ -107,7 +107,7 @@ def _arm(value: Any) -> Any:
 
 
 class ProtocolConfig(Group):
-    """Which arms are trained and compared, on how many splits; the default is one run with `reward`."""
+    """The arms to train and compare, and the number of splits; by default a single run with `reward`."""
 
     arms: list[Annotated[ArmConfig, BeforeValidator(_arm)]] = []
     repeats: Positive = 1
@@ -116,7 +116,7 @@ class ProtocolConfig(Group):
 
     @property
     def split_names(self) -> list[str]:
-        """A folder name for each split in order; one empty name where there is a single split."""
+        """The folder name of each split, in order; one empty name if there is only one split."""
         if self.repeats == 1 and self.folds is None:
             return [""]
         digits = len(str(self.repeats - 1))
@@ -128,7 +128,7 @@ class ProtocolConfig(Group):
 
 
 class SweepConfig(Group):
-    """A logarithmic grid of reward weights for each kind of reward, beside a baseline without."""
+    """A logarithmic grid of reward weights for each kind of reward, and a baseline without a reward."""
 
     kinds: Annotated[list[Literal["sum", "joint"]], Field(min_length=1)] = ["sum", "joint"]
     lowest: Annotated[float, Field(gt=1e-6)] = 0.001
@@ -146,18 +146,18 @@ class SweepConfig(Group):
 
     @property
     def weights(self) -> list[float]:
-        """The grid, to four digits."""
+        """The grid, rounded to four significant digits."""
         return [float(f"{w:.4g}") for w in np.geomspace(self.lowest, self.highest, self.points)]
 
     def arms(self, reward: RewardConfig) -> list[ComparedArm]:
-        """The baseline, then every weight of every kind; all else is as in the group `reward`."""
+        """The baseline, then every weight of every kind; all other settings are those of `reward`."""
         if isinstance(reward.weight, dict):
             raise ValueError("reward.weight: a sweep sets it, so it must be one number, not one per feature")
         arms = [ArmConfig(name="baseline").resolved(reward)]
         for kind in self.kinds:
             for weight in self.weights:
-                changed = reward.model_copy(update={"kind": kind, "weight": weight})
-                arms.append(ComparedArm(name=f"{kind}_{weight:g}", reward=changed))
+                arm_reward = reward.model_copy(update={"kind": kind, "weight": weight})
+                arms.append(ComparedArm(name=f"{kind}_{weight:g}", reward=arm_reward))
         return arms
 
 
@@ -168,9 +168,9 @@ def resolved_arms(
     measured: list[str],
     name: str,
 ) -> list[ComparedArm]:
-    """Every arm with its reward written out, also those of a sweep and of an ablation.
+    """Every arm with its complete reward, including those of a sweep or an ablation.
 
-    Without arms, one named `name` with the group `reward`, unless there is a single run to do.
+    Without configured arms, one arm called `name` with the group `reward`; none for a single run.
     """
     if sweep is not None:
         if protocol.arms or protocol.ablation:
@@ -194,7 +194,7 @@ def _ablation_arms(arms: list[ComparedArm], measured: list[str]) -> list[Compare
 
 
 def ablated_arm(arms: list[ComparedArm], measured: list[str]) -> ComparedArm:
-    """The first arm that is rewarded on several of the measured features."""
+    """The first arm that is rewarded on more than one feature, all of them measured."""
     for arm in arms:
         rewarded = arm.reward.features or measured
         if arm.reward.kind != "none" and len(rewarded) > 1 and set(rewarded) <= set(measured):

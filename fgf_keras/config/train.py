@@ -1,4 +1,4 @@
-"""How a model is trained, and on what."""
+"""The groups `train` and `compute`: how a model is trained, and on which resources."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,12 +7,12 @@ from pydantic import Field
 
 from fgf_keras.config.base import Group, Positive
 
-# Of nulls beside a training: fewer have no quantile of 5 %.
+# Fewest draws of the null that is measured during training: with fewer there is no 5 % quantile.
 LEAST_DRAWS = 20
 
 
 class TrainConfig(Group):
-    """Optimisation."""
+    """Optimisation, and what is measured during training."""
 
     epochs: Positive = 60
     batch_size: Positive = 16

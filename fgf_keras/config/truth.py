@@ -1,4 +1,4 @@
-"""The group `truth`: phantoms whose labels follow laws that are known, at several prevalences."""
+"""The group `truth`: phantoms whose labels follow known laws, at several prevalences."""
 
 from typing import Annotated, Self
 
@@ -8,12 +8,12 @@ from pydantic import Field
 from fgf_keras.config.base import Fraction, Group, Name, no_duplicates
 from fgf_keras.config.protocol import ComparedArm, RewardConfig
 
-# The one law whose labels have nothing to do with the image.
+# The law whose labels are independent of the image.
 NOTHING = "nothing"
 
 
 class LawConfig(Group):
-    """The coefficients c_k of a phantom's law; what is not named is not used by the label."""
+    """The coefficients c_k of the law of a phantom; the label does not depend on features that are 0."""
 
     brightness: float = 0.0
     extent: float = 0.0
@@ -27,7 +27,7 @@ class LawConfig(Group):
 
 
 class LawArm(ComparedArm):
-    """One cohort of ground truth: a law at a prevalence, trained with the group `reward`."""
+    """One cohort with known ground truth: a law at a prevalence, trained with the group `reward`."""
 
     law_name: Name
     law: LawConfig
@@ -40,7 +40,7 @@ class LawArm(ComparedArm):
 
 
 class TruthConfig(Group):
-    """Which laws, at which prevalences; every repeat of the protocol is another phantom."""
+    """The laws and prevalences to train on; every repeat of the protocol has a new phantom."""
 
     laws: Annotated[dict[Name, LawConfig], Field(min_length=1)] = {
         NOTHING: LawConfig(),
@@ -61,7 +61,7 @@ class TruthConfig(Group):
             if not law.used and name != NOTHING:
                 raise ValueError(
                     f"laws.{name}: all coefficients are 0, so that its labels are drawn at random; give "
-                    f"one, or name the law {NOTHING!r} where that is meant"
+                    f"one, or name the law {NOTHING!r} if this is intended"
                 )
         if NOTHING in self.laws and self.laws[NOTHING].used:
             raise ValueError(
@@ -71,7 +71,7 @@ class TruthConfig(Group):
         return self
 
     def arms(self, reward: RewardConfig) -> list[LawArm]:
-        """Every law at every prevalence."""
+        """One arm per law and prevalence."""
         return [
             LawArm(
                 name=f"{name}_{prevalence:g}",

@@ -1,1 +1,1 @@
-"""Where slices come from: cohorts, splits of patients, and the batches that training reads."""
+"""Sources of slices, cohorts, splits of patients, and the batches for training."""

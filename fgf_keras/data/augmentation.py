@@ -1,10 +1,10 @@
-"""Rotations of slices with their tumours."""
+"""Random rotations of slices with their tumour masks."""
 
 import tensorflow as tf
 
 
-def rotations(centre, spacing, angle):
-    """Rotations about a point, in mm whatever the spacing, as `rotated` takes them.
+def rotations(centre: tf.Tensor, spacing: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
+    """Transforms for `rotated`: rotations about a point, in mm regardless of the pixel spacing.
 
     Args:
         centre: (B, 2) row and column.
@@ -24,23 +24,23 @@ def rotations(centre, spacing, angle):
     )
 
 
-def rotated(field, rotation, *, surroundings):
-    """A slice with its tumour, turned.
+def rotated(field: tf.Tensor, rotation: tf.Tensor, *, surroundings: bool) -> tf.Tensor:
+    """Rotate a slice together with its tumour mask.
 
-    Inside the mask a pixel is the mean of the tumour pixels around it, weighted by distance, and takes
-    nothing from outside: slices that are masked already would get a dark rim otherwise. A tumour so thin that
-    nothing is left of it stays as it was.
+    Inside the mask, a pixel is interpolated from tumour pixels only: otherwise, slices that are already
+    masked would get a dark rim. A tumour so thin that nothing would remain of it is not rotated.
 
     Args:
         field: (H, W, 2), image and mask in {0, 1}.
         rotation: (8,), one of `rotations`.
-        surroundings: what is outside of the mask is turned too; else it must be 0, and is.
+        surroundings: whether to rotate the pixels outside the mask as well; otherwise they must be 0 and
+            stay 0.
 
     Returns:
-        As `field`.
+        The rotated field, with the shape of `field`.
     """
 
-    def warped(x, fill):
+    def warped(x: tf.Tensor, fill: str) -> tf.Tensor:
         return tf.raw_ops.ImageProjectiveTransformV3(
             images=x[tf.newaxis],
             transforms=rotation[tf.newaxis],
@@ -54,12 +54,12 @@ def rotated(field, rotation, *, surroundings):
     tumour = field
     if surroundings:
         image, mask = tf.split(field, 2, axis=-1)
-        # NEAREST, because what lies beyond the canvas is more of the same and not air.
+        # NEAREST, because beyond the canvas there is more tissue, not air.
         around = warped(image, "NEAREST")
         tumour = tf.concat([image * mask, mask], axis=-1)
     value, share = tf.split(warped(tumour, "CONSTANT"), 2, axis=-1)
     inside = share > 0.5
-    # Quotients of rounded numbers may pass 1 by a rounding error.
-    turned = tf.clip_by_value(tf.where(inside, tf.math.divide_no_nan(value, share), around), 0.0, 1.0)
-    turned = tf.concat([turned, tf.cast(inside, field.dtype)], axis=-1)
-    return tf.where(tf.reduce_any(inside), turned, field)
+    # Quotients of rounded numbers may exceed 1 by a rounding error.
+    image_rotated = tf.clip_by_value(tf.where(inside, tf.math.divide_no_nan(value, share), around), 0.0, 1.0)
+    field_rotated = tf.concat([image_rotated, tf.cast(inside, field.dtype)], axis=-1)
+    return tf.where(tf.reduce_any(inside), field_rotated, field)

@@ -1,42 +1,46 @@
-"""From a slice of any size and spacing to one canvas, without losing a pixel of the tumour."""
+"""Windowing and resampling of slices, and placing them on a canvas without cutting the tumour."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from fgf_keras.data.refusal import SourceError
 
-# What lies outside of the image: air.
+# Fill value outside the image: air.
 AIR_HU = -1024.0
 
 
-def windowed(hu: np.ndarray, window) -> np.ndarray:
-    """HU mapped linearly from a window (low, high) to [0, 1], and clipped."""
+def windowed(hu: np.ndarray, window: Sequence[float]) -> np.ndarray:
+    """Map HU linearly from a window (low, high) to [0, 1], and clip."""
     low, high = window
     return np.clip((hu - low) / (high - low), 0, 1)
 
 
-def resample(hu: np.ndarray, mask: np.ndarray, spacing, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Resample to square pixels; the corner of the image stays where it is.
+def resample(
+    hu: np.ndarray, mask: np.ndarray, spacing: Sequence[float] | np.ndarray, spacing_mm: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resample to square pixels; the corner of the image keeps its position.
 
-    HU are interpolated linearly, after a Gaussian of (ratio - 1)/2 pixels where pixels become larger (else
-    fine structure would fold into coarse). The mask is treated alike and is where at least half is left.
+    HU are interpolated linearly, after a Gaussian filter of (ratio - 1)/2 pixels if pixels become larger, to
+    avoid aliasing. The mask is resampled in the same way and thresholded at one half.
 
     Args:
         hu: (rows, columns).
         mask: (rows, columns) bool.
         spacing: (y, x) mm.
-        spacing_mm: of the result.
+        spacing_mm: pixel spacing of the result.
 
     Returns:
         (rows', columns') float32 and bool.
 
     Raises:
-        SourceError: `vanished`, no pixel of the mask is left.
+        SourceError: `vanished` if no pixel of the mask is left.
     """
     ratio = spacing_mm / np.asarray(spacing, np.float64)
     shape = np.maximum(1, np.round(np.array(hu.shape) / ratio)).astype(int)
 
-    def interpolated(values):
+    def interpolated(values: np.ndarray) -> np.ndarray:
         smooth = ndimage.gaussian_filter(
             values.astype(np.float64), np.maximum(0, (ratio - 1) / 2), mode="nearest"
         )
@@ -53,19 +57,19 @@ def resample(hu: np.ndarray, mask: np.ndarray, spacing, spacing_mm: float) -> tu
 
 
 def place(hu: np.ndarray, mask: np.ndarray, *, size: int, centre: str) -> tuple[np.ndarray, np.ndarray]:
-    """Put a slice on a square canvas; what the image does not cover is air.
+    """Put a slice on a square canvas; pixels that the image does not cover are air.
 
     Args:
         hu: (rows, columns) float32.
         mask: (rows, columns) bool, not empty.
-        size: rows and columns of the canvas.
-        centre: what lies in the middle, `tumour` (its bounding box) or `image`.
+        size: number of rows and columns of the canvas.
+        centre: what is placed in the middle, `tumour` (its bounding box) or `image`.
 
     Returns:
         (size, size) float32 and uint8.
 
     Raises:
-        SourceError: `too_large`, the tumour would be cut.
+        SourceError: `too_large` if the tumour would be cut.
     """
     box = bounding_box(mask)
     first, extent = np.array(box[:2]), np.array(box[2:])
@@ -81,12 +85,14 @@ def place(hu: np.ndarray, mask: np.ndarray, *, size: int, centre: str) -> tuple[
 
 
 def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First row, first column, rows and columns of the smallest rectangle that holds a mask (not empty)."""
+    """First row, first column, number of rows and of columns of the bounding box of a non-empty mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
 
 
-def _too_large(first, extent, shape, size, centre):
+def _too_large(
+    first: np.ndarray, extent: np.ndarray, shape: tuple[int, ...], size: int, centre: str
+) -> SourceError:
     spans = f"The tumour spans {extent[0]}x{extent[1]} pixels"
     if centre == "tumour":
         return SourceError(
@@ -94,11 +100,11 @@ def _too_large(first, extent, shape, size, centre):
             f"{spans}, more than the canvas of {size}x{size}.",
             f"Set data.size={extent.max()} or more, or resample with data.spacing_mm.",
         )
-    # The canvas grows to both sides of the middle of the image.
+    # The canvas extends to both sides from the middle of the image.
     middle = np.array(shape) / 2
-    needed = int(np.ceil(2 * np.maximum(middle - first, first + extent - middle).max())) + 1
+    least_size = int(np.ceil(2 * np.maximum(middle - first, first + extent - middle).max())) + 1
     return SourceError(
         "too_large",
         f"{spans} and reaches beyond the canvas of {size}x{size} in the middle of the image.",
-        f"Set data.centre=tumour, or data.size={needed} or more.",
+        f"Set data.centre=tumour, or data.size={least_size} or more.",
     )

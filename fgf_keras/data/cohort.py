@@ -1,4 +1,4 @@
-"""A cohort: one slice, one tumour mask and one label a patient."""
+"""A cohort: one slice, one tumour mask and one label per patient."""
 
 import functools
 import hashlib
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import DataError
@@ -14,21 +15,21 @@ from fgf_keras.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Slices of N patients on one canvas, checked when made.
+    """Slices of N patients on one canvas, checked at construction.
 
     Attributes:
-        patient_id: (N,) unicode, each once.
+        patient_id: (N,) unicode, unique.
         images: (N, H, W, 1) float32, the intensity window mapped to [0, 1].
         masks: (N, H, W, 1) uint8, 1 inside the tumour and 0 outside, none of them empty.
         labels: (N,) int64, 0..K-1.
         spacing: (N, 2) float32, mm between rows and between columns.
-        provenance: where the cohort comes from, as JSON can hold it: source, parameters, counts, dropped ids.
-            `classes`, where given, is K although not every class need be there; a selection adds it, and
-            `selected`, its positions in the whole cohort.
+        provenance: where the cohort comes from, as JSON-compatible values: source, parameters, counts,
+            dropped ids. `classes`, if given, is K, and then a class may have no patients. A selection adds
+            `classes` and `selected`, the positions of its patients in the whole cohort.
 
     Raises:
-        DataError: arrays of other shapes or kinds, ids given twice, pixels that are not finite or outside
-            [0, 1], masks with other values than 0 and 1 or without a single 1, classes with gaps.
+        DataError: arrays of wrong shape or type, duplicate ids, pixels that are not finite or outside [0, 1],
+            masks with values other than 0 and 1 or without a single 1, classes with gaps.
     """
 
     patient_id: np.ndarray
@@ -38,7 +39,7 @@ class Cohort:
     spacing: np.ndarray
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_patients()
         self._check_shapes()
         self._check_images()
@@ -49,7 +50,7 @@ class Cohort:
         except (TypeError, ValueError) as error:
             raise DataError(f"provenance must be a dictionary that JSON can hold: {error}.") from None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.patient_id)
 
     @property
@@ -57,7 +58,7 @@ class Cohort:
         """K, the number of classes; a selection keeps that of the whole cohort."""
         return int(self.provenance.get("classes", self.labels.max() + 1))
 
-    def select(self, indices) -> "Cohort":
+    def select(self, indices: ArrayLike) -> "Cohort":
         """The patients at `indices` (positions, or a boolean (N,) array), in that order."""
         positions = np.arange(len(self))[np.asarray(indices)]
         whole = self.provenance.get("selected", range(len(self)))
@@ -76,20 +77,20 @@ class Cohort:
         return self._fingerprint
 
     @functools.cached_property
-    def _fingerprint(self):
-        # Once: a large cohort takes a second.
+    def _fingerprint(self) -> str:
+        # Computed once: a large cohort takes a second.
         digest = hashlib.sha256()
-        # The shape and the quotation marks of JSON keep neighbouring fields from running into each other.
+        # The shape and the quotation marks of JSON separate neighbouring fields.
         digest.update(json.dumps([list(self.images.shape), self.patient_id.tolist()]).encode())
         for array in (self.labels, self.spacing, self.images, self.masks):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def description(self, splits: dict[str, np.ndarray]) -> dict:
-        """Source, counts, fingerprint and sizes as JSON can hold them: nothing of a single patient.
+    def description(self, splits: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Source, counts, fingerprint and sizes as JSON-compatible values; nothing about single patients.
 
         Args:
-            splits: positions by name.
+            splits: positions in the cohort by the name of the part.
         """
         source = {key: value for key, value in self.provenance.items() if key in ("source", "counts")}
         return {
@@ -101,10 +102,10 @@ class Cohort:
             "positive_splits": {name: int((self.labels[rows] == 1).sum()) for name, rows in splits.items()},
         }
 
-    def _set(self, name, array, dtype):
+    def _set(self, name: str, array: np.ndarray, dtype: type) -> None:
         object.__setattr__(self, name, array.astype(dtype, copy=False))
 
-    def _check_patients(self):
+    def _check_patients(self) -> None:
         ids = np.asarray(self.patient_id)
         if ids.ndim != 1 or not all(isinstance(name, str) for name in ids.tolist()):
             raise DataError(
@@ -122,7 +123,7 @@ class Cohort:
             )
         object.__setattr__(self, "patient_id", ids)
 
-    def _check_shapes(self):
+    def _check_shapes(self) -> None:
         n = len(self)
         for name in ("images", "masks", "labels", "spacing"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
@@ -133,7 +134,7 @@ class Cohort:
                     f"Received: shape {getattr(self, name).shape}."
                 )
 
-    def _check_images(self):
+    def _check_images(self) -> None:
         check_slices(self.patient_id, self.images, self.masks)
         if self.images.shape[3] != 1:
             raise DataError(f"images must have one channel. Received: shape {self.images.shape}.")
@@ -151,26 +152,26 @@ class Cohort:
         self._set("images", self.images, np.float32)
         self._set("masks", self.masks, np.uint8)
 
-    def _check_labels(self):
+    def _check_labels(self) -> None:
         if self.labels.dtype.kind not in "iu":
             raise DataError(f"labels must be integers 0, 1, …. Received: type {self.labels.dtype}.")
         self._set("labels", self.labels, np.int64)
         classes = self.provenance.get("classes")
-        found = np.unique(self.labels)
+        values = np.unique(self.labels)
         if classes is None:
-            classes = len(found)
-            if not np.array_equal(found, np.arange(classes)):
+            classes = len(values)
+            if not np.array_equal(values, np.arange(classes)):
                 raise DataError(
-                    f"labels must be 0..K-1 with no class left out. Received: {listing(found)} "
-                    f"(first patient with each: {self._first_of(found)}). Number the classes from 0."
+                    f"labels must be 0..K-1 with no class left out. Received: {listing(values)} "
+                    f"(first patient with each: {self._first_of(values)}). Number the classes from 0."
                 )
-        elif found[0] < 0 or found[-1] >= classes:
-            raise DataError(f"labels must be 0..{classes - 1}. Received: {listing(found)}.")
+        elif values[0] < 0 or values[-1] >= classes:
+            raise DataError(f"labels must be 0..{classes - 1}. Received: {listing(values)}.")
 
-    def _first_of(self, classes):
+    def _first_of(self, classes: np.ndarray) -> str:
         return listing(self.patient_id[np.flatnonzero(self.labels == k)[0]] for k in classes)
 
-    def _check_spacing(self):
+    def _check_spacing(self) -> None:
         wrong = ~(np.isfinite(self.spacing) & (self.spacing > 0)).all(axis=1)
         if wrong.any():
             raise DataError(

@@ -1,9 +1,12 @@
-"""Batches of a cohort as tf.data."""
+"""Batches of a cohort as a `tf.data.Dataset`."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from fgf_keras.config.data import AugmentConfig
 from fgf_keras.data.augmentation import rotated, rotations
@@ -14,7 +17,7 @@ from fgf_keras.errors import DataError
 
 def make_dataset(
     cohort: Cohort,
-    indices,
+    indices: ArrayLike,
     *,
     batch_size: int,
     seed: int | None = None,
@@ -30,18 +33,19 @@ def make_dataset(
     batches.
 
     Args:
-        cohort: where the patients are; the dataset keeps one copy of those it reads.
+        cohort: the patients; the dataset copies the pixels that it reads.
         indices: (n,) positions in the cohort.
-        batch_size: patients a batch; the last batch may be smaller.
-        seed: of order and augmentation. The same seed gives the same batches, epoch after epoch; a global
-            seed, where one is set with `tf.random.set_seed`, enters as well. None draws anew each time.
+        batch_size: patients per batch; the last batch may be smaller.
+        seed: of the order and the augmentation. The same seed gives the same batches in every run; a global
+            seed set with `tf.random.set_seed` has an effect as well. None is not reproducible.
         augment: random flips, and a rotation in mm about the centre of the tumour. Training only.
-        balanced: draw every class equally often: patients of a rare class come several times an epoch, and
+        balanced: draw every class equally often: patients of a rare class appear several times per epoch, and
             all batches are full. Training only.
-        training: shuffle anew each epoch. False keeps the order of `indices`.
-        windows: keep and deliver only a window around each tumour, as `AlignmentModel` takes it: image and
-            mask are (B, h, w, 1), as large as the largest needs, and zero outside of the tumour; "origin"
-            (B, 2) int32 is the place of their first pixel on the canvas, beyond which they may reach.
+        training: shuffle again in each epoch; False keeps the order of `indices`.
+        windows: store and deliver only a window around each tumour, as `AlignmentModel` expects it: image and
+            mask are (B, h, w, 1), as large as the largest window of the batch, and zero outside the tumour;
+            "origin" (B, 2) int32 is the position of the first pixel on the canvas. A window may extend
+            beyond the canvas.
 
     Raises:
         DataError: indices that are empty, not integers or not in the cohort; a batch size below 1; `balanced`
@@ -64,20 +68,20 @@ def make_dataset(
         draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
         order = tf.data.Dataset.zip(order, draws)
     describe, draw, shapes = _patients(cohort, indices, augment, windows=windows)
-    # Drawn one by one: most windows are much smaller than the largest of their batch.
+    # One patient at a time: most windows are much smaller than the largest of their batch.
     dataset = order.map(describe).unbatch()
     dataset = dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.padded_batch(batch_size, padded_shapes=(shapes, []))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(tf.data.AUTOTUNE)
-    # Keras lets go of the iterator of the validation data in every epoch, and that waits for the thread that
-    # tunes it, which sleeps for up to a minute. There is little to tune.
+    # Keras releases the iterator of the validation data in every epoch. With autotuning, this waits for the
+    # tuning thread, which sleeps for up to a minute, and there is little to tune.
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
 
 
-def class_weights(labels) -> dict[int, float]:
-    """n / (K n_k) for each class k: every class then weighs the same in the loss, and the mean weight is 1.
+def class_weights(labels: ArrayLike) -> dict[int, float]:
+    """n / (K n_k) for each class k: every class has the same weight in the loss, and the mean weight is 1.
 
     Raises:
         DataError: a class among 0..max(labels) has no patient.
@@ -91,7 +95,7 @@ def class_weights(labels) -> dict[int, float]:
     return {k: float(counts.sum() / (len(counts) * count)) for k, count in enumerate(counts)}
 
 
-def _checked_indices(indices, n):
+def _checked_indices(indices: ArrayLike, n: int) -> np.ndarray:
     indices = np.asarray(indices)
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or not len(indices):
         raise DataError(
@@ -106,7 +110,7 @@ def _checked_indices(indices, n):
     return indices
 
 
-def _balanced_order(labels, classes, seed):
+def _balanced_order(labels: np.ndarray, classes: int, seed: int | None) -> tf.data.Dataset:
     """An endless sequence of rows in which every class is as likely as any other."""
     counts = np.bincount(labels, minlength=classes)
     if not counts.all():
@@ -117,18 +121,20 @@ def _balanced_order(labels, classes, seed):
     streams = []
     for k in range(classes):
         rows = tf.data.Dataset.from_tensor_slices(np.flatnonzero(labels == k))
-        own_seed = None if seed is None else seed + 1 + k
-        streams.append(rows.shuffle(counts[k], seed=own_seed, reshuffle_each_iteration=True).repeat())
+        class_seed = None if seed is None else seed + 1 + k
+        streams.append(rows.shuffle(counts[k], seed=class_seed, reshuffle_each_iteration=True).repeat())
     return tf.data.Dataset.sample_from_datasets(
         streams, weights=[1 / classes] * classes, seed=seed, rerandomize_each_iteration=True
     )
 
 
-def _patients(cohort, indices, augment, *, windows):
-    """Two functions and the shapes of a patient's slices.
+def _patients(
+    cohort: Cohort, indices: np.ndarray, augment: AugmentConfig | None, *, windows: bool
+) -> tuple[Callable[..., Any], Callable[..., Any], dict[str, list[int]]]:
+    """Two functions for `Dataset.map`, and the shapes of the slices of a patient.
 
-    The first turns the rows of a batch (B,), and (2,) random integers to augment by, into what is to be done
-    for each patient; the second turns a patient's part of that into (slices, label).
+    The first takes the rows of a batch (B,) and (2,) random integers for the augmentation, and returns the
+    parameters of each patient; the second takes the parameters of one patient and returns (slices, label).
     """
     canvas = cohort.masks.shape[1:3]
     flips, degrees = (augment.flips, augment.rotation_degrees) if augment else (False, 0.0)
@@ -141,7 +147,7 @@ def _patients(cohort, indices, augment, *, windows):
         pixels[:, 0] *= pixels[:, 1]
     largest = [*edges.max(axis=0), 1]
     shapes = {"image": largest, "mask": largest, "spacing": [2]} | ({"origin": [2]} if windows else {})
-    # On a GPU these would be copied back for every batch: the input pipeline runs on the CPU.
+    # The input pipeline runs on the CPU: from a GPU these would be copied back for every batch.
     with tf.device("/CPU:0"):
         pixels = tf.constant(pixels)
         sizes = {
@@ -153,24 +159,27 @@ def _patients(cohort, indices, augment, *, windows):
             "label": tf.constant(cohort.labels[indices]),
         }
 
-    # Both are graphs as they stand: to convert them would only delay the start.
+    # Both functions are graph code already: converting them would only delay the start.
     @tf.autograph.experimental.do_not_convert
-    def describe(rows, integers=None):
-        of = {name: tf.gather(values, rows) for name, values in sizes.items()}
-        centre = of.pop("centre")
-        uniform = tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
+    def describe(rows: tf.Tensor, integers: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        parameters = {name: tf.gather(values, rows) for name, values in sizes.items()}
+        edges, centre = parameters["edges"], parameters.pop("centre")
+        uniform: tf.Tensor = (
+            tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
+        )
         if flips:
-            chosen = tf.transpose(uniform[:2]) < 0.5
-            of["step"] = tf.where(chosen, -1, 1)
-            of["origin"] = tf.where(chosen, canvas - of["edges"] - of["origin"], of["origin"])
-            centre = tf.where(chosen, tf.cast(of["edges"] - 1, tf.float32) - centre, centre)
+            is_flipped = tf.transpose(uniform[:2]) < 0.5
+            parameters["step"] = tf.where(is_flipped, -1, 1)
+            origin = parameters["origin"]
+            parameters["origin"] = tf.where(is_flipped, canvas - edges - origin, origin)
+            centre = tf.where(is_flipped, tf.cast(edges - 1, tf.float32) - centre, centre)
         if degrees:
             angle = (2 * uniform[2] - 1) * math.radians(degrees)
-            of["rotation"] = rotations(centre, of["spacing"], angle)
-        return of
+            parameters["rotation"] = rotations(centre, parameters["spacing"], angle)
+        return parameters
 
     @tf.autograph.experimental.do_not_convert
-    def draw(of):
+    def draw(of: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         rows, columns = tf.unstack(of["edges"])
         strip = tf.slice(pixels, [of["start"], 0], [tf.cast(rows * columns, tf.int64), 2])
         field = tf.reshape(strip, [rows, columns, 2])
@@ -184,8 +193,8 @@ def _patients(cohort, indices, augment, *, windows):
     return describe, draw, shapes
 
 
-def _pixels(cohort, indices, origins, edges):
-    """(pixels, 2), image and mask in a rectangle of each patient, one after the other."""
+def _pixels(cohort: Cohort, indices: np.ndarray, origins: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(pixels, 2), image and mask in a rectangle per patient, one patient after the other."""
     stops = np.cumsum(edges.prod(axis=1))
     pixels = np.empty((stops[-1], 2), np.float32)
     for index, (y, x), (rows, columns), stop in zip(indices, origins, edges, stops):

@@ -1,10 +1,14 @@
-"""What a table says of a slice: area, brightness and axes of the tumour."""
+"""Measurements of the tumour on a slice: area, brightness and axes."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 
-def measurements(hu: np.ndarray, mask: np.ndarray, spacing) -> dict[str, float | None]:
-    """Measure the pixels inside a mask, with the population covariance C of their centres in mm.
+def measurements(
+    hu: np.ndarray, mask: np.ndarray, spacing: Sequence[float] | np.ndarray
+) -> dict[str, float | None]:
+    """Measure the pixels inside a mask; C is the population covariance of their centres in mm.
 
     Args:
         hu: (rows, columns).
@@ -13,14 +17,14 @@ def measurements(hu: np.ndarray, mask: np.ndarray, spacing) -> dict[str, float |
 
     Returns:
         `pixels`; `area_mm2`; `mean_hu`; `major_axis_mm` and `minor_axis_mm`, 4·sqrt of an eigenvalue of C;
-        `log_aspect_ratio`, ½(log λ₁ - log λ₂), None where the minor axis is 0.
+        `log_aspect_ratio`, ½(log λ₁ - log λ₂), None if the minor axis is 0.
     """
     inside = np.asarray(mask, bool)
-    # About their mean first: squares of positions far from the origin would lose digits.
+    # Centred first: squares of positions far from the origin would lose digits.
     centres = np.argwhere(inside).astype(np.float64) * np.asarray(spacing, np.float64)
     centres -= centres.mean(axis=0)
     minor, major = np.linalg.eigvalsh(centres.T @ centres / len(centres))
-    # Pixels on one line leave rounding where the minor axis is 0.
+    # For pixels on one line the minor axis is 0 up to rounding.
     minor = 0.0 if minor <= 1e-12 * major else minor
     return {
         "pixels": len(centres),

@@ -1,11 +1,12 @@
 """A folder of masked 8-bit slices with a table of labels, as MaastrichtU-CDS/hn_cnn publishes its cohort.
 
-`root/labels_file` has one row per patient; `root/image_folder/<id>.png` is the tumour on black, the intensity
-window mapped to 0..255. What the window maps to 0 inside the tumour (air, say) is a hole: filled to get the
-mask.
+`root/labels_file` has one row per patient; `root/image_folder/<id>.png` is the tumour on black, with the
+intensity window mapped to 0..255. Pixels inside the tumour that the window maps to 0 (air, for example) are
+holes, which are filled to obtain the mask.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,25 +25,26 @@ from fgf_keras.errors import DataError
 class PngSource(Source):
     """A folder of masked 8-bit slices."""
 
-    def cohort(self):
+    def cohort(self) -> Cohort:
         """See `png_cohort`."""
         return png_cohort(self.data)
 
-    def hu_window(self):
-        """Unknown: slices come mapped to 0..255."""
+    def hu_window(self) -> None:
+        """None: the slices have already been mapped to 0..255."""
 
 
 def png_cohort(config: DataConfig) -> Cohort:
-    """Read the cohort that `config` points to, in the order of the table.
+    """Read the cohort that `config` describes, in the order of the table.
 
-    Slices are padded with 0 to `config.size` on all sides alike and never cropped. Values are divided by 255;
-    `config.window` is not applied, because the files hold windowed values. All slices have the spacing
-    `config.spacing`.
+    Slices are padded with 0 to `config.size`, equally on all sides, and never cropped. Values are divided by
+    255; `config.window` is not applied, because the files contain windowed values. All slices have the
+    spacing `config.spacing`.
 
     Raises:
-        DataError: what `tables.read_labels` refuses; a folder that is missing; ids that are no file names or
-            have no image (images no row) unless `config.allow_missing` is true; labels other than 0 and 1;
-            images that are not readable 8-bit grayscale, differ in shape, exceed `config.size` or are black.
+        DataError: as `tables.read_labels`; a missing folder; ids that are not valid file names; ids without
+            an image or images without a row, unless `config.allow_missing` is true; labels other than 0 and
+            1; images that are not readable 8-bit grayscale, differ in shape, exceed `config.size` or are
+            black.
     """
     root = config.root_folder
     if not root.is_dir():
@@ -91,13 +93,13 @@ def png_cohort(config: DataConfig) -> Cohort:
                 "images_without_row": len(without_row),
             },
             "dropped": {"rows_without_image": without_image, "images_without_row": without_row},
-            # A table with one outcome only is a cohort still; its second class is merely not seen.
+            # A table may contain a single class: the other one then has no patients.
             "classes": 2,
         },
     )
 
 
-def _read_labels(path, config):
+def _read_labels(path: Path, config: DataConfig) -> dict[str, int]:
     """The label of each id, in the order of the table."""
     table = read_labels(
         path,
@@ -107,9 +109,9 @@ def _read_labels(path, config):
         sheets=config.sheets,
     )
     require_file_names(table.places, f"{path}, column {config.id_column!r}")
-    wrong = table.unlabelled | {name: repr(str(x)) for name, x in table.labels.items() if x not in (0, 1)}
-    if wrong:
-        received = listing(f"{name}: {wrong[name]}" for name in table.places if name in wrong)
+    invalid = table.unlabelled | {name: repr(str(x)) for name, x in table.labels.items() if x not in (0, 1)}
+    if invalid:
+        received = listing(f"{name}: {invalid[name]}" for name in table.places if name in invalid)
         raise DataError(
             f"{path}, column {config.label_column!r}: a label must be 0 or 1. Received: {received}. Remove "
             "these rows, or set data.label_column."
@@ -117,8 +119,8 @@ def _read_labels(path, config):
     return table.labels
 
 
-def masked_slices(paths, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Slices in the middle of a canvas, divided by 255, and their masks.
+def masked_slices(paths: Sequence[Path], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read slices, divide them by 255, and place them in the middle of a canvas; returns their masks too.
 
     Returns:
         (N, size, size, 1) float32 in [0, 1], and uint8.
@@ -139,7 +141,7 @@ def masked_slices(paths, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def png_files(folder: Path) -> dict[str, Path]:
-    """The PNG files of a folder by their names without suffix.
+    """The PNG files of a folder, by name without suffix.
 
     Raises:
         DataError: there is no such folder.
@@ -149,12 +151,12 @@ def png_files(folder: Path) -> dict[str, Path]:
             f"The folder of images {str(folder)!r} does not exist. Let data.image_folder name it, relative "
             "to data.root."
         )
-    # Names that start with a dot are the file system's own, not patients.
+    # Names that start with a dot belong to the file system, not to patients.
     paths = (path for path in folder.iterdir() if not path.name.startswith("."))
     return {path.stem: path for path in paths if path.suffix.lower() == ".png"}
 
 
-def _mismatch(table, folder, without_image, without_row):
+def _mismatch(table: Path, folder: Path, without_image: list[str], without_row: list[str]) -> str:
     parts = []
     if without_image:
         parts.append(f"{len(without_image)} ids of {table} have no image: {listing(without_image)}.")
@@ -163,7 +165,7 @@ def _mismatch(table, folder, without_image, without_row):
     return " ".join(parts) + " Complete them, or set data.allow_missing=true to drop them."
 
 
-def _read_images(paths, size):
+def _read_images(paths: Sequence[Path], size: int) -> list[np.ndarray]:
     slices = [_read_image(path, size) for path in paths]
     shape, count = Counter(pixels.shape for pixels in slices).most_common(1)[0]
     odd = [f"{p.name} ({s.shape[0]}x{s.shape[1]})" for p, s in zip(paths, slices) if s.shape != shape]
@@ -181,14 +183,14 @@ def _read_images(paths, size):
     return slices
 
 
-def _read_image(path, size):
+def _read_image(path: Path, size: int) -> np.ndarray:
     try:
         with Image.open(path) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size
-            # Before decoding, so that a huge file costs nothing.
+            # Checked before decoding, so that a huge file is not decoded at all.
             readable = kind == "PNG" and mode == "L" and max(width, height) <= size
             pixels = np.asarray(image) if readable else None
-    except Exception as error:  # decoders raise whatever they meet: OSError, SyntaxError, struct.error, …
+    except Exception as error:  # decoders raise many types: OSError, SyntaxError, struct.error, …
         raise DataError(f"{path} cannot be read as an image: {error}. Export it again as PNG.") from error
     if kind != "PNG":
         raise DataError(

@@ -1,29 +1,32 @@
-"""What every set of slices must satisfy, wherever it comes from."""
+"""Checks that apply to slices of every source."""
+
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fgf_keras.errors import DataError
 
 LISTED = 10
 
 
-def listing(items) -> str:
-    """The first ten of many names, and how many more there are."""
-    items = [str(item) for item in items]
-    more = f", … ({len(items)} in all)" if len(items) > LISTED else ""
-    return ", ".join(items[:LISTED]) + more
+def listing(items: Iterable[object]) -> str:
+    """The first ten items as text, and the total number if there are more."""
+    names = [str(item) for item in items]
+    more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
-def check_slices(patient_id, images, masks):
+def check_slices(patient_id: ArrayLike, images: np.ndarray, masks: np.ndarray) -> None:
     """Refuse slices that cannot be measured.
 
     Args:
-        patient_id: (N,) names for the messages.
+        patient_id: (N,) ids for the messages.
         images: (N, H, W, C).
         masks: (N, H, W, 1).
 
     Raises:
-        DataError: shapes that do not fit, pixels that are not finite, masks with other values than 0 and 1
+        DataError: shapes that do not match, pixels that are not finite, masks with values other than 0 and 1
             or without a single 1; the message names the patients.
     """
     patient_id = np.asarray(patient_id)
@@ -40,16 +43,16 @@ def check_slices(patient_id, images, masks):
             f"masks must have shape {(*images.shape[:3], 1)}, like the images with one channel. "
             f"Received: shape {masks.shape}."
         )
-    # Patient by patient: a whole cohort's worth of booleans would double the memory.
+    # One patient at a time: booleans for the whole cohort would double the memory.
     broken = {i: n for i in range(count) if (n := int((~np.isfinite(images[i])).sum()))}
     if broken:
         counted = listing(f"{patient_id[i]} ({n} pixels)" for i, n in broken.items())
         raise DataError(f"images must be finite. NaN or infinite: {counted}. Repair or drop these slices.")
     other = {i: values for i in range(count) if len(values := _neither_0_nor_1(masks[i]))}
     if other:
-        values = listing(f"{value:g}" for value in np.unique(np.concatenate([*other.values()])))
+        received = listing(f"{value:g}" for value in np.unique(np.concatenate([*other.values()])))
         raise DataError(
-            f"masks must hold 0 and 1 only. Other values: {values}, in patients "
+            f"masks must hold 0 and 1 only. Other values: {received}, in patients "
             f"{listing(patient_id[[*other]])}. Use mask > 0 if it counts regions, mask > 0.5 if it is a "
             "fraction."
         )
@@ -61,6 +64,6 @@ def check_slices(patient_id, images, masks):
         )
 
 
-def _neither_0_nor_1(mask):
-    """The values of a mask that it should not have."""
+def _neither_0_nor_1(mask: np.ndarray) -> np.ndarray:
+    """The values of a mask other than 0 and 1."""
     return np.unique(mask[(mask != 0) & (mask != 1)])

@@ -1,4 +1,4 @@
-"""Where patients come from: what a source must give, and the one that a configuration names."""
+"""The interface of a source of patients, and the source that a configuration names."""
 
 from abc import ABC, abstractmethod
 
@@ -9,33 +9,33 @@ from fgf_keras.errors import ConfigError
 
 
 class Source(ABC):
-    """Where patients come from.
+    """A source of patients.
 
     Args:
-        config: a whole configuration; its group `data` says what to read and how.
+        config: the whole configuration; its group `data` says what to read and how.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config) -> None:
         self.config, self.data = config, config.data
 
     @abstractmethod
     def cohort(self) -> Cohort:
-        """Read or draw the patients.
+        """Read or generate the patients.
 
         Raises:
-            DataError: what is there is missing or cannot be used as it is.
+            DataError: the data are missing or cannot be used.
         """
 
     def pixel_spacing(self) -> list[float] | None:
-        """(y, x) mm of all slices; None where every patient keeps its own.
+        """(y, x) mm of all slices; None if every patient has its own spacing.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the spacing cannot be read.
         """
         return list(self.data.spacing)
 
     def hu_window(self) -> tuple[float, float] | None:
-        """HU that become 0 and 1; None where nothing tells."""
+        """The HU that are mapped to 0 and 1; None if they are unknown."""
         low, high = self.data.window
         return low, high
 
@@ -44,7 +44,7 @@ def source_of(config: Config) -> Source:
     """The source that `data.source` names.
 
     Raises:
-        ConfigError: it cannot be imported, or is no `Source`.
+        ConfigError: it cannot be imported, or is not a `Source`.
     """
     try:
         return named_class(SOURCES, config.data.source, Source)(config)

@@ -1,6 +1,7 @@
-"""Which patients train, validate and test."""
+"""Splits of a cohort into training, validation and test patients."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,13 @@ COLUMNS = ["patient_id", "split", "label"]
 
 
 def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict[str, np.ndarray]:
-    """Split the patients so that each part holds the classes in the proportions of the cohort.
+    """Split the patients so that each part has the classes in the proportions of the cohort.
 
-    Sizes are fractions of the whole cohort below 1 and numbers of patients otherwise. The test part depends
-    on `seed` and `config.test` alone, so that changing the validation part never moves a patient into it.
+    Sizes below 1 are fractions of the whole cohort, others are numbers of patients. The test part depends
+    only on `seed` and `config.test`, so changing the validation part never moves a patient into it.
 
     Returns:
-        "train", "validation" and "test": sorted positions in the cohort, disjoint, together all of them.
+        "train", "validation" and "test": sorted positions in the cohort; each patient is in exactly one part.
 
     Raises:
         DataError: a part would be empty or lack a class.
@@ -50,9 +51,9 @@ def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict
 
 
 def train_and_validation(
-    cohort: Cohort, rest, test_part, config: SplitConfig, *, seed: int
+    cohort: Cohort, rest: np.ndarray, test_part: np.ndarray, config: SplitConfig, *, seed: int
 ) -> dict[str, np.ndarray]:
-    """Splits with a given test part; the validation part is drawn from the `rest` of the patients.
+    """A split with a given test part; the validation part is drawn from `rest`, all other patients.
 
     Raises:
         DataError: a part would be empty or lack a class.
@@ -60,18 +61,19 @@ def train_and_validation(
     n, labels = len(cohort), cohort.labels
     validation = _size("validation", config.validation, n)
     counted = f"{n} patients with {_by_class(np.bincount(labels, minlength=cohort.class_count))}"
-    asked = f"{len(rest) - validation} train, {validation} validation and {len(test_part)} test"
+    requested = f"{len(rest) - validation} train, {validation} validation and {len(test_part)} test"
     if min(validation, len(rest) - validation) < 1:
         raise DataError(
-            f"{counted} cannot be split into {asked}: no part may be empty. Change data.splits.validation."
+            f"{counted} cannot be split into {requested}: no part may be empty. "
+            "Change data.splits.validation."
         )
     try:
         train_part, validation_part = train_test_split(
             rest, test_size=validation, stratify=labels[rest], random_state=seed
         )
-    except ValueError as error:  # as above
+    except ValueError as error:  # as in `stratified_splits`
         raise DataError(
-            f"{counted} cannot be split into {asked}: {str(error).rstrip('.')}. {_REMEDY}"
+            f"{counted} cannot be split into {requested}: {str(error).rstrip('.')}. {_REMEDY}"
         ) from error
     splits = {
         "train": np.sort(train_part),
@@ -82,8 +84,8 @@ def train_and_validation(
         by_class = np.bincount(labels[part], minlength=cohort.class_count)
         if (by_class == 0).any():
             raise DataError(
-                f"{counted} split into {asked}: {name} would hold {_by_class(by_class)}, and it needs every "
-                f"class. {_REMEDY}"
+                f"{counted} split into {requested}: {name} would hold {_by_class(by_class)}, and it needs "
+                f"every class. {_REMEDY}"
             )
     return splits
 
@@ -91,11 +93,11 @@ def train_and_validation(
 _REMEDY = "Enlarge that part in data.splits, or add patients of the rarer class."
 
 
-def _by_class(counts):
+def _by_class(counts: Iterable[int]) -> str:
     return ", ".join(f"{count} of class {k}" for k, count in enumerate(counts))
 
 
-def _size(name, value, n):
+def _size(name: str, value: float, n: int) -> int:
     if value < 1:
         return round(value * n)
     if value != int(value):
@@ -106,16 +108,16 @@ def _size(name, value, n):
     return int(value)
 
 
-def save_splits(path, cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
+def save_splits(path: str | Path, cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
     """Write patient_id, split and label as CSV, in the order of the cohort.
 
-    The file is complete or absent: it is written beside `path` and moved there. A missing folder is made.
+    The file is either complete or absent. A missing folder is created.
 
     Raises:
-        DataError: `splits` leaves out a patient or has one twice.
+        DataError: `splits` leaves out a patient or contains one twice.
     """
     path = Path(path)
-    split_of = {}
+    split_of: dict[int, str] = {}
     for name in SPLITS:
         split_of.update({int(i): name for i in splits[name]})
     if sum(len(splits[name]) for name in SPLITS) != len(cohort) or set(split_of) != set(range(len(cohort))):
@@ -131,19 +133,19 @@ def save_splits(path, cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
             writer.writerow([name, split_of[i], label])
 
 
-def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
-    """Read what `save_splits` wrote, as positions in `cohort`, whatever the order of its patients.
+def load_splits(path: str | Path, cohort: Cohort) -> dict[str, np.ndarray]:
+    """Read a file written by `save_splits`, as positions in `cohort` regardless of the order of its patients.
 
     Raises:
-        DataError: the file is missing or of another form, or holds other patients or labels than the cohort.
+        DataError: the file is missing or malformed, or has other patients or labels than the cohort.
     """
     path = Path(path)
     rows = read_split_rows(path)
     ids = [row["patient_id"] for row in rows]
     position = {str(name): i for i, name in enumerate(cohort.patient_id)}
-    twice = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
-    if twice:
-        raise DataError(f"{path} must hold each patient once. More than once: {listing(twice)}.")
+    repeated = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
+    if repeated:
+        raise DataError(f"{path} must hold each patient once. More than once: {listing(repeated)}.")
     unknown = [name for name in ids if name not in position]
     absent = sorted(set(position) - set(ids))
     if unknown or absent:
@@ -153,17 +155,17 @@ def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
             f"{path} belongs to another cohort than the {len(cohort)} patients given. {' '.join(parts)} "
             "Use the data that the run was trained on, or make the splits again."
         )
-    odd = [f"{row['patient_id']} ({row['split']!r})" for row in rows if row["split"] not in SPLITS]
-    if odd:
-        raise DataError(f"{path}, column 'split': must be {', '.join(SPLITS)}. Received: {listing(odd)}.")
-    moved = [
+    invalid = [f"{row['patient_id']} ({row['split']!r})" for row in rows if row["split"] not in SPLITS]
+    if invalid:
+        raise DataError(f"{path}, column 'split': must be {', '.join(SPLITS)}. Received: {listing(invalid)}.")
+    relabelled = [
         f"{row['patient_id']} ({row['label']} in the file, {cohort.labels[position[row['patient_id']]]} now)"
         for row in rows
         if row["label"] != str(cohort.labels[position[row["patient_id"]]])
     ]
-    if moved:
+    if relabelled:
         raise DataError(
-            f"{path} was made for other labels: {listing(moved)}. Check data.label_column, or make the "
+            f"{path} was made for other labels: {listing(relabelled)}. Check data.label_column, or make the "
             "splits again."
         )
     return {
@@ -173,10 +175,10 @@ def load_splits(path, cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def read_split_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a file of splits as they stand there, with COLUMNS.
+    """The rows of a file of splits as text, with at least the columns `COLUMNS`.
 
     Raises:
-        DataError: the file is missing or of another form.
+        DataError: the file is missing or malformed.
     """
     if not path.is_file():
         raise DataError(f"The file of splits {str(path)!r} does not exist.")
@@ -196,10 +198,10 @@ def read_split_rows(path: Path) -> list[dict[str, str]]:
 def repeated_splits(
     cohort: Cohort, config: SplitConfig, *, repeats: int, folds: int | None, seed: int
 ) -> list[dict[str, np.ndarray]]:
-    """`repeats` stratified splits, or `repeats` times `folds` of them, as `stratified_splits` returns one.
+    """`repeats` stratified splits or, with `folds`, `repeats` × `folds` splits; see `stratified_splits`.
 
-    In folds, each patient of a repeat is tested once, `config.test` does not count, and the validation part
-    is drawn from the other folds.
+    With folds, each patient is tested once per repeat, `config.test` is ignored, and the validation part is
+    drawn from the other folds.
 
     Raises:
         DataError: a part would be empty or lack a class; a class with fewer patients than folds.
@@ -221,13 +223,13 @@ def repeated_splits(
 
 
 def require_unseen(cohort: Cohort, splits: dict[str, np.ndarray]) -> None:
-    """Refuse splits in which somebody who is tested was seen in training or validation.
+    """Refuse splits in which a test patient is also used for training or validation.
 
     Raises:
-        DataError: with the patients' ids.
+        DataError: there are such patients; the message has their ids.
     """
-    learned_from = set(cohort.patient_id[np.concatenate([splits["train"], splits["validation"]])].tolist())
-    both = sorted(learned_from & set(cohort.patient_id[splits["test"]].tolist()))
+    development = set(cohort.patient_id[np.concatenate([splits["train"], splits["validation"]])].tolist())
+    both = sorted(development & set(cohort.patient_id[splits["test"]].tolist()))
     if both:
         raise DataError(
             f"{len(both)} patients are tested and were seen in training or validation: {listing(both)}. "

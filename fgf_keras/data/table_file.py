@@ -1,12 +1,12 @@
-"""Rows of a CSV or XLSX file as text: what a cell says is never taken for a number or a missing value."""
+"""Rows of a CSV or XLSX file as text: cells are never converted to numbers or missing values."""
 
 import csv
 import difflib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from openpyxl.reader.excel import ExcelReader
 
@@ -16,12 +16,12 @@ from fgf_keras.errors import DataError
 WORKBOOKS = (".xlsx", ".xlsm")
 # Workbooks that openpyxl does not read.
 OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods")
-# How a compound file starts: what a password makes of an XLSX, and what an old XLS is.
+# First bytes of a compound file: an XLSX file with a password, or an old XLS file.
 COMPOUND_FILE = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
 class Keys(NamedTuple):
-    """The settings behind a table, by the names that a user knows them by."""
+    """The names of the settings for a table, for messages."""
 
     file: str
     sheets: str
@@ -30,7 +30,7 @@ class Keys(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What one row says of a patient: stripped text, "" where a cell is blank."""
+    """One row about a patient, as stripped text; a blank cell is ""."""
 
     place: str
     name: str
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 class _Sheet(NamedTuple):
-    """One table: a whole CSV (`title` is None), or a sheet. Its first row is the header; none is blank."""
+    """A whole CSV file (`title` is None) or one sheet. The first row is the header; no row is blank."""
 
     title: str | None
     rows: list[tuple[int, list[str]]]
@@ -49,22 +49,22 @@ def read_rows(
 ) -> list[Row]:
     """Read the columns `id_column` and `columns` of a table, sheet after sheet.
 
-    The header is the first row that is not blank; blank rows are skipped. Blanks around and within the name
-    of a column do not count, and neither does case in a workbook: its sheets are typed by hand and spell one
-    column differently. A formula has the value that it had when the file was saved, and is blank where no
-    program has computed it yet.
+    The header is the first row that is not blank; blank rows are skipped. Extra blanks in the name of a
+    column are ignored, and in a workbook so is case, because sheets are typed by hand and spell one column
+    differently. A formula has the value computed when the file was last saved, and is blank if it was never
+    computed.
 
     Args:
-        path: workbook where it ends in .xlsx or .xlsm, CSV in UTF-8 otherwise.
-        keys: settings that messages name.
-        id_column: goes to `Row.name`.
-        columns: go to `Row.cells`, in this order.
-        separator: of a CSV.
-        sheets: titles of the sheets to read, in this order; none for all that are not blank.
+        path: a workbook if it ends in .xlsx or .xlsm, otherwise CSV in UTF-8.
+        keys: names of the settings, for messages.
+        id_column: the column for `Row.name`.
+        columns: the columns for `Row.cells`, in this order.
+        separator: of a CSV file.
+        sheets: titles of the sheets to read, in this order; if empty, all sheets that are not blank.
 
     Raises:
-        DataError: a file that is missing, damaged or of another format; sheets or columns that are missing;
-            a column that is wanted and there twice; a row with more fields than columns (CSV).
+        DataError: a file that is missing, damaged or of another format; missing sheets or columns; a
+            requested column that exists twice; a row with more fields than columns (CSV).
     """
     try:
         content = path.read_bytes()
@@ -87,13 +87,13 @@ def read_rows(
             _check_ragged(path, table, separator)
         for number, cells in table.rows[1:]:
             place = f"line {number}" if table.title is None else f"sheet {table.title!r} row {number}"
-            # A row may end before the header does.
-            at = dict(enumerate(cells))
-            rows.append(Row(place, at.get(index, ""), tuple(at.get(i, "") for i in indices)))
+            # A row may be shorter than the header.
+            by_index = dict(enumerate(cells))
+            rows.append(Row(place, by_index.get(index, ""), tuple(by_index.get(i, "") for i in indices)))
     return rows
 
 
-def _read_csv(path, content, keys, separator, sheets):
+def _read_csv(path: Path, content: bytes, keys: Keys, separator: str, sheets: Sequence[str]) -> _Sheet:
     if len(separator) != 1 or separator in '"\r\n':
         raise DataError(
             f"data.separator must be one character, and neither a quote nor an end of line. "
@@ -117,8 +117,8 @@ def _read_csv(path, content, keys, separator, sheets):
         ) from error
 
 
-def _read_workbook(path, content, keys, sheets):
-    """The sheets that are asked for, in that order; where none is, all that hold something."""
+def _read_workbook(path: Path, content: bytes, keys: Keys, sheets: Sequence[str]) -> list[_Sheet]:
+    """The requested sheets, in this order; if none are requested, all that are not blank."""
     if content.startswith(COMPOUND_FILE):
         raise DataError(
             f"{path} is protected by a password, or an old XLS under another name. Save it as XLSX without a "
@@ -126,7 +126,7 @@ def _read_workbook(path, content, keys, sheets):
         )
     try:
         tables = _read_sheets(content)
-    except Exception as error:  # a damaged archive raises whatever it meets: BadZipFile, KeyError, …
+    except Exception as error:  # damaged archives raise many types: BadZipFile, KeyError, …
         raise DataError(
             f"{path} cannot be read as a workbook: {error}. Save it again as XLSX or CSV."
         ) from error
@@ -145,11 +145,11 @@ def _read_workbook(path, content, keys, sheets):
     return chosen
 
 
-def _read_sheets(content):
+def _read_sheets(content: bytes) -> dict[str, _Sheet]:
     with warnings.catch_warnings():
-        # Of what openpyxl leaves out (styles, validation rules, …) nothing is read here.
+        # openpyxl warns about styles, validation rules, …, which are not used here.
         warnings.simplefilter("ignore", UserWarning)
-        # What load_workbook does; but that passes over a sheet that the archive has lost.
+        # Like load_workbook, which however ignores a sheet that is missing from the archive.
         reader = ExcelReader(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         reader.read()
         lost = [sheet.name for sheet in reader.parser.sheets if sheet.name not in reader.wb.sheetnames]
@@ -157,60 +157,60 @@ def _read_sheets(content):
             raise ValueError(f"it has lost the sheet {listing(map(repr, lost))}")
         tables = {}
         for sheet in reader.wb.worksheets:
-            # The size that a file states may be too small, and rows beyond it would be lost.
+            # The dimensions in the file may be too small, and rows beyond them would be lost.
             sheet.reset_dimensions()
             rows = _filled_rows(enumerate(sheet.iter_rows(values_only=True), start=1))
             tables[sheet.title] = _Sheet(sheet.title, rows)
         return tables
 
 
-def _filled_rows(rows):
-    as_text = ((number, [_text(cell) for cell in cells]) for number, cells in rows)
-    return [(number, cells) for number, cells in as_text if any(cells)]
+def _filled_rows(rows: Iterable[tuple[int, Iterable[Any]]]) -> list[tuple[int, list[str]]]:
+    text_rows = ((number, [_text(cell) for cell in cells]) for number, cells in rows)
+    return [(number, cells) for number, cells in text_rows if any(cells)]
 
 
-def _text(cell):
+def _text(cell: Any) -> str:
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))  # a workbook may keep every number as a float
+        return str(int(cell))  # a workbook may store every number as a float
     return str(cell).strip()
 
 
-def _find_columns(path, table, keys, wanted, separator):
-    """Where the columns `wanted`, the first of which is the id, stand in the header."""
+def _find_columns(path: Path, table: _Sheet, keys: Keys, names: Sequence[str], separator: str) -> list[int]:
+    """Indices of some columns in the header; the first of `names` is the column of the id."""
     header = table.rows[0][1] if table.rows else []
-    named = [_plain(column, table) for column in header]
-    indices = []
-    for name in wanted:
+    columns = [_plain(column, table) for column in header]
+    indices: list[int] = []
+    for name in names:
         key = keys.columns if indices else keys.id_column
-        columns_found = [i for i, column in enumerate(named) if column == _plain(name, table)]
-        if not columns_found:
+        matches = [i for i, column in enumerate(columns) if column == _plain(name, table)]
+        if not matches:
             raise DataError(_no_column(path, table, key, keys.sheets, name, separator))
-        if len(columns_found) > 1:
-            same = ", ".join(repr(header[i]) for i in columns_found)
+        if len(matches) > 1:
+            same = ", ".join(repr(header[i]) for i in matches)
             raise DataError(
                 f"{_where(path, table)} has several columns {name!r}: {same}. Rename all but the one that is "
                 "meant."
             )
-        indices += columns_found
+        indices += matches
     return indices
 
 
-def _plain(name, table):
+def _plain(name: str, table: _Sheet) -> str:
     name = " ".join(name.split())
     return name if table.title is None else name.casefold()
 
 
-def _where(path, table):
+def _where(path: Path, table: _Sheet) -> str:
     return str(path) if table.title is None else f"{path}, sheet {table.title!r},"
 
 
-def _no_column(path, table, key, sheets_key, name, separator):
+def _no_column(path: Path, table: _Sheet, key: str, sheets_key: str, name: str, separator: str) -> str:
     columns = [column for column in table.rows[0][1] if column] if table.rows else []
     by_folded = {column.casefold(): column for column in columns}
-    near = difflib.get_close_matches(name.strip().casefold(), by_folded, n=1, cutoff=0.6)
-    hint = f" (did you mean {by_folded[near[0]]!r}?)" if near else ""
+    similar = difflib.get_close_matches(name.strip().casefold(), by_folded, n=1, cutoff=0.6)
+    hint = f" (did you mean {by_folded[similar[0]]!r}?)" if similar else ""
     guess, remedy = "", f"Set {key}."
     if table.title is not None:
         remedy = f"Set {key}, or let {sheets_key} name the sheets to read."
@@ -223,7 +223,7 @@ def _no_column(path, table, key, sheets_key, name, separator):
     )
 
 
-def _check_ragged(path, table, separator):
+def _check_ragged(path: Path, table: _Sheet, separator: str) -> None:
     width = len(table.rows[0][1])
     ragged = [number for number, cells in table.rows if any(cells[width:])]
     if ragged:

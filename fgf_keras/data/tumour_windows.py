@@ -1,21 +1,25 @@
-"""Rectangles of the canvas that hold a tumour, however it is turned."""
+"""Windows of the canvas that contain a tumour at every rotation."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from fgf_keras.data.canvas import bounding_box
 
 
-def tumour_window(mask: np.ndarray, spacing, degrees: float = 0.0):
-    """The smallest rectangle that holds a tumour at every rotation about its centre, as far as on the canvas.
+def tumour_window(
+    mask: np.ndarray, spacing: Sequence[float] | np.ndarray, degrees: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The smallest window on the canvas that contains a tumour at every rotation about its centre.
 
     Args:
         mask: (H, W), not empty.
         spacing: (y, x) mm.
-        degrees: at most this much either way, 0..180; a rotation in mm. 0 gives the bounding box.
+        degrees: largest rotation in either direction, 0..180, in mm space. 0 gives the bounding box.
 
     Returns:
-        origin (2,), its first row and column; edges (2,), its rows and columns; centre (2,), mean row and
-        column of the tumour on the canvas.
+        origin (2,), the first row and column; edges (2,), the number of rows and columns; centre (2,), the
+        mean row and column of the tumour on the canvas.
     """
     spacing = np.asarray(spacing, np.float64)
     first, extent = np.split(np.array(bounding_box(mask)), 2)
@@ -23,7 +27,7 @@ def tumour_window(mask: np.ndarray, spacing, degrees: float = 0.0):
     centre = inside.mean(axis=0)
     if not degrees:
         return first, extent, centre
-    # An interpolated tumour reaches a pixel farther than the drawn one, in both directions.
+    # Interpolation extends a tumour by one pixel in both directions.
     margin = 1 + np.hypot(*spacing) / spacing
     y, x = ((inside - centre) * spacing).T
     before = np.array([_reach(-y, x, degrees), _reach(-x, y, degrees)]) / spacing + margin
@@ -33,7 +37,7 @@ def tumour_window(mask: np.ndarray, spacing, degrees: float = 0.0):
     return origin, end - origin, centre
 
 
-def _reach(along, across, degrees):
-    """How far points get in one direction when turned by at most some angle either way."""
-    to_turn = np.abs(np.arctan2(across, along))
-    return (np.hypot(along, across) * np.cos(np.maximum(to_turn - np.radians(degrees), 0))).max()
+def _reach(along: np.ndarray, across: np.ndarray, degrees: float) -> float:
+    """How far points extend in one direction if they are rotated by at most an angle in either direction."""
+    angle = np.abs(np.arctan2(across, along))
+    return (np.hypot(along, across) * np.cos(np.maximum(angle - np.radians(degrees), 0))).max()

@@ -1,8 +1,10 @@
-"""Slices of patients whose outcome nobody knows: what a finished model is asked about."""
+"""Slices of patients without labels, as input of a trained model."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,20 +12,20 @@ from fgf_keras.config.data import VOLUME_SUFFIXES, DataConfig
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.png import masked_slices, png_files
 from fgf_keras.data.prepared.pseudonym import Names
-from fgf_keras.data.prepared.source import RejectedPatient
+from fgf_keras.data.prepared.source import PatientSource, RejectedPatient
 from fgf_keras.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
 class Unlabelled:
-    """N slices as a model takes them.
+    """N slices as a model expects them.
 
     Attributes:
-        patient_id: (N,) names, each safe as the name of a file.
+        patient_id: (N,) ids, each a valid name of a file.
         images: (N, size, size, 1) float32 in [0, 1].
         masks: (N, size, size, 1) uint8.
         spacing: (N, 2), (row, column) mm.
-        rejected: patients that could not be read, and files that belong to none.
+        rejected: patients that could not be read, and files that belong to no patient.
     """
 
     patient_id: np.ndarray
@@ -33,22 +35,28 @@ class Unlabelled:
     rejected: list[RejectedPatient]
 
     def select(self, rows: slice) -> "Unlabelled":
-        """Some of the slices, and nothing of what was rejected."""
+        """Some of the slices, without the list of rejected patients."""
         return Unlabelled(self.patient_id[rows], self.images[rows], self.masks[rows], self.spacing[rows], [])
 
 
-def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Unlabelled:
-    """Read what lies at a path.
+def unlabelled_slices(
+    path: str | Path,
+    config: DataConfig,
+    *,
+    mask: str | Path | None = None,
+    window: Sequence[float] | None = None,
+) -> Unlabelled:
+    """Read slices from a file or folder.
 
     Args:
         path: a masked PNG slice or a folder of them; a NIfTI or NRRD volume; a folder of prepared slices; or
             any other folder, which is read as DICOM with RTSTRUCT or SEG.
-        config: of slice, region, spacing and canvas; its source and places are not looked at.
-        mask: volume with the tumour, for a volume.
-        window: (low, high) HU that is mapped to [0, 1]; PNG slices have been mapped before.
+        config: settings for slice, region, spacing and canvas; its source and folders are not used.
+        mask: volume that marks the tumour, if `path` is a volume.
+        window: (low, high) HU that are mapped to [0, 1]; PNG slices have already been mapped.
 
     Raises:
-        DataError: nothing there can be read; HU without a window.
+        DataError: nothing can be read, or the slices are in HU and there is no window.
     """
     path = Path(path)
     require_images(path)
@@ -66,30 +74,30 @@ def unlabelled_slices(path, config: DataConfig, *, mask=None, window=None) -> Un
     return _png(files, config) if files else _dicom(path, config, window)
 
 
-def require_images(path):
-    """Raise `DataError` where there is nothing at a path."""
+def require_images(path: str | Path) -> None:
+    """Raise `DataError` if a path does not exist."""
     if not Path(path).exists():
         raise DataError(f"{str(path)!r} does not exist. Let --images name a file or a folder.")
 
 
-def _png(files, config):
+def _png(files: Mapping[str, Path], config: DataConfig) -> Unlabelled:
     images, masks = masked_slices(list(files.values()), config.size)
-    known = Names(config.pseudonymise)
-    names = [known.patient(name) for name in files]
-    return Unlabelled(
-        np.array(names), images, masks, np.tile(np.float32(config.spacing), (len(names), 1)), []
-    )
+    pseudonyms = Names(config.pseudonymise)
+    names = [pseudonyms.patient(name) for name in files]
+    spacing = np.tile(np.array(config.spacing, np.float32), (len(names), 1))
+    return Unlabelled(np.array(names), images, masks, spacing, [])
 
 
-def _prepared(path, config, window):
+def _prepared(path: Path, config: DataConfig, window: Sequence[float] | None) -> Unlabelled:
     from fgf_keras.data.prepared.cohort import prepared_cohort
 
-    windowed = config.model_copy(update={"window": _required(window)})
-    cohort = prepared_cohort(path, windowed)
+    cohort = prepared_cohort(path, config.model_copy(update={"window": _required(window)}))
     return Unlabelled(cohort.patient_id, cohort.images, cohort.masks, cohort.spacing, [])
 
 
-def _volume(path, mask, config, window):
+def _volume(
+    path: Path, mask: str | Path | None, config: DataConfig, window: Sequence[float] | None
+) -> Unlabelled:
     from fgf_keras.data.volumes.volumes import VolumePatient, require_reader
 
     require_reader()
@@ -108,12 +116,12 @@ def _volume(path, mask, config, window):
     return _read([patient], [], config, window)
 
 
-def _dicom(path, config, window):
+def _dicom(path: Path, config: DataConfig, window: Sequence[float] | None) -> Unlabelled:
     from fgf_keras.data.dicom.patient import dicom_patients
 
     roi = config.roi
     if roi.table is not None and not (path / roi.table.file).is_file():
-        # One study comes without the table of its cohort.
+        # A single study comes without the table of its cohort.
         roi = roi.model_copy(update={"table": None})
     if not roi.names and roi.pattern is None and roi.table is None:
         raise DataError(
@@ -124,18 +132,26 @@ def _dicom(path, config, window):
     return _read(*dicom_patients(dicom_config, n_jobs=os.cpu_count() or 1), dicom_config, window)
 
 
-def _read(patients, rejected, config, window):
+def _read(
+    patients: Sequence[PatientSource],
+    rejected: list[RejectedPatient],
+    config: DataConfig,
+    window: Sequence[float] | None,
+) -> Unlabelled:
     from fgf_keras.data.prepared.patient import prepare_patient
 
     window = _required(window)
     names = Names(config.pseudonymise)
-    slices = []
+    slices: list[tuple[dict[str, Any], np.ndarray, np.ndarray]] = []
     for patient in patients:
-        prepared = prepare_patient(patient, names.patient(patient.patient_id), config, names)
-        (rejected if isinstance(prepared, RejectedPatient) else slices).append(prepared)
+        result = prepare_patient(patient, names.patient(patient.patient_id), config, names)
+        if isinstance(result, RejectedPatient):
+            rejected.append(result)
+        else:
+            slices.append(result)
     if not slices:
         refusals = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in rejected[:3])
-        raise DataError(f"No patient there could be read.{refusals or ' There are no files of DICOM.'}")
+        raise DataError(f"No patient there could be read.{refusals or ' There are no DICOM files.'}")
     records, images, masks = zip(*slices)
     return Unlabelled(
         np.array([record["patient_id"] for record in records]),
@@ -146,7 +162,7 @@ def _read(patients, rejected, config, window):
     )
 
 
-def _required(window):
+def _required(window: Sequence[float] | None) -> list[float]:
     if window is None:
         raise DataError(
             "The model was trained on slices that had been mapped to [0, 1] before, and nothing says from "

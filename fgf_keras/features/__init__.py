@@ -1,4 +1,4 @@
-"""What a human sees in an image: the value of a feature and its gradient, one family per file.
+"""Features that a human can name: their values and their gradients, one family per file.
 
 All families are imported here, so that a saved model that holds any of them can be loaded.
 """

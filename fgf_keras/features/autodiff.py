@@ -1,4 +1,4 @@
-"""Any other feature: a TensorFlow function, differentiated automatically."""
+"""User-defined features: TensorFlow functions that are differentiated automatically."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +49,7 @@ class AutodiffFeature(Feature):
         """Keras serialisation.
 
         Raises:
-            FeatureError: the function is not registered, so that a saved model could not find it again.
+            FeatureError: the function is not registered, so a saved model could not find it again.
         """
         registered = keras.saving.get_registered_name(self.function)
         if keras.saving.get_registered_object(registered) is not self.function:

@@ -1,4 +1,4 @@
-"""The feature: a number a human can name, as a function of image and mask."""
+"""The base class of features: numbers that a human can name, as functions of image and mask."""
 
 import re
 from collections.abc import Sequence
@@ -17,11 +17,13 @@ class Feature:
     `keras.saving.register_keras_serializable` so that models that hold them can be loaded.
 
     Args:
-        name: used in logs and files; defaults to the class's own name.
+        name: used in logs and files; defaults to `default_name`.
 
     Attributes:
-        shift_invariant: moving image and mask together by whole pixels changes nothing but the place of the
-            gradient, so that the gradient may be taken in a window around the mask.
+        default_name: the name of features that are created without one; None where a name is required.
+        unit: of the value; empty for none.
+        shift_invariant: moving image and mask together by whole pixels changes only the position of the
+            gradient, so that the gradient may be computed in a window around the mask.
     """
 
     default_name: ClassVar[str | None] = None
@@ -92,23 +94,23 @@ def stack_gradients(
 def refuse_coupled(
     features: Sequence[Feature], image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
 ) -> None:
-    """Raise `FeatureError` if a feature's value of one sample changes with the others of its batch.
+    """Raise `FeatureError` if a feature's value for one sample depends on the others of its batch.
 
-    The gradient of such a feature is not that of a sample: automatic differentiation sums over the batch.
+    The gradient of such a feature is not that of one sample: automatic differentiation sums over the batch.
 
     Args:
         features: list of `Feature`.
-        image, mask, spacing: a few samples, as for `Feature.value`; a single one shows nothing.
+        image, mask, spacing: two or more samples, as for `Feature.value`; one alone reveals nothing.
     """
     for feature in features:
-        together = np.asarray(feature.value(image, mask, spacing))
+        in_batch = np.asarray(feature.value(image, mask, spacing))
         for k in range(min(len(image), 2)):
-            one = slice(k, k + 1)
-            alone = feature.value(image[one], mask[one], None if spacing is None else spacing[one])
-            if not np.allclose(alone, together[one], rtol=1e-3, atol=1e-6, equal_nan=True):
+            row = slice(k, k + 1)
+            alone = feature.value(image[row], mask[row], None if spacing is None else spacing[row])
+            if not np.allclose(alone, in_batch[row], rtol=1e-3, atol=1e-6, equal_nan=True):
                 raise FeatureError(
-                    f"Feature {feature.name!r} gives a sample another value in a batch ({together[k]:.6g}) "
-                    f"than alone ({np.asarray(alone)[0]:.6g}), so that its gradient would not be that of the "
+                    f"Feature {feature.name!r} gives a sample another value in a batch ({in_batch[k]:.6g}) "
+                    f"than alone ({np.asarray(alone)[0]:.6g}), so its gradient would not be that of the "
                     "sample. Reduce over the pixel axes [1, 2, 3] only, never over the batch axis 0."
                 )
 
@@ -117,7 +119,7 @@ def unique_names(features: Sequence[Feature]) -> list[str]:
     """The names of features in order.
 
     Raises:
-        FeatureError: none are given, something is not a feature, or two share a name.
+        FeatureError: the list is empty, something in it is not a feature, or two features share a name.
     """
     if not features:
         raise FeatureError(
@@ -130,9 +132,9 @@ def unique_names(features: Sequence[Feature]) -> list[str]:
                 f"{type(feature).__name__}). Wrap a function of (image, mask) in fgf_keras.AutodiffFeature."
             )
     names = [feature.name for feature in features]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FeatureError(f"Features need names of their own. Received twice: {', '.join(twice)}.")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise FeatureError(f"Features need names of their own. Received twice: {', '.join(duplicates)}.")
     if "joint" in names:
         raise FeatureError(
             "The name 'joint' is taken by the joint share of all features. Rename the feature."

@@ -1,4 +1,4 @@
-"""Size of the tumour as the root-mean-square distance from its centre."""
+"""Size of the tumour, as the root-mean-square distance from its centre."""
 
 import keras
 import tensorflow as tf
@@ -12,9 +12,9 @@ class Extent(Feature):
     """Root-mean-square radius of the tumour, g = √tr C, in mm.
 
     ∂g/∂x_j = m_j (|r_j - μ|² - tr C) / (2 s |g|); 0 for a tumour of one pixel. Where intensities below zero
-    make tr C negative, as on a path to the decision boundary, g = -√|tr C|: still a monotone function of
-    tr C, so that its alignment is that of tr C and changes smoothly there. Source: Jin, Garneau, Fletcher
-    (ISBI 2022); alignment is the same for any monotone function of it.
+    make tr C negative, as can happen on a path to the decision boundary, g = -√|tr C|: still a monotone
+    function of tr C, so that its alignment is that of tr C and changes smoothly there. Source: Jin, Garneau,
+    Fletcher (ISBI 2022); alignment is the same for any monotone function of it.
     """
 
     default_name = "extent"
@@ -34,5 +34,5 @@ class Extent(Feature):
         radius = tf.sqrt(tf.abs(trace))
         scale = tf.math.divide_no_nan(tf.ones_like(trace), 2 * moments.total * radius)
         scale, trace = scale[:, tf.newaxis, tf.newaxis], trace[:, tf.newaxis, tf.newaxis]
-        # Rows and columns by themselves first: their sum is the only pass over all pixels.
+        # Rows and columns are computed separately first: their sum is the only pass over all pixels.
         return as_field(scale * (moments.dy**2 - trace) + scale * moments.dx**2, image, mask)

@@ -44,6 +44,6 @@ def white_field(
     shape: Sequence[int] | tf.Tensor, seed: int | tf.Tensor, dtype: tf.DType = tf.float32
 ) -> tf.Tensor:
     """A fixed standard normal field of the given shape: the same for the same seed, on every machine."""
-    # The second word keeps these fields apart from other users of small seeds.
-    # A named algorithm: the default differs between compiled and uncompiled graphs.
+    # The second word keeps these fields apart from other uses of small seeds.
+    # The algorithm is named because the default differs between compiled and uncompiled graphs.
     return tf.cast(tf.random.stateless_normal(shape, tf.stack([seed, 0x5EED]), alg="philox"), dtype)

@@ -1,4 +1,4 @@
-"""How elongated the tumour is."""
+"""Elongation of the tumour, as the logarithm of the ratio of its axes."""
 
 import math
 
@@ -14,11 +14,11 @@ class LogAspectRatio(Feature):
     """Log of major over minor axis, g = ½(log |λ₁| - log |λ₂|), no unit.
 
     ∂λ_k/∂x_j = m_j ((v_k·(r_j - μ))² - λ_k) / s, with v_k the k-th principal axis. Below e·a²/12, with a the
-    smaller spacing, the logarithm is continued by its tangent, which at λ = 0 is the log of the variance of
-    a pixel, a²/12: a line one pixel wide has a finite ratio and one pixel a ratio of 1. A round tumour is at
-    the minimum, where the ratio has a cusp; its gradient there is 0, the value of the symmetric difference
-    quotient. λ is negative only where intensities are, as on a path to the decision boundary: alignment is
-    that of λ₁/λ₂ there too. Source: Jin, Garneau, Fletcher (ISBI 2022).
+    smaller spacing, the logarithm is continued by its tangent, whose value at λ = 0 is the log of the
+    variance of a pixel, a²/12: a line one pixel wide has a finite ratio, and a single pixel a ratio of 1. A
+    round tumour is at the minimum, where the ratio has a cusp; its gradient there is 0, the value of the
+    symmetric difference quotient. λ is negative only where intensities are, as can happen on a path to the
+    decision boundary; there, too, alignment is that of λ₁/λ₂. Source: Jin, Garneau, Fletcher (ISBI 2022).
     """
 
     default_name = "log_aspect_ratio"
@@ -44,7 +44,7 @@ class LogAspectRatio(Feature):
             for coefficient in (even + difference, even - difference, 4 * uneven * moments.yx, constant)
         )
         dy, dx = moments.dy, moments.dx
-        # Rows and columns by themselves first: there are few of them.
+        # Terms of rows and of columns alone come first, because there are few of them.
         field = (of_y * dy**2 + constant) + of_x * dx**2 + (of_both * dy) * dx
         return as_field(field, image, mask)
 

@@ -65,7 +65,8 @@ def image_moments(weights: tf.Tensor, spacing: tf.Tensor | None = None) -> Momen
     """Moments of weights (B, H, W); all zero where the weights sum to zero."""
     mm = pixel_spacing(spacing, weights)
     height, width = tf.shape(weights)[1], tf.shape(weights)[2]
-    # Counted from the middle of the canvas: the centre is then a small number, exact in float32.
+    # Positions are counted from the middle of the canvas: the centre is then a small number, exact in
+    # float32.
     y = (tf.range(height, dtype=tf.int32) - height // 2)[tf.newaxis, :, tf.newaxis]
     x = (tf.range(width, dtype=tf.int32) - width // 2)[tf.newaxis, tf.newaxis, :]
     y = tf.cast(y, weights.dtype) * mm[:, 0, tf.newaxis, tf.newaxis]
@@ -84,7 +85,7 @@ def image_moments(weights: tf.Tensor, spacing: tf.Tensor | None = None) -> Momen
 
 
 def as_field(per_pixel: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """A derivative with respect to w, (B, H, W), as one with respect to the image, (B, H, W, C)."""
+    """A derivative with respect to w, (B, H, W), as a derivative with respect to the image, (B, H, W, C)."""
     channels = image.shape[-1]
     field = per_pixel[..., tf.newaxis] * tf.cast(mask, image.dtype) / channels
     return field if channels == 1 else tf.repeat(field, channels, axis=-1)

@@ -1,4 +1,4 @@
-"""How a name becomes a feature."""
+"""Features by the names that a configuration gives them."""
 
 import inspect
 from typing import Any
@@ -10,13 +10,13 @@ from fgf_keras.features.base import Feature
 
 
 def feature_of(name: str, *, function: str | None = None, **settings: Any) -> Feature:
-    """A feature by its name.
+    """The feature with a given name.
 
     Args:
-        name: one of `config.named.FEATURES`, or any where `function` is given.
+        name: one of `config.named.FEATURES`, or any name if `function` is given.
         function: `module:name` of a TensorFlow function of (image, mask), which is differentiated
             automatically, or of a subclass of `Feature`.
-        settings: of the feature's class.
+        settings: keyword arguments of the feature's class.
 
     Raises:
         FeatureError: `function` cannot be imported, or is not registered with Keras and cannot be saved.
@@ -24,15 +24,15 @@ def feature_of(name: str, *, function: str | None = None, **settings: Any) -> Fe
     if function is None:
         return named(FEATURES, name)(name=name, **settings)
     try:
-        measured = named({}, function)
+        feature_or_function = named({}, function)
     except ImportError as error:
         raise FeatureError(
             f"Feature {name!r} is the function {function!r}, which cannot be imported: {error}. Give "
             "module:name of a function or of a subclass of Feature on Python's path."
         ) from error
-    if inspect.isclass(measured) and issubclass(measured, Feature):
-        return measured(name=name, **settings)
-    feature = AutodiffFeature(measured, name=name)
-    # A run saves its model: what cannot be saved is refused before the training, not after it.
+    if inspect.isclass(feature_or_function) and issubclass(feature_or_function, Feature):
+        return feature_or_function(name=name, **settings)
+    feature = AutodiffFeature(feature_or_function, name=name)
+    # A run saves its model, so a feature that cannot be saved is refused before the training, not after it.
     feature.get_config()
     return feature

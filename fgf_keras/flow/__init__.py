@@ -1,1 +1,1 @@
-"""How the gradient of a score is followed to the decision boundary, and what is averaged along the path."""
+"""Following the gradient of a score to the decision boundary, and averaging quantities along the path."""

@@ -1,4 +1,4 @@
-"""Means of quantities along a path that is known at its nodes: over chords of one or several edges."""
+"""Means of quantities along a path known at its nodes, taken over chords of one or several edges."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,25 +7,26 @@ import tensorflow as tf
 
 from fgf_keras.geometry.products import inner
 
-# Points of a chord at which quantities are observed: the gradient is constant on it, but features turn fast
-# where intensities sum to nearly zero.
+# Points of a chord at which quantities are observed. The path's direction is constant on a chord, but feature
+# gradients turn fast where intensities sum to nearly zero.
 POINTS = 16
-# Points that are observed together as long as they have no more pixels than this: small images cost little
-# more together than one by one, and large ones would not fit into memory.
+# Most pixels of the points that are observed together: small images cost little more together than one by
+# one, and large ones would not fit into memory.
 PIXELS_TOGETHER = 1 << 20
-# Points observed together in graphs that must know how many they are.
+# Points observed together in graphs in which their number must be static.
 KNOWN_TOGETHER = 8
 
 
 class PathPoint(NamedTuple):
-    """What is known at a point of each path.
+    """One point of each path, as observers see it.
 
     Attributes:
-        image: (B, rows, columns, C), where `Observer.focus` looks.
-        direction: (B, rows, columns, C), the part of the path's unit direction there: ∇z/‖∇z‖ up to its sign
-            where the score is smooth; where the path slides along a kink, the mean direction of the chord.
+        image: (B, rows, columns, C), inside the windows of `Observer.focus`.
+        direction: (B, rows, columns, C), the path's unit direction inside these windows: ∇z/‖∇z‖ up to its
+            sign where the score is smooth; the mean direction of the chord where the path slides along a
+            kink.
         size: (B,), the squared norm of the direction over the whole support: 1.
-        linear: (B, l), the `Observer.linear` functionals of the direction.
+        linear: (B, l), the values of `Observer.linear` for the direction.
     """
 
     image: tf.Tensor
@@ -41,12 +42,12 @@ class Observer(NamedTuple):
         observe: function of (`PathPoint`, *context) to q (B, n); each sample's values depend on that sample
             alone.
         quantities: n.
-        controlled: how many of them, the first ones, must be accurate for a path to be accepted; all by
-            default.
-        focus: function of (fields (B, k, H, W, C), *context) to the same in smaller windows, and their
-            context; by default all is looked at.
+        controlled: how many of the quantities, counted from the first, must be accurate for a path to be
+            accepted; all by default.
+        focus: function of (fields (B, k, H, W, C), *context) to the same fields in smaller windows and the
+            context there; by default the whole fields are observed.
         linear: function of (directions (B, 1, H, W, C), *context) to (B, 1, l), linear in the direction:
-            evaluated once for a chord.
+            evaluated once per chord.
     """
 
     observe: Callable[..., tf.Tensor]
@@ -57,18 +58,18 @@ class Observer(NamedTuple):
 
 
 class Chords(NamedTuple):
-    """Chords over `width` edges each, and the sums over those that are closed.
+    """Chords of `width` edges each, and the sums over those that have been observed.
 
-    A closed chord waits until the next one is half as long, and takes over what is left where the path ends
-    before: no chord is short, because a short one has the directions of single edges.
+    A closed chord waits until the next one is half as long, and absorbs the rest if the path ends before
+    that. So no chord is short; a short one would have the directions of single edges.
 
     Attributes:
-        closed: (B, H, W, C), start minus end of the chord that waits; zero for none.
+        closed: (B, H, W, C), start minus end of the closed chord that waits; zero for none.
         closed_drop: (B,), the score at its start minus that at its end.
-        open: (B, H, W, C), the same of the chord that grows.
-        open_drop: (B,).
-        edges: (B,) int32, of the chord that grows.
-        waits: (B,) bool, whether a chord waits.
+        open: (B, H, W, C), start minus end of the chord that is growing.
+        open_drop: (B,), the drop of the score along that one.
+        edges: (B,) int32, number of edges of the growing chord.
+        waits: (B,) bool, whether a closed chord waits.
         arc_sum, score_sum: (B, n), Σ q·length and Σ q·drop.
         length, drop: (B,), Σ length and Σ drop.
     """
@@ -86,14 +87,14 @@ class Chords(NamedTuple):
 
     @classmethod
     def none(cls, image: tf.Tensor, quantities: int) -> "Chords":
-        """Before the first edge."""
+        """The state before the first edge."""
         field, zero = tf.zeros_like(image), tf.zeros_like(image[:, 0, 0, 0])
         sums = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
         count = tf.zeros_like(zero, tf.int32)
         return cls(field, zero, field, zero, count, tf.zeros_like(zero, tf.bool), sums, sums, zero, zero)
 
     def extended(self, edge: tf.Tensor, drop: tf.Tensor, moved: tf.Tensor) -> "Chords":
-        """The growing chord with an edge more, (B, H, W, C) and its drop; `moved` (B,) counts it as one."""
+        """The state with one more edge (B, H, W, C) and its drop (B,), counted where `moved` (B,) is set."""
         return self._replace(
             open=self.open + edge,
             open_drop=self.open_drop + drop,
@@ -101,7 +102,7 @@ class Chords(NamedTuple):
         )
 
     def due(self, width: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
-        """Which samples have a chord to observe now, (B,): a waiting one, or where it `ends` all the rest."""
+        """Which samples have a chord to observe now, (B,): the waiting one, or the rest if a path `ends`."""
         return (self.waits & (self.edges >= (width + 1) // 2)) | ends
 
     def chord(self, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -118,10 +119,10 @@ class Chords(NamedTuple):
         drop: tf.Tensor,
         width: tf.Tensor,
     ) -> "Chords":
-        """After the due chords were observed: `means` (B, n) of the quantities, lengths and drops (B,)."""
+        """The state after observing the due chords: `means` (B, n) of quantities, lengths and drops (B,)."""
         weight, rest = tf.cast(due, length.dtype), 1 - tf.cast(ends, length.dtype)
         length, drop = weight * length, weight * drop
-        # A chord without length has no direction, and nothing to add.
+        # A chord of length zero has no direction and adds nothing.
         means = tf.where((due & (length > 0))[:, tf.newaxis], means, tf.zeros_like(means))
         after = self._replace(
             closed=per_sample(1 - weight, self.closed) * self.closed,
@@ -173,9 +174,9 @@ def observe_chord(
         observer: an `Observer`.
         end: (B, H, W, C), where the chord ends.
         chord: (B, H, W, C), its start minus its end.
-        direction: (B, H, W, C), the chord made unit.
+        direction: (B, H, W, C), the chord normalised to unit length.
         context: tensors with a leading batch axis.
-        compiled: in a graph for XLA, where the number of points observed together must be known.
+        compiled: in a graph for XLA, where the number of points observed together must be static.
     """
     dtype = end.dtype
     size = inner(direction, direction)
@@ -187,12 +188,12 @@ def observe_chord(
         fields, context = observer.focus(fields, *context)
     end, chord, direction = tf.unstack(fields, axis=1)
     if compiled:
-        together = KNOWN_TOGETHER
+        portion = KNOWN_TOGETHER
     else:
-        together = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(end), 1), 1, POINTS)
+        portion = tf.clip_by_value(PIXELS_TOGETHER // tf.maximum(tf.size(end), 1), 1, POINTS)
 
     def add(first: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        count = together if compiled else tf.minimum(together, POINTS - first)
+        count = portion if compiled else tf.minimum(portion, POINTS - first)
         index = first + tf.range(count)
         place = (tf.cast(index, dtype) + 0.5) / POINTS
         image = end + tf.reshape(place, [-1, 1, 1, 1, 1]) * chord
@@ -209,7 +210,7 @@ def observe_chord(
 
 
 def per_sample(values: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
-    """Values (B,) in the shape of a field's samples, (B, 1, …)."""
+    """Values (B,) reshaped to (B, 1, …), to broadcast against a field."""
     return tf.reshape(values, [-1] + [1] * (len(field.shape) - 1))
 
 

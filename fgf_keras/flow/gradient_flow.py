@@ -1,7 +1,8 @@
 """Gradient flow from a sample to the decision boundary, and averages along it.
 
-The path is a curve in image space: from the image down (or up) the gradient of the score to its zero. It does
-not depend on how the score is scaled: the averages of φ(z) are those of z for every increasing φ with φ(0)=0.
+The path is a curve in image space: it follows the gradient of the score down (or up) from the image to the
+zero of the score. It does not depend on how the score is scaled: the averages for φ(z) are those for z, for
+every increasing φ with φ(0)=0.
 """
 
 from collections.abc import Sequence
@@ -18,18 +19,18 @@ from fgf_keras.flow.status import FlowStatus
 from fgf_keras.flow.step import step_of
 from fgf_keras.geometry.products import norm_of
 
-# A sample is on the boundary already when its distance from it is this part of its norm.
+# A sample counts as on the boundary when its distance from it is at most this fraction of its norm.
 ON_BOUNDARY = 1e-6
-# Where a path is smooth, the difference from a passage of fewer steps than these must be smaller than the
-# tolerance, by the square of their ratio, unless finer passages are not allowed.
+# On a smooth path, the tolerance for a passage of fewer steps than this is reduced by the square of the ratio
+# of the two numbers, unless no finer passage is allowed.
 TRUSTED_STEPS = 16
 # Steps of the first passage that expects kinks.
 KINKED_STEPS = 8
-# Where the error falls in proportion to the step, each passage has so many times the steps of the last.
+# Where the error is proportional to the step, each passage has this many times the steps of the previous one.
 _KINKED_GROWTH = 2.75
-# The least steps with which a passage counts as one of its stride, as a part of those it should have.
+# A passage is complete if it took at least this fraction of the steps it was meant to take.
 _LEAST = 0.6
-# Passages of a sample are no more than this.
+# Most passages per sample.
 _TRIES = 12
 _UNFINISHED = -1
 
@@ -46,25 +47,26 @@ def gradient_flow(
 ) -> FlowResult:
     """Follow the gradient of the score to its zero, and average quantities along the path.
 
-    A first passage of about `flow.steps` steps finds the boundary, and a second one with half the step says
-    how accurate that was: the estimated error is the difference of their means. Passages with ever shorter
-    steps follow until it is within the tolerance. Where the directions of the steps jump (ReLU, max pooling),
-    the path turns at kinks or slides along them, which finite steps do to and fro between the two sides: it
-    is then followed in `KINKED_STEPS` or more steps of equal length, and observed over chords of about
-    √(steps/2) of them, whose directions are those of the path itself. The error falls with the square of the
-    step where the score is smooth, and in proportion to it where it has kinks.
+    A first passage of about `flow.steps` steps finds the boundary, and a second one with steps half as long
+    shows how accurate the first was: the estimated error is the difference of their means. Passages with ever
+    shorter steps follow until the error is within the tolerance. Where the directions of the steps jump
+    (ReLU, max pooling), the path turns at kinks or slides along them, and finite steps that slide jump back
+    and forth between the two sides: the path is then followed in `KINKED_STEPS` or more steps of equal
+    length, and observed over chords of about √(steps/2) of them, whose directions are those of the path
+    itself. The error is proportional to the square of the step where the score is smooth, and to the step
+    where it has kinks.
 
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
             restricted to the support; each sample's values depend on that sample alone.
         image: (B, H, W, C).
         observer: an `Observer` of n quantities.
-        context: tensors with a leading batch axis, handed to all functions (masks, spacings, classes).
-        flow: steps, tolerance of the controlled quantities, and the mean that the tolerance is about;
+        context: tensors with a leading batch axis, passed to all functions (masks, spacings, classes).
+        flow: steps, tolerance of the controlled quantities, and the mean that the tolerance applies to;
             `Flow()` by default.
-        directions: whether to hold the mean of d dᵀ as well, over the same.
-        compiled: in a graph for XLA, where sizes must be known: all samples go as long as one does. The
-            numbers are the same.
+        directions: whether to return the mean of d dᵀ as well, weighted like that mean.
+        compiled: in a graph for XLA, where sizes must be static: all samples are computed until the last one
+            has ended. The numbers are the same.
     """
     flow = flow or Flow()
     context = tuple(context)
@@ -73,7 +75,7 @@ def gradient_flow(
     controlled = AVERAGES.index(flow.average), count
     step, path_average = step_of(flow.step), flow.average if directions else None
 
-    def passed(start: Start, paths: Paths, context: Sequence[tf.Tensor]) -> Paths:
+    def after_passage(start: Start, paths: Paths, context: Sequence[tf.Tensor]) -> Paths:
         """The paths after one more passage."""
         passage = march(
             score,
@@ -92,15 +94,15 @@ def gradient_flow(
 
     def attempt(*state: tf.Tensor) -> tuple[tf.Tensor, ...]:
         paths = Paths(*state)
-        again = tf.equal(paths.status, _UNFINISHED)
+        active = tf.equal(paths.status, _UNFINISHED)
         if compiled:
-            after = passed(start, paths, context)
-            return tuple(tf.where(per_sample(again, new), new, old) for old, new in zip(paths, after))
-        rows = tf.where(again)
-        some = Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
-        begun = Start(*(tf.gather(value, rows[:, 0]) for value in start))
-        some_context = [tf.gather(value, rows[:, 0]) for value in context]
-        after = passed(begun, some, some_context)
+            after = after_passage(start, paths, context)
+            return tuple(tf.where(per_sample(active, new), new, old) for old, new in zip(paths, after))
+        rows = tf.where(active)
+        active_paths = Paths(*(tf.gather(value, rows[:, 0]) for value in paths))
+        active_start = Start(*(tf.gather(value, rows[:, 0]) for value in start))
+        active_context = [tf.gather(value, rows[:, 0]) for value in context]
+        after = after_passage(active_start, active_paths, active_context)
         return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
 
     first = _begun(start, observer, flow.steps, PathDirections(path_average))
@@ -109,7 +111,7 @@ def gradient_flow(
 
 
 def _begun(start: Start, observer: Observer, steps: int, path_directions: PathDirections) -> Paths:
-    """Paths before the first passage; some have ended already."""
+    """Paths before the first passage; some of them have already ended."""
     none = tf.zeros_like(start.score)
     count = tf.zeros_like(none, tf.int32)
     no = tf.zeros_like(none, tf.bool)
@@ -119,7 +121,7 @@ def _begun(start: Start, observer: Observer, steps: int, path_directions: PathDi
     status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), count + _UNFINISHED)
     status = tf.where(start.slope > 0, status, int(FlowStatus.STATIONARY))
     status = tf.where(start.finite, status, int(FlowStatus.OVERFLOW))
-    # A saturated score sees its boundary much too far away.
+    # By the slope of a saturated score, the boundary seems much too far away.
     guess = tf.where(norm > 0, tf.minimum(distance, norm), distance)
     means = tf.zeros([tf.shape(none)[0], 2, observer.quantities], none.dtype)
     return Paths(
@@ -140,14 +142,14 @@ def _begun(start: Start, observer: Observer, steps: int, path_directions: PathDi
 
 
 def _stride(paths: Paths) -> Stride:
-    # An even number: as many steps to as fro.
+    # An even number, so that steps back and forth across a kink cancel.
     pairs = tf.math.round(tf.sqrt(tf.cast(paths.steps, tf.float32) / 8))
     width = tf.where(paths.kinked, 2 * tf.cast(tf.maximum(pairs, 1), tf.int32), 1)
     return Stride(paths.step, paths.steps, width, ~paths.kinked, paths.search)
 
 
 def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, int]) -> Paths:
-    """Paths after a passage: accepted, given up, or with the next passage laid out."""
+    """Paths after a passage: accepted, given up, or prepared for the next passage."""
     ended = tf.equal(passage.outcome, Outcome.ENDED)
     complete = tf.cast(passage.steps, tf.float32) >= _LEAST * tf.cast(paths.steps, tf.float32)
     measured = ended & (passage.regular | ~paths.search) & complete
@@ -156,7 +158,8 @@ def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, i
     last = tf.equal(more, paths.steps)
     errors = tf.abs(passage.means - paths.earlier)
     average, count = controlled
-    # What is undefined in both passages has no error; what is undefined in one of them has an unknown one.
+    # A quantity undefined in both passages has no error; one undefined in a single passage has an unknown
+    # error.
     undefined = tf.math.is_nan(passage.means) & tf.math.is_nan(paths.earlier)
     error = tf.where(undefined, tf.zeros_like(errors), errors)[:, average, :count]
     error = tf.where(tf.math.is_nan(error), tf.constant(float("inf"), error.dtype), error)
@@ -165,7 +168,7 @@ def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, i
     enough = flow.tolerance * tf.where(paths.kinked | last, tf.ones_like(trust), trust)
     accepted = measured & paths.compared & (tf.reduce_max(error, axis=1) <= enough)
 
-    # Where directions jump, half the step does not help; many short steps do.
+    # Where directions jump, halving the step does not help; many short steps do.
     jumps = measured & paths.compared & ~accepted & ~passage.smooth
     to_kinks = ~paths.kinked & (
         tf.equal(passage.outcome, Outcome.KINKED)
@@ -173,10 +176,10 @@ def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, i
         | (tf.equal(passage.outcome, Outcome.LOST) & ~paths.search)
         | jumps
     )
-    again = ended & ~measured
+    repeat = ended & ~measured
     longer = paths.kinked & ~last & tf.equal(passage.outcome, Outcome.LOST)
     finer = measured & ~accepted & ~to_kinks & ~last
-    goes_on = (to_kinks | again | longer | finer) & (paths.tries < _TRIES)
+    continues = (to_kinks | repeat | longer | finer) & (paths.tries < _TRIES)
 
     kinked_steps = tf.minimum(tf.maximum(paths.steps, KINKED_STEPS), flow.max_steps // 2)
     steps = tf.where(to_kinks, kinked_steps, tf.where(longer | finer, more, paths.steps))
@@ -188,7 +191,7 @@ def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, i
     step = tf.where(longer, paths.step, length / tf.cast(steps, paths.step.dtype))
     status = tf.where(accepted, int(FlowStatus.REACHED), _given_up(passage))
     return Paths(
-        status=tf.where(goes_on, _UNFINISHED, status),
+        status=tf.where(continues, _UNFINISHED, status),
         tries=paths.tries + 1,
         steps=steps,
         step=step,
@@ -205,18 +208,18 @@ def _judged(paths: Paths, passage: Passage, flow: Flow, controlled: tuple[int, i
 
 
 def _given_up(passage: Passage) -> tf.Tensor:
-    """The status of a path that no further passage is made for."""
+    """The status of a path for which no further passage is made."""
     status = tf.zeros_like(passage.outcome) + int(FlowStatus.NOT_REACHED)
-    for outcome, found in (
+    for outcome, path_status in (
         (Outcome.ENDED, FlowStatus.NOT_CONVERGED),
         (Outcome.STUCK, FlowStatus.STATIONARY),
         (Outcome.STATIONARY, FlowStatus.STATIONARY),
         (Outcome.OVERFLOW, FlowStatus.OVERFLOW),
     ):
-        status = tf.where(tf.equal(passage.outcome, outcome), int(found), status)
+        status = tf.where(tf.equal(passage.outcome, outcome), int(path_status), status)
     return status
 
 
 def _updated(old: tf.Tensor, rows: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-    """Some rows replaced; TensorFlow refuses to do so where there is nothing in a row."""
+    """The old values with some rows replaced; TensorFlow cannot update rows that hold no elements."""
     return old if 0 in old.shape[1:] else tf.tensor_scatter_nd_update(old, rows, new)

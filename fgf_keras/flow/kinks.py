@@ -1,8 +1,9 @@
-"""Where a path comes upon a kink of the score, and how it goes on: through it, or along it.
+"""What a path does at a kink of the score: it passes through the kink or slides along it.
 
-At a kink (ReLU, max pooling, abs) the gradient jumps. Where the gradient behind it leads on, the path goes
-through and turns there. Where the gradients of both sides lead back to the kink, it slides along it, in the
-direction of the shortest vector between the two (Filippov): the limit of the paths of smooth scores.
+At a kink (ReLU, max pooling, abs) the gradient jumps. Where the gradient behind the kink leads away from it,
+the path passes through and turns there. Where the gradients of both sides lead back to the kink, the path
+slides along it, in the direction of the shortest convex combination of the two gradients (Filippov): the
+limit of the paths of smooth scores.
 """
 
 from typing import NamedTuple
@@ -13,22 +14,22 @@ from fgf_keras.flow.chords import per_sample, where_set
 from fgf_keras.flow.walker import Walker
 from fgf_keras.geometry.products import inner
 
-# Turns of more than this (rad²) at a kink are corners where the path goes through the kink, or comes upon it
-# to slide along it: a step and a chord end there, and the next ones start anew.
+# A turn of more than this (rad²) at a kink is a corner where the path passes through the kink or begins to
+# slide along it: a step and a chord end there, and new ones begin.
 _CORNER = 0.1
 
 
 class Turn(NamedTuple):
-    """Where paths turn near their nodes, and how they go on from there.
+    """Where paths turn near their nodes, and how they continue from there.
 
     Attributes:
         sharp: (B,) bool, whether the direction has turned by more than `_CORNER`.
-        corner: (B,) bool, whether the path turns at a kink, to go through it or to begin to slide along it.
-        past: (B,) bool, whether that kink is beyond the boundary.
+        corner: (B,) bool, whether the path turns at a kink, to pass through it or to begin to slide along it.
+        past: (B,) bool, whether that kink lies beyond the boundary.
         slides: (B,) bool, whether the path slides along a kink near its end.
-        at: (B,), how far beyond the node, along the step before, that is.
-        score: (B,), there.
-        direction, slope: of the path behind it.
+        at: (B,), distance of the turn beyond the node, along the previous step.
+        score: (B,), the score at the turn.
+        direction, slope: of the path behind the turn.
     """
 
     sharp: tf.Tensor
@@ -51,16 +52,16 @@ def turn_at(
     counts: tf.Tensor,
     width: tf.Tensor,
 ) -> Turn:
-    """What the gradient at a place of evaluation says of the node before it.
+    """The turn of each path at its node, by the gradient at the next place of evaluation.
 
     Args:
         w: the paths before the evaluation.
         z: (B,), score at the place of evaluation.
         direction, slope: of the gradient there.
-        ahead: (B,), how far beyond the node that is, along the direction of the step before.
+        ahead: (B,), distance of that place beyond the node, along the direction of the previous step.
         sigma: (B,), sign of the score at the start.
         counts: (B,) bool, where a kink matters.
-        width: (B,) int32, steps of a chord.
+        width: (B,) int32, steps per chord.
     """
     cosine = inner(direction, w.direction)
     here = z + sigma * slope * ahead * cosine
@@ -79,10 +80,10 @@ def turn_at(
 def _kink(
     w: Walker, here: tf.Tensor, sigma: tf.Tensor, slope: tf.Tensor, cosine: tf.Tensor, ahead: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether the path goes through a kink near the node, and how far beyond the node it is, (B,) each.
+    """Whether the path passes through a kink near the node, and how far beyond the node it is, (B,) each.
 
-    The lines of the score from the places of evaluation before and behind it meet at the kink. Where the
-    gradient behind it leads back, the path does not go through: it slides along the kink.
+    The tangents of the score at the places of evaluation before and behind the kink meet at the kink. Where
+    the gradient behind leads back, the path does not pass through the kink but slides along it.
     """
     before, behind = w.slope, slope * cosine
     change = behind - before
@@ -94,10 +95,10 @@ def _kink(
 def _along_kink(
     w: Walker, direction: tf.Tensor, slope: tf.Tensor, cosine: tf.Tensor, slides: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Direction and slope of paths that slide along a kink: of the shortest vector between both gradients."""
-    # Of a + p(b - a), with a behind and b before the kink, at p = ⟨a, a - b⟩/‖a - b‖².
-    apart = slope**2 + w.slope**2 - 2 * slope * w.slope * cosine
-    part = tf.clip_by_value(tf.math.divide_no_nan(slope * (slope - w.slope * cosine), apart), 0, 1)
+    """Direction and slope of sliding paths: those of the shortest combination of the two gradients."""
+    # a + p(b - a) at p = ⟨a, a - b⟩/‖a - b‖², with a the gradient behind the kink and b the one before it.
+    distance = slope**2 + w.slope**2 - 2 * slope * w.slope * cosine
+    part = tf.clip_by_value(tf.math.divide_no_nan(slope * (slope - w.slope * cosine), distance), 0, 1)
     part = tf.where(slides, part, tf.zeros_like(part))
     along = per_sample((1 - part) * slope, direction) * direction
     along += per_sample(part * w.slope, direction) * w.direction

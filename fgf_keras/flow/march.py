@@ -1,8 +1,8 @@
 """One passage down the gradient of a score to its zero, in steps of equal length.
 
-The path is the curve x'(s) = -σ ∇z/‖∇z‖ in its arc length, σ the sign of the score at the start. A `Step`
-finds its direction. The gradient's length is used for one thing alone, to see the boundary coming, so that a
-score that saturates has the path of one that does not.
+The path is the curve x'(s) = -σ ∇z/‖∇z‖ in its arc length s, with σ the sign of the score at the start. A
+`Step` determines its direction. The gradient's norm serves only to predict where the boundary is, so that a
+score that saturates has the same path as one that does not.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,26 +18,26 @@ from fgf_keras.flow.step import Slope, Step
 from fgf_keras.flow.walker import Walker
 from fgf_keras.geometry.products import inner
 
-# The last step may be this much longer than the others, so that none is tiny.
+# The last step may be this many times as long as the others, so that none is tiny.
 _LAST = 1.25
-# Steps are regular when the longest is no more than this many times as long as the shortest.
+# Steps are regular when the longest is at most this many times as long as the shortest.
 _REGULAR = 1.5
-# The end of the path is on the boundary when its distance, by the slope there, is this part of its length; a
-# Newton step then removes that as well.
+# A path ends on the boundary when its distance from it, by the slope there, is at most this fraction of its
+# length; a Newton step then removes the distance.
 _AT_END = 3e-3
-# Steps a passage may take are this many times as many as it should, and a few: turns make a path longer.
+# A passage may take this many times the intended number of steps plus a few: turns make a path longer.
 _PATIENCE, _MORE = 3, 16
-# Steps of a first passage, whose length is a guess, as a multiple of their number: they double in length
-# each time that twice their number was taken.
+# The same factor for a first passage, whose length is a guess: its steps double in length each time that
+# twice the intended number has been taken.
 _SEARCH = 12
-# A path that has lost less than this part of the score that its slopes promised goes to and fro.
+# A path whose score has fallen by less than this fraction of what its slopes promised goes back and forth.
 _STUCK = 0.05
 # Mean squared angle between steps (rad²) above which a path with kinks is followed in short steps at once.
 SHARP = 0.01
 
 
 def begin(score: Score, image: tf.Tensor, context: Sequence[tf.Tensor]) -> Start:
-    """Score and gradient where paths begin."""
+    """Score and gradient at the images where paths begin."""
     z, gradient = score(image, *context)
     return Start(image, *Slope.of(z, gradient, z))
 
@@ -53,7 +53,7 @@ def march(
     directions: str | None = None,
     compiled: bool = False,
 ) -> Passage:
-    """Go from each start to the zero of the score.
+    """Follow each path from its start to the zero of the score.
 
     Args:
         score: function of (image, *context) to (z (B,), ∇z (B, H, W, C) on the support).
@@ -61,9 +61,9 @@ def march(
         stride: see `Stride`.
         observer: of the quantities to average.
         context: tensors with a leading batch axis.
-        step: how the direction of each step is found.
+        step: how the direction of each step is determined.
         directions: "arc", "score" or None, see `PathDirections`.
-        compiled: in a graph for XLA: all samples are evaluated as long as one is under way.
+        compiled: in a graph for XLA: all samples are evaluated as long as any path is under way.
     """
     path_directions = PathDirections(directions)
     sigma = tf.sign(start.score)
@@ -138,11 +138,11 @@ def _begun(start: Start, stride: Stride, observer: Observer, path_directions: Pa
 def _stepped(
     w: Walker, seen: Slope, ahead: tf.Tensor, sigma: tf.Tensor, stride: Stride, budget: tf.Tensor
 ) -> Walker:
-    """All paths after one evaluation, `ahead` of the node: a step further, at a turn, or at their ends."""
+    """All paths after an evaluation `ahead` of the node: one step further, at a turn, or at their ends."""
     z, direction, slope, finite = seen
     active = tf.equal(w.outcome, Outcome.UNDER_WAY)
     moving = active & finite & (slope > 0)
-    # On the boundary, no kink matters any more.
+    # On the boundary, kinks no longer matter.
     there = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
     turn = turn_at(w, z, direction, slope, ahead, sigma, moving & ~there, stride.width)
     direction, slope, here = turn.direction, turn.slope, turn.score
@@ -187,10 +187,10 @@ def _stepped(
 
 
 def _left(w: Walker, slope: tf.Tensor, ahead: tf.Tensor, straight: tf.Tensor) -> tf.Tensor:
-    """The way left to the boundary, (B,), by the slope and its change.
+    """The remaining distance to the boundary, (B,), by the slope and its change.
 
-    Solves straight = (1 - change·ahead)·s + ½ change·s², with the change of the slope from one place of
-    evaluation to the next as a part of the slope; near the `straight` guess, which has no change.
+    Solves straight = (1 - change·ahead)·s + ½ change·s² for s near the `straight` guess, which assumes no
+    change; `change` is that of the slope between two places of evaluation, relative to the slope, per length.
     """
     change = tf.math.divide_no_nan(slope - w.slope, slope * (w.gap + ahead))
     at_node = 1 - change * ahead
@@ -210,24 +210,24 @@ def _ended(
     stride: Stride,
     budget: tf.Tensor,
 ) -> Walker:
-    """Outcomes of the paths that have come to one."""
+    """The paths with the outcomes of those that have come to one."""
     sharp = (w.jerk > w.turn) & (w.turn > SHARP * tf.cast(w.count, w.turn.dtype))
     kinked = stride.even & sharp & (w.count >= stride.steps - 1)
     outcome = w.outcome
-    for reason, found in (
+    for reason, applies in (
         (Outcome.LOST, moving & (w.evaluations >= budget)),
         (Outcome.KINKED, moving & kinked),
         (Outcome.ENDED, moving & arrived),
         (Outcome.STATIONARY, finite & ~(slope > 0)),
         (Outcome.OVERFLOW, ~finite),
     ):
-        outcome = tf.where((tf.equal(w.outcome, Outcome.UNDER_WAY)) & found, int(reason), outcome)
+        outcome = tf.where((tf.equal(w.outcome, Outcome.UNDER_WAY)) & applies, int(reason), outcome)
     rest = tf.where(tf.equal(outcome, Outcome.KINKED), tf.maximum(left - w.step, 0), tf.zeros_like(left))
     return w._replace(outcome=outcome, length=w.length + tf.where(w.ending, tf.zeros_like(rest), rest))
 
 
 def _looked_back(w: Walker, new: tf.Tensor, sigma: tf.Tensor, stride: Stride) -> Walker:
-    """Now and then: does the score fall as its slopes promise, and are the steps long enough?"""
+    """The paths after a periodic check: does the score fall as promised, and are the steps long enough?"""
     period = tf.where(stride.search, 2 * stride.steps, stride.steps)
     due = new & (tf.equal(w.outcome, Outcome.UNDER_WAY)) & tf.equal(w.count % period, 0)
     stuck = due & (sigma * (w.seen - w.score) < _STUCK * w.promised)
@@ -248,7 +248,7 @@ def _observed(
     context: Sequence[tf.Tensor],
     compiled: bool,
 ) -> Walker:
-    """The chords that are due, observed, of the paths that were under way."""
+    """The paths after observing the chords that are due, of those that were under way."""
     ends = active & (tf.equal(w.outcome, Outcome.ENDED) | w.corner)
     due = active & w.chords.due(stride.width, ends)
     chord, drop = w.chords.chord(ends)
@@ -275,7 +275,7 @@ def _observed(
 def _on_rows(
     mask: tf.Tensor, function: Callable[..., Any], tensors: Sequence[tf.Tensor], compiled: bool
 ) -> Any:
-    """What a function of tensors returns for some samples, zeros for the others."""
+    """The results of a function of tensors for some samples, zeros for the others."""
     if compiled:
         return function(*tensors)
     rows = tf.where(mask)

@@ -1,4 +1,4 @@
-"""A passage along paths: what it begins with, how it is made, its result; and the paths between passages."""
+"""The states of a passage along paths: its start, its stride, its result; and the paths between passages."""
 
 import enum
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Of (image, *context) to z (B,) and ∇z (B, H, W, C) on the support.
+# Function of (image, *context) to z (B,) and ∇z (B, H, W, C) on the support.
 Score = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
 class Outcome(enum.IntEnum):
-    """How a passage ended. KINKED: broken off, because short steps are needed. LOST: too many steps."""
+    """How a passage ended. KINKED: aborted because short steps are needed. LOST: too many steps."""
 
     UNDER_WAY = 0
     ENDED = 1
@@ -28,7 +28,7 @@ class Start(NamedTuple):
     Attributes:
         image: (B, H, W, C).
         score: (B,).
-        direction: (B, H, W, C), σ∇z/‖∇z‖; the path goes the other way.
+        direction: (B, H, W, C), σ∇z/‖∇z‖; the path goes the opposite way.
         slope: (B,), ‖∇z‖.
         finite: (B,) bool, whether score and gradient are finite.
     """
@@ -45,12 +45,12 @@ class Stride(NamedTuple):
 
     Attributes:
         step: (B,), length of its steps, or a guess of it.
-        steps: (B,) int32, how many they should be.
-        width: (B,) int32, steps of a chord, see `Chords`.
-        even: (B,) bool, whether each step is an even part of what the slopes say is left, so that the last
-            one ends on the boundary, and the passage is broken off where kinks are sharp; all steps have the
-            length `step` otherwise.
-        search: (B,) bool, whether the length of the path is not known yet.
+        steps: (B,) int32, intended number of steps.
+        width: (B,) int32, steps per chord, see `Chords`.
+        even: (B,) bool, whether each step is an equal part of the remaining distance, as the slopes predict
+            it, so that the last one ends on the boundary, and the passage is aborted where kinks are sharp;
+            otherwise all steps have the length `step`.
+        search: (B,) bool, whether the length of the path is still unknown.
     """
 
     step: tf.Tensor
@@ -61,18 +61,18 @@ class Stride(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """What a passage found.
+    """The result of a passage.
 
     Attributes:
         end: (B, H, W, C), the last node.
         outcome: (B,) int32 of `Outcome`.
-        length: (B,), of all steps; where it was broken off, with what the slope says is left.
-        steps: (B,) int32, those taken.
+        length: (B,), of all steps; where it was aborted, plus the remaining distance that the slope predicts.
+        steps: (B,) int32, number of steps taken.
         regular: (B,) bool, whether the steps had about the same length.
-        evaluations: (B,) int32.
+        evaluations: (B,) int32, of the gradient.
         smooth: (B,) bool, whether directions turn evenly from step to step.
         means: (B, 2, n), over arc length and over the score, by chords of `width` steps.
-        chord_length: (B,), of the path as those chords have it.
+        chord_length: (B,), total length of these chords.
         directions: (B, k, H, W, C), of `PathDirections`.
     """
 
@@ -89,16 +89,16 @@ class Passage(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """What is known of each path between two passages, and how the next one is made.
+    """The state of each path between two passages, and how the next one is made.
 
     Attributes:
-        status: (B,) int32 of `FlowStatus`, or that it has not ended.
+        status: (B,) int32 of `FlowStatus`, or the code of a path that is not finished.
         tries: (B,) int32, passages so far.
         steps: (B,) int32, of the next passage.
         step: (B,), length of its steps.
         kinked: (B,) bool, whether the score has kinks on the path.
-        search: (B,) bool, whether the length of the path is not known yet.
-        compared: (B,) bool, whether the passage before had longer steps of the same kind.
+        search: (B,) bool, whether the length of the path is still unknown.
+        compared: (B,) bool, whether the previous passage had longer steps of the same kind.
         end: (B, H, W, C), of the last passage.
         length: (B,), of the last passage.
         evaluations: (B,) int32, of the gradient so far.

@@ -1,4 +1,4 @@
-"""What a followed path comes to: its end, its status, and the averages along it."""
+"""The result of the gradient flow: the end of each path, its status, and the averages along it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,11 +26,12 @@ class FlowResult(NamedTuple):
         status: (B,) int32, values of `FlowStatus`.
         evaluations: (B,) int32, gradient evaluations spent.
         arc_mean: (B, n), ∫ q ds / ∫ ds of the observed quantities q.
-        score_mean: (B, n), ∫ q dτ, τ the part of the score that has been lost.
+        score_mean: (B, n), ∫ q dτ, τ the fraction of the score that has been lost.
         arc_error, score_error: (B, n), estimates of their errors.
         directions: (B, k, H, W, C), fields u_k with Σ_k u_k u_kᵀ the mean of d dᵀ along the path, see
-            `PathDirections`; k = 0 where they are not asked for.
-        NaN in means where the path is not one of `ENDED`.
+            `PathDirections`; k = 0 unless requested.
+
+    The means are NaN unless the status is one of `ENDED`.
     """
 
     boundary: tf.Tensor
@@ -50,7 +51,7 @@ class FlowResult(NamedTuple):
 def flow_result(
     score: Score, start: Start, paths: Paths, observer: Observer, context: Sequence[tf.Tensor], compiled: bool
 ) -> FlowResult:
-    """What followed paths came to, from their starts and last passages; see `gradient_flow`."""
+    """The result of all paths, from their starts and last passages; see `gradient_flow`."""
     dtype = start.image.dtype
     nan = tf.constant(float("nan"), dtype)
     on_boundary = tf.equal(paths.status, FlowStatus.ON_BOUNDARY)
@@ -58,8 +59,8 @@ def flow_result(
     arrived = reached | on_boundary | tf.equal(paths.status, FlowStatus.NOT_CONVERGED)
     z_end = tf.cast(score(paths.end, *context)[0], dtype)
     residual = tf.where(on_boundary, tf.zeros_like(z_end), tf.abs(tf.math.divide_no_nan(z_end, start.score)))
-    followed = arrived | tf.equal(paths.status, FlowStatus.NOT_REACHED)
-    residual = tf.where(followed, residual, nan)
+    has_direction = arrived | tf.equal(paths.status, FlowStatus.NOT_REACHED)
+    residual = tf.where(has_direction, residual, nan)
 
     def at_sample() -> tf.Tensor:
         return observe_chord(
@@ -71,16 +72,16 @@ def flow_result(
             compiled=compiled,
         )
 
-    # F there is S at the sample.
+    # F of a sample on the boundary is S at the sample.
     none = tf.zeros_like(paths.earlier[:, 0])
-    here = tf.cond(tf.reduce_any(on_boundary), at_sample, lambda: none)
-    means = tf.where(per_sample(on_boundary, paths.earlier), here[:, tf.newaxis], paths.earlier)
+    pointwise = tf.cond(tf.reduce_any(on_boundary), at_sample, lambda: none)
+    means = tf.where(per_sample(on_boundary, paths.earlier), pointwise[:, tf.newaxis], paths.earlier)
     means = tf.where(per_sample(reached | on_boundary, means), means, nan)
     errors = tf.where(per_sample(arrived, paths.errors), paths.errors, nan)
     length = tf.where(arrived, paths.length, nan)
     norm = norm_of(start.image)
-    one = per_sample(on_boundary, paths.directions)
-    directions = tf.where(one, start.direction[:, tf.newaxis], paths.directions)
+    no_path = per_sample(on_boundary, paths.directions)
+    directions = tf.where(no_path, start.direction[:, tf.newaxis], paths.directions)
     return FlowResult(
         boundary=paths.end,
         score=start.score,
@@ -98,6 +99,6 @@ def flow_result(
 
 
 def _of_trace_one(fields: tf.Tensor) -> tf.Tensor:
-    """Fields u_k scaled to Σ‖u_k‖² = 1, the trace of a mean of d dᵀ."""
+    """Fields u_k scaled to Σ_k ‖u_k‖² = 1, the trace of a mean of d dᵀ."""
     trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
     return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))

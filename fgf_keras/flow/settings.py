@@ -1,4 +1,4 @@
-"""How the gradient is followed to the decision boundary, as one value."""
+"""The settings of the gradient flow as one value."""
 
 from dataclasses import dataclass
 
@@ -14,17 +14,17 @@ class Flow:
     """Settings of the path from a sample to the decision boundary, and of the mean along it.
 
     Args:
-        step: how the direction of each step is found: one of `config.named.STEPS`, or `module:Name` of a
+        step: how the direction of each step is determined: one of `config.named.STEPS`, or `module:Name` of a
             subclass of `fgf_keras.flow.step.Step`.
-        steps: of the first passage along a path.
-        max_steps: of the finest passage; passages get finer until F is as accurate as asked for.
-        tolerance: largest estimated error of F; a path whose F is not as accurate with the most steps
-            is NOT_CONVERGED, and its F is NaN.
+        steps: number of steps of the first passage along a path.
+        max_steps: number of steps of the finest passage; passages get finer until F reaches the tolerance.
+        tolerance: largest acceptable estimated error of F; a path that does not reach it with `max_steps`
+            steps is NOT_CONVERGED, and its F is NaN.
         average: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
-            for which F_joint is the part of that change which moves along the features.
+            in which case F_joint is the part of that change along the features.
 
     Raises:
-        ConfigError: a value out of its range.
+        ConfigError: a value out of range.
     """
 
     step: str = "midpoint"
@@ -48,9 +48,9 @@ class Flow:
             ),
             "tolerance must be a number > 0": (self.tolerance, 0 < self.tolerance < float("inf")),
         }
-        for rule, (given, holds) in rules.items():
+        for rule, (value, holds) in rules.items():
             if not holds:
-                raise ConfigError(f"Flow: {rule}. Received: {given!r}.")
+                raise ConfigError(f"Flow: {rule}. Received: {value!r}.")
 
     @classmethod
     def of(cls, config: FlowConfig) -> "Flow":

@@ -1,4 +1,4 @@
-"""How the path of a sample to the decision boundary ended."""
+"""The statuses of the path from a sample to the decision boundary."""
 
 import enum
 from typing import Self
@@ -7,7 +7,9 @@ import numpy as np
 
 
 class Status(enum.IntEnum):
-    """Base of statuses: codes that tensors can hold, each with a sentence; members are `code, sentence`.
+    """Base class of statuses: integer codes that tensors can hold, each with a sentence.
+
+    Members are written as `NAME = code, sentence`.
 
     Attributes:
         sentence: what the status means and what to do about it.
@@ -16,7 +18,7 @@ class Status(enum.IntEnum):
     sentence: str
 
     def __new__(cls, code: int, sentence: str) -> Self:
-        """A code with its sentence."""
+        """The member of a code and its sentence."""
         status = int.__new__(cls, code)
         status._value_ = code
         status.sentence = sentence
@@ -24,7 +26,7 @@ class Status(enum.IntEnum):
 
     @classmethod
     def of(cls, code: int) -> Self:
-        """The status of a code."""
+        """The status with a given code."""
         return {int(status): status for status in cls}[int(code)]
 
 
@@ -55,12 +57,12 @@ class FlowStatus(Status):
     )
 
 
-# The path ended on the boundary and its means are as accurate as asked for: F is a number. NaN otherwise.
+# Statuses for which F is a number: the path ended on the boundary and its means are within the tolerance.
 ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
 
 
 def has_flow(status: np.ndarray, flow_alignment: np.ndarray) -> np.ndarray:
-    """(N,) whether samples have an F: their path ended on the boundary, and F is a number.
+    """(N,) bool, whether samples have an F: the path ended on the boundary, and F is a number.
 
     Args:
         status: (N,) of `FlowStatus`.

@@ -1,4 +1,4 @@
-"""How a step along a path is made: where the score is evaluated, and the direction that gives."""
+"""Steps along a path: where the score is evaluated, and which direction follows from it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,8 +17,8 @@ class Slope(NamedTuple):
 
     Attributes:
         score: (B,).
-        direction: (B, H, W, C), σ∇z/‖∇z‖ with σ the sign of the score at the start; the path goes the other
-            way. Zero where the gradient vanishes or is not finite.
+        direction: (B, H, W, C), σ∇z/‖∇z‖ with σ the sign of the score at the start; the path goes the
+            opposite way. Zero where the gradient vanishes or is not finite.
         slope: (B,), ‖∇z‖.
         finite: (B,) bool, whether score and gradient are finite.
     """
@@ -30,7 +30,7 @@ class Slope(NamedTuple):
 
     @classmethod
     def of(cls, score: tf.Tensor, gradient: tf.Tensor, sign: tf.Tensor) -> "Slope":
-        """From the score (B,), its gradient (B, H, W, C) and σ (B,); no square can overflow or vanish."""
+        """From the score (B,), its gradient (B, H, W, C) and σ (B,); no square can overflow or underflow."""
         score = tf.cast(score, gradient.dtype)
         largest = tf.reduce_max(tf.abs(gradient), axis=range(1, len(gradient.shape)))
         finite = tf.math.is_finite(largest)
@@ -46,7 +46,7 @@ class Step(ABC):
     """How a step along a path is made.
 
     Attributes:
-        evaluations: of the gradient per step.
+        evaluations: number of gradient evaluations per step.
     """
 
     evaluations: ClassVar[int] = 1
@@ -60,19 +60,19 @@ class Step(ABC):
         Args:
             at: function of images (B, H, W, C) to their `Slope`.
             image: (B, H, W, C), where the step begins.
-            direction: (B, H, W, C), of the step before; the path goes the other way.
-            length: (B,), of the step; 0 where the place itself is to be seen.
+            direction: (B, H, W, C), of the previous step; the path goes the opposite way.
+            length: (B,), of the step; 0 where the score at `image` itself is needed.
 
         Returns:
-            A `Slope` whose direction is that of the step, and (B,) how far from `image` along the path its
-            score and slope belong.
+            A `Slope` whose direction is that of the step, and the distance (B,) from `image` along the path
+            at which its score and slope hold.
         """
 
 
 class Midpoint(Step):
-    """The direction half a step ahead, guessed along the step before.
+    """The direction half a step ahead, at a point extrapolated along the previous step.
 
-    One gradient per step, and an error that falls with the square of the step.
+    One gradient per step, and an error proportional to the square of the step.
     """
 
     def __call__(
@@ -83,10 +83,10 @@ class Midpoint(Step):
 
 
 def step_of(name: str) -> Step:
-    """The step of a name: one of `config.named.STEPS`, or `module:Name` of a subclass of `Step`.
+    """The step with a given name: one of `config.named.STEPS`, or `module:Name` of a subclass of `Step`.
 
     Raises:
-        ConfigError: it cannot be imported, or is no `Step`.
+        ConfigError: it cannot be imported, or is not a `Step`.
     """
     try:
         return named_class(STEPS, name, Step)()

@@ -1,1 +1,1 @@
-"""Alignment of gradients on plain tensors: it knows no file, no configuration, no layer."""
+"""Alignment of gradients, computed on plain tensors: no files, no configuration, no layers."""

@@ -1,7 +1,7 @@
 """Alignment of a section of the classifier with features, from inner products alone.
 
 The section is the span of R gradients: the gradient of the logit for two classes (R = 1), the gradients of
-K-1 contrasts of the logits for K classes (see `sections`). Everything here is for any R.
+K-1 contrasts of the logits for K classes (see `sections`). Everything here holds for any R.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from fgf_keras.geometry.products import inner_products, weighted_sum
 
-# Directions of a normalised Gram matrix count when their eigenvalue exceeds this part of the largest one.
-# Two features are one below a squared sine of their angle of about four times that.
+# Eigenvalues of a normalised Gram matrix count as zero unless they exceed this fraction of the largest one.
+# Two features then count as one when the squared sine of their angle is below about four times that fraction.
 RANK_TOLERANCE = {tf.float32: 1e-5, tf.float64: 1e-10}
 
 
@@ -31,7 +31,7 @@ class Products(NamedTuple):
 
 
 def alignment_products(section_gradients: tf.Tensor, feature_gradients: tf.Tensor) -> Products:
-    """All inner products that alignment needs.
+    """The inner products that all alignments are computed from.
 
     Args:
         section_gradients: (B, R, H, W, C), already restricted to the support.
@@ -47,7 +47,7 @@ def alignment_products(section_gradients: tf.Tensor, feature_gradients: tf.Tenso
 def pointwise_alignment(products: Products) -> tf.Tensor:
     """S_i = ‖P_section ∇g_i‖² / ‖∇g_i‖² in [0, 1], (B, m); the squared cosine when R = 1.
 
-    NaN where the section has no direction (∇z vanishes). 0 where the feature has none: it explains nothing.
+    NaN where ∇z vanishes, so that the section has no direction. 0 where ∇g_i vanishes: it explains nothing.
     Source: Jin, Garneau, Fletcher (ISBI 2022), section 2, for R = 1.
     """
     section, cross = _normalised(products)
@@ -65,14 +65,14 @@ def joint_alignment(products: Products) -> tf.Tensor:
 
 
 def section_rank(products: Products) -> tf.Tensor:
-    """The dimension of the section, (B,): less than R where its gradients depend on each other."""
+    """The dimension of the section, (B,): less than R where its gradients are linearly dependent."""
     return pseudo_inverse(_unit_diagonal(products.section))[1]
 
 
 def explained_share(products: Products, grams: tf.Tensor) -> tf.Tensor:
     """The joint share for each of n normalised Gram matrices of the features, (B, n, m, m) to (B, n).
 
-    Rows and columns of zeros leave a feature out.
+    A row and a column of zeros leave a feature out.
     """
     section, cross = _normalised(products)
     section_inverse, rank = pseudo_inverse(section)
@@ -88,17 +88,17 @@ def normalised_features(products: Products) -> tf.Tensor:
 
 
 def class_alignment(products: Products, contrasts: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """S_i of each class's own centred logit: (B, K, m) and the joint share (B, K).
+    """S_i of the centred logit of each class, (B, K, m), and the joint share, (B, K).
 
     Args:
         products: of the K-1 contrasts.
         contrasts: (K-1, K) orthonormal, from `sections.contrasts`.
     """
-    back = tf.cast(contrasts, products.cross.dtype)
-    gram = tf.einsum("rk,brs,sk->bk", back, products.section, back)
-    cross = tf.einsum("rk,bri->bki", back, products.cross)
+    basis = tf.cast(contrasts, products.cross.dtype)
+    gram = tf.einsum("rk,brs,sk->bk", basis, products.section, basis)
+    cross = tf.einsum("rk,bri->bki", basis, products.cross)
     by_class = [
-        Products(gram[:, k, None, None], cross[:, k, None], products.features) for k in range(back.shape[1])
+        Products(gram[:, k, None, None], cross[:, k, None], products.features) for k in range(basis.shape[1])
     ]
     return (
         tf.stack([pointwise_alignment(p) for p in by_class], axis=1),
@@ -107,15 +107,15 @@ def class_alignment(products: Products, contrasts: np.ndarray) -> tuple[tf.Tenso
 
 
 def differentiable_alignment(products: Products, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """S_i (B, m) and the joint share (B,), smooth in the section's gradients, for training.
+    """S_i (B, m) and the joint share (B,) for training, smooth in the section's gradients.
 
     S_i = c_iᵀ (G + ε)⁻¹ c_i, with G the Gram matrix of the section and c_i = ⟨∇z, ∇g_i⟩/‖∇g_i‖. The inner
-    products of the features are constants. With ε in the denominator a vanishing ∇z gives 0 and a gradient
-    of 0, so a mean over defined samples must leave such samples out.
+    products of the features are constants. Because of the ε in the denominator, a vanishing ∇z gives 0 with a
+    gradient of 0, so a mean over defined samples must leave such samples out.
 
     Args:
         products: of a batch.
-        epsilon: ε as a part of the mean ‖∇z‖² of the batch, so that S does not depend on the score's scale.
+        epsilon: ε as a fraction of the batch's mean ‖∇z‖², so that S does not depend on the score's scale.
     """
     norm = tf.sqrt(tf.linalg.diag_part(products.features))
     cross = tf.math.divide_no_nan(products.cross, norm[:, tf.newaxis])
@@ -123,18 +123,18 @@ def differentiable_alignment(products: Products, epsilon: float) -> tuple[tf.Ten
     size = tf.reduce_mean(tf.stop_gradient(tf.linalg.diag_part(products.section)))
     size = tf.where((size > 0) & tf.math.is_finite(size), size, tf.ones_like(size))
     ridge = tf.eye(rank, dtype=cross.dtype) * tf.cast(epsilon, cross.dtype) * size
-    # One row is by far the common case, and a division is cheaper than a factorisation.
-    solved = (
+    # R = 1 is by far the most common case, and a division is cheaper than a factorisation.
+    solution = (
         cross / (products.section + ridge) if rank == 1 else tf.linalg.solve(products.section + ridge, cross)
     )
     inverse, _ = pseudo_inverse(_unit_diagonal(products.features))
-    pairs = tf.matmul(cross, solved, transpose_a=True)
+    pairs = tf.matmul(cross, solution, transpose_a=True)
     joint = tf.reduce_sum(pairs * tf.stop_gradient(inverse), axis=[1, 2]) / rank
     return tf.linalg.diag_part(pairs), joint
 
 
 def projection(fields: tf.Tensor, onto: tf.Tensor) -> tf.Tensor:
-    """P v: the part of each field that lies in the span of others.
+    """P v: the component of each field in the span of other fields.
 
     Args:
         fields: (B, k, H, W, C).
@@ -149,7 +149,7 @@ def projection(fields: tf.Tensor, onto: tf.Tensor) -> tf.Tensor:
 
 
 def orthonormal(fields: tf.Tensor) -> tf.Tensor:
-    """Fields u_k (B, k, H, W, C) with Σ_k u_k u_kᵀ the projector on the span of others (B, k, H, W, C)."""
+    """Fields u_k (B, k, H, W, C) with Σ_k u_k u_kᵀ the projector on the span of `fields` (B, k, H, W, C)."""
     inverse, scale = _unit_inverse(fields)
     values, vectors = tf.linalg.eigh(inverse)
     root = tf.sqrt(tf.maximum(values, 0))[..., tf.newaxis] * tf.linalg.matrix_transpose(vectors)
@@ -159,8 +159,8 @@ def orthonormal(fields: tf.Tensor) -> tf.Tensor:
 def pseudo_inverse(gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Pseudo-inverse of positive semidefinite matrices (..., m, m) and their rank (...), by eigenvalues.
 
-    Eigenvalues below `RANK_TOLERANCE` of the largest count as zero. A matrix with entries that are not
-    finite has rank 0, so that one bad sample does not fail its batch.
+    Eigenvalues up to `RANK_TOLERANCE` times the largest one count as zero. A matrix with entries that are not
+    finite has rank 0, so that one bad sample does not make its whole batch fail.
     """
     finite = tf.reduce_all(tf.math.is_finite(gram), axis=[-2, -1])
     values, vectors = tf.linalg.eigh(tf.where(finite[..., None, None], gram, tf.zeros_like(gram)))
@@ -172,7 +172,7 @@ def pseudo_inverse(gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _unit_inverse(fields: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pseudo-inverse of the Gram matrix of fields made unit, (B, k, k), and what makes them so, (B, k)."""
+    """Pseudo-inverse of the Gram matrix of unit-normalised fields, (B, k, k), and 1/‖field‖, (B, k)."""
     gram = inner_products(fields, fields)
     scale = tf.math.divide_no_nan(tf.ones([], gram.dtype), tf.sqrt(tf.linalg.diag_part(gram)))
     return pseudo_inverse(_unit_diagonal(gram))[0], scale
@@ -184,7 +184,7 @@ def _unit_diagonal(gram: tf.Tensor) -> tf.Tensor:
 
 
 def _normalised(products: Products) -> tuple[tf.Tensor, tf.Tensor]:
-    """Section and cross products of unit vectors; rows of vanishing gradients are zero."""
+    """Section and cross products of unit-normalised gradients; rows of vanishing gradients are zero."""
     section_norm = tf.sqrt(tf.linalg.diag_part(products.section))
     feature_norm = tf.sqrt(tf.linalg.diag_part(products.features))
     cross = tf.math.divide_no_nan(
@@ -194,7 +194,7 @@ def _normalised(products: Products) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _in_range(share: tf.Tensor, products: Products) -> tf.Tensor:
-    """Clip rounding errors; NaN where the section has no direction."""
+    """Shares clipped to [0, 1], against rounding errors; NaN where the section has no direction."""
     size = tf.linalg.trace(products.section)
     defined = tf.reshape((size > 0) & tf.math.is_finite(size), [-1] + [1] * (len(share.shape) - 1))
     nan = tf.constant(float("nan"), share.dtype)

@@ -1,21 +1,21 @@
-"""Custom gradients outlive the graphs that they are in, unless they are let go of."""
+"""A context that releases the custom gradients TensorFlow would keep for as long as the process lives."""
 
 import contextlib
 from collections.abc import Iterator
 
 from tensorflow.python.framework import ops
 
-# What `tf.custom_gradient` registers for each of its calls in a graph.
+# Start of the name that `tf.custom_gradient` registers for each of its calls in a graph.
 _PREFIX = "CustomGradient-"
 
 
 @contextlib.contextmanager
 def forgotten_custom_gradients() -> Iterator[None]:
-    """Let go of the custom gradients of graphs that are traced inside.
+    """Release the custom gradients of graphs that are traced inside this context.
 
     TensorFlow 2.21 registers each call of `tf.custom_gradient` in a graph for as long as the process lives,
-    and what is registered holds the graph: tens of megabytes for each `explain`. Graphs that were traced
-    inside can be run afterwards as before, and not be differentiated any more.
+    and each entry keeps its graph in memory: tens of megabytes per `explain`. Graphs traced inside can still
+    be run afterwards, but no longer be differentiated.
     """
     registry = getattr(ops.gradient_registry, "_registry", None)
     if registry is None:

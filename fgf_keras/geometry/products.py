@@ -14,7 +14,7 @@ def on_support(field: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         mask: (B, H, W, 1) in {0, 1}, or None for the whole canvas.
 
     Returns:
-        The field, zero outside of the mask.
+        The field, zero outside the mask.
     """
     if mask is None:
         return field
@@ -23,7 +23,7 @@ def on_support(field: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
 
 
 def inner(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """⟨a, b⟩ a sample: two fields (B, ...) to (B,). Half precision is summed in float32."""
+    """⟨a, b⟩ per sample: two fields (B, ...) to (B,). Half precision is summed in float32."""
     a, b = _at_least_float32(a), _at_least_float32(b)
     return tf.reduce_sum(a * b, axis=range(1, len(a.shape)))
 

@@ -52,16 +52,16 @@ def decision_score(logits: tf.Tensor, pair: tf.Tensor) -> tf.Tensor:
     """
     if logits.shape[-1] == 1:
         return logits[:, 0]
-    chosen = tf.gather(logits, pair, batch_dims=1)
-    return chosen[:, 0] - chosen[:, 1]
+    closest = tf.gather(logits, pair, batch_dims=1)
+    return closest[:, 0] - closest[:, 1]
 
 
 def decision_norm(section: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """‖∇z‖ of the score of the decision, (B,), from inner products of the section's gradients (B, R, R)."""
+    """‖∇z‖ of the decision's score, (B,), from the inner products of the section's gradients (B, R, R)."""
     if logits.shape[1] == 1:
         return tf.sqrt(section[:, 0, 0])
-    # The score is a difference of two logits, and so a combination of the contrasts.
+    # The score is the difference of two logits, and therefore a linear combination of the contrasts.
     top, other = tf.unstack(decision_pair(logits), axis=1)
     one, two = (tf.one_hot(index, logits.shape[1], dtype=section.dtype) for index in (top, other))
-    parts = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
-    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", parts, section, parts), 0))
+    weights = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
+    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", weights, section, weights), 0))

@@ -1,4 +1,4 @@
-"""Who explains what: the joint share split among the features."""
+"""The joint share split among the features: unique shares and Shapley shares."""
 
 import math
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from fgf_keras.geometry.alignment import Products, explained_share, normalised_features
 
-# All 2^m subsets are solved.
+# Exact Shapley shares need the joint share of all 2^m subsets.
 MOST_FEATURES_FOR_SHAPLEY = 10
 
 

@@ -1,14 +1,14 @@
-"""Windows: rectangles of a canvas, one per sample and all of one size, each at an origin of its own.
+"""Windows: rectangles of a canvas, one per sample, all of the same size, each at its own origin.
 
-Origins are (B, 2) int32, the first row and column; edges are the number of rows and columns, each an int or a
-scalar tensor.
+Origins are (B, 2) int32, the first row and column; edges are the numbers of rows and columns, each an int or
+a scalar tensor.
 """
 
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# Windows have edges of a multiple of this, px: libraries choose their algorithms anew for every size.
+# Edges of windows are multiples of this, px, because libraries choose their algorithms anew for every size.
 GRAIN = 8
 # Rows and columns.
 Edges = Sequence[int | tf.Tensor]
@@ -21,8 +21,8 @@ def bounding_box(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mask: (B, H, W, 1).
 
     Returns:
-        origin (B, 2) and number of rows and columns (B, 2), int32. An empty mask has no rows and columns and
-        its origin at (H, W).
+        origin (B, 2) and number of rows and columns (B, 2), int32. An empty mask has no rows or columns, and
+        its origin is (H, W).
     """
     inside = mask[..., 0] != 0
     first, count = zip(*(_span(tf.reduce_any(inside, axis=axis)) for axis in (2, 1)))
@@ -30,7 +30,7 @@ def bounding_box(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def window_around(mask: tf.Tensor) -> tuple[tf.Tensor, Edges]:
-    """Windows of one size, as small as it can be, that each hold a mask and lie on its canvas.
+    """Windows of one common size, as small as possible, each of which holds a mask and lies on the canvas.
 
     Args:
         mask: (B, H, W, 1).
@@ -50,7 +50,7 @@ def window_edges(needed: tf.Tensor, canvas: Edges) -> Edges:
 
 
 def placed_on(origin: tf.Tensor, edges: Edges, canvas: Edges) -> tf.Tensor:
-    """Origins moved as little as need be for windows of these edges to lie on the canvas."""
+    """Origins moved just far enough for windows of these edges to lie on the canvas."""
     return tf.clip_by_value(origin, 0, [size - edge for size, edge in zip(canvas, edges)])
 
 
@@ -90,7 +90,7 @@ def paste(field: tf.Tensor, origin: tf.Tensor, canvas: Edges) -> tf.Tensor:
 
 
 def shift(field: tf.Tensor, offset: tf.Tensor, edges: Edges) -> tf.Tensor:
-    """Any rectangle of each field, zero where it leaves the field; differentiable any number of times.
+    """A rectangle of each field, zero where it leaves the field; differentiable any number of times.
 
     Args:
         field: (B, …, H, W, C).
@@ -104,14 +104,14 @@ def shift(field: tf.Tensor, offset: tf.Tensor, edges: Edges) -> tf.Tensor:
 
     @tf.custom_gradient
     def shifted(field: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        # What was read from a place goes back there: a shift by as much the other way, and no scattering.
+        # The derivative goes back to where the value was read: the opposite shift, without a scatter.
         return read(field), lambda upstream: shift(upstream, -offset, size)
 
     def read(field: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(field, [[0, 0]] * (len(field.shape) - 3) + [[1, 1], [1, 1], [0, 0]])
-        # Everything off the field is read from the zeros beside it.
-        wanted = zip(_places(offset + 1, edges), size)
-        return _gather(padded, [tf.maximum(tf.minimum(place, edge + 1), 0) for place, edge in wanted])
+        # Pixels off the field are read from the zeros around it.
+        places = zip(_places(offset + 1, edges), size)
+        return _gather(padded, [tf.maximum(tf.minimum(place, edge + 1), 0) for place, edge in places])
 
     return shifted(field)
 
@@ -125,8 +125,8 @@ def inside(offset: tf.Tensor, edges: Edges, size: Edges) -> tf.Tensor:
 
 def _places(origin: tf.Tensor, edges: Edges) -> list[tf.Tensor]:
     """Rows (B, rows) and columns (B, columns) of rectangles."""
-    # A slice of one column, not [:, i, tf.newaxis]: TensorFlow's graph optimiser drops the new axis of a
-    # slice of a stack.
+    # A slice of one column instead of [:, i, tf.newaxis]: TensorFlow's graph optimiser drops the new axis
+    # when it slices a stack.
     return [origin[:, i : i + 1] + tf.range(edge) for i, edge in enumerate(edges)]
 
 

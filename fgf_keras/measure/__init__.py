@@ -1,1 +1,1 @@
-"""A model and images in, numbers out: S, F, their nulls, and what moving a feature does to the score."""
+"""Measurements of a model on images: S, F, their nulls, and how moving a feature changes the score."""

@@ -1,4 +1,4 @@
-"""S at samples and F along their flows, for a classifier, features and a support."""
+"""S at samples and F along their paths, for a classifier, features and a support."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -31,12 +31,12 @@ from fgf_keras.models.input_gradient import Classifier, decision_gradient, secti
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
-# Of (image, mask, spacing) to tensors with a leading batch axis, by name.
+# Function of (image, mask, spacing) to tensors with a leading batch axis, by name.
 Graph = Callable[..., dict[str, tf.Tensor]]
 
 
 class AlignmentMeasure:
-    """What can be measured on a batch, as graphs that are traced once for any batch size.
+    """The measurements on a batch, as graphs that are traced once for any batch size.
 
     Args:
         classifier: Keras model from (B, H, W, C) to logits.
@@ -44,12 +44,12 @@ class AlignmentMeasure:
         image_shape: (H, W, C).
         support: "mask" restricts all gradients to the mask; "image" takes the classifier's gradient over the
             whole canvas, features keep their own support.
-        mask_input: the classifier sees image·mask.
+        mask_input: whether the classifier sees image·mask.
         evaluation: "auto", "dense" or "roi", see `Placement`.
-        noise_draws: linear noise features measured beside the others; S_noise and F_noise are their mean.
-        flow: how the path is followed, and which mean along it the tolerance is about; `Flow()` by default.
-        nulls: what null fields are compared with comes along, see `_null_fields`.
-        compiled: for use in graphs that XLA compiles, which must know all sizes; not with `nulls`.
+        noise_draws: number of linear noise features to measure as well; S_noise and F_noise are their means.
+        flow: how the path is followed, and to which mean the tolerance applies; `Flow()` by default.
+        nulls: whether to return the directions that null fields are compared with, see `_null_fields`.
+        compiled: for use in graphs that XLA compiles, in which all sizes are static; not with `nulls`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class AlignmentMeasure:
         return self._traced(self._everything)
 
     def fields(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What a picture shows: `drawn`, and the image at the boundary, as `boundary`."""
+        """The fields of a picture: those of `drawn`, and the image at the boundary, as `boundary`."""
         boundary = self.along_flow(image, mask, spacing)["boundary"]
         return {**self.drawn(image, mask, spacing), "boundary": boundary}
 
@@ -107,8 +107,8 @@ class AlignmentMeasure:
         """Arrays as tensors of the type that the classifier computes in."""
         return [tf.convert_to_tensor(np.asarray(array).astype(self.dtype.as_numpy_dtype)) for array in arrays]
 
-    def _traced(self, function):
-        # Traced here once, for any batch size: a second measure is no retracing that one should be warned of.
+    def _traced(self, function: Callable[[View], dict[str, tf.Tensor]]) -> Graph:
+        # Traced once, for any batch size. TensorFlow must not warn of retracing because of a second measure.
         height, width, channels = self.image_shape
         signature = [
             tf.TensorSpec([None, height, width, channels], self.dtype, name="image"),
@@ -116,17 +116,17 @@ class AlignmentMeasure:
             tf.TensorSpec([None, 2], self.dtype, name="spacing"),
         ]
 
-        def on_batch(image, mask, spacing):
+        def on_batch(image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
             return self.placement.run(function, image, mask, spacing, compiled=self._compiled)
 
-        # All that is differentiated is differentiated inside.
+        # All differentiation happens inside these graphs.
         with forgotten_custom_gradients():
             return tf.function(on_batch, autograph=False).get_concrete_function(*signature)
 
-    def _at_sample(self, view: View):
+    def _at_sample(self, view: View) -> dict[str, tf.Tensor]:
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
-        logits (B, 1 or K), logit (B,) the score of the decision, class (B,), gradient_norm (B,) of that score
+        logits (B, 1 or K), logit (B,), the decision's score, class (B,), gradient_norm (B,) of that score
         on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, S_noise
         (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support; for K > 2 also
         S_class (B, K, m), S_class_joint (B, K).
@@ -159,7 +159,7 @@ class AlignmentMeasure:
             result |= {"null_features": self._feature_gradients(view), "null_mask": view.mask}
         return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
 
-    def _along_flow(self, view: View):
+    def _along_flow(self, view: View) -> dict[str, tf.Tensor]:
         """F along the path to the decision boundary.
 
         For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
@@ -168,27 +168,27 @@ class AlignmentMeasure:
         the end of the path.
         """
         count = len(self.features)
-        # Such features lie inside the mask, and are the same wherever it is.
+        # Such features are zero outside the mask and do not depend on its position.
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
 
-        # What the flow hands on: the context of a view and the pair of classes, for some samples or all.
-        def seen(image, context):
+        # The flow passes on a context: that of a view plus the pair of classes, for a subset of the samples.
+        def view_of(image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
             return view.at(image, context[:-1])
 
         @_traced_once
-        def score(image, *context):
-            return self._score(seen(image, context), context[-1])
+        def score(image: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return self._score(view_of(image, context), context[-1])
 
-        def observe(point, *context):
-            return self._observe(point, seen(point.image, context))
+        def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
+            return self._observe(point, view_of(point.image, context))
 
-        def focus(fields, *context):
-            inside, narrower = seen(None, context).around_mask(fields)
+        def focus(fields: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+            inside, narrower = view_of(None, context).around_mask(fields)
             return inside, (*narrower, context[-1])
 
         @_traced_once
-        def noise(directions, *context):
-            return white_noise_products(directions, **self._noise(seen(None, context)))
+        def noise(directions: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
+            return white_noise_products(directions, **self._noise(view_of(None, context)))
 
         observer = Observer(
             observe,
@@ -220,14 +220,14 @@ class AlignmentMeasure:
             result[key] = getattr(flow, key)
         return result | {"boundary": view.on_canvas(flow.boundary)}
 
-    def _everything(self, view: View):
+    def _everything(self, view: View) -> dict[str, tf.Tensor]:
         return {**self._at_sample(view), **self._along_flow(view), **self._drawn(view)}
 
-    def _drawn(self, view: View):
+    def _drawn(self, view: View) -> dict[str, tf.Tensor]:
         """Fields (B, H, W, C) at the samples.
 
-        seen (what the classifier was given, where the path starts), gradient of the decision's score,
-        explained (its part along the features), features (B, m, H, W, C).
+        seen (the input of the classifier, where the path starts), gradient of the decision's score,
+        explained (its component along the features), features (B, m, H, W, C).
         """
         _, gradient = self._score(view, decision_pair(view.logits()))
         features = self._feature_gradients(view)
@@ -239,21 +239,22 @@ class AlignmentMeasure:
         }
         return {name: view.on_canvas(field) for name, field in fields.items()}
 
-    def _null_fields(self, kind, directions):
+    def _null_fields(self, kind: str, directions: tf.Tensor) -> dict[str, tf.Tensor]:
         """Directions u_k (B, k, rows, columns, C) of the S or F of fixed fields, and ⟨u_k, u_l⟩ (B, k, k).
 
-        The rows and columns are those of what is seen: they differ from batch to batch.
+        The rows and columns are those of the view, which differ from batch to batch.
         """
         return {f"null_{kind}": directions, f"null_{kind}_gram": inner_products(directions, directions)}
 
-    def _score(self, view: View, pair):
+    def _score(self, view: View, pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
         return score, on_support(gradient, self._region(view))
 
-    def _observe(self, point: PathPoint, view: View):
+    def _observe(self, point: PathPoint, view: View) -> tf.Tensor:
         section = point.size[:, tf.newaxis, tf.newaxis]
         products = self._products(point.direction[:, tf.newaxis], view)
-        # Where features look alone, the direction is a part of itself.
+        # Inside the windows of the features lies only a part of the direction, so its norm comes from
+        # outside.
         products = products._replace(section=tf.cast(section, products.section.dtype))
         joint = joint_alignment(products)[:, tf.newaxis]
         quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
@@ -263,29 +264,29 @@ class AlignmentMeasure:
             quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / size)
         return tf.concat(quantities, axis=1)
 
-    def _products(self, section, view: View):
-        # In float64: near Σw = 0 on a path all moments turn into one direction, and only the digits beyond
-        # float32 tell the features' span there from a smaller one.
+    def _products(self, section: tf.Tensor, view: View) -> Products:
+        # In float64: near Σw = 0 on a path, the gradients of all moments become nearly parallel, and float32
+        # cannot distinguish their span from a smaller one.
         features = self._feature_gradients(view)
         both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
         gram = inner_products(both, both)
         rank = section.shape[1]
         return Products(gram[:, :rank, :rank], gram[:, :rank, rank:], gram[:, rank:, rank:])
 
-    def _region(self, view: View):
+    def _region(self, view: View) -> tf.Tensor | None:
         return view.mask if self.support == "mask" else None
 
-    def _feature_gradients(self, view: View):
+    def _feature_gradients(self, view: View) -> tf.Tensor:
         return on_support(view.feature_gradients(self.features), self._region(view))
 
-    def _noise_alignment(self, section, view: View):
+    def _noise_alignment(self, section: tf.Tensor, view: View) -> tf.Tensor:
         """Mean S of the noise draws, (B,)."""
         return tf.reduce_mean(white_noise_alignment(section, **self._noise(view)), axis=1)
 
-    def _noise(self, view: View):
+    def _noise(self, view: View) -> dict[str, Any]:
         return {"mask": self._region(view), "draws": self.noise_draws, "window": view.window}
 
-    def _dimension(self, view: View):
+    def _dimension(self, view: View) -> tf.Tensor:
         channels = self.image_shape[-1]
         shape = tf.shape(view.mask)
         if self.support == "image":
@@ -294,5 +295,5 @@ class AlignmentMeasure:
 
 
 def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that the graphs of a path call in several places, traced in one of them."""
+    """A function that the graphs of a path call in several places, traced only once."""
     return tf.function(function, autograph=False, reduce_retracing=True)

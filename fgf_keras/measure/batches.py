@@ -1,22 +1,36 @@
-"""The one loop of measuring: batches of samples through graphs, null features drawn, arrays put together."""
+"""The loop over batches: it measures samples, draws null features and concatenates the results."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-# Whole canvases that pictures of a few samples are made of: for all of them they would fill the memory.
+from fgf_keras.measure.alignment_measure import AlignmentMeasure, Graph
+from fgf_keras.nulls.draws import NullDraws
+
+# Fields on the whole canvas, which only pictures of a few samples need; those of all would fill the memory.
 _FIELDS = ("boundary",)
 
 
-def in_batches(measure, arrays, patient_id, functions, *, batch_size, draws=None, advance=None) -> dict:
-    """What graphs return for all samples, as arrays with a leading axis of N by name.
+def in_batches(
+    measure: AlignmentMeasure,
+    arrays: Sequence[np.ndarray],
+    patient_id: np.ndarray,
+    functions: Sequence[Graph],
+    *,
+    batch_size: int,
+    draws: NullDraws | None = None,
+    advance: Callable[[int], object] | None = None,
+) -> dict[str, np.ndarray]:
+    """The results of graphs for all samples, as arrays with a leading axis of N by name.
 
     Args:
-        measure: an `AlignmentMeasure`.
+        measure: the measure that the graphs belong to.
         arrays: images (N, H, W, C), masks (N, H, W, 1) and spacings (N, 2).
-        patient_id: (N,) names of the samples, which null features are drawn by.
-        functions: graphs of the measure, all called with the same batch: gradients that nulls are compared
-            with lie in windows as large as the tumours of a batch need.
+        patient_id: (N,) names of the samples, on which the draws of null features depend.
+        functions: graphs of the measure, all called with the same batch: the gradients that nulls are
+            compared with lie in windows as large as the tumours of a batch need.
         batch_size: samples in memory at once.
-        draws: `NullDraws` that takes what the graphs return for nulls; that is dropped without it.
+        draws: receives what the graphs return for nulls; without it that is dropped.
         advance: called with the number of samples after each batch.
     """
     parts = []

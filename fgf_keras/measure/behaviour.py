@@ -1,6 +1,7 @@
-"""Does the model use it: how its score changes when tumours move along a feature, beside S and F."""
+"""How the score of a model changes when tumours move along a feature, compared with S and F."""
 
 import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,45 +9,48 @@ import tensorflow as tf
 from scipy import stats
 
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.measure.explanation import Explanation
 from fgf_keras.measure.moves import MOVES, Tumour
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.view import Placement, measured_evaluation
+from fgf_keras.models.view import Placement, View, measured_evaluation
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
 
-# By how much tumours are moved, in standard deviations of the feature; the outer two make the effect.
+# How far tumours are moved, in standard deviations of the feature; the outer two determine the effect.
 AMOUNTS = (-1.0, -0.5, 0.5, 1.0)
 _OUTER = [0, 3]
-# An outer move must achieve this part of what was asked. Less is rounding to pixels, or an image that is
-# clipped, and the change of the score divided by it would mean nothing.
+# An outer move must achieve at least this fraction of its target. Less is due to rounding to pixels or to
+# clipping, and the change of the score divided by it would be meaningless.
 LEAST_ACHIEVED = 0.5
+# Mean of values with its interval, see `bootstrap_mean`.
+_Summary = Callable[[np.ndarray], dict[str, Any]]
 
 
 def behaviour(
     model: AlignmentModel,
     cohort: Cohort,
     rows: np.ndarray,
-    explanations: dict,
+    explanations: Mapping[str, Explanation],
     *,
     split: str,
     bootstrap: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
     batch_size: int = 16,
-) -> dict:
-    """Change of the score of a two-class `AlignmentModel` when patients are moved along each feature.
+) -> dict[str, Any]:
+    """Change of the score of a two-class `AlignmentModel` when tumours are moved along each feature.
 
-    The amounts are parts of the standard deviation of the feature over these patients. A patient is left out
-    of a move that cannot be made: the tumour would leave the canvas, vanish, or turn its axes round, or where
-    a whole standard deviation was asked for, less than half of it was achieved. A feature without a known
-    move in image space has no moves.
+    The amounts are multiples of the standard deviation of the feature over these patients. A patient is left
+    out of a move that is impossible: the tumour would leave the canvas, vanish or swap its axes, or less than
+    half of a move by a whole standard deviation was achieved. A feature without a known move in image space
+    has no moves.
 
     Args:
         model: trained.
         cohort: patients.
-        rows: which of them.
+        rows: indices of the patients to move.
         explanations: of the whole cohort, by support.
-        split: the name of `rows`.
+        split: the name of the part of the cohort that `rows` are.
         bootstrap, confidence, seed: of the intervals of means over patients.
         batch_size: tumours in memory at once.
 
@@ -58,15 +62,16 @@ def behaviour(
         "order_by_F"}}}.
 
         The effect of a patient is ½(|z(+1 sd) - z| + |z(-1 sd) - z|), each divided by the achieved change in
-        standard deviations, or one of the two if only one move is possible; left_out counts who has neither.
-        The agreement is the rank correlation over the features, patient by patient, between the effects and
-        S_i (F_i), averaged over the n patients in whom all are defined.
+        standard deviations, or one of the two if only one move is possible; left_out counts the patients for
+        whom neither is. The agreement is the rank correlation over the features, patient by patient, between
+        the effects and S_i (F_i), averaged over the n patients in whom all are defined.
     """
     rows = np.asarray(rows)
     patients = _Patients(model, cohort, rows, batch_size)
     rng = np.random.default_rng(seed)
     summary = functools.partial(bootstrap_mean, bootstrap=bootstrap, confidence=confidence, rng=rng)
-    by_feature, effects = {}, {}
+    by_feature: dict[str, Any] = {}
+    effects: dict[str, np.ndarray] = {}
     for k, feature in enumerate(model.features):
         entry: dict[str, Any] = {
             "unit": feature.unit,
@@ -113,14 +118,14 @@ def behaviour(
 
 
 class _Patients:
-    """Patients at rest, and what they become.
+    """The tumours of patients, and scores and features of these tumours before and after moves.
 
     Attributes:
         names: of the m features.
-        deviation: (m,) standard deviation of each over the patients; 0 for a single one.
+        deviation: (m,) standard deviation of each feature over the patients; 0 for a single patient.
     """
 
-    def __init__(self, model, cohort, rows, batch_size):
+    def __init__(self, model: AlignmentModel, cohort: Cohort, rows: np.ndarray, batch_size: int) -> None:
         self._features = model.features
         self.names = [feature.name for feature in model.features]
         self._canvas = cohort.images.shape[1:3]
@@ -133,21 +138,23 @@ class _Patients:
         self._score, self._value = self._measured(self._tumours)
         self.deviation = self._value.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(self.names))
 
-    def moved_along(self, k):
-        """Changes of the score (n, amounts), and of all features in standard deviations (n, amounts, m), when
-        patients move along feature k; NaN where they cannot.
+    def moved_along(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Changes when tumours move along feature k; NaN where they cannot.
+
+        Returns:
+            Changes of the score (n, amounts), and of all features in standard deviations (n, amounts, m).
         """
         move = MOVES[type(self._features[k])]
-        moved = {}
+        tumours: dict[tuple[int, int], Tumour] = {}
         for i, tumour in enumerate(self._tumours if self.deviation[k] > 0 else ()):
             for a, amount in enumerate(AMOUNTS):
-                one = move(tumour, amount * self.deviation[k])
-                if one is not None and one.is_on(self._canvas):
-                    moved[i, a] = one
+                candidate = move(tumour, amount * self.deviation[k])
+                if candidate is not None and candidate.is_on(self._canvas):
+                    tumours[i, a] = candidate
         score = np.full((len(self._tumours), len(AMOUNTS)), np.nan)
         value = np.full((*score.shape, len(self.names)), np.nan)
-        if moved:
-            score[*zip(*moved)], value[*zip(*moved)] = self._measured(list(moved.values()))
+        if tumours:
+            score[*zip(*tumours)], value[*zip(*tumours)] = self._measured(list(tumours.values()))
         score -= self._score[:, np.newaxis]
         change = (value - self._value[:, np.newaxis]) / np.where(self.deviation > 0, self.deviation, np.nan)
         for a in _OUTER:
@@ -155,7 +162,7 @@ class _Patients:
             score[missed, a], change[missed, a] = np.nan, np.nan
         return score, change
 
-    def _measured(self, tumours):
+    def _measured(self, tumours: Sequence[Tumour]) -> tuple[np.ndarray, np.ndarray]:
         """Scores (n,) and values of the features (n, m)."""
         scores, values = [np.zeros(0)], [np.zeros((0, len(self.names)))]
         for start in range(0, len(tumours), self._batch_size):
@@ -165,11 +172,11 @@ class _Patients:
         return np.concatenate(scores), np.concatenate(values)
 
 
-def _batch(tumours):
+def _batch(tumours: Sequence[Tumour]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images and masks (B, rows, columns, 1), spacing (B, 2) and origins (B, 2) of windows of one size."""
     size = np.max([tumour.mask.shape for tumour in tumours], axis=0)
 
-    def stacked(fields):
+    def stacked(fields: Iterable[np.ndarray]) -> np.ndarray:
         window = np.zeros((len(tumours), *size, 1), np.float32)
         for i, field in enumerate(fields):
             window[i, : field.shape[0], : field.shape[1], 0] = field
@@ -183,14 +190,16 @@ def _batch(tumours):
     )
 
 
-def _measuring(model):
-    """Function of windows (image, mask, spacing, origin): scores (B,) and values of the features (B, m)."""
+def _measuring(model: AlignmentModel) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Function of windows (image, mask, spacing, origin) to scores (B,) and values of the features (B, m)."""
     placement = Placement(model.classifier, evaluation=measured_evaluation(model))
 
-    def measured(view):
+    def measured(view: View) -> tuple[tf.Tensor, tf.Tensor]:
         return view.logits()[:, 0], view.feature_values(model.features)
 
-    def on_windows(image, mask, spacing, origin):
+    def on_windows(
+        image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, origin: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return placement.run(measured, image, mask, spacing, origin=origin)
 
     window = tf.TensorSpec([None, None, None, 1], tf.float32)
@@ -198,11 +207,13 @@ def _measuring(model):
     return tf.function(on_windows, input_signature=signature, autograph=False)
 
 
-def _agreement(explanation, rows, effects, summary):
-    """How S and F rank the moved features, beside how their effects do."""
+def _agreement(
+    explanation: Explanation, rows: np.ndarray, effects: Mapping[str, np.ndarray], summary: _Summary
+) -> dict[str, Any]:
+    """How S and F rank the features that have moves, compared with the ranks of their effects."""
     columns = [explanation.feature_names.index(name) for name in effects]
     effect = np.stack([*effects.values()], axis=1) if effects else np.zeros((len(rows), 0))
-    agreement = {}
+    agreement: dict[str, Any] = {}
     for kind in "SF":
         share = measured_shares(explanation, kind)[rows][:, columns]
         whole = defined(explanation, kind)[rows] & ~np.isnan(effect).any(axis=1)
@@ -219,15 +230,15 @@ def _agreement(explanation, rows, effects, summary):
     }
 
 
-def _order(names, values):
-    """Names from the largest mean over patients of values (n, m) to the smallest; none without patients."""
+def _order(names: Iterable[str], values: np.ndarray) -> list[str]:
+    """Names by decreasing mean over patients of values (n, m); empty without patients."""
     if not len(values):
         return []
     return [list(names)[i] for i in np.argsort(-values.mean(axis=0), kind="stable")]
 
 
-def _rank_correlation(a, b):
-    """Spearman's rank correlation of each row of (n, m); NaN where a row has no ranks, all being equal."""
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation of each row of (n, m); NaN where all values of a row are equal."""
     if a.shape[1] < 2:
         return np.full(len(a), np.nan)
     a, b = (stats.rankdata(x, axis=1) - (x.shape[1] + 1) / 2 for x in (a, b))

@@ -1,7 +1,7 @@
-"""Measure any Keras classifier: S, F, shares and p-values per sample."""
+"""Measurement of any Keras classifier: S, F, shares and p-values per sample."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.batches import in_batches
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.view import measured_evaluation
 from fgf_keras.nulls.draws import NullDraws
@@ -39,32 +40,32 @@ def explain(
     batch_size: int = 8,
     progress: str | None = None,
 ) -> Explanation:
-    """How much of what a classifier reacts to is a set of features, sample by sample.
+    """How much of what a classifier reacts to is explained by features, sample by sample.
 
     Args:
         model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns logits (it
-            sees the images as they are given here).
+            sees `images` unchanged).
         images: (N, H, W, C), as the classifier was trained on.
         masks: (N, H, W, 1) in {0, 1}.
         features: list of `Feature`; those of the model by default.
         spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
         patient_id: (N,) names of the samples; their numbers by default.
         support: "mask": all gradients inside the mask; "image": the classifier's over the whole canvas.
-        flow: how the path is followed, and what F is the mean over; `Flow()` by default.
-        noise_draws: number of linear noise features measured beside the features (columns S_noise, F_noise).
-        nulls: random features to compare with; the name of a kind, or several, stand for `Nulls(kinds=…)`.
-        alpha: the level at which something is to be found; decides whether the draws are enough.
+        flow: how the path is followed, and over what F is the mean; `Flow()` by default.
+        noise_draws: number of linear noise features to measure as well (columns S_noise, F_noise).
+        nulls: random features to compare with; one or several names of kinds stand for `Nulls(kinds=…)`.
+        alpha: significance level, which determines how many draws are needed.
         batch_size: samples in memory at once.
-        progress: a sentence for a progress bar; none by default.
+        progress: text of a progress bar; no bar by default.
 
     Returns:
         An `Explanation`.
 
     Raises:
-        ConfigError: a setting out of its range; too few draws for alpha and the number of features.
+        ConfigError: a setting out of range; too few draws for alpha and the number of features.
         DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
         ModelError: the classifier returns probabilities, or has no gradient.
-        FeatureError: no features, or two of one name.
+        FeatureError: no features, or two with the same name.
     """
     images = np.asarray(images)
     explainer = Explainer(
@@ -87,10 +88,10 @@ class Explainer:
     Args:
         model: see `explain`.
         image_shape: (H, W, C).
-        settings: all others of `explain` that are not of the samples, written out.
+        features, support, flow, noise_draws, nulls, alpha, batch_size: as for `explain`, without defaults.
 
     Raises:
-        ConfigError, FeatureError: as `explain`.
+        ConfigError, FeatureError: as for `explain`.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Explainer:
         if noise_draws and "noise" in self._names:
             raise FeatureError(
                 "A feature is named 'noise', which is the name of the noise draws measured beside the "
-                "features. Give the feature another name, or set noise_draws=0."
+                "features. Rename the feature, or set noise_draws=0."
             )
         flow, nulls = flow or Flow(), Nulls.of(nulls)
         _check_settings(noise_draws, alpha, batch_size)
@@ -133,7 +134,7 @@ class Explainer:
         )
         self._batch_size = batch_size
         self._nulls = nulls
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "support": support,
             "weight": flow.average,
             "steps": flow.steps,
@@ -163,22 +164,22 @@ class Explainer:
         ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
         check_slices(ids, images, masks)
         if len(set(ids)) < len(ids):
-            twice = sorted({name for name in ids if (ids == name).sum() > 1})
-            raise DataError(f"patient_id must name each sample once. More than once: {listing(twice)}.")
+            duplicates = sorted({name for name in ids if (ids == name).sum() > 1})
+            raise DataError(f"patient_id must name each sample once. More than once: {listing(duplicates)}.")
         _check_shape(self._classifier, images)
-        spacing = _per_sample(spacing, len(images))
+        spacings = _per_sample(spacing, len(images))
         measure, draws = self._measure, NullDraws(self._nulls)
 
-        def batch(rows):
-            return measure.tensors(images[rows], masks[rows], spacing[rows])
+        def batch(rows: slice | np.ndarray) -> list[tf.Tensor]:
+            return measure.tensors(images[rows], masks[rows], spacings[rows])
 
-        seen = batch(slice(0, 4))
+        first = batch(slice(0, 4))
         if not self._checked:
-            self._check(*seen)
+            self._check(*first)
         with _bar(progress, len(images)) as advance:
             values = in_batches(
                 measure,
-                (images, masks, spacing),
+                (images, masks, spacings),
                 ids,
                 (measure.at_sample, measure.along_flow),
                 batch_size=self._batch_size,
@@ -186,7 +187,7 @@ class Explainer:
                 advance=advance,
             )
 
-        def pictures(rows):
+        def pictures(rows: np.ndarray) -> dict[str, np.ndarray]:
             tensors = batch(rows)
             return {
                 "image": tensors[0].numpy(),
@@ -197,8 +198,8 @@ class Explainer:
         classes = max(2, values["logits"].shape[1])
         return Explanation(ids, self._names, self._settings, values, classes, pictures, draws.finish())
 
-    def _check(self, image, mask, spacing):
-        """Refuse a classifier or features that cannot be measured, tried on a few samples; once."""
+    def _check(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> None:
+        """Refuse a classifier or features that cannot be measured, by trying them on a few samples; once."""
         image_spec = tf.TensorSpec([None, *image.shape[1:]], image.dtype)
         refuse_probability_operation(self._classifier, image_spec)
         warn_of_probabilities(self._classifier, image * mask if self._mask_input else image)
@@ -206,25 +207,25 @@ class Explainer:
         self._checked = True
 
 
-def _check_settings(noise_draws, alpha, batch_size):
+def _check_settings(noise_draws: int, alpha: float, batch_size: int) -> None:
     rules = {
         "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
         "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
         "batch_size must be at least 1": (batch_size, batch_size >= 1),
     }
-    for rule, (given, holds) in rules.items():
+    for rule, (value, holds) in rules.items():
         if not holds:
-            raise ConfigError(f"{rule}. Received: {given!r}.")
+            raise ConfigError(f"{rule}. Received: {value!r}.")
 
 
-def _check_draws(draws, alpha, tests):
+def _check_draws(draws: int, alpha: float, tests: int) -> None:
     try:
         check_draws(draws, alpha, tests)
     except ValueError as error:
         raise ConfigError(f"Nulls: draws: {error}.") from error
 
 
-def _check_shape(classifier, images):
+def _check_shape(classifier: Classifier, images: np.ndarray) -> None:
     expected = getattr(classifier, "input_shape", None)
     if not isinstance(expected, tuple):
         return
@@ -235,7 +236,7 @@ def _check_shape(classifier, images):
         )
 
 
-def _per_sample(spacing, count):
+def _per_sample(spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
     spacing = np.asarray([1.0, 1.0] if spacing is None else spacing, np.float64)
     if spacing.shape not in ((2,), (count, 2)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
         raise DataError(
@@ -246,7 +247,7 @@ def _per_sample(spacing, count):
 
 
 @contextlib.contextmanager
-def _bar(sentence, total):
+def _bar(sentence: str | None, total: int) -> Iterator[Callable[[int], None]]:
     if sentence is None:
         yield lambda count: None
         return

@@ -1,17 +1,23 @@
-"""What `explain` returns: one row per sample."""
+"""The result of `explain`: one row per sample."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
+from fgf_keras.nulls.null import NullShares
 from fgf_keras.nulls.white import white_p_value
+
+if TYPE_CHECKING:  # matplotlib is loaded only where a picture is drawn
+    from matplotlib.figure import Figure
+
+    from fgf_keras.pictures.patient_page import PagePatient
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,23 +28,24 @@ class Explanation:
         patient_id: (N,) names of the samples.
         feature_names: m names.
         settings: support, weight, flow settings, number of noise draws.
-        values: arrays with a leading axis of N, as `AlignmentMeasure.at_sample` and `.along_flow` name them.
+        values: arrays with a leading axis of N, named as in `AlignmentMeasure.at_sample` and `.along_flow`.
         classes: number of classes, 2 for a single logit.
-        nulls: `NullShares` by the name of the null; a smooth one has its length where there are several.
+        nulls: `NullShares` by the name of the null; names of smooth ones include the length if there are
+            several.
     """
 
     patient_id: np.ndarray
-    feature_names: list
-    settings: dict
-    values: dict
+    feature_names: list[str]
+    settings: dict[str, Any]
+    values: dict[str, np.ndarray]
     classes: int
-    _pictures: object = field(default=None, repr=False)
-    nulls: dict = field(default_factory=dict)
+    _pictures: Callable[[np.ndarray], dict[str, np.ndarray]] | None = field(default=None, repr=False)
+    nulls: dict[str, NullShares] = field(default_factory=dict)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.patient_id)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"Explanation({len(self)} samples, features {', '.join(self.feature_names)}, support "
             f"{self.settings['support']}, median S_joint {np.nanmedian(self.values['S_joint']):.3f})"
@@ -54,20 +61,21 @@ class Explanation:
 
         Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
         S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
-        along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (the exact
-        law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F against draws (the joint shares
-        too), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual (|z| at the
-        end of the path over |z| at the sample), flow_length, flow_far (whether that is more than twice the
-        norm of the image), status. F is NaN unless the status is "reached" or "on_boundary".
+        along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (by the
+        exact law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F by draws (also for the
+        joint shares), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual
+        (|z| at the end of the path divided by |z| at the sample), flow_length, flow_far (whether the length
+        exceeds twice the norm of the image), status. F is NaN unless the status is "reached" or
+        "on_boundary".
 
         Args:
-            per_class: K > 2: one row per sample and class instead, with the centred logit of that class and
-                the S of its own gradient.
+            per_class: for K > 2, one row per sample and class instead, with the centred logit of that class
+                and the S of its own gradient.
         """
         if per_class:
             return self._class_frame()
         v, weight, names = self.values, self.settings["weight"], self.feature_names
-        columns = {"logit": v["logit"], "class": v["class"], "gradient_norm": v["gradient_norm"]}
+        columns: dict[str, Any] = {key: v[key] for key in ("logit", "class", "gradient_norm")}
         columns |= {f"S_{name}": v["S"][:, i] for i, name in enumerate(names)}
         columns |= {"S_joint": v["S_joint"], "S_joint_magnitude": np.sqrt(v["S_joint"])}
         columns |= {f"F_{name}": v[f"F_{weight}"][:, i] for i, name in enumerate(names)}
@@ -86,20 +94,21 @@ class Explanation:
         return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
 
     def against_chance(self, rows: np.ndarray | None = None, *, per_patient: bool = False) -> pd.DataFrame:
-        """The means over patients beside those of null features, for each null.
+        """The means over patients compared with those of null features, for each null.
 
         Columns: quantity (S or F), feature (or joint), null, mean, null_mean, null_q05, null_q95 (of the mean
         over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥ mean})/(1 + draws),
         p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the features; the joint
-        share is a test of its own), draws, n and undefined (patients in and left out of the means).
+        share is a test by itself), draws, n and undefined (numbers of patients included in the means and left
+        out).
 
         Args:
-            rows: which patients, all by default.
+            rows: indices of the patients; all by default.
             per_patient: one row per patient instead, with patient_id and value in place of mean, n and
                 undefined.
 
         Raises:
-            ValueError: `explain` was called without a null.
+            ValueError: `explain` was called without nulls.
         """
         if not self.nulls:
             raise ValueError("There are no nulls to compare with: call explain(…, nulls='matched').")
@@ -107,10 +116,10 @@ class Explanation:
         return (patient_table if per_patient else cohort_table)(self, rows)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Settings, the sentence of each status, and a record a sample; undefined numbers are null.
+        """Settings, the sentence of each status, and one record per sample; undefined numbers are null.
 
         Args:
-            path: file to write it to as well.
+            path: file to write the text to as well.
         """
         frame = self.to_frame().reset_index()
         records = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
@@ -127,14 +136,14 @@ class Explanation:
             Path(path).write_text(text, encoding="utf-8")
         return text
 
-    def panels(self, patients: Sequence[str] | None = None) -> list:
-        """What is shown of samples, as `pictures.patient_page.PagePatient`; the first eight by default."""
+    def panels(self, patients: Sequence[str] | None = None) -> list["PagePatient"]:
+        """The panels of the page of samples, see `plot`; the first eight samples by default."""
         from fgf_keras.pictures.patient_page import page_patients
 
         return page_patients(self, self._pictures, patients)
 
-    def plot(self, patients: Sequence[str] | None = None, *, path: str | Path | None = None) -> Any:
-        """A page of samples: slice, gradients and parts, the image at the boundary, what changed.
+    def plot(self, patients: Sequence[str] | None = None, *, path: str | Path | None = None) -> "Figure":
+        """A page of samples: slice, gradients and their components, the image at the boundary, the change.
 
         Args:
             patients: ids to show, in this order; the first eight by default.
@@ -147,7 +156,7 @@ class Explanation:
 
         return patient_page(self.panels(patients), self.settings["support"], path=path)
 
-    def _drawn_p_values(self):
+    def _drawn_p_values(self) -> dict[str, np.ndarray]:
         columns = {}
         for label, shares in self.nulls.items():
             for kind, infix in (("S", ""), ("F", "F_")):
@@ -157,7 +166,7 @@ class Explanation:
                     columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
         return columns
 
-    def _white_p_values(self):
+    def _white_p_values(self) -> dict[str, np.ndarray]:
         v, columns = self.values, {}
         for i, name in enumerate(self.feature_names):
             columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], v["section_rank"])
@@ -165,7 +174,7 @@ class Explanation:
             columns["p_white_joint"] = white_p_value(v["S_joint"], v["dimension"], np.maximum(v["rank"], 1))
         return columns
 
-    def _class_frame(self):
+    def _class_frame(self) -> pd.DataFrame:
         if self.classes < 3:
             raise ValueError(f"per_class needs a classifier of three classes or more. Got {self.classes}.")
         v = self.values

@@ -1,10 +1,10 @@
-"""Tumours moved along one feature in image space, with the other features held as far as possible.
+"""Tumours moved along one feature in image space, with the other features kept constant as far as possible.
 
-Intensities stay in [0, 1], to which they are clipped: a classifier never sees others, and what it does with
-them says nothing about what it uses.
+Intensities are clipped to [0, 1]: a classifier never sees others, and how it would react to them says nothing
+about what it uses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +12,19 @@ import tensorflow as tf
 from scipy import ndimage
 
 from fgf_keras.data.canvas import bounding_box
+from fgf_keras.features.base import Feature
 from fgf_keras.features.brightness import Brightness
 from fgf_keras.features.extent import Extent
 from fgf_keras.features.log_aspect_ratio import LogAspectRatio
 from fgf_keras.features.moments import image_moments
 
-# Times that a shape is asked for, and the part of the change by which it may be missed before that.
+# Most attempts at a shape, and the error, as a fraction of the change, with which an attempt is accepted
+# early.
 ATTEMPTS = 4
 TOLERANCE = 0.05
-# Standard deviation in px of the smoothing of a mask that is interpolated. A mask of 0 and 1 moves by whole
-# pixels only: its border lies halfway between two pixels until one of them is nearer to another.
+# Standard deviation in px of the Gaussian that smooths a mask before it is interpolated. A mask of 0 and 1
+# moves by whole pixels only: its border lies halfway between two pixels until one of them is nearer to
+# another.
 SOFT = 1.0
 RIM = 3
 
@@ -30,7 +33,7 @@ class Tumour(NamedTuple):
     """A tumour in the smallest rectangle that holds it.
 
     Attributes:
-        image: (rows, columns) float64 in [0, 1], 0 outside of the tumour.
+        image: (rows, columns) float64 in [0, 1], 0 outside the tumour.
         mask: (rows, columns) bool.
         origin: (2,) int, first row and column on the canvas.
         spacing: (2,) mm between rows and between columns.
@@ -57,17 +60,17 @@ class Tumour(NamedTuple):
         )
 
     def is_on(self, canvas: Sequence[int]) -> bool:
-        """Whether it lies on a canvas (H, W)."""
+        """Whether the tumour lies entirely on a canvas (H, W)."""
         return bool((self.origin >= 0).all() and (self.origin + self.mask.shape <= canvas).all())
 
 
 def brightened(tumour: Tumour, change: float) -> Tumour:
-    """Intensities plus `change`, in units of the image, inside the mask."""
+    """The tumour with `change`, in units of the image, added to its intensities."""
     return tumour._replace(image=np.where(tumour.mask, np.clip(tumour.image + change, 0, 1), 0.0))
 
 
 def scaled(tumour: Tumour, change: float) -> Tumour | None:
-    """Scaled about its centre until its extent has changed by `change` mm; the mean intensity is kept.
+    """The tumour scaled about its centre so that its extent changes by `change` mm, at equal mean intensity.
 
     None for a tumour without a width, and where nothing would be left.
     """
@@ -75,19 +78,23 @@ def scaled(tumour: Tumour, change: float) -> Tumour | None:
 
 
 def stretched(tumour: Tumour, change: float) -> Tumour | None:
-    """Stretched along its major axis and shrunk across it until the log of their ratio changed by `change`.
+    """The tumour stretched along its major axis and shrunk across it; their log ratio changes by `change`.
 
-    Its extent and its mean intensity are kept. (With the area kept instead, an elongated tumour would extend
-    farther.) None for a tumour without a width, and where the axes would change their places.
+    Its extent and its mean intensity stay the same. (At equal area instead, an elongated tumour would have a
+    larger extent.) None for a tumour without a width, and where the axes would swap.
     """
     return _reshaped(tumour, np.array([0.0, change]))
 
 
-# The move along each feature that has one, by the feature's class: names are the user's.
-MOVES = {Brightness: brightened, Extent: scaled, LogAspectRatio: stretched}
+# The move along each feature that has one, by the class of the feature, because users may rename features.
+MOVES: dict[type[Feature], Callable[[Tumour, float], Tumour | None]] = {
+    Brightness: brightened,
+    Extent: scaled,
+    LogAspectRatio: stretched,
+}
 
 
-# A graph, as there are thousands of small tumours.
+# A graph, because there are thousands of small tumours.
 _moments = tf.function(
     image_moments,
     input_signature=[tf.TensorSpec([1, None, None], tf.float64), tf.TensorSpec([2], tf.float64)],
@@ -95,33 +102,34 @@ _moments = tf.function(
 )
 
 
-def _shape(tumour):
+def _shape(tumour: Tumour) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre in mm from the first pixel, variances in mm² (the smaller first), and their axes as columns."""
     _, dy, dx, yy, xx, yx = (each.numpy() for each in _moments(tumour.image[np.newaxis], tumour.spacing))
     covariance = np.array([[yy[0], yx[0]], [yx[0], xx[0]]])
     return -np.array([dy[0, 0, 0], dx[0, 0, 0]]), *np.linalg.eigh(covariance)
 
 
-def _extent_and_log_ratio(variances):
+def _extent_and_log_ratio(variances: np.ndarray) -> np.ndarray:
     return np.array([np.sqrt(variances.sum()), np.log(variances[1] / variances[0]) / 2])
 
 
-def _reshaped(tumour, change):
-    """Extent (mm) and log aspect ratio changed by `change`, about the centre and along the axes.
+def _reshaped(tumour: Tumour, change: np.ndarray) -> Tumour | None:
+    """The tumour with extent (mm) and log aspect ratio changed by `change`, about its centre.
 
-    Pixels round what is asked, a small tumour's most: it is asked again for as much more as was missing.
+    Pixels round the result, most of all that of a small tumour, so each further attempt corrects the target
+    by the error of the previous one.
     """
     centre, variances, axes = _shape(tumour)
     if not variances[0] > 0:
         return None
     before = _extent_and_log_ratio(variances)
-    wanted = before + change
-    if wanted[0] <= 0 or wanted[1] < 0:
+    goal = before + change
+    if goal[0] <= 0 or goal[1] < 0:
         return None
-    # A relative change of the extent is one of a logarithm, as that of the ratio is.
+    # A relative change of the extent is a change of a logarithm, like that of the ratio.
     unit = np.array([before[0], 1.0])
     source = _Source.of(tumour)
-    target, best, least = wanted, None, np.inf
+    target, best, least = goal, None, np.inf
     for _ in range(ATTEMPTS):
         deviations = np.array([1.0, np.exp(target[1])])
         deviations *= target[0] / np.linalg.norm(deviations)
@@ -130,7 +138,7 @@ def _reshaped(tumour, change):
         features = None if moved is None else _shape(moved)[1]
         if features is None or not features[0] > 0:
             break
-        missing = wanted - _extent_and_log_ratio(features)
+        missing = goal - _extent_and_log_ratio(features)
         error = np.abs(missing / unit).max()
         if error < least:
             best, least = moved, error
@@ -141,11 +149,11 @@ def _reshaped(tumour, change):
 
 
 class _Source(NamedTuple):
-    """What is interpolated.
+    """The image and mask to interpolate.
 
     Attributes:
-        image: (rows, columns), every pixel outside of the tumour as the nearest one inside: what lies outside
-            is not data, and at the border, too, the image is interpolated between pixels of the tumour.
+        image: (rows, columns); pixels outside the tumour have the value of the nearest pixel inside, so that
+            at the border, too, the image is interpolated between pixels of the tumour.
         soft: (rows + 2 RIM, columns + 2 RIM), the smoothed mask.
     """
 
@@ -153,17 +161,18 @@ class _Source(NamedTuple):
     soft: np.ndarray
 
     @classmethod
-    def of(cls, tumour):
+    def of(cls, tumour: Tumour) -> "_Source":
+        """From a tumour."""
         nearest = ndimage.distance_transform_edt(
             ~tumour.mask, sampling=tumour.spacing, return_distances=False, return_indices=True
         )
         soft = ndimage.gaussian_filter(np.pad(tumour.mask, RIM).astype(np.float64), SOFT, mode="constant")
         return cls(tumour.image[tuple(nearest)], soft)
 
-    def transformed(self, tumour, centre, matrix):
-        """r becomes centre + matrix (r - centre), in mm, with the mean intensity kept; None without a pixel.
+    def transformed(self, tumour: Tumour, centre: np.ndarray, matrix: np.ndarray) -> Tumour | None:
+        """The tumour after r → centre + matrix (r - centre), in mm, at equal mean intensity; None if empty.
 
-        Image and mask are interpolated linearly; a pixel is inside where at least half of the mask is.
+        Image and mask are interpolated linearly; a pixel is inside where the mask is at least one half.
         """
         mm = tumour.spacing
         centre = centre / mm
@@ -176,7 +185,7 @@ class _Source(NamedTuple):
         shape = tuple(np.ceil(reach.max(axis=0)).astype(int) - first + 1)
         offset = centre + inverse @ (first - centre)
 
-        def interpolated(values, offset, mode):
+        def interpolated(values: np.ndarray, offset: np.ndarray, mode: str) -> np.ndarray:
             return ndimage.affine_transform(values, inverse, offset, shape, order=1, mode=mode)
 
         inside = interpolated(self.soft, offset + RIM, "constant") >= 0.5

@@ -1,6 +1,6 @@
-"""S and F of the same samples again and again, sample by sample."""
+"""Repeated measurements of S and F on the same samples while a classifier changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from fgf_keras.data.slices import check_slices
 from fgf_keras.flow.status import has_flow
-from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.measure.alignment_measure import AlignmentMeasure, Graph
 from fgf_keras.measure.batches import in_batches
 from fgf_keras.models.inputs import unpack_inputs
 from fgf_keras.nulls.draws import NullDraws
@@ -20,25 +20,25 @@ class Shares(NamedTuple):
 
     Attributes:
         values: (N, m + 1); the last column is the joint share.
-        defined: (N,) whether they are numbers that a mean counts.
+        defined: (N,) bool, whether a mean includes them.
     """
 
     values: np.ndarray
     defined: np.ndarray
 
     def mean(self) -> np.ndarray:
-        """(m + 1,) over the samples where it is defined; NaN where there are none."""
+        """The mean (m + 1,) over the samples where the shares are defined; NaN if there are none."""
         return self.values[self.defined].mean(axis=0) if self.defined.any() else self.values[0] * np.nan
 
 
 class Measured(NamedTuple):
-    """What `AlignmentSamples.measured` found.
+    """The result of `AlignmentSamples.measured`.
 
     Attributes:
         S: of all samples.
-        F: of the watched ones, the first of them; of those whose path ended on the boundary.
-        logits: (N, 1 or K) of all.
-        null: `NullShares` of smooth fields in the watched ones; None where none were drawn.
+        F: of the watched samples, which come first; defined for those whose path ended on the boundary.
+        logits: (N, 1 or K) of all samples.
+        null: `NullShares` of smooth fields in the watched samples; None if none were drawn.
     """
 
     S: Shares
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
     null: NullShares | None
 
     def null_band(self, kind: str) -> np.ndarray:
-        """(2, m + 1): 5 and 95 % of the mean of null fields over those watched for whom S or F is defined."""
+        """(2, m + 1): 5 and 95 % quantiles of the mean of null fields over the watched, defined samples."""
         shares = self.S if kind == "S" else self.F
         rows = np.flatnonzero(shares.defined[: len(self.F.values)])
         if self.null is None or not len(rows):
@@ -55,7 +55,7 @@ class Measured(NamedTuple):
         return np.quantile(self.null.of_cohort(kind, rows), [0.05, 0.95], axis=0)
 
     def watched_mean(self, kind: str) -> np.ndarray:
-        """(m + 1,): what the band is for, the mean over the same samples."""
+        """(m + 1,): the mean of S or F over the samples of the band."""
         count = len(self.F.values)
         return (Shares(*(a[:count] for a in self.S)) if kind == "S" else self.F).mean()
 
@@ -66,7 +66,7 @@ class AlignmentSamples:
     Args:
         inputs: (images, masks), (images, masks, spacing), or a dictionary; arrays as for `explain`.
         patient_id: (N,) names of the samples; their numbers by default.
-        watched: so many of them, the first ones, are measured along the flow.
+        watched: number of samples, counted from the first, that are measured along the flow.
         batch_size: samples in memory at once.
 
     Raises:
@@ -90,7 +90,7 @@ class AlignmentSamples:
         self._watched = min(watched, count)
         self._batch_size = batch_size
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
     def pointwise(self, measure: AlignmentMeasure) -> Shares:
@@ -102,10 +102,10 @@ class AlignmentSamples:
         return _along_flow(self._of(measure, slice(0, self._watched), (measure.along_flow,)))
 
     def measured(self, measure: AlignmentMeasure, draws: NullDraws | None = None) -> Measured:
-        """S of all samples and F of the watched ones, with null features drawn in those.
+        """S of all samples and F of the watched ones, and null features drawn for the watched ones.
 
         Args:
-            measure: with `nulls` where those are drawn.
+            measure: created with `nulls` if null features are drawn.
             draws: of the null "smooth".
         """
         both = (measure.at_sample, measure.along_flow)
@@ -118,23 +118,29 @@ class AlignmentSamples:
         return Measured(_pointwise(whole), _along_flow(values), whole["logits"], null)
 
     def tensors(self, measure: AlignmentMeasure, rows: slice) -> list[tf.Tensor]:
-        """Image, mask and spacing of some samples, as a measure takes them."""
+        """Image, mask and spacing of some samples, in the form that a measure takes."""
         return measure.tensors(self.images[rows], self.masks[rows], self.spacing[rows])
 
-    def _of(self, measure, rows, functions, draws=None):
+    def _of(
+        self,
+        measure: AlignmentMeasure,
+        rows: slice,
+        functions: Sequence[Graph],
+        draws: NullDraws | None = None,
+    ) -> dict[str, np.ndarray]:
         arrays = (self.images[rows], self.masks[rows], self.spacing[rows])
         ids, size = self.patient_id[rows], self._batch_size
         return in_batches(measure, arrays, ids, functions, batch_size=size, draws=draws)
 
 
-def _pointwise(values):
+def _pointwise(values: Mapping[str, np.ndarray]) -> Shares:
     return Shares(_with_joint(values["S"], values["S_joint"]), ~np.isnan(values["S_joint"]))
 
 
-def _along_flow(values):
+def _along_flow(values: Mapping[str, np.ndarray]) -> Shares:
     reached = has_flow(values["status"], values["F_joint_arc"])
     return Shares(_with_joint(values["F_arc"], values["F_joint_arc"]), reached)
 
 
-def _with_joint(single, joint):
+def _with_joint(single: np.ndarray, joint: np.ndarray) -> np.ndarray:
     return np.concatenate([single, joint[:, np.newaxis]], axis=1)

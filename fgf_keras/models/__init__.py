@@ -1,6 +1,6 @@
-"""Classifiers: the rewarded model, the paper's network, input gradients.
+"""Classifiers: the model trained with a reward, the paper's network, input gradients.
 
-What a saved model may hold is imported here, so that it can be loaded.
+All classes that a saved model may contain are imported here, so that it can be loaded.
 """
 
 from fgf_keras._backend import require_tensorflow_backend

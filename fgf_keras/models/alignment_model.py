@@ -1,6 +1,6 @@
-"""A Keras model that is rewarded for reacting to what a human can name."""
+"""The Keras model that trains a classifier with a reward for alignment with named features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,14 +14,15 @@ from fgf_keras.geometry.products import SUPPORTS, on_support
 from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn_of_vanishing_curvature
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
 from fgf_keras.models.input_gradient import Classifier, section_gradients
-from fgf_keras.models.inputs import at_least_float32, input_shape, unpack_inputs
+from fgf_keras.models.inputs import Inputs, at_least_float32, input_shape, unpack_inputs
 from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
 from fgf_keras.models.reward_gradient import difference_of_gradients
 from fgf_keras.models.rewards import reward_of
-from fgf_keras.models.view import Placement
+from fgf_keras.models.view import Placement, View
 
-# Edge of made-up images where a classifier takes any size, px.
+# Edge of the synthetic images for a classifier that takes any size, px.
 ANY_EDGE = 64
+_Alignment = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # S_i (B, m), S_joint (B,), whether they are defined (B,)
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -29,32 +30,31 @@ class AlignmentModel(keras.Model):
     """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
 
     S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
-    keys; the classifier sees image·mask. Where a dictionary has "origin", (B, 2) integers, image and mask are
-    windows that hold the tumours, and origin is the place of their first pixel on the canvas; the numbers are
-    the same. `train_step` nests two `GradientTape`s: the inner one for the input gradient, the outer one for
-    the weights. Logs carry `task_loss`, `reward`, `S_<feature>` and `S_joint` beside the compiled metrics;
-    samples whose ∇z vanishes are left out of the means of S.
+    keys; the classifier sees image·mask. If a dictionary has "origin", (B, 2) integers, image and mask are
+    windows that hold the tumours, and origin is the position of their first pixel on the canvas; the numbers
+    are the same. `train_step` nests two `GradientTape`s: the inner one for the input gradient, the outer one
+    for the weights. Logs contain `task_loss`, `reward`, `S_<feature>` and `S_joint` besides the compiled
+    metrics; samples whose ∇z vanishes are left out of the means of S.
 
     Args:
         classifier: any Keras model from images (B, H, W, C) to logits (B, 1) or (B, K).
         features: list of `Feature`.
-        reward: "sum" (the paper), "joint", "none" (S is measured all the same), or see `rewards.reward_of`.
+        reward: "sum" (the paper), "joint", "none" (S is still measured), or see `rewards.reward_of`.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
-        reward_features: list of `Feature` that the reward is on where it is not on `features`, which are then
-            only measured; λ_i are of these.
+        reward_features: `Feature`s to reward (with the λ_i) instead of `features`, which are only measured.
         support: "mask" or "image", see `AlignmentMeasure`.
         reward_gradient: how the reward is differentiated with respect to the weights. "exact": by second
             derivatives. "difference": by a central difference of first derivatives, for classifiers with
-            operations that have no second one. "auto" tries the classifier when it is first trained, logs
-            what it found, and is exact wherever that is right; see `gradient_plan`.
-        evaluation: "auto" computes a paper CNN in a window around the tumour, which gives the same numbers
-            for a part of the cost, and other classifiers on the whole canvas; "dense" always the canvas;
-            "roi" the window or an error. `placement.reason` says why it is the canvas.
-        epsilon: added to ‖∇z‖² in S, as a part of its mean over the batch.
+            operations that have no second derivative. "auto": tries the classifier before it is first
+            trained, logs the result, and is exact wherever that is right; see `gradient_plan`.
+        evaluation: "auto": a paper CNN is computed in a window around the tumour, which gives the same
+            numbers at a fraction of the cost, other classifiers on the whole canvas; "dense": always the
+            canvas; "roi": the window or an error. `placement.reason` says why the canvas is used.
+        epsilon: added to ‖∇z‖² in S, as a fraction of its mean over the batch.
         name: of the model.
 
     Raises:
-        FeatureError, ModelError: names, kinds or weights that cannot be.
+        FeatureError, ModelError: invalid names, kinds or weights.
 
     Example:
         >>> model = AlignmentModel(paper_cnn((192, 192, 1)), [Brightness(), Extent()], reward_weight=0.1)
@@ -106,20 +106,20 @@ class AlignmentModel(keras.Model):
         self._trackers |= {key: _MeanOfDefined(name=key) for key in shares}
         if self._reward.is_active:
             warn_of_vanishing_curvature(classifier)
-        # Layers of its own it has none: it is as built as its classifier.
+        # The model has no layers of its own, so it is built if its classifier is.
         self.built = classifier.built
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Logits (B, 1) or (B, K) of image·mask."""
-        image, mask, spacing, origin = unpack_inputs(inputs)
+        batch = unpack_inputs(inputs)
 
-        def logits(view):
+        def logits(view: View) -> tf.Tensor:
             return view.classifier(view.image, training=training)
 
-        return self._viewed(logits, image, tf.cast(mask, image.dtype), spacing, origin)
+        return self._viewed(logits, batch._replace(mask=tf.cast(batch.mask, batch.image.dtype)))
 
     def make_train_function(self, force: bool = False) -> Any:
-        """As Keras; the classifier is tried here, see `gradient_plan`, before anything is traced."""
+        """As in Keras; the classifier is tried here, before anything is traced, see `gradient_plan`."""
         shape = input_shape(self.classifier)
         if force or self.train_function is None:
             self._plan = None
@@ -131,13 +131,13 @@ class AlignmentModel(keras.Model):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
         (x, y, sample_weight), batch = self._prepared(data)
         variables = self.trainable_variables
-        plan = self._gradient_plan(input_shape(self.classifier) or batch[0].shape[1:])
+        plan = self._gradient_plan(input_shape(self.classifier) or batch.image.shape[1:])
 
-        def step(view):
+        def step(view: View) -> Any:
             features = self._feature_gradients(view)
             rewarded = self._rewarded_gradients(view)
             with tf.GradientTape() as weight_tape:
-                # The section first: with the weights and statistics that the step begins with.
+                # The section comes first, with the weights and statistics at the beginning of the step.
                 logits, section = section_gradients(
                     plan.passed(view.classifier),
                     view.image,
@@ -162,25 +162,25 @@ class AlignmentModel(keras.Model):
             reward = tf.cast(reward, task_loss.dtype)
             return logits, task_loss, reward, alignment, weight_tape.gradient(scaled, variables)
 
-        logits, task_loss, reward, alignment, gradients = self._viewed(step, *batch)
+        logits, task_loss, reward, alignment, gradients = self._viewed(step, batch)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
+        return self._record((x, y, sample_weight), logits, task_loss, reward, alignment)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """As `train_step`, without the reward's gradient and without changing anything."""
+        """As `train_step`, but without the reward's gradient and without an update."""
         (x, y, sample_weight), batch = self._prepared(data)
 
-        def measured(view):
+        def measured(view: View) -> tuple[tf.Tensor, _Alignment, tf.Tensor]:
             features = self._feature_gradients(view)
             logits, section = section_gradients(view.classifier, view.image, training=False)
             alignment = self._alignment(section, features, view.mask)
             rewarded = self._rewarded_gradients(view)
             return logits, alignment, self._rewarded(alignment, section, rewarded, view.mask)
 
-        logits, alignment, reward = self._viewed(measured, *batch)
+        logits, alignment, reward = self._viewed(measured, batch)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
         reward = tf.cast(reward, task_loss.dtype)
-        return self._record(x, y, logits, sample_weight, task_loss, reward, alignment)
+        return self._record((x, y, sample_weight), logits, task_loss, reward, alignment)
 
     def get_config(self) -> dict[str, Any]:
         """Keras serialisation."""
@@ -193,7 +193,7 @@ class AlignmentModel(keras.Model):
             "epsilon": self.epsilon,
             "name": self.name,
         }
-        # Left out where they are the default, so that earlier versions load what they can compute.
+        # Defaults are left out, so that earlier versions can load the models that they can compute.
         if self.reward_gradient != "auto":
             config["reward_gradient"] = self.reward_gradient
         if self.reward_features is not None:
@@ -210,72 +210,75 @@ class AlignmentModel(keras.Model):
                 config[key] = [keras.saving.deserialize_keras_object(f) for f in config[key]]
         return cls(**config)
 
-    def _gradient_plan(self, image_shape) -> GradientPlan:
+    def _gradient_plan(self, image_shape: Sequence[int | None]) -> GradientPlan:
         if self._plan is None:
-            # In a thread of its own, because it may be asked for while a graph is traced, and in `init_scope`
-            # no tape records.
+            # In a thread of its own, because the plan may be needed while a graph is being traced, and in
+            # `init_scope` no tape records.
             with ThreadPoolExecutor(1) as thread:
-                plan = self._plan = thread.submit(self._tried, tuple(image_shape)).result()
-            return plan
+                self._plan = thread.submit(self._tried, tuple(image_shape)).result()
         return self._plan
 
-    def _tried(self, image_shape):
-        """The plan; features and classifier are tried on made-up samples."""
+    def _tried(self, image_shape: Sequence[int | None]) -> GradientPlan:
+        """The plan, after trying features and classifier on synthetic samples."""
         height, width, channels = (edge or ANY_EDGE for edge in image_shape)
         image = np.random.default_rng(0).uniform(size=(2, height, width, channels)).astype(np.float32)
         mask = np.ones((2, height, width, 1), np.float32)
         mask[1, : height // 2] = 0
         refuse_probability_operation(self.classifier, tf.TensorSpec([None, *image.shape[1:]], image.dtype))
-        refuse_coupled(
-            self.features + (self.reward_features or []), tf.constant(image * mask), tf.constant(mask)
-        )
-        wanted = self.reward_gradient if self._reward.is_active else None
-        return gradient_plan(self.classifier, (height, width, channels), wanted)
+        features = self.features + (self.reward_features or [])
+        refuse_coupled(features, tf.constant(image * mask), tf.constant(mask))
+        method = self.reward_gradient if self._reward.is_active else None
+        return gradient_plan(self.classifier, (height, width, channels), method)
 
-    def _prepared(self, data):
-        """(x, y, sample_weight), and what `_viewed` takes."""
+    def _prepared(self, data: Any) -> tuple[Any, Inputs]:
+        """(x, y, sample_weight), and the inputs for `_viewed`."""
         require_loss_of_logits(self.loss)
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
-        image, mask, *rest = unpack_inputs(unpacked[0])
-        return unpacked, (*at_least_float32(image, mask), *rest)
+        return unpacked, at_least_float32(unpack_inputs(unpacked[0]))
 
-    def _viewed(self, function, image, mask, spacing, origin):
-        """What a function of the `View` of a batch returns."""
-        return self.placement.run(function, image, mask, spacing, origin=origin, compiled=self.jit_compile)
+    def _viewed(self, function: Callable[[View], Any], batch: Inputs) -> Any:
+        """The result of a function of the `View` of a batch."""
+        return self.placement.run(function, *batch[:3], origin=batch.origin, compiled=self.jit_compile)
 
-    def _feature_gradients(self, view, features=None):
+    def _feature_gradients(self, view: View, features: Sequence[Feature] | None = None) -> tf.Tensor:
         gradients = view.feature_gradients(self.features if features is None else features)
         return on_support(gradients, self._region(view.mask))
 
-    def _rewarded_gradients(self, view):
-        """∇g of the features that the reward is on; None where those are the measured ones."""
+    def _rewarded_gradients(self, view: View) -> tf.Tensor | None:
+        """∇g of the features that are rewarded; None if those are the measured ones."""
         if self.reward_features is None:
             return None
         return self._feature_gradients(view, self.reward_features)
 
-    def _region(self, mask):
+    def _region(self, mask: tf.Tensor) -> tf.Tensor | None:
         return mask if self.support == "mask" else None
 
-    def _alignment(self, section, features, mask):
-        """S_i (B, m), S_joint (B,), and whether they are defined (B,)."""
+    def _alignment(self, section: tf.Tensor, features: tf.Tensor, mask: tf.Tensor) -> _Alignment:
         section = on_support(section, self._region(mask))
         products = alignment_products(section, features)
         pointwise, joint = differentiable_alignment(products, self.epsilon)
         return pointwise, joint, tf.linalg.trace(products.section) > 0
 
-    def _reward_slope(self, section, features, rewarded, mask):
+    def _reward_slope(
+        self, section: tf.Tensor, features: tf.Tensor, rewarded: tf.Tensor | None, mask: tf.Tensor
+    ) -> tf.Tensor:
         """∂reward/∂∇_x z, (B, R, rows, columns, C)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(section)
             reward = self._rewarded(self._alignment(section, features, mask), section, rewarded, mask)
         return tape.gradient(reward, section)
 
-    def _rewarded(self, alignment, section, rewarded, mask):
+    def _rewarded(
+        self, alignment: _Alignment, section: tf.Tensor, rewarded: tf.Tensor | None, mask: tf.Tensor
+    ) -> tf.Tensor:
         if rewarded is not None:
             alignment = self._alignment(section, rewarded, mask)
         return self._reward(*alignment[:2], self.reward_scale)
 
-    def _record(self, x, y, logits, sample_weight, task_loss, reward, alignment):
+    def _record(
+        self, data: Any, logits: tf.Tensor, task_loss: tf.Tensor, reward: tf.Tensor, alignment: _Alignment
+    ) -> dict[str, tf.Tensor]:
+        x, y, sample_weight = data
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         count = tf.shape(logits)[0]
         task_loss *= replicas
@@ -291,7 +294,7 @@ class AlignmentModel(keras.Model):
 
 
 class _MeanOfDefined(keras.metrics.Mean):
-    """A mean that is NaN, where Keras has 0, as long as nothing was counted."""
+    """A mean that is NaN instead of Keras's 0 as long as nothing has been counted."""
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         return tf.where(tf.convert_to_tensor(self.count) > 0, super().result(), float("nan"))

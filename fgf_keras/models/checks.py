@@ -1,4 +1,4 @@
-"""What a classifier and its loss must be for a reward, and what a reward cannot do with some."""
+"""Checks of the arguments, the loss and the layers of a classifier that is trained with a reward."""
 
 import warnings
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from fgf_keras.models.input_gradient import Classifier
 
 
 def require_one_of(name: str, value: object, choices: Collection[str]) -> None:
-    """Raise `ModelError` for an argument that is none of the choices."""
+    """Raise `ModelError` for an argument that is not one of the choices."""
     if value not in choices:
         raise ModelError(f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}.")
 
@@ -27,7 +27,7 @@ def require_loss_of_logits(loss: Any) -> None:
 
 
 def warn_of_vanishing_curvature(classifier: Classifier) -> None:
-    """Warn of layers whose second derivative vanishes almost everywhere."""
+    """Warn about layers whose second derivative vanishes almost everywhere."""
     layers = classifier._flatten_layers()
     kinds = []
     if any(

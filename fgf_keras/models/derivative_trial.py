@@ -1,10 +1,10 @@
-"""Are TensorFlow's derivatives of a classifier right? Tried on a copy of it in float64."""
+"""A trial of whether TensorFlow's derivatives of a classifier are right, on a copy of it in float64."""
 
 import contextlib
 import enum
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -13,21 +13,23 @@ import tensorflow as tf
 from fgf_keras.geometry.sections import section_scores
 from fgf_keras.models.input_gradient import Classifier, as_logits
 
-# Of (classifier, image) to outputs.
-Call = Callable[[Any, tf.Tensor], Any]
-# Half steps of the central differences to compare with, as parts of the image's norm, and what counts as
-# agreement, as a part of the difference's norm. A step as small as the first meets no kink of a ReLU network;
-# large ones are for networks that round to float32 on the way.
+# Function of (classifier, image) to outputs.
+Call = Callable[[Classifier, tf.Tensor], Any]
+_Answer = TypeVar("_Answer")
+# Half steps of the central differences to compare with, as fractions of the image's norm, and the tolerance
+# for agreement, as a fraction of the difference's norm. A step as small as the first meets no kink of a ReLU
+# network; large ones are for networks that round to float32 internally.
 _STEPS = {
     "float64": ((1e-7, 2e-3), (2e-8, 2e-3), (1e-5, 2e-3), (1e-3, 1e-2), (3e-2, 5e-2)),
     "float32": ((3e-2, 5e-2), (1e-2, 5e-2), (1e-1, 5e-2)),
 }
-# Gradients of one sample's score at another sample that are below this part of its own are rounding.
+# Gradients of one sample's score at another sample are rounding errors below this fraction of those at its
+# own.
 _ROUNDING = 1e-5
 
 
 class Verdict(enum.Enum):
-    """What a trial says of a derivative; UNKNOWN where no difference was accurate enough to tell."""
+    """The result of a trial of a derivative; UNKNOWN if no difference was accurate enough to decide."""
 
     RIGHT = enum.auto()
     WRONG = enum.auto()
@@ -35,10 +37,10 @@ class Verdict(enum.Enum):
 
 
 class DerivativeTrial:
-    """Derivatives of one score at one random image and direction, beside central differences.
+    """Compares derivatives of one score, at one random image and direction, with central differences.
 
-    On a copy in float64, where a step can be so small that kinks play no part. A classifier that cannot be
-    copied is tried as it is: there the kinks within a step count as errors.
+    It uses a copy in float64, where steps can be so small that kinks play no role. A classifier that cannot
+    be copied is tried as it is; kinks within a step then count as errors.
 
     Args:
         classifier: Keras model from (B, H, W, C) to logits.
@@ -55,24 +57,24 @@ class DerivativeTrial:
         """Whether the score of one sample has a gradient at another.
 
         Args:
-            call: function of (classifier, image) to outputs, in the mode to be tried.
+            call: function of (classifier, image) to outputs, in the mode to try.
         """
         return self._first(lambda trial: trial.mixes_samples(call))
 
     def first_derivative(self, call: Call) -> Verdict:
-        """Of ∇_x z; `call` as for `mixes_samples`."""
+        """The verdict on ∇_x z; `call` as for `mixes_samples`."""
         return self._first(
             lambda trial: trial.verdict(call, _Trial.input_gradient, _Trial.difference_of_scores)
         )
 
     def second_derivative(self, call: Call) -> Verdict:
-        """Of ∇_w ⟨∇_x z, u⟩; `call` as for `mixes_samples`."""
+        """The verdict on ∇_w ⟨∇_x z, u⟩; `call` as for `mixes_samples`."""
         return self._first(
             lambda trial: trial.verdict(call, _Trial.gradient_of_gradient, _Trial.difference_of_gradients)
         )
 
-    def _first(self, question):
-        """The answer of the first trial that has one: not every operation has a float64 version."""
+    def _first(self, question: Callable[["_Trial"], _Answer]) -> _Answer:
+        """The answer of the first trial that has one: some operations have no float64 version."""
         *others, last = self._trials
         for trial in others:
             with contextlib.suppress(tf.errors.OpError):
@@ -83,28 +85,33 @@ class DerivativeTrial:
 class _Trial:
     """One image x, one direction u and one score z of a network."""
 
-    def __init__(self, network, image_shape, dtype):
+    def __init__(self, network: Classifier, image_shape: Sequence[int], dtype: str) -> None:
         rng = np.random.default_rng(0)
         self._network, self._dtype = network, dtype
         self._image = tf.constant(rng.uniform(size=(1, *image_shape)), dtype)
         self._direction = tf.constant(rng.normal(size=self._image.shape), dtype)
         self._mix = rng.normal(size=64)
 
-    def verdict(self, call, exact, difference):
-        """Compare `exact` with `difference` for each step, two methods below."""
+    def verdict(
+        self,
+        call: Call,
+        exact: Callable[["_Trial", Call], np.ndarray],
+        difference: Callable[["_Trial", Call, float], np.ndarray],
+    ) -> Verdict:
+        """Compare `exact` with `difference` for each step; both are methods of this class."""
         try:
-            exact = exact(self, call)
+            derivative = exact(self, call)
         except LookupError:  # an operation without a gradient
             return Verdict.WRONG
         for step, tolerance in _STEPS[self._dtype]:
             one, two = difference(self, call, step), difference(self, call, 2 * step)
-            tolerance *= np.linalg.norm(one)
-            # A difference that depends on its step is no evidence: rounding, or a kink within it.
-            if np.linalg.norm(two - one) <= tolerance / 2:
-                return Verdict.RIGHT if np.linalg.norm(exact - one) <= tolerance else Verdict.WRONG
+            limit = tolerance * np.linalg.norm(one)
+            # A difference that depends on its step is no evidence: rounding, or a kink within the step.
+            if np.linalg.norm(two - one) <= limit / 2:
+                return Verdict.RIGHT if np.linalg.norm(derivative - one) <= limit else Verdict.WRONG
         return Verdict.UNKNOWN
 
-    def mixes_samples(self, call):
+    def mixes_samples(self, call: Call) -> bool:
         """As `DerivativeTrial.mixes_samples`."""
         batch = tf.concat([self._image, self._image + self._direction, -self._direction], axis=0)
         with tf.GradientTape(watch_accessed_variables=False) as tape, _undisturbed_state(self._network):
@@ -114,12 +121,12 @@ class _Trial:
             gradient = tape.gradient(first, batch)
         except LookupError:
             gradient = None
-        if gradient is None:  # what has no gradient is explained where it is needed
+        if gradient is None:  # a missing gradient is reported where the gradient is needed
             return False
         size = tf.reduce_max(tf.abs(gradient), axis=[1, 2, 3])
         return bool(tf.reduce_max(size[1:]) > _ROUNDING * size[0])
 
-    def input_gradient(self, call):
+    def input_gradient(self, call: Call) -> np.ndarray:
         """⟨∇_x z(x), u⟩, (1,)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._image)
@@ -127,12 +134,12 @@ class _Trial:
         gradient = tape.gradient(score, self._image)
         return np.zeros(1) if gradient is None else np.sum(gradient * self._direction).reshape(1)
 
-    def difference_of_scores(self, call, step):
+    def difference_of_scores(self, call: Call, step: float) -> np.ndarray:
         """[z(x + hu) - z(x - hu)] / 2h, (1,), with ‖hu‖ = step·‖x‖."""
         ahead, behind, h = self._on_both_sides(step)
         return (self._score(call, ahead).numpy() - self._score(call, behind).numpy()).reshape(1) / (2 * h)
 
-    def gradient_of_gradient(self, call):
+    def gradient_of_gradient(self, call: Call) -> np.ndarray:
         """∇_w ⟨∇_x z(x), u⟩, flat."""
         with tf.GradientTape() as outer:
             with tf.GradientTape(watch_accessed_variables=False) as inner:
@@ -141,34 +148,34 @@ class _Trial:
             along = tf.reduce_sum(inner.gradient(score, self._image) * self._direction)
         return self._flat(outer, along)
 
-    def difference_of_gradients(self, call, step):
+    def difference_of_gradients(self, call: Call, step: float) -> np.ndarray:
         """[∇_w z(x + hu) - ∇_w z(x - hu)] / 2h, flat, with ‖hu‖ = step·‖x‖."""
         ahead, behind, h = self._on_both_sides(step)
         return (self._gradient(call, ahead) - self._gradient(call, behind)) / (2 * h)
 
-    def _on_both_sides(self, step):
+    def _on_both_sides(self, step: float) -> tuple[tf.Tensor, tf.Tensor, float]:
         h = step * float(tf.norm(self._image) / tf.norm(self._direction))
         return self._image + h * self._direction, self._image - h * self._direction, h
 
-    def _gradient(self, call, image):
+    def _gradient(self, call: Call, image: tf.Tensor) -> np.ndarray:
         with tf.GradientTape() as tape:
             score = self._score(call, image)
         return self._flat(tape, score)
 
-    def _score(self, call, image):
+    def _score(self, call: Call, image: tf.Tensor) -> tf.Tensor:
         with _undisturbed_state(self._network):
             scores = section_scores(as_logits(call(self._network, image)))[0]
         return tf.reduce_sum(scores * self._mix[: scores.shape[0]])
 
-    def _flat(self, tape, value):
+    def _flat(self, tape: tf.GradientTape, value: tf.Tensor) -> np.ndarray:
         variables = self._network.trainable_variables
         gradients = zip(tape.gradient(value, variables), variables)
         return np.concatenate([np.ravel(np.zeros(v.shape) if g is None else g.numpy()) for g, v in gradients])
 
 
 @contextlib.contextmanager
-def _undisturbed_state(network):
-    """What a call in training mode changes is put back: statistics, and the states of random generators."""
+def _undisturbed_state(network: Classifier) -> Iterator[None]:
+    """Restore what calls in training mode change: statistics and the states of random generators."""
     state = [(variable, variable.numpy()) for variable in network.non_trainable_variables]
     try:
         yield
@@ -177,21 +184,21 @@ def _undisturbed_state(network):
             variable.assign(value)
 
 
-def _in_float64(classifier, image_shape):
-    """A copy of a classifier that computes in float64; None where there is none."""
+def _in_float64(classifier: Classifier, image_shape: Sequence[int]) -> Classifier | None:
+    """A copy of a classifier that computes in float64; None if it cannot be made."""
     types = {type(layer).__name__: type(layer) for layer in classifier._flatten_layers()}
     try:
         with keras.saving.custom_object_scope(types):
             copy = type(classifier).from_config(_with_dtype(classifier.get_config()))
         outputs = copy(tf.zeros((1, *image_shape), tf.float64), training=False)
         copy.set_weights(classifier.get_weights())
-    except Exception:  # layers of a user's own may fail in any way
+    except Exception:  # user-defined layers may fail in any way
         return None
     return copy if as_logits(outputs).dtype == tf.float64 else None
 
 
-def _with_dtype(config):
-    """A layer's configuration with float64 wherever a floating point type is named."""
+def _with_dtype(config: Any) -> Any:
+    """A layer's configuration with every floating point type replaced by float64."""
     if isinstance(config, dict):
         return {k: _float64(value) if k == "dtype" else _with_dtype(value) for k, value in config.items()}
     if isinstance(config, (list, tuple)):
@@ -199,15 +206,15 @@ def _with_dtype(config):
     return config
 
 
-def _float64(policy):
+def _float64(policy: Any) -> Any:
     name = policy["config"]["name"] if isinstance(policy, dict) else policy
     return "float64" if "float" in str(name) else policy
 
 
 @contextlib.contextmanager
-def _making_float64():
-    """Layers are made in float64 inside, and nothing that is drawn afterwards changes."""
-    # A copy's first weights are drawn, and thrown away.
+def _making_float64() -> Iterator[None]:
+    """Make layers in float64 inside this context, without changing the random numbers drawn afterwards."""
+    # The initial weights of the copy are drawn and then discarded.
     state, floatx, policy = random.getstate(), keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")

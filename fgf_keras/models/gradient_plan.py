@@ -1,4 +1,4 @@
-"""How a training step takes the section of a classifier, and the reward's weight gradient."""
+"""The plan by which a training step computes the section of a classifier and the reward's weight gradient."""
 
 import contextlib
 import json
@@ -7,35 +7,37 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import tensorflow as tf
+
 from fgf_keras.errors import ModelError
-from fgf_keras.models.derivative_trial import DerivativeTrial, Verdict
+from fgf_keras.models.derivative_trial import Call, DerivativeTrial, Verdict
 from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.models.scoped_replacements import exact_moments, moving_statistics
 
 REWARD_GRADIENTS = ("auto", "exact", "difference")
-# Passes of the classifier that a section can be taken in, in the order in which they are tried.
+# Passes of the classifier in which the section can be computed, in the order in which they are tried.
 SECTIONS = ("shared", "moving", "inference")
 _REASONS = {
     Verdict.RIGHT: "second derivatives agree with differences of gradients",
     Verdict.WRONG: "second derivatives are missing or incomplete",
     Verdict.UNKNOWN: "no difference of gradients was accurate enough to check second derivatives",
 }
-# Plans by what they depend on: the same network is tried once in a process.
-_plans: dict[Any, "GradientPlan"] = {}
+# Plans by what they depend on, so that the same network is tried only once per process.
+_plans: dict[str, "GradientPlan"] = {}
 
 _log = logging.getLogger(__name__)
 
 
 class GradientPlan(NamedTuple):
-    """How a training step takes the section, and the reward's weight gradient.
+    """How a training step computes the section and the reward's weight gradient.
 
     Attributes:
         method: "exact", by second derivatives, or "difference", see `difference_of_gradients`.
-        section: the pass of the classifier that the section is taken in, the first of `SECTIONS` in which no
-            sample changes the gradient of another and the gradient is right. "shared": the task's own; others
-            are passes of their own, "moving" in training mode, but with the moving statistics of batch
-            normalisation, "inference" in inference mode.
-        reason: why, in words.
+        section: the pass of the classifier in which the section is computed: the first of `SECTIONS` in which
+            no sample changes the gradient of another and the gradient is right. "shared" is the pass of the
+            task loss. The others are additional passes: "moving" in training mode but with the moving
+            statistics of batch normalisation, "inference" in inference mode.
+        reason: the reason for the method, in words.
     """
 
     method: str
@@ -43,41 +45,41 @@ class GradientPlan(NamedTuple):
     reason: str
 
     def passed(self, classifier: Classifier) -> Classifier:
-        """The classifier in the pass of the section: a callable of (image, training) to outputs."""
+        """The classifier in the section's pass: a callable of (image, training) to outputs."""
         return _InPass(classifier, self.section)
 
 
 class _InPass(NamedTuple):
-    """A classifier whose mode is that of a section's pass, in the form of a classifier."""
+    """A classifier in the mode of a section's pass, with the interface of a classifier."""
 
-    classifier: Any
+    classifier: Classifier
     section: str
 
-    def __call__(self, image, training=None):
+    def __call__(self, image: tf.Tensor, training: bool | None = None) -> Any:
         del training
         moving = moving_statistics() if self.section == "moving" else contextlib.nullcontext()
         with exact_moments, moving:
             return self.classifier(image, training=self.section != "inference")
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> Any:
         return self.classifier.compute_dtype
 
 
 def gradient_plan(
     classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None = "auto"
 ) -> GradientPlan:
-    """The plan for a classifier, found by trying it on a random image; logged when it is made.
+    """The plan for a classifier, determined by trying it on a random image and logged when it is made.
 
     Args:
         classifier: Keras model from (B, H, W, C) to logits.
         image_shape: (H, W, C).
-        reward_gradient: "exact" or "difference" as asked for; "auto" is exact wherever second derivatives are
-            right, as they are on networks with kinks (ReLU, max pooling), whose switches they do not see;
-            None where nothing is rewarded.
+        reward_gradient: "exact" or "difference" for that method; "auto" for exact wherever second derivatives
+            are right, as they are for networks with kinks (ReLU, max pooling), although they do not see the
+            switches there; None if nothing is rewarded.
 
     Raises:
-        ModelError: samples of a batch change each other's scores in inference mode too; or the plan would be
+        ModelError: samples of a batch change each other's scores even in inference mode; or the plan would be
             a difference of gradients in half precision.
     """
     key = _key(classifier, image_shape, reward_gradient)
@@ -90,7 +92,9 @@ def gradient_plan(
     return _plans[key]
 
 
-def _made_plan(classifier, image_shape, reward_gradient):
+def _made_plan(
+    classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None
+) -> GradientPlan:
     trial = DerivativeTrial(classifier, image_shape)
     section = _section_pass(trial)
     if reward_gradient is None:
@@ -108,39 +112,40 @@ def _made_plan(classifier, image_shape, reward_gradient):
             f"{classifier.compute_dtype} leaves nothing. Train in float32 (compute.precision: float32), or "
             "without the layers whose gradient has no derivative, e.g. bilinear resizing."
         )
-    # The difference calls the classifier three times, which must drop the same units: none.
+    # The classifier is called three times, and all calls must drop the same units: none.
     return GradientPlan(method, "inference", reason)
 
 
-def _key(classifier, image_shape, reward_gradient):
-    """What a plan depends on, as text; None for a classifier that cannot say what it is."""
+def _key(classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None) -> str | None:
+    """What a plan depends on, as text; None for a classifier without a configuration."""
     try:
         trainable = [layer.trainable for layer in classifier._flatten_layers()]
         config = [type(classifier).__module__, type(classifier).__qualname__, classifier.get_config()]
         return json.dumps([config, trainable, image_shape, reward_gradient], default=repr)
-    except Exception:  # get_config of a class of a user's own may raise anything
+    except Exception:  # get_config of a user-defined class may raise anything
         return None
 
 
-def _section_pass(trial):
-    """The first pass in which no sample changes the gradient of another, and the gradient is right."""
+def _section_pass(trial: DerivativeTrial) -> str:
+    """The first pass in which no sample changes the gradient of another and the gradient is right."""
     for section in SECTIONS:
         mixed = trial.mixes_samples(_call(section))
         if not mixed and trial.first_derivative(_call(section)) is not Verdict.WRONG:
             return section
     if mixed:
         raise ModelError(
-            "The classifier's score of a sample depends on the other samples of its batch, in inference mode "
-            "too, so that the alignment of one sample is not defined. Usual causes: a mean over the batch "
+            "The classifier's score of a sample depends on the other samples of its batch, even in inference "
+            "mode, so the alignment of a single sample is not defined. Usual causes: a mean over the batch "
             "axis, or a reshape that mixes samples."
         )
     warnings.warn(
-        "TensorFlow's input gradient of the classifier differs from differences of its score, in inference "
-        "mode too: an operation in it has an approximate gradient, and S and F are those of that gradient.",
+        "TensorFlow's input gradient of the classifier differs from differences of its score, even in "
+        "inference mode: an operation in it has an approximate gradient, and S and F are those of that "
+        "gradient.",
         stacklevel=2,
     )
     return section
 
 
-def _call(section):
+def _call(section: str) -> Call:
     return lambda classifier, image: _InPass(classifier, section)(image)

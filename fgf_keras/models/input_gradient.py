@@ -7,9 +7,9 @@ import tensorflow as tf
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.sections import decision_score, section_scores
 
-# A Keras model from (B, H, W, C) to logits, or a callable of (image, training) that stands for one.
+# A Keras model from (B, H, W, C) to logits, or a callable of (image, training) with the same interface.
 Classifier = Any
-# Under float16 small gradients vanish on the way back; a constant factor on the score keeps them.
+# Under float16, small gradients underflow in the backward pass; a constant factor on the score prevents that.
 FLOAT16_SCALE = 1024.0
 
 
@@ -25,8 +25,8 @@ def section_gradients(
     Args:
         classifier: callable (image, training) to logits (B, 1) or (B, K).
         image: (B, H, W, C), what the classifier sees.
-        training: handed to the classifier.
-        stop_recording: an outer tape that must not record the gradient's own computation, or None.
+        training: passed to the classifier.
+        stop_recording: an outer tape that must not record the computation of the gradient, or None.
 
     Returns:
         logits (B, 1) or (B, K); gradients (B, R, H, W, C) with R = 1 for two classes and K-1 otherwise.
@@ -50,7 +50,7 @@ def section_gradients(
 def decision_gradient(
     classifier: Classifier, image: tf.Tensor, pair: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The score of the decision and its gradient: z (B,), ∇z (B, H, W, C); see `sections.decision_score`."""
+    """The decision's score and its gradient: z (B,), ∇z (B, H, W, C); see `sections.decision_score`."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(image)
         score = decision_score(as_logits(classifier(image, training=False)), pair)
@@ -63,7 +63,7 @@ def as_logits(outputs: Any) -> tf.Tensor:
     """Outputs of a classifier as (B, 1) or (B, K) in float32 or more.
 
     Raises:
-        ModelError: several outputs, or an output that is not one row of logits a sample.
+        ModelError: several outputs, or an output that is not one row of logits per sample.
     """
     if not tf.is_tensor(outputs) or outputs.shape.rank not in (1, 2):
         shape = tuple(outputs.shape) if tf.is_tensor(outputs) else type(outputs).__name__
@@ -75,11 +75,11 @@ def as_logits(outputs: Any) -> tf.Tensor:
     return tf.cast(outputs, tf.float32) if outputs.dtype in (tf.float16, tf.bfloat16) else outputs
 
 
-def _scale(classifier):
+def _scale(classifier: Classifier) -> float:
     return FLOAT16_SCALE if getattr(classifier, "compute_dtype", None) == "float16" else 1.0
 
 
-def _gradient(tape, score, image):
+def _gradient(tape: tf.GradientTape, score: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
     try:
         gradient = tape.gradient(score, image)
     except LookupError as error:

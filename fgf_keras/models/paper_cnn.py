@@ -1,4 +1,4 @@
-"""The network of the paper, with its choices open."""
+"""The network of the paper, with configurable layers."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def paper_cnn(
         classes: 2 gives one logit, K > 2 gives K.
         filters: output channels of each convolution.
         kernel_sizes: edge of each convolution's kernel, px.
-        activation: after every layer but the last. The reward differentiates twice: "elu", "gelu", "silu",
+        activation: after every layer except the last. The reward differentiates twice: "elu", "gelu", "silu",
             "softplus" and "tanh" have a second derivative, "relu" has none.
         pooling: "average" or "max".
         pool_size: edge and stride of the pooling, px; 1 for none.
@@ -66,6 +66,6 @@ def paper_cnn(
         x = keras.layers.Dense(units, activation=activation)(x)
     if dropout:
         x = keras.layers.Dropout(dropout)(x)
-    # Under mixed precision the logits themselves stay in float32.
+    # Under mixed precision the logits stay in float32.
     logits = keras.layers.Dense(1 if classes == 2 else classes, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name=name)

@@ -1,4 +1,4 @@
-"""The weight gradient of an alignment reward by first derivatives alone."""
+"""The weight gradient of an alignment reward from first derivatives alone."""
 
 import tensorflow as tf
 
@@ -6,16 +6,16 @@ from fgf_keras.geometry.products import inner
 from fgf_keras.geometry.sections import section_scores
 from fgf_keras.models.input_gradient import Classifier, as_logits
 
-# Half the step of a central difference, as a part of the norm of what the classifier sees: rounding errors
-# grow as it shrinks, and the third derivative's share grows with its square.
+# Half the step of a central difference, as a fraction of the norm of the classifier's image: rounding errors
+# grow as it shrinks, and the error from the third derivative grows with its square.
 STEP = {tf.float32: 3e-2, tf.float64: 1e-5}
 
 
 def difference_of_gradients(classifier: Classifier, image: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
     """A number whose weight gradient is that of Σ_b Σ_k ⟨u_bk, ∇_x z_k(x_b)⟩, without a second derivative.
 
-    `Σ_b Σ_k ‖u_bk‖ [z_k(x_b + h û_bk) - z_k(x_b - h û_bk)] / 2h`, with û = u/‖u‖ and h a fixed part of ‖x_b‖
-    (`STEP`). With u = ∂reward/∂∇_x z, held constant, its weight gradient is that of the reward, up to O(h²)
+    `Σ_b Σ_k ‖u_bk‖ [z_k(x_b + h û_bk) - z_k(x_b - h û_bk)] / 2h`, with û = u/‖u‖ and h a fixed fraction of
+    ‖x_b‖ (`STEP`). With a constant u = ∂reward/∂∇_x z, its weight gradient is that of the reward, up to O(h²)
     on smooth networks. On networks with kinks (ReLU, max pooling) it counts the switches within the step,
     which the second derivative does not see.
 
@@ -42,5 +42,5 @@ def difference_of_gradients(classifier: Classifier, image: tf.Tensor, directions
     return total
 
 
-def _per_sample(values):
+def _per_sample(values: tf.Tensor) -> tf.Tensor:
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -1,4 +1,4 @@
-"""What is added to the loss: one class per reward."""
+"""Rewards for alignment, which are subtracted from the task loss: one class per kind."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -17,7 +17,7 @@ class Reward(ABC):
         names: of the features that the reward is on.
 
     Raises:
-        FeatureError: a weight for a feature that is not there.
+        FeatureError: a weight for a feature that is not among `names`.
         ModelError: a weight that is negative or not finite.
 
     Attributes:
@@ -42,15 +42,15 @@ class Reward(ABC):
         Args:
             pointwise: S_i, (B, m).
             joint: S_joint, (B,).
-            scale: factor on λ, which a warm-up changes.
+            scale: factor on λ, set by a warm-up.
         """
 
-    def _scaled(self, values, scale):
+    def _scaled(self, values: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.weights, values.dtype) * tf.cast(scale, values.dtype)
 
 
 class SumReward(Reward):
-    """Σ_i λ_i S_i, the paper's: each feature by itself."""
+    """Σ_i λ_i S_i, the reward of the paper: each feature separately."""
 
     kind = "sum"
 
@@ -60,7 +60,7 @@ class SumReward(Reward):
 
 
 class JointReward(Reward):
-    """λ S_joint: all features together, whichever of them."""
+    """λ S_joint: all features together, no matter which of them explain the score."""
 
     kind = "joint"
 
@@ -75,7 +75,7 @@ class JointReward(Reward):
 
 
 class NoReward(SumReward):
-    """Nothing: S is measured while the model trains without it."""
+    """No reward: S is measured, but the model trains without it."""
 
     kind = "none"
 
@@ -85,14 +85,14 @@ class NoReward(SumReward):
 
 
 def reward_of(kind: str, weight: float | dict[str, float], names: list[str]) -> Reward:
-    """The reward of a kind.
+    """The reward of a given kind.
 
     Args:
         kind: one of `config.named.REWARDS`, or `module:Name` of a subclass of `Reward`.
         weight, names: see `Reward`.
 
     Raises:
-        ModelError: a kind that is neither.
+        ModelError: the kind is neither of these.
         FeatureError, ModelError: see `Reward`.
     """
     try:
@@ -102,7 +102,7 @@ def reward_of(kind: str, weight: float | dict[str, float], names: list[str]) -> 
     return reward(weight, names)
 
 
-def _weights(weight, names):
+def _weights(weight: float | dict[str, float], names: list[str]) -> list[float]:
     if isinstance(weight, dict):
         unknown = sorted(set(weight) - set(names))
         if unknown:

@@ -1,7 +1,7 @@
 """What a classifier sees of a batch: the whole canvas, or windows around the tumours with the same numbers.
 
-What is measured on a batch is a function of a `View`. `Placement` makes the views and decides where the
-classifier is computed; nobody else has to know.
+Measurements on a batch are functions of a `View`. `Placement` creates the views and decides where the
+classifier is computed; no other code needs to know.
 """
 
 import functools
@@ -28,7 +28,7 @@ from fgf_keras.models.input_gradient import Classifier, as_logits
 from fgf_keras.models.window.roi_cnn import RoiCnn
 
 EVALUATIONS = ("auto", "dense", "roi")
-# Edges of the windows in graphs that must know them, px, and then the canvas; each is compiled.
+# Edges of the windows in graphs with static sizes, px; the largest is the canvas. Each size is compiled.
 KNOWN_SIZES = (32, 64, 128)
 
 
@@ -36,11 +36,11 @@ class View:
     """What a classifier sees of a batch, on the whole canvas.
 
     Attributes:
-        classifier: callable of (image, training) to logits, of what is seen.
+        classifier: callable of (image, training) to logits, for images like `image`.
         image: (B, rows, columns, C), what the classifier sees: image·mask, or the image itself.
         mask: (B, rows, columns, 1) in {0, 1}.
         spacing: (B, 2), (row, column) distance of pixels in mm; None for 1 mm.
-        window: None, or ((H, W), (B, 2)), the canvas and the first pixels of the windows on it.
+        window: None, or ((H, W), (B, 2)), the size of the canvas and the origins of the windows on it.
     """
 
     window: tuple[Edges, tf.Tensor] | None = None
@@ -53,11 +53,11 @@ class View:
 
     @property
     def context(self) -> tuple[tf.Tensor, ...]:
-        """What beside the image a view is made of: tensors with a leading batch axis, see `at`."""
+        """The tensors besides the image that make up a view, with a leading batch axis, see `at`."""
         return self.mask, self.spacing
 
     def at(self, image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> "View":
-        """The view of another image; it and the context may be of some samples only."""
+        """The view of another image; image and context may be those of a subset of the samples."""
         return View(self.classifier, image, *context)
 
     def logits(self, training: bool = False) -> tf.Tensor:
@@ -66,7 +66,7 @@ class View:
 
     def feature_values(self, features: Sequence[Feature]) -> tf.Tensor:
         """g of each feature, (B, m)."""
-        return tf.stack([feature.value(*self._given_to(feature)) for feature in features], axis=1)
+        return tf.stack([feature.value(*self._inputs_of(feature)) for feature in features], axis=1)
 
     def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
         """∇g of each feature, (B, m, rows, columns, C)."""
@@ -77,15 +77,15 @@ class View:
         return field
 
     def around_mask(self, fields: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Fields inside the smallest windows that hold the masks, and the context of the view of these.
+        """Fields inside the smallest windows that hold the masks, and the context of the view there.
 
-        It is a view for features that are `shift_invariant` alone: the classifier knows nothing of it.
+        That view serves `shift_invariant` features only; the classifier cannot be evaluated on it.
         """
         first, edges = window_around(self.mask)
         return crop(fields, first, edges), self._narrower(first, crop(self.mask, first, edges))
 
-    def _given_to(self, feature: Feature) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        """Image, mask and spacing with which a feature has the value that it has on the canvas."""
+    def _inputs_of(self, feature: Feature) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Image, mask and spacing for which a feature has the same value as on the canvas."""
         del feature
         return self.image, self.mask, self.spacing
 
@@ -95,7 +95,7 @@ class View:
 
 
 class _WindowView(View):
-    """The same in windows of the canvas, for a classifier that sees image·mask."""
+    """A view in windows of the canvas, for a classifier that sees image·mask."""
 
     def __init__(
         self,
@@ -119,8 +119,8 @@ class _WindowView(View):
         return _WindowView(self._network, self._canvas, origin, image, mask, spacing)
 
     def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
-        def gradient(feature):
-            field = feature.gradient(*self._given_to(feature))
+        def gradient(feature: Feature) -> tf.Tensor:
+            field = feature.gradient(*self._inputs_of(feature))
             return field if feature.shift_invariant else crop(field, self._origin, edges_of(self.image))
 
         return tf.stack([gradient(feature) for feature in features], axis=1)
@@ -128,7 +128,7 @@ class _WindowView(View):
     def on_canvas(self, field: tf.Tensor) -> tf.Tensor:
         return paste(field, self._origin, self._canvas)
 
-    def _given_to(self, feature: Feature) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    def _inputs_of(self, feature: Feature) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         if feature.shift_invariant:
             return self.image, self.mask, self.spacing
         return self.on_canvas(self.image), self.on_canvas(self.mask), self.spacing
@@ -138,30 +138,36 @@ class _WindowView(View):
 
 
 class Placement:
-    """Where a classifier is computed: in windows wherever that gives the same numbers.
+    """Where a classifier is computed: in windows if that gives the same numbers, else on the whole canvas.
 
     Args:
         classifier: Keras model from (B, H, W, C) to logits.
         evaluation: "auto", "dense" (the whole canvas), or "roi" (windows, or an error).
-        support: of the gradients; outside of the mask they need the canvas.
-        mask_input: the classifier sees image·mask.
+        support: of the gradients; outside the mask they need the canvas.
+        mask_input: whether the classifier sees image·mask.
 
     Attributes:
-        reason: why it is the whole canvas, which is also logged; None where it is windows.
+        reason: why the whole canvas is used, which is also logged; None if windows are used.
 
     Raises:
-        ModelError: "roi" where it cannot be, with the reason; not one of `EVALUATIONS`.
+        ModelError: "roi" is impossible, with the reason; or `evaluation` is not one of `EVALUATIONS`.
     """
 
     def __init__(
-        self, classifier: Any, *, evaluation: str = "auto", support: str = "mask", mask_input: bool = True
+        self,
+        classifier: Classifier,
+        *,
+        evaluation: str = "auto",
+        support: str = "mask",
+        mask_input: bool = True,
     ) -> None:
         if evaluation not in EVALUATIONS:
             raise ModelError(
                 f"evaluation must be one of {', '.join(EVALUATIONS)}. Received: evaluation={evaluation!r}."
             )
         self._classifier, self._mask_input = classifier, mask_input
-        self._network, self.reason = None, "asked for"
+        self._network: RoiCnn | None = None
+        self.reason: str | None = "asked for"
         if evaluation != "dense":
             self._network, self.reason = _windowed(classifier, support, mask_input)
         if evaluation == "roi" and self.reason:
@@ -182,47 +188,55 @@ class Placement:
         origin: tf.Tensor | None = None,
         compiled: bool = False,
     ) -> Any:
-        """What a function of the `View` of a batch returns.
+        """The result of a function of the `View` of a batch.
 
         Args:
-            function: returns tensors whose shapes do not depend on the size of the windows. Gradients that
-                are wanted of its results are best taken inside: with `compiled`, what is outside of it
-                sees one of several branches.
+            function: returns tensors whose shapes do not depend on the size of the windows. Gradients of its
+                results are best computed inside: with `compiled`, code outside sees one of several branches.
             image: (B, H, W, C) on the canvas.
             mask: (B, H, W, 1) in {0, 1}, of the type of the image.
             spacing: (B, 2), see `View`.
-            origin: (B, 2) integers, where image and mask are windows of any size that hold the tumours: the
-                place of their first pixel on the canvas. They may reach beyond it with a mask that is 0.
-            compiled: in a graph for XLA, where the size of the windows must be known: one of `KNOWN_SIZES`.
+            origin: (B, 2) integers, if image and mask are windows of any size that hold the tumours: the
+                positions of their first pixels on the canvas. They may extend beyond it where the mask is 0.
+            compiled: in a graph for XLA, where the size of the windows must be static: one of `KNOWN_SIZES`.
 
         Raises:
-            ValueError: images that are not of the size of the canvas.
+            ValueError: images that do not have the size of the canvas.
         """
         if origin is not None:
-            # Keras hands on other types: int64 from NumPy, float32 where it builds for several replicas.
+            # Keras passes on other types: int64 from NumPy, float32 where it builds for several replicas.
             origin = tf.cast(origin, tf.int32)
         if self._network is not None:
-            return self._in_windows(function, image, mask, spacing, origin, compiled)
+            return self._in_windows(self._network, function, image, mask, spacing, origin, compiled)
         if origin is not None:
             canvas = _canvas(self._classifier)
             image, mask = (paste(field, origin, canvas) for field in (image, mask))
         return function(View(self._classifier, image * mask if self._mask_input else image, mask, spacing))
 
-    def _in_windows(self, function, image, mask, spacing, origin, compiled):
+    def _in_windows(
+        self,
+        network: RoiCnn,
+        function: Callable[[View], Any],
+        image: tf.Tensor,
+        mask: tf.Tensor,
+        spacing: tf.Tensor | None,
+        origin: tf.Tensor | None,
+        compiled: bool,
+    ) -> Any:
         canvas = tuple(self._classifier.input_shape[1:3])
         if origin is None:
             image, mask = (tf.ensure_shape(field, [None, *canvas, None]) for field in (image, mask))
         first, counts = bounding_box(mask)
         needed = tf.reduce_max(counts, axis=0)
         start = 0 if origin is None else origin
-        # What is cut out of a window may lie beside it, where there is nothing of the tumour.
+        # A rectangle cut out of a window may extend beyond it, where there is no tumour.
         cut = crop if origin is None else shift
 
-        def within(edges):
+        def within(edges: Edges) -> Any:
             place = placed_on(first + start, edges, canvas)
             inside = cut(mask, place - start, edges)
             visible = cut(image, place - start, edges) * inside
-            return function(_WindowView(self._network, canvas, place, visible, inside, spacing))
+            return function(_WindowView(network, canvas, place, visible, inside, spacing))
 
         if not compiled:
             return within(window_edges(needed, canvas))
@@ -235,13 +249,13 @@ class Placement:
 
 
 def measured_evaluation(model: Any) -> str:
-    """`evaluation` for measurements of a model, on any support: "dense" where the model asks for that."""
-    # A model that asks for "roi" is trained so; that is no wish about measurements that need the canvas.
+    """`evaluation` for measurements of a model, on any support: "dense" if the model asks for that."""
+    # "roi" concerns how the model is trained; it says nothing about measurements that need the canvas.
     return "dense" if getattr(model, "evaluation", None) == "dense" else "auto"
 
 
-def _windowed(classifier, support, mask_input):
-    """The classifier in windows and None, or None and the reason why that cannot be."""
+def _windowed(classifier: Classifier, support: str, mask_input: bool) -> tuple[RoiCnn | None, str | None]:
+    """The classifier in windows and None, or None and the reason why that is impossible."""
     if support != "mask":
         return None, f"support={support!r} takes gradients outside of the tumour"
     if not mask_input:
@@ -253,12 +267,12 @@ def _windowed(classifier, support, mask_input):
 
 
 @functools.cache
-def _log(reason):
-    """Once for each reason."""
+def _log(reason: str) -> None:
+    """Log a reason, once for each reason."""
     logging.getLogger(__name__).info("Computing on the whole canvas: %s.", reason)
 
 
-def _canvas(classifier):
+def _canvas(classifier: Classifier) -> tuple[int, ...]:
     """Rows and columns of the images that a classifier takes."""
     shape = getattr(classifier, "input_shape", None)
     size = tuple(shape or ())[1:3]

@@ -1,1 +1,1 @@
-"""What chance would give: null features and what S and F reach on them."""
+"""Null features: random directions that show which S and F occur by chance."""

@@ -1,4 +1,6 @@
-"""One patient's gradients, which null fields are compared with, in the smallest rectangle around the mask."""
+"""The gradients of one patient that null fields are compared with, in a rectangle around the mask."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +10,7 @@ from fgf_keras.nulls.white import fixed_field_alignment
 
 
 class BoxedGradients:
-    """One patient's gradients in the smallest rectangle around the mask.
+    """The gradients of one patient in the smallest rectangle around the mask.
 
     Args:
         part: the arrays null_… of `AlignmentMeasure.at_sample` and `.along_flow` for this patient.
@@ -19,7 +21,7 @@ class BoxedGradients:
         features: (m, rows, columns, C), ∇g of the features, zero outside the mask.
         count: m.
         shape: (rows, columns, C).
-        dimension: as given.
+        dimension: the argument of that name.
         grams: by "S" and "F", (k, k), ⟨u_k, u_l⟩ of the directions over the whole support.
         directions: by "S" and "F", (k, d), u_k inside the mask.
     """
@@ -44,12 +46,13 @@ class BoxedGradients:
         flat = tf.reshape(fields, [-1, self.count, int(np.prod(self.shape))])
         return self._compared(tf.gather(flat, self._places, axis=2))
 
-    def moved_shares(self, others: list["BoxedGradients"]) -> tuple[np.ndarray, np.ndarray]:
-        """S and F, each (n, m + 1), of n other patients' feature gradients in this one's frame."""
+    def moved_shares(self, others: Sequence["BoxedGradients"]) -> tuple[np.ndarray, np.ndarray]:
+        """S and F, each (n, m + 1), of the feature gradients of n other patients in this patient's frame."""
         fields = np.stack([moved_fields(other.features, other.mask, self.mask) for other in others])
         return self._compared(tf.constant(fields.reshape(len(others), self.count, -1)))
 
     def _compared(self, fields: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        return tuple(
+        S, F = (
             fixed_field_alignment(self.directions[kind], self.grams[kind], fields).numpy() for kind in "SF"
         )
+        return S, F

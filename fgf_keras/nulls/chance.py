@@ -1,4 +1,4 @@
-"""Alignment beside what null features reach: p-values, effects, and how sure they are."""
+"""Alignment compared with that of null features: p-values, effects, and their Monte Carlo errors."""
 
 from typing import TYPE_CHECKING
 
@@ -11,62 +11,62 @@ from fgf_keras.flow.status import has_flow
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
 
-# Draws that fall short of the measured share by less than this reach it: both are rounded.
+# A draw counts as equal to the measured share if it is smaller by less than this: both are rounded.
 ROUNDING = 1e-6
 
 
 def p_value(measured: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """(1 + #{draws ≥ measured})/(1 + n), over axis 1 of draws (N, n); NaN where `measured` (N,) is."""
+    """(1 + #{draws ≥ measured})/(1 + n), over axis 1 of draws (N, n); NaN where `measured` (N,) is NaN."""
     measured = np.asarray(measured, np.float64)
     reached = np.sum(draws >= measured[:, np.newaxis] - ROUNDING, axis=1)
     return np.where(np.isnan(measured), np.nan, (1 + reached) / (1 + draws.shape[1]))
 
 
 def defined(explanation: "Explanation", kind: str) -> np.ndarray:
-    """(N,) whether S or F is a number that tables average: F only where the path ended on the boundary."""
+    """(N,) bool, whether tables average S or F of a sample: F only if the path ended on the boundary."""
     if kind == "S":
         return ~np.isnan(explanation.values["S_joint"])
     return has_flow(explanation.status, explanation.values[f"F_joint_{explanation.settings['weight']}"])
 
 
 def measured_shares(explanation: "Explanation", kind: str) -> np.ndarray:
-    """S or F of each feature and of all together, (N, m + 1)."""
+    """S or F of each feature, and the joint share in the last column, (N, m + 1)."""
     v, weight = explanation.values, explanation.settings["weight"]
     single, joint = (v["S"], v["S_joint"]) if kind == "S" else (v[f"F_{weight}"], v[f"F_joint_{weight}"])
     return np.concatenate([single, joint[:, np.newaxis]], axis=1).astype(np.float64)
 
 
 def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
-    """One row per null, quantity and feature: the mean over patients beside the mean that a null has."""
+    """One row per null, quantity and feature: the mean over patients, compared with that of the null."""
     table = []
     for label, shares in explanation.nulls.items():
         for kind in "SF":
-            used = rows[defined(explanation, kind)[rows]]
-            if len(used):
-                measured = measured_shares(explanation, kind)[used].mean(axis=0)
-                draws = shares.of_cohort(kind, used)
+            patients = rows[defined(explanation, kind)[rows]]
+            if len(patients):
+                means = measured_shares(explanation, kind)[patients].mean(axis=0)
+                draws = shares.of_cohort(kind, patients)
             else:
-                measured = np.full(len(explanation.feature_names) + 1, np.nan)
-                draws = np.full((1, len(measured)), np.nan)
-            block = _against(explanation, label, kind, measured[np.newaxis], draws[np.newaxis], "mean")
-            table.append(block.assign(n=len(used), undefined=len(rows) - len(used)))
+                means = np.full(len(explanation.feature_names) + 1, np.nan)
+                draws = np.full((1, len(means)), np.nan)
+            block = _against(explanation, label, kind, means[np.newaxis], draws[np.newaxis], "mean")
+            table.append(block.assign(n=len(patients), undefined=len(rows) - len(patients)))
     return pd.concat(table, ignore_index=True)
 
 
 def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
     """One row per null, quantity, patient and feature."""
     table = []
-    names = explanation.to_frame().iloc[rows]
+    frame = explanation.to_frame().iloc[rows]
     for label, shares in explanation.nulls.items():
         for kind in "SF":
-            measured = measured_shares(explanation, kind)[rows]
-            block = _against(explanation, label, kind, measured, getattr(shares, kind)[rows], "value")
+            values = measured_shares(explanation, kind)[rows]
+            block = _against(explanation, label, kind, values, getattr(shares, kind)[rows], "value")
             exact = [f"p_white_{name}" for name in (*explanation.feature_names, "joint")]
-            if label == "white" and kind == "S" and set(exact) <= set(names):
-                block["p"] = names[exact].to_numpy().ravel()
+            if label == "white" and kind == "S" and set(exact) <= set(frame):
+                block["p"] = frame[exact].to_numpy().ravel()
                 block["p_standard_error"] = block["p"] * 0
-                block["p_adjusted"] = _adjusted(names[exact].to_numpy()).ravel()
-            block.insert(0, "patient_id", np.repeat(explanation.patient_id[rows], measured.shape[1]))
+                block["p_adjusted"] = _adjusted(frame[exact].to_numpy()).ravel()
+            block.insert(0, "patient_id", np.repeat(explanation.patient_id[rows], values.shape[1]))
             table.append(block)
     return pd.concat(table, ignore_index=True)
 
@@ -74,7 +74,7 @@ def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
 def _against(
     explanation: "Explanation", label: str, kind: str, measured: np.ndarray, draws: np.ndarray, name: str
 ) -> pd.DataFrame:
-    """Measured (N, m + 1) against draws (N, n, m + 1), a row for each of N and of m + 1."""
+    """Measured shares (N, m + 1) compared with draws (N, n, m + 1): N·(m + 1) rows, features innermost."""
     features = [*explanation.feature_names, "joint"]
     p = np.stack([p_value(measured[:, i], draws[..., i]) for i in range(len(features))], axis=1)
     null_mean = draws.mean(axis=1)
@@ -98,7 +98,7 @@ def _against(
 
 
 def _adjusted(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg over the features of each row; the joint share, in the last column, is one test."""
+    """Benjamini-Hochberg over the features of each row; the joint share (last column) is a test by itself."""
     adjusted = p.copy()
     whole = ~np.isnan(p).any(axis=1)
     if whole.any():

@@ -1,4 +1,4 @@
-"""All nulls of a measurement, drawn for one patient after another."""
+"""The draws of all nulls of a measurement, patient by patient."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from fgf_keras.nulls.settings import Nulls
 
 
 class NullDraws:
-    """Collects the null shares of patients.
+    """Draws null features for patients and collects their shares.
 
     Draws depend on the seed, the null and the patient's id, and lie in the smallest rectangle around the
-    patient's mask: batches, windows and other patients change nothing.
+    patient's mask; they do not depend on batches, windows or other patients.
 
     Args:
-        nulls: which, and how many draws per patient.
+        nulls: which nulls, and how many draws per patient.
 
     Raises:
-        ConfigError: a kind that cannot be imported, or is no `Null`.
+        ConfigError: a kind that cannot be imported, or is not a `Null`.
     """
 
     def __init__(self, nulls: Nulls) -> None:
-        self._nulls = {}
+        self._nulls: dict[str, Null] = {}
         for label, (kind, length) in nulls.labels.items():
             try:
                 null = named_class(NULLS, kind, Null)
@@ -37,13 +37,13 @@ class NullDraws:
             self._nulls[label] = null(nulls.draws, partial(_seed, nulls.seed, name), length or 0.0)
 
     def add(self, patient: str, part: dict[str, np.ndarray], dimension: int) -> None:
-        """Draw for one patient; see `BoxedGradients` for the arrays."""
+        """Draw for one patient; see `BoxedGradients` for the arguments."""
         gradients = BoxedGradients(part, dimension)
         for null in self._nulls.values():
             null.add(patient, gradients)
 
-    def take(self, patients: Sequence[str], part: dict[str, np.ndarray]) -> None:
-        """Draw for the patients of a batch; the arrays null_… leave `part`.
+    def take(self, patients: Sequence[str] | np.ndarray, part: dict[str, np.ndarray]) -> None:
+        """Draw for the patients of a batch; the arrays null_… are removed from `part`.
 
         Args:
             patients: ids.
@@ -54,7 +54,7 @@ class NullDraws:
             self.add(patient, {key: value[i] for key, value in fields.items()}, part["dimension"][i])
 
     def finish(self) -> dict[str, NullShares]:
-        """By label: the null's name, with its length where there are several."""
+        """The shares by label: the name of the null, with its length where there are several."""
         return {label: null.finish() for label, null in self._nulls.items()}
 
 

@@ -1,7 +1,7 @@
 """Random fields that a feature gradient can be compared with, drawn in a rectangle around one tumour.
 
-All are functions of a seed of two integers and of the rectangle: where it lies on a canvas, and what else is
-on the canvas or in the batch, changes nothing.
+They depend on a seed of two integers and on the rectangle, but not on its position on the canvas, nor on
+anything else on the canvas or in the batch.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def smooth_fields(count: int, shape: Sequence[int], sigma: float, seed: np.ndarr
     """
     rows, columns, channels = shape
     margin = int(np.ceil(TRUNCATE * sigma))
-    # Channels beside the draws, so that smoothing is two matrix products.
+    # Channels share an axis with the draws, so that smoothing takes two matrix products.
     noise = _normal([count * channels, rows + 2 * margin, columns + 2 * margin], seed)
     smooth = tf.tensordot(noise, _gaussian(columns, margin, sigma), [[2], [1]])
     smooth = tf.tensordot(smooth, _gaussian(rows, margin, sigma), [[1], [1]])
@@ -38,16 +38,17 @@ def smooth_fields(count: int, shape: Sequence[int], sigma: float, seed: np.ndarr
 
 
 def matched_fields(count: int, fields: np.ndarray, seed: np.ndarray) -> tf.Tensor:
-    """Fields with the power spectrum of given ones and random phases.
+    """Fields with the power spectra of given fields and random phases.
 
     The given fields are padded with zeros to twice their edges before the Fourier transform, which is
-    periodic: opposite edges of the rectangle do not touch. The mean power over phases is that of the padded
-    field; its covariance at a distance is the sum of products of the given field's pixels at that distance.
+    periodic, so that opposite edges of the rectangle do not touch. The mean power over phases is that of the
+    padded field; the covariance at a distance is the sum of the products of the given field's pixels at that
+    distance.
 
     Args:
         count: number of draws.
-        fields: (m, rows, columns, C), zero outside of the mask. Phases are independent among the m and the
-            same in all channels.
+        fields: (m, rows, columns, C), zero outside the mask. Phases are independent among the m fields and
+            the same in all channels.
         seed: (2,) int32.
 
     Returns:
@@ -58,15 +59,15 @@ def matched_fields(count: int, fields: np.ndarray, seed: np.ndarray) -> tf.Tenso
     padded = [fft.next_fast_len(2 * edge, real=True) for edge in edges]
     amplitude = np.abs(fft.rfft2(fields, padded))
     phase = hermitian_phases([count, len(fields), 1, *padded], seed)
-    drawn = fft.irfft2(amplitude * phase, padded, overwrite_x=True)[..., : edges[0], : edges[1]]
-    return tf.constant(np.moveaxis(drawn, 2, -1), tf.float32)
+    draws = fft.irfft2(amplitude * phase, padded, overwrite_x=True)[..., : edges[0], : edges[1]]
+    return tf.constant(np.moveaxis(draws, 2, -1), tf.float32)
 
 
 def moved_fields(fields: np.ndarray, mask: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """Fields of one tumour in the frame of another: box on box, each axis scaled to the other's length.
+    """Fields of one tumour in the frame of another: each axis of its box scaled to that of the other box.
 
-    A pixel takes the value of the nearest pixel of the first tumour, so that pixels that it does not cover
-    continue it instead of being zero.
+    A pixel takes the value of the nearest pixel of the first tumour, so pixels that the first tumour does not
+    cover get the values at its border instead of zero.
 
     Args:
         fields: (m, rows, columns, C), in the smallest rectangle around the first tumour.
@@ -89,21 +90,22 @@ def moved_fields(fields: np.ndarray, mask: np.ndarray, onto: np.ndarray) -> np.n
 def white_coordinates(
     count: int, number: int, gram: np.ndarray, dimension: int, seed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """White noise in `dimension` pixels, in as many coordinates as its products with a few fields u_k need.
+    """White noise in `dimension` pixels, in as few coordinates as its products with a few fields u_k need.
 
-    The coordinates along the k fields are normal, and the products of what is orthogonal to them are Wishart:
-    a triangular factor of that matrix (Bartlett) stands for all other pixels. Nothing is approximated.
+    The coordinates along the k fields are normal, and the inner products of the components orthogonal to them
+    form a Wishart matrix: a triangular factor of it (Bartlett) stands for all other pixels. Nothing is
+    approximated.
 
     Args:
         count: number of draws.
-        number: m, independent white fields of each.
+        number: m, independent white fields per draw.
         gram: (k, k), ⟨u_k, u_l⟩.
         dimension: number of pixels (times channels) of the support, at least the rank of `gram`.
         seed: (2,) int32.
 
     Returns:
-        directions (k, k + m) and fields (count, m, k + m), with the joint law of products of the real ones;
-        directions of NaN where `gram` is not finite.
+        directions (k, k + m) and fields (count, m, k + m), whose products have the joint distribution of
+        those of the real fields; directions of NaN where `gram` is not finite.
     """
     gram = np.asarray(gram, np.float64)
     if not np.isfinite(gram).all():
@@ -120,18 +122,18 @@ def white_coordinates(
     rest = np.tril(rng.standard_normal((count, number, number)), -1)
     for i in range(min(number, dimension - rank)):
         rest[:, i, i] = np.sqrt(rng.chisquare(dimension - rank - i, count))
-    # Fewer pixels left than fields: the factor has as many columns as there are pixels.
+    # With fewer pixels left than fields, the factor has only as many columns as there are pixels.
     rest[:, :, max(dimension - rank, 0) :] = 0
     fields[..., len(gram) :] = rest
     return directions, fields
 
 
 def hermitian_phases(shape: Sequence[int], seed: np.ndarray) -> np.ndarray:
-    """Random unit factors of the transform of real fields (…, rows, columns): (…, rows, columns // 2 + 1)."""
+    """Random phase factors (…, rows, columns // 2 + 1) for transforms of real fields (…, rows, columns)."""
     *stack, rows, columns = shape
     half = [*stack, rows, columns // 2 + 1]
     angle = tf.random.stateless_uniform(half, seed, 0, 2 * np.pi, alg="philox").numpy()
-    # In these columns a factor stands beside the conjugate of itself, and some are their own conjugates.
+    # These columns also hold the conjugate of each factor, and some factors are their own conjugates.
     opposite = -np.arange(rows) % rows
     self_conjugate = opposite == np.arange(rows)
     for column in {0, columns // 2} if columns % 2 == 0 else {0}:
@@ -149,7 +151,7 @@ def _normal(shape: Sequence[int], seed: np.ndarray) -> tf.Tensor:
 
 
 def _gaussian(edge: int, margin: int, sigma: float) -> tf.Tensor:
-    """(edge, edge + 2·margin), one row per pixel: the weights of the noise around it."""
+    """(edge, edge + 2·margin), one row per pixel: Gaussian weights of the noise around it."""
     distance = np.arange(edge + 2 * margin) - margin - np.arange(edge)[:, np.newaxis]
     weights = np.exp(-0.5 * (distance / sigma) ** 2) * (np.abs(distance) <= margin)
     return tf.constant(weights, tf.float32)

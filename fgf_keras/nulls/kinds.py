@@ -1,4 +1,4 @@
-"""Nulls that are drawn at random: white noise, smooth fields, fields with the spectrum of the gradients."""
+"""Nulls drawn at random: white noise, smooth fields, fields with the spectrum of the feature gradients."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,7 @@ from fgf_keras.nulls.white import fixed_field_alignment
 
 
 class White(Null):
-    """White noise over the whole support, in as few coordinates as say the same, see `white_coordinates`."""
+    """White noise over the whole support, in as few coordinates as necessary, see `white_coordinates`."""
 
     def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
         """See `Null.shares`."""
@@ -33,7 +33,7 @@ class Smooth(RandomFields):
         return tf.reshape(fields, [count, gradients.count, *gradients.shape])
 
     def pixels(self, gradients: BoxedGradients) -> float:
-        """With the margin that is smoothed along."""
+        """See `RandomFields.pixels`; includes the margin needed for smoothing."""
         rows, columns, channels = gradients.shape
         margin = 2 * TRUNCATE * self.length
         return gradients.count * (rows + margin) * (columns + margin) * channels
@@ -47,5 +47,5 @@ class Matched(RandomFields):
         return matched_fields(count, gradients.features, seed)
 
     def pixels(self, gradients: BoxedGradients) -> float:
-        """With the padding of the Fourier transform."""
+        """See `RandomFields.pixels`; includes the padding of the Fourier transform."""
         return 4 * np.size(gradients.features)

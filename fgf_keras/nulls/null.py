@@ -1,4 +1,4 @@
-"""A null: random features of one kind, drawn for one patient after another."""
+"""The base classes of nulls: random features of one kind, drawn patient by patient."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -9,19 +9,19 @@ import tensorflow as tf
 
 from fgf_keras.nulls.boxed import BoxedGradients
 
-# Draws that are in memory at once are no more than this, and have no more pixels together.
+# Most draws in memory at once, and most pixels of them in total.
 DRAWS_TOGETHER = 50
 PIXELS_TOGETHER = 1 << 20
 
 
 @dataclass(frozen=True)
 class NullShares:
-    """What null features reach in N patients.
+    """S and F of null features in N patients.
 
     Attributes:
         S, F: (N, n, m + 1); the last column is the joint share of m null fields.
-        resample: (N, n') draws of each patient that a draw of the cohort takes, or None where draw j of the
-            cohort is draw j of every patient.
+        resample: (N, n'), for each patient the draws that make up the draws of the cohort, or None where draw
+            j of the cohort is draw j of every patient.
     """
 
     S: np.ndarray
@@ -29,7 +29,7 @@ class NullShares:
     resample: np.ndarray | None = None
 
     def of_cohort(self, kind: str, rows: np.ndarray) -> np.ndarray:
-        """Means over some patients of the S or F of each draw, (n or n', m + 1)."""
+        """The S or F of each draw of the cohort, averaged over some patients, (n or n', m + 1)."""
         draws = getattr(self, kind)[rows]
         if self.resample is not None:
             draws = np.take_along_axis(draws, self.resample[rows][..., np.newaxis], axis=1)
@@ -37,12 +37,12 @@ class NullShares:
 
 
 class Null(ABC):
-    """Random features of one kind, drawn for one patient after another.
+    """Random features of one kind, drawn patient by patient.
 
     Args:
         draws: n, per patient.
-        seed: function of (patient id, portion) to (2,) int32, different for each.
-        length: correlation length in px, of the kind "smooth"; 0 for others.
+        seed: function of (patient id, portion) to (2,) int32, different for each pair.
+        length: correlation length of the kind "smooth", px; 0 for other kinds.
     """
 
     def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float = 0.0) -> None:
@@ -51,14 +51,14 @@ class Null(ABC):
 
     @abstractmethod
     def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
-        """S and F of the draws of a patient, (n, m + 1) each; the last column is the joint share."""
+        """S and F of the draws for a patient, (n, m + 1) each; the last column is the joint share."""
 
     def add(self, patient: str, gradients: BoxedGradients) -> None:
         """Draw for a patient."""
         self._shares.append(self.shares(patient, gradients))
 
     def finish(self) -> NullShares:
-        """What was drawn for all patients so far."""
+        """The shares of all draws for the patients so far."""
         S, F = (np.stack(values).astype(np.float32) for values in zip(*self._shares))
         return NullShares(S, F)
 
@@ -68,7 +68,7 @@ class RandomFields(Null):
 
     @abstractmethod
     def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray) -> tf.Tensor:
-        """Draws of m fields each, restricted to the mask by the caller.
+        """Draws of m fields each; the caller restricts them to the mask.
 
         Args:
             gradients: of the patient.
@@ -80,11 +80,11 @@ class RandomFields(Null):
         """
 
     def pixels(self, gradients: BoxedGradients) -> float:
-        """Pixels of one draw that are in memory at once."""
+        """Number of pixels that one draw takes in memory."""
         return gradients.features.size
 
     def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
-        """See `Null.shares`; in portions, all whole, so that more draws begin with the same ones."""
+        """See `Null.shares`; in whole portions, so that the first draws do not depend on their number."""
         count = min(DRAWS_TOGETHER, max(1, int(PIXELS_TOGETHER // self.pixels(gradients))))
         portions = [
             gradients.shares(self.fields(gradients, count, self.seed(patient, portion)))

@@ -1,4 +1,4 @@
-"""The feature gradients of other patients in place of a patient's own."""
+"""The null that replaces a patient's feature gradients by those of other patients."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ from fgf_keras.nulls.null import DRAWS_TOGETHER, Null, NullShares
 class Permutation(Null):
     """The feature gradients of other patients, moved into the frame of each, see `moved_fields`.
 
-    m gradients per patient and what they are compared with stay in memory, inside the mask alone, until
-    `finish`.
+    The m gradients of each patient and the directions they are compared with stay in memory until `finish`,
+    restricted to the mask.
 
     Raises:
-        DataError: by `finish`, of a single patient.
+        DataError: raised by `finish` if there is only one patient.
     """
 
     def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float = 0.0) -> None:
@@ -28,16 +28,16 @@ class Permutation(Null):
         self._patients.append((patient, gradients))
 
     def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
-        """S and F of up to n other patients in random order; fewer where there are fewer."""
+        """S and F with the gradients of up to n other patients, in random order."""
         return self._drawn(patient, gradients)[:2]
 
     def finish(self) -> NullShares:
         """See `Null.finish`."""
         if len(self._patients) == 1:
             raise DataError("The permutation null needs other patients. Received: one sample.")
-        S, F, chosen = zip(*(self._drawn(*patient) for patient in self._patients))
+        S, F, resample = zip(*(self._drawn(*patient) for patient in self._patients))
         S, F = (np.stack(values).astype(np.float32) for values in (S, F))
-        return NullShares(S, F, np.stack(chosen))
+        return NullShares(S, F, np.stack(resample))
 
     def _drawn(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng(self.seed(patient, 0).view(np.uint32).tolist())

@@ -1,4 +1,4 @@
-"""Which random features S and F are compared with, as one value."""
+"""The settings of the nulls that S and F are compared with, as one value."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from fgf_keras.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Nulls:
-    """Random features to compare with, see docs/method.md for what each kind is and which can be trusted.
+    """Random features to compare with; docs/method.md describes the kinds and which of them can be trusted.
 
-    They are drawn inside the masks, only white noise over the whole support.
+    They are drawn inside the masks, except white noise, which is drawn over the whole support.
 
     Args:
-        kinds: some of "white", "smooth", "matched", "permutation" and `module:Name` of subclasses of
-            `fgf_keras.nulls.null.Null`; or one of them.
-        draws: of each null per patient.
-        lengths: correlation lengths σ of the smooth fields in px; one or several, each a null of its own.
+        kinds: one or several of "white", "smooth", "matched", "permutation" and `module:Name` of subclasses
+            of `fgf_keras.nulls.null.Null`.
+        draws: number of draws per null and patient.
+        lengths: correlation lengths σ of the smooth fields, px; one or several, each a null of its own.
         seed: of all draws.
 
     Raises:
-        ConfigError: a value out of its range, or a kind or length named twice.
+        ConfigError: a value out of range, or a kind or length named twice.
     """
 
     kinds: str | Sequence[str] = ()
@@ -35,12 +35,12 @@ class Nulls:
     def __post_init__(self) -> None:
         kinds = (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds)
         lengths = tuple(np.atleast_1d(self.lengths).astype(float).tolist())
-        # Frozen for everybody else.
+        # The dataclass is frozen for everybody else.
         object.__setattr__(self, "kinds", kinds)
         object.__setattr__(self, "lengths", lengths)
-        nameless = [kind for kind in kinds if kind not in NULLS and ":" not in kind]
-        if nameless:
-            raise ConfigError(f"Nulls: kinds: {unknown(NULLS, nameless[0])}. Received: {self.kinds!r}.")
+        others = [kind for kind in kinds if kind not in NULLS and ":" not in kind]
+        if others:
+            raise ConfigError(f"Nulls: kinds: {unknown(NULLS, others[0])}. Received: {self.kinds!r}.")
         names = [_label(kind) for kind in kinds]
         rules = {
             "kinds must name each null once": (self.kinds, len(set(names)) == len(names)),
@@ -54,18 +54,18 @@ class Nulls:
                 len(set(lengths)) == len(lengths),
             ),
         }
-        for rule, (given, holds) in rules.items():
+        for rule, (value, holds) in rules.items():
             if not holds:
-                raise ConfigError(f"Nulls: {rule}. Received: {given!r}.")
+                raise ConfigError(f"Nulls: {rule}. Received: {value!r}.")
 
     @classmethod
     def of(cls, nulls: "Nulls | str | Sequence[str]") -> "Nulls":
-        """The same, or the nulls of one or several kinds with the other settings at their defaults."""
+        """The argument if it is a `Nulls`; otherwise nulls of one or several kinds with default settings."""
         return nulls if isinstance(nulls, Nulls) else cls(kinds=nulls)
 
     @property
     def labels(self) -> dict[str, tuple[str, float | None]]:
-        """(kind, correlation length) by the name that a null has in tables."""
+        """(kind, correlation length) by the name of the null in tables."""
         labels: dict[str, tuple[str, float | None]] = {}
         lengths = np.atleast_1d(self.lengths).tolist()
         for kind in self.kinds:

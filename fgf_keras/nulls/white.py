@@ -1,4 +1,4 @@
-"""What alignment is worth by chance: exact laws for white noise, and draws of it."""
+"""White noise as a null: the exact distribution of its alignment, and draws of it."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def white_null(dimension: int, rank: int = 1) -> Any:
 
 
 def white_p_value(alignment: ArrayLike, dimension: ArrayLike, rank: ArrayLike = 1) -> np.ndarray:
-    """P(S ≥ alignment) under `white_null`, elementwise; 1 where rank ≥ dimension, NaN where S is NaN."""
+    """P(S ≥ alignment) under `white_null`, elementwise; 1 where rank ≥ dimension, NaN for an S of NaN."""
     alignment, dimension, rank = np.broadcast_arrays(
         np.asarray(alignment, np.float64), np.asarray(dimension, np.float64), np.asarray(rank, np.float64)
     )
@@ -48,7 +48,7 @@ def white_p_value_in_graph(alignment: tf.Tensor, dimension: tf.Tensor, rank: tf.
     """`white_p_value` in TensorFlow, float64: I_{1-S}((d-k)/2, k/2), the regularised incomplete beta."""
     alignment, dimension, rank = (tf.cast(tensor, tf.float64) for tensor in (alignment, dimension, rank))
     defined = ~tf.math.is_nan(alignment)
-    # Of one shape: the incomplete beta function does not spread.
+    # All of one shape: the incomplete beta function does not broadcast.
     zero = tf.zeros_like(alignment + dimension + rank)
     below, k, d = tf.where(defined, 1 - alignment, 0) + zero, rank + zero, dimension + zero
     proper = (k > 0) & (k < d)
@@ -65,14 +65,14 @@ def white_noise_products(
     seed: int = 0,
     window: tuple[Edges, tf.Tensor] | None = None,
 ) -> tf.Tensor:
-    """⟨field, v⟩/‖v‖ with `draws` white noise fields v, one of them held in memory at a time.
+    """⟨field, v⟩/‖v‖ for `draws` white noise fields v, one of which is in memory at a time.
 
     Args:
         fields: (B, k, H, W, C), already restricted to the support.
         mask: the support, (B, H, W, 1), or None for the whole canvas.
         draws: number of fields v; draw i uses seed + i, as `LinearNoise(seed=seed + i)` does.
-        window: ((H, W), origin (B, 2)) where fields and mask are windows of a canvas: the v are those of the
-            canvas.
+        window: ((H, W), origin (B, 2)) if fields and mask are windows of a canvas: the v are then those of
+            the canvas.
 
     Returns:
         (B, k, draws); 0 where the mask is empty.
@@ -96,24 +96,32 @@ def white_noise_products(
     return tf.transpose(out.stack(), [1, 2, 0])
 
 
-def white_noise_alignment(section_gradients: tf.Tensor, mask: tf.Tensor | None, **draws: Any) -> tf.Tensor:
-    """S of linear noise features ⟨v, x⟩, (B, draws); see `white_noise_products`."""
-    cross = white_noise_products(section_gradients, mask, **draws)
+def white_noise_alignment(
+    section_gradients: tf.Tensor,
+    mask: tf.Tensor | None,
+    *,
+    draws: int,
+    seed: int = 0,
+    window: tuple[Edges, tf.Tensor] | None = None,
+) -> tf.Tensor:
+    """S of linear noise features ⟨v, x⟩, (B, draws); arguments as for `white_noise_products`."""
+    cross = white_noise_products(section_gradients, mask, draws=draws, seed=seed, window=window)
     section = inner_products(section_gradients, section_gradients)
     unit = tf.eye(tf.shape(cross)[2], batch_shape=[1], dtype=cross.dtype)
     return pointwise_alignment(Products(section, cross, unit))
 
 
 def fixed_field_alignment(directions: tf.Tensor, gram: tf.Tensor, fields: tf.Tensor) -> tf.Tensor:
-    """S, or F, of fields that do not depend on the image, one by one and together.
+    """S or F of fields that do not depend on the image: of each field alone, and the joint share.
 
-    With A = Σ_k u_k u_kᵀ, the share of one field v is vᵀAv/‖v‖² and the joint share of m is tr(PA)/tr A, P
-    the projector on their span. u_k orthonormal in the section give S; those of `PathDirections` give F.
+    With A = Σ_k u_k u_kᵀ, the share of one field v is vᵀAv/‖v‖², and the joint share of m fields is
+    tr(PA)/tr A, with P the projector on their span. An orthonormal basis u_k of the section gives S; the u_k
+    of `PathDirections` give F.
 
     Args:
         directions: (k, d), u_k at d pixels.
         gram: (k, k), ⟨u_k, u_l⟩ over the whole support, which may have more pixels than d.
-        fields: (n, m, d), zero elsewhere.
+        fields: (n, m, d), at these d pixels; zero elsewhere.
 
     Returns:
         (n, m + 1) float64 in [0, 1]; the last column is the joint share. 0 for fields that vanish.
@@ -122,7 +130,7 @@ def fixed_field_alignment(directions: tf.Tensor, gram: tf.Tensor, fields: tf.Ten
     products = tf.matmul(fields, fields, transpose_b=True)
     norm = tf.sqrt(tf.linalg.diag_part(products))
     count, edge = fields.shape[1], directions.shape[0]
-    # One product of two matrices: a stack of small ones takes ten times as long.
+    # A single product of two matrices: a stack of small products takes ten times as long.
     flat = tf.reshape(fields, [-1, fields.shape[2]])
     cross = tf.reshape(tf.matmul(flat, directions, transpose_b=True), [-1, count, edge])
     cross = tf.math.divide_no_nan(cross, norm[:, :, tf.newaxis])

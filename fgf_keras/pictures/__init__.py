@@ -1,1 +1,1 @@
-"""Arrays to images: panels, pages of patients."""
+"""Pictures of patients: panels, pages for reports, and strips for TensorBoard."""

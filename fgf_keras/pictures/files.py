@@ -1,4 +1,4 @@
-"""Pictures of some patients, as files beside the report that shows them."""
+"""Pictures of patients as files next to the report that shows them."""
 
 import json
 import shutil
@@ -11,11 +11,11 @@ FOLDER, LIST = "pictures", "pictures.json"
 
 
 class ShownPatient(NamedTuple):
-    """A patient in pictures.
+    """A patient with pictures.
 
     Attributes:
-        patient_id: whose.
-        pictures: (title, caption, PNG) of each.
+        patient_id: id of the patient.
+        pictures: (title, caption, PNG) of each picture.
     """
 
     patient_id: str
@@ -23,10 +23,10 @@ class ShownPatient(NamedTuple):
 
 
 def write_pictures(shown: dict[str, list[ShownPatient]], directory: Path) -> None:
-    """Write pictures/ into a folder, in place of earlier ones; nothing where none are shown.
+    """Write pictures/ to a folder and delete earlier pictures; no folder is written if there are none.
 
     Args:
-        shown: by support.
+        shown: patients by support.
         directory: an existing folder.
     """
     folder = directory / FOLDER
@@ -40,18 +40,18 @@ def write_pictures(shown: dict[str, list[ShownPatient]], directory: Path) -> Non
         for n, patient in enumerate(patients):
             entries = []
             for k, (title, caption, png) in enumerate(patient.pictures):
-                # Ids may hold what a file name cannot.
+                # Ids may contain characters that a file name cannot.
                 file = f"{support}_{n}_{k}.png"
                 (folder / file).write_bytes(png)
                 entries.append({"title": title, "caption": caption, "file": file})
             content[support].append({"patient_id": patient.patient_id, "pictures": entries})
-    # Last: where it is, every file that it names is too.
+    # Written last: if this file exists, so do all files that it lists.
     with whole_file(folder / LIST) as unfinished:
         unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def read_pictures(directory: Path) -> dict[str, list[ShownPatient]]:
-    """What `write_pictures` wrote into a folder; empty where there is nothing."""
+    """Read the pictures that `write_pictures` wrote to a folder; empty if there are none."""
     folder = Path(directory) / FOLDER
     if not (folder / LIST).is_file():
         return {}
@@ -59,10 +59,10 @@ def read_pictures(directory: Path) -> dict[str, list[ShownPatient]]:
     return {
         support: [
             ShownPatient(
-                each["patient_id"],
-                [(p["title"], p["caption"], (folder / p["file"]).read_bytes()) for p in each["pictures"]],
+                patient["patient_id"],
+                [(p["title"], p["caption"], (folder / p["file"]).read_bytes()) for p in patient["pictures"]],
             )
-            for each in patients
+            for patient in patients
         ]
         for support, patients in content.items()
     }

@@ -1,15 +1,18 @@
-"""A field around a tumour as a small picture: what reports and TensorBoard draw patients with."""
+"""Panels: small pictures of a field around a tumour, which reports and TensorBoard show of each patient."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from matplotlib import colormaps
 
-# Pixels around the tumour that are shown with it.
+# Pixels shown around the tumour.
 MARGIN = 8
 CONTOUR = "#e0a000"
+# A field (h, w) as it is drawn, and its limits.
+Scaled = tuple[np.ndarray, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,11 @@ class Panel:
     """A field around a tumour.
 
     Attributes:
-        title: what it is.
-        caption: figures of this patient.
+        title: name of the field.
+        caption: metrics of this patient.
         field: (h, w).
-        limits: values drawn darkest and brightest, or for a signed field bluest and reddest.
-        signed: drawn in red and blue rather than in grey.
+        limits: values drawn darkest and brightest or, for a signed field, bluest and reddest.
+        signed: whether the field is drawn in red and blue rather than in grey.
     """
 
     title: str
@@ -32,48 +35,67 @@ class Panel:
 
     @property
     def colours(self) -> str:
-        """Name of the map from values to colours."""
+        """Name of the matplotlib colormap."""
         return "RdBu_r" if self.signed else "gray"
 
 
 class PatientPanels(NamedTuple):
-    """What is shown of a patient.
+    """The panels of a patient.
 
     Attributes:
         mask: (h, w), the tumour in the same box as the fields.
-        panels: by `patient_panels`.
+        panels: see `patient_panels`.
     """
 
     mask: np.ndarray
     panels: list[Panel]
 
 
-class OwnScales:
-    """What each field is drawn on: a scale of its own, as clear as can be; ∇z and its parts share one.
+class Scales(Protocol):
+    """Scales for drawing the fields of a patient.
 
-    Each function takes a field (h, w) and returns what is drawn, (h, w), and its limits.
+    Each method takes a field (h, w) and returns the field as it is drawn, (h, w), and its limits.
     """
 
-    def __init__(self, image, mask, gradient):
+    def image(self, field: np.ndarray, /) -> Scaled:
+        """Scale an image."""
+
+    def gradient(self, field: np.ndarray, /) -> Scaled:
+        """Scale ∇z or one of its parts."""
+
+    def feature(self, field: np.ndarray, /) -> Scaled:
+        """Scale the gradient of a feature."""
+
+    def change(self, field: np.ndarray, /) -> Scaled:
+        """Scale the difference of two images."""
+
+
+class OwnScales:
+    """Scales that use the full range of each field; only ∇z and its parts share one scale.
+
+    See `Scales` for the methods.
+    """
+
+    def __init__(self, image: np.ndarray, mask: np.ndarray, gradient: np.ndarray) -> None:
         self._mask, self._gradient = mask, gradient
 
-    def image(self, field):
+    def image(self, field: np.ndarray) -> Scaled:
         """From the darkest to the brightest pixel of the tumour."""
         return field, tumour_range(field, self._mask)
 
-    def gradient(self, field):
+    def gradient(self, field: np.ndarray) -> Scaled:
         """Symmetric about zero, up to the largest of ∇z."""
         return field, _symmetric(self._gradient)
 
-    def feature(self, field):
+    def feature(self, field: np.ndarray) -> Scaled:
         """Symmetric about zero, up to its largest."""
         return field, _symmetric(field)
 
     change = feature
 
 
-def panel_pixels(panel: Panel, mask, edge: int) -> np.ndarray:
-    """A panel with the contour of the mask (h, w), each pixel repeated until its edge is at least so many px.
+def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
+    """Draw a panel with the contour of the mask (h, w), enlarged until its edge is at least `edge` px.
 
     Returns:
         (h', w', 3) uint8.
@@ -93,38 +115,45 @@ def panel_pixels(panel: Panel, mask, edge: int) -> np.ndarray:
     return pixels
 
 
-def tumour_range(image, mask) -> tuple[float, float]:
-    """The range inside the tumour: what lies outside may be clipped."""
+def tumour_range(image: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """The range of values inside the tumour; values outside may be clipped."""
     inside = image[mask > 0]
     return float(inside.min()), float(max(inside.max(), inside.min() + 1e-6))
 
 
-def tumour_box(mask):
-    """Slices of the tumour with a margin, square, inside the canvas."""
-    where = np.argwhere(mask > 0)
-    low, high = where.min(axis=0) - MARGIN, where.max(axis=0) + MARGIN + 1
+def tumour_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The slices of rows and columns that cut out the tumour with a margin: a square inside the canvas."""
+    pixels = np.argwhere(mask > 0)
+    low, high = pixels.min(axis=0) - MARGIN, pixels.max(axis=0) + MARGIN + 1
     edge = min(int((high - low).max()), *mask.shape)
     start = [int(np.clip((a + b - edge) // 2, 0, n - edge)) for a, b, n in zip(low, high, mask.shape)]
     return tuple(slice(s, s + edge) for s in start)
 
 
-def patient_panels(fields: dict, names, S: dict, F: dict, ending: str, scales) -> "PatientPanels":
-    """Slice, ∇z, its parts along the features and not, ∇ of each feature, boundary and difference.
+def patient_panels(
+    fields: Mapping[str, Any],
+    names: Sequence[str],
+    S: Mapping[str, float],
+    F: Mapping[str, float],
+    ending: str,
+    scales: Callable[[np.ndarray, np.ndarray, np.ndarray], Scales],
+) -> PatientPanels:
+    """Slice, ∇z, its explained and unexplained part, ∇ of each feature, image at the boundary, difference.
 
     Args:
-        fields: of a patient: image, mask, seen (what the classifier was given), and those of
+        fields: of a patient: image, mask, seen (the input of the classifier), and those of
             `AlignmentMeasure.fields`; (H, W, C), of which the first channel is drawn.
         names: of the m features that are drawn.
-        S, F: by the name of each of them, and "joint"; NaN where undefined.
+        S, F: by the name of each feature, and "joint"; NaN where undefined.
         ending: how the path ended.
-        scales: function of (image, mask, gradient), each (h, w), to what they are drawn on, see `OwnScales`.
+        scales: function of (image, mask, gradient), each (h, w), that returns the scales, e.g. `OwnScales`.
     """
     box = tumour_box(fields["mask"][..., 0])
     mask, image, seen, boundary, gradient, explained = (
         fields[name][..., 0][box] for name in ("mask", "image", "seen", "boundary", "gradient", "explained")
     )
     on, change = scales(image, mask, gradient), boundary - seen
-    drawn: list[tuple[str, str, tuple[np.ndarray, tuple[float, float]], bool]] = [
+    rows: list[tuple[str, str, Scaled, bool]] = [
         ("slice", "", on.image(image), False),
         ("∇z of the score", "", on.gradient(gradient), True),
         ("explained part of ∇z", shares_caption(S["joint"], F["joint"]), on.gradient(explained), True),
@@ -132,27 +161,27 @@ def patient_panels(fields: dict, names, S: dict, F: dict, ending: str, scales) -
     ]
     for name, field in zip(names, fields["features"]):
         title = f"∇ {name.replace('_', ' ')}"
-        drawn.append((title, shares_caption(S[name], F[name]), on.feature(field[..., 0][box]), True))
-    drawn += [
+        rows.append((title, shares_caption(S[name], F[name]), on.feature(field[..., 0][box]), True))
+    rows += [
         ("at the boundary", ending, on.image(boundary), False),
         ("boundary − slice", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
     ]
-    panels = [Panel(title, caption, *on_scale, signed) for title, caption, on_scale, signed in drawn]
+    panels = [Panel(title, caption, *scaled, signed) for title, caption, scaled, signed in rows]
     return PatientPanels(mask, panels)
 
 
 def shares_caption(pointwise: float, flow: float) -> str:
-    """S and F of a patient, as pictures have them."""
+    """S and F of a patient as the caption of a panel."""
     return f"S {share_text(pointwise)}  F {share_text(flow)}"
 
 
 def share_text(value: float) -> str:
-    """Three decimals, or that there is no number."""
+    """A number with three decimals, or "undefined"."""
     return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
-def _symmetric(field):
+def _symmetric(field: np.ndarray) -> tuple[float, float]:
     largest = float(np.abs(field).max())
-    # A field of zeros, and one that is not finite, is drawn all the same.
+    # Also draws a field of zeros, or one that is not finite.
     largest = largest if 0 < largest < math.inf else 1.0
     return -largest, largest

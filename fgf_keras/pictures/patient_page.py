@@ -1,8 +1,10 @@
-"""Pictures of patients: what the classifier reacts to, beside what the features are."""
+"""Pages of patients: the gradient of the score next to the gradients of the features."""
 
 import io
 import textwrap
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,10 +13,15 @@ from fgf_keras.errors import DataError
 from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.panels import CONTOUR, OwnScales, Panel, PatientPanels, panel_pixels, patient_panels
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fgf_keras.measure.explanation import Explanation
+
 MOST_ON_A_PAGE = 8
-# Of the title of a page, characters that are as wide as a panel.
-CHARACTERS_OF_A_PANEL = 26
-# Of a panel as a picture of its own, px.
+# Characters of the title of a page that fit the width of one panel.
+CHARACTERS_PER_PANEL = 26
+# Least edge of a panel as a single picture, px.
 EDGE = 168
 
 
@@ -22,9 +29,9 @@ class PagePatient(NamedTuple):
     """A patient of a page.
 
     Attributes:
-        patient_id: whose.
-        logit: score at the patient.
-        shown: its panels.
+        patient_id: id of the patient.
+        logit: score of the patient.
+        shown: the panels.
     """
 
     patient_id: str
@@ -32,14 +39,18 @@ class PagePatient(NamedTuple):
     shown: PatientPanels
 
 
-def page_patients(explanation, pictures, patients=None) -> list[PagePatient]:
-    """What a page shows of some patients.
+def page_patients(
+    explanation: "Explanation",
+    pictures: Any,
+    patients: Iterable[str] | None = None,
+) -> list[PagePatient]:
+    """The content of a page of patients.
 
     Args:
         explanation: of the patients.
-        pictures: function of row numbers to fields: image, mask, seen (what the classifier was given), and
-            those of `AlignmentMeasure.fields`.
-        patients: ids in the order wanted; the first eight by default.
+        pictures: function of row numbers that returns fields: image, mask, seen (the input of the
+            classifier), and those of `AlignmentMeasure.fields`.
+        patients: ids in the order in which they are shown; by default the first eight.
 
     Raises:
         DataError: an id that is not in the explanation.
@@ -63,13 +74,15 @@ def page_patients(explanation, pictures, patients=None) -> list[PagePatient]:
     ]
 
 
-def page_patient(patient, fields, row, names) -> PagePatient:
-    """What a page shows of one patient.
+def page_patient(
+    patient: str, fields: Mapping[str, Any], row: "Mapping[str, Any] | pd.Series", names: Sequence[str]
+) -> PagePatient:
+    """The content of a page for one patient.
 
     Args:
-        patient: id.
+        patient: id of the patient.
         fields: see `panels.patient_panels`.
-        row: values by name, as in `Explanation.to_frame`; its status is that of the path.
+        row: values by name, as in `Explanation.to_frame`; "status" is that of the path.
         names: of the features that are drawn.
     """
     S, F = ({name: row[f"{kind}_{name}"] for name in (*names, "joint")} for kind in "SF")
@@ -77,15 +90,15 @@ def page_patient(patient, fields, row, names) -> PagePatient:
     return PagePatient(patient, float(row["logit"]), patient_panels(fields, names, S, F, ending, OwnScales))
 
 
-def patient_page(patients: list[PagePatient], support: str, *, path=None) -> Figure:
-    """One row per patient, one column per panel.
+def patient_page(patients: list[PagePatient], support: str, *, path: str | Path | None = None) -> Figure:
+    """Draw a page with one row per patient and one column per panel.
 
-    Gradients are drawn on a scale of their own, symmetric about zero: red raises, blue lowers.
+    Each gradient has its own scale, symmetric about zero: red raises, blue lowers.
 
     Args:
-        patients: by `page_patients`.
+        patients: see `page_patients`.
         support: where gradients were compared.
-        path: PNG to write, or None.
+        path: PNG file to write, or None.
     """
     titles = [panel.title for panel in patients[0].shown.panels]
     figure = Figure(figsize=(1.9 * len(titles), 2.15 * len(patients) + 0.5), layout="constrained")
@@ -100,11 +113,11 @@ def patient_page(patients: list[PagePatient], support: str, *, path=None) -> Fig
             if mask.min() < mask.max():
                 axis.contour(mask, [0.5], colors=CONTOUR, linewidths=0.8)
             axis.set_xlabel(panel.caption, fontsize=9)
-        # An id is no formula, whatever signs it has.
+        # An id is never a formula, even if it contains dollar signs.
         line[0].set_ylabel(f"{patient.patient_id}\nlogit {patient.logit:.2f}", fontsize=9, parse_math=False)
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
-    scales = textwrap.fill(f"Support: {support}. {SCALES}", CHARACTERS_OF_A_PANEL * len(titles))
+    scales = textwrap.fill(f"Support: {support}. {SCALES}", CHARACTERS_PER_PANEL * len(titles))
     figure.suptitle(scales, fontsize=9)
     if path is not None:
         figure.savefig(path, dpi=130)
@@ -118,7 +131,7 @@ SCALES = (
 
 
 def shown_patients(patients: list[PagePatient]) -> list[ShownPatient]:
-    """The same as single pictures, for a report."""
+    """The patients of a page as single pictures, for a report."""
     return [
         ShownPatient(
             patient.patient_id,
@@ -131,8 +144,8 @@ def shown_patients(patients: list[PagePatient]) -> list[ShownPatient]:
     ]
 
 
-def panel_png(panel: Panel, mask) -> bytes:
-    """A panel alone, at least `EDGE` px wide, with the contour of the mask (h, w), as PNG."""
+def panel_png(panel: Panel, mask: np.ndarray) -> bytes:
+    """A single panel as PNG, at least `EDGE` px wide, with the contour of the mask (h, w)."""
     from PIL import Image
 
     stream = io.BytesIO()

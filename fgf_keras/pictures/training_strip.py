@@ -1,4 +1,4 @@
-"""A patient while a classifier learns: one picture, on scales that stay the same from epoch to epoch."""
+"""A picture of a patient for TensorBoard, with scales that are the same in every epoch of the training."""
 
 import functools
 import io
@@ -8,13 +8,13 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fgf_keras.pictures.panels import PatientPanels, panel_pixels, tumour_range
+from fgf_keras.pictures.panels import PatientPanels, Scaled, panel_pixels, tumour_range
 
 COLUMNS = 3
-# Of a panel, of the space around it, and of lines of text, px.
+# Sizes in px of a panel, of the space around it, and of a line of text.
 EDGE, GAP, LINE = 152, 12, 19
 TEXT, HEADING = 14, 16
-# Gradients are drawn in units of their root mean square in the tumour, up to so many of them.
+# Gradients are drawn in units of their root mean square in the tumour, clipped at this many.
 LIMIT = 3.0
 SCALES = (
     "Gradients in units of their root mean square in the tumour, from -3 (blue, lowers) to 3 (red, raises); "
@@ -24,7 +24,7 @@ SCALES = (
 
 
 def patient_png(heading: list[str], shown: PatientPanels) -> tuple[int, int, bytes]:
-    """Panels below a heading, three in a row, as (width, height, PNG).
+    """Draw panels below a heading, three per row; returns (width, height, PNG).
 
     Args:
         heading: lines of text.
@@ -44,48 +44,48 @@ def patient_png(heading: list[str], shown: PatientPanels) -> tuple[int, int, byt
         y = top + k // COLUMNS * cell
         draw.text((x, y), panel.title, "black", _font(TEXT))
         picture = Image.fromarray(panel_pixels(panel, mask, EDGE))
-        # Boxes: pixels stay squares where they are enlarged.
+        # Box resampling keeps enlarged pixels square.
         page.paste(picture.resize((EDGE, EDGE), Image.Resampling.BOX), (x, y + LINE))
         draw.text((x, y + LINE + EDGE), panel.caption, "black", _font(TEXT))
     stream = io.BytesIO()
-    # All colours: a choice of them would differ from epoch to epoch.
+    # Not quantised: the palette would differ from epoch to epoch.
     page.save(stream, "PNG", optimize=True)
     return *size, stream.getvalue()
 
 
 class EpochScales:
-    """Scales that are the same in every epoch, see `OwnScales`."""
+    """Scales that are the same in every epoch, see `panels.Scales`."""
 
-    def __init__(self, image, mask, gradient):
+    def __init__(self, image: np.ndarray, mask: np.ndarray, gradient: np.ndarray) -> None:
         self._mask = mask
         self._slice = tumour_range(image, mask)
         self._unit = _root_mean_square(gradient, mask)
 
-    def image(self, field):
+    def image(self, field: np.ndarray) -> Scaled:
         """The range of the slice in the tumour."""
         return field, self._slice
 
-    def change(self, field):
+    def change(self, field: np.ndarray) -> Scaled:
         """As wide as the range of the slice, symmetric about zero."""
         low, high = self._slice
         return field, (low - high, high - low)
 
-    def gradient(self, field):
+    def gradient(self, field: np.ndarray) -> Scaled:
         """In units of the root mean square of ∇z in the tumour."""
         return field / self._unit, (-LIMIT, LIMIT)
 
-    def feature(self, field):
-        """In units of its own root mean square in the tumour."""
+    def feature(self, field: np.ndarray) -> Scaled:
+        """In units of the root mean square of the field in the tumour."""
         return field / _root_mean_square(field, self._mask), (-LIMIT, LIMIT)
 
 
-def _root_mean_square(field, mask):
+def _root_mean_square(field: np.ndarray, mask: np.ndarray) -> float:
     unit = float(np.sqrt(np.mean(field[mask > 0] ** 2)))
-    # A field of zeros, and one that is not finite, is drawn all the same.
+    # Also draws a field of zeros, or one that is not finite.
     return unit if 0 < unit < np.inf else 1.0
 
 
 @functools.cache
-def _font(size):
-    # The font that matplotlib brings along: it has the signs of vector analysis.
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # The font that comes with matplotlib, because it has the symbols of vector analysis.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)

@@ -1,1 +1,1 @@
-"""One document from tables: as HTML, as Markdown and on a terminal; no TensorFlow."""
+"""Reports from tables of results, as HTML, as Markdown and on a terminal, without TensorFlow."""

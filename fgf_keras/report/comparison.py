@@ -1,6 +1,9 @@
-"""The report on a comparison of arms: evaluation/report.html and .md, and its short form on a terminal."""
+"""The report on a comparison of arms: evaluation/report.html and .md, and the summary on a terminal."""
 
-from fgf_keras.report.document import Document
+from collections.abc import Mapping
+from typing import Any
+
+from fgf_keras.report.document import Block, Document, Table
 from fgf_keras.report.sections.ablation import ablation_rows, ablation_section
 from fgf_keras.report.sections.arms import arms_section
 from fgf_keras.report.sections.cohort import data_section
@@ -17,13 +20,18 @@ from fgf_keras.report.style import report_style
 from fgf_keras.results.study import Study
 
 
-def comparison_report(provenance: Provenance, study: Study, data: dict, pages: dict) -> Document:
-    """The report.
+def comparison_report(
+    provenance: Provenance,
+    study: Study,
+    data: dict[str, Any],
+    pages: Mapping[tuple[str, str], tuple[str, bytes]],
+) -> Document:
+    """Build the report.
 
     Args:
         provenance: how the comparison was made.
-        study: what it came to.
-        data: description of the cohort that was measured, see `Cohort.description`.
+        study: results of the comparison.
+        data: description of the measured cohort, see `Cohort.description`.
         pages: see `networks.pages_section`.
     """
     config, arms = study.config, detailed_arms(study)
@@ -53,11 +61,11 @@ def comparison_report(provenance: Provenance, study: Study, data: dict, pages: d
     )
 
 
-def comparison_summary(study: Study) -> list:
-    """The blocks that a terminal shows."""
+def comparison_summary(study: Study) -> list[Block]:
+    """The blocks of the summary on a terminal."""
     if study.truth is not None:
         return truth_tables(study)
-    blocks = [arms_table(study)] if study.protocol.empty else protocol_summary(study)
+    blocks: list[Block] = [arms_table(study)] if study.protocol.empty else protocol_summary(study)
     if study.ablation is not None:
         blocks.append(ablation_rows(study))
     if study.trade_off is not None:
@@ -65,6 +73,6 @@ def comparison_summary(study: Study) -> list:
     return blocks + findings_summary(study.findings)
 
 
-def arms_table(study: Study):
+def arms_table(study: Study) -> Table:
     """The arms of a single split side by side."""
     return side_by_side_table(study.runs, f"{study.part} split")

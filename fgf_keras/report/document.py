@@ -1,17 +1,18 @@
-"""What a report is made of: headings, texts, tables and plots, for the renderers html, markdown and terminal.
+"""The elements of a report: headings, texts, tables and plots, rendered by html, markdown and terminal.
 
-Texts are plain, never markup.
+Texts are plain text, never markup.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a lead stands out."""
+    """A paragraph; a lead paragraph is emphasised."""
 
-    kind: ClassVar = "text"
+    kind: ClassVar[Literal["text"]] = "text"
     text: str
     lead: bool = False
 
@@ -20,31 +21,31 @@ class Text:
 class Bullets:
     """A list."""
 
-    kind: ClassVar = "bullets"
+    kind: ClassVar[Literal["bullets"]] = "bullets"
     items: list[str]
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Words, each with what it means."""
+    """Terms, each with its meaning."""
 
-    kind: ClassVar = "terms"
+    kind: ClassVar[Literal["terms"]] = "terms"
     items: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Headline metrics: what it is, its value, its interval."""
+    """Main metrics as (name, value, interval)."""
 
-    kind: ClassVar = "tiles"
+    kind: ClassVar[Literal["tiles"]] = "tiles"
     items: list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
 class Callout:
-    """What must not be overlooked; `tone` is "warning" or "note"."""
+    """An important notice; `tone` is "warning" or "note"."""
 
-    kind: ClassVar = "callout"
+    kind: ClassVar[Literal["callout"]] = "callout"
     title: str
     items: list[str]
     tone: str = "note"
@@ -52,35 +53,36 @@ class Callout:
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, a header and rows of text; the first column names the row, others hold numbers or words.
+    """A table with a caption, a header and rows of text; the first column is the name of the row.
 
-    A row that is empty but for its first cell is a heading.
+    The other columns contain numbers or, with `words`, text. A row in which only the first cell is filled is
+    a heading.
     """
 
-    kind: ClassVar = "table"
+    kind: ClassVar[Literal["table"]] = "table"
     caption: str
     header: list[str]
     rows: list[list[str]]
     words: bool = False
 
     @staticmethod
-    def is_heading(row) -> bool:
+    def is_heading(row: Sequence[str]) -> bool:
         """Whether a row is a heading."""
         return len(row) > 1 and not any(row[1:])
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot as SVG, in a file of this name for Markdown.
+    """A plot as SVG; for Markdown it is written to a file of this name.
 
     Attributes:
-        name: of the file, without ending.
-        alt: what it shows, for those who do not see it.
-        caption: what to look at.
-        svg: bytes, see `report_style.svg_of`.
+        name: of the file, without suffix.
+        alt: description for readers who cannot see the plot.
+        caption: of the plot.
+        svg: content of the SVG file, see `style.svg_of`.
     """
 
-    kind: ClassVar = "plot"
+    kind: ClassVar[Literal["plot"]] = "plot"
     name: str
     alt: str
     caption: str
@@ -99,9 +101,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Patients one below the other: (heading, pictures). Markdown has the page `file` instead."""
+    """Patients one below the other, as (heading, pictures); Markdown shows the page `file` instead."""
 
-    kind: ClassVar = "gallery"
+    kind: ClassVar[Literal["gallery"]] = "gallery"
     patients: list[tuple[str, list[Picture]]]
     file: str
     alt: str
@@ -109,9 +111,9 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Page:
-    """A large picture: its bytes for HTML, the file that Markdown links to, relative to the report."""
+    """A large picture: its bytes for HTML, and for Markdown its file, relative to the report."""
 
-    kind: ClassVar = "page"
+    kind: ClassVar[Literal["page"]] = "page"
     file: str
     alt: str
     caption: str
@@ -120,22 +122,22 @@ class Page:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be copied."""
+    """Text to copy, such as a command."""
 
-    kind: ClassVar = "code"
+    kind: ClassVar[Literal["code"]] = "code"
     text: str
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Details that a reader opens."""
+    """Details that are collapsed until the reader opens them."""
 
-    kind: ClassVar = "fold"
+    kind: ClassVar[Literal["fold"]] = "fold"
     summary: str
-    blocks: list
+    blocks: "list[Block]"
 
 
-Block = Text | Bullets | Terms | Tiles | Callout | Table | Plot | Picture | Gallery | Page | Code | Fold
+Block = Text | Bullets | Terms | Tiles | Callout | Table | Plot | Gallery | Page | Code | Fold
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Section:
 
     name: str
     title: str
-    blocks: list
+    blocks: list[Block]
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ class Document:
     """A whole report.
 
     Attributes:
-        title: its heading.
-        subtitle: a sentence below.
+        title: heading of the report.
+        subtitle: sentence below the title.
         sections: in order.
     """
 
@@ -162,13 +164,13 @@ class Document:
     sections: list[Section] = field(default_factory=list)
 
     def plots(self) -> list[Plot]:
-        """Every plot, also those that are folded away."""
+        """All plots, including those inside a `Fold`."""
         return [
             block for section in self.sections for block in _within(section.blocks) if block.kind == "plot"
         ]
 
 
-def _within(blocks):
+def _within(blocks: "Iterable[Block]") -> "Iterator[Block]":
     for block in blocks:
         yield block
         if block.kind == "fold":

@@ -12,7 +12,7 @@ from fgf_keras.report.words import NOT_CLINICAL
 
 
 def as_html(document: Document) -> str:
-    """One self-contained page; all that comes from data is escaped."""
+    """Render one self-contained page; all text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fgf_keras.report"),
         autoescape=True,
@@ -27,6 +27,6 @@ def as_html(document: Document) -> str:
     return template.render(document=document, not_clinical=NOT_CLINICAL)
 
 
-def _unbroken(text):
-    """Text whose intervals and p-values are not broken over lines."""
+def _unbroken(text: str) -> str:
+    """The text with non-breaking spaces in intervals and p-values."""
     return re.sub(r"\[[^\]]*\]|\([^)]*\)|\bp [0-9]", lambda match: match[0].replace(" ", "\u00a0"), text)

@@ -1,8 +1,8 @@
-"""The report on one network: evaluation/report.html and report.md, and its short form on a terminal."""
+"""The report on one network: evaluation/report.html and report.md, and the summary on a terminal."""
 
 from collections.abc import Callable
 
-from fgf_keras.report.document import Document, Section
+from fgf_keras.report.document import Block, Document, Section
 from fgf_keras.report.sections.alignment import alignment_section
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
@@ -20,15 +20,15 @@ from fgf_keras.results.run import RunResult
 
 
 def run_report(provenance: Provenance, result: RunResult) -> Document:
-    """The report: the section of each function in `SECTIONS` that has something to say, and how it was made.
+    """Build the report from the functions in `SECTIONS` that return a section, and the closing sections.
 
     Args:
         provenance: how the run was made.
-        result: what it came to.
+        result: of the evaluation.
     """
     with report_style():
-        every = [section(provenance, result) for section in SECTIONS]
-    sections = [section for section in every if section is not None]
+        candidates = [section(provenance, result) for section in SECTIONS]
+    sections = [section for section in candidates if section is not None]
     sections += closing_sections(provenance, result.data["fingerprint"])
     part = result.part.name.capitalize()
     return Document(
@@ -38,59 +38,59 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
     )
 
 
-def _summary(provenance, result):
+def _summary(provenance: Provenance, result: RunResult) -> Section:
     section = summary_section(result.part, _features(provenance), result.metrics.confidence)
     section.blocks.extend(findings_blocks(result.findings))
     return section
 
 
-def _question(provenance, result):
+def _question(provenance: Provenance, result: RunResult) -> Section:
     return question_section()
 
 
-def _data(provenance, result):
+def _data(provenance: Provenance, result: RunResult) -> Section:
     trained = provenance.environment["data"]
     return data_section(provenance.config, result.data, result.metrics, trained)
 
 
-def _performance(provenance, result):
+def _performance(provenance: Provenance, result: RunResult) -> Section:
     seed = provenance.config.seed
     return performance_section(result.metrics, result.patients, result.part.name, seed=seed)
 
 
-def _calibration(provenance, result):
+def _calibration(provenance: Provenance, result: RunResult) -> Section:
     confidence = result.metrics.confidence
     return calibration_section(provenance.config, result.patients, result.part.name, confidence)
 
 
-def _alignment(provenance, result):
+def _alignment(provenance: Provenance, result: RunResult) -> Section:
     return alignment_section(result.part, _features(provenance))
 
 
-def _patients(provenance, result):
+def _patients(provenance: Provenance, result: RunResult) -> Section:
     part, threshold = result.part, result.metrics.threshold["logit"]
     return patients_section(result.patients, part.name, _features(provenance), part.supports, threshold)
 
 
-def _pictures(provenance, result):
+def _pictures(provenance: Provenance, result: RunResult) -> Section:
     if result.pages and not result.shown:
         return page_gallery_section(result.pages, _features(provenance))
     return gallery_section(result.shown, result.patients)
 
 
-def _behaviour(provenance, result):
+def _behaviour(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.behaviour is None else behaviour_section(result.behaviour)
 
 
-def _sanity(provenance, result):
+def _sanity(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.sanity is None else sanity_section(result.sanity)
 
 
-def _features(provenance):
+def _features(provenance: Provenance) -> list[str]:
     return [feature.name for feature in provenance.config.features]
 
 
-# In the order of the report: functions of (provenance, result) to a section, or to None.
+# In the order of the report: functions of (provenance, result) that return a section or None.
 SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _summary,
     _question,
@@ -105,14 +105,14 @@ SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
 ]
 
 
-def run_summary(name: str, result: RunResult) -> list:
-    """The blocks that a terminal shows.
+def run_summary(name: str, result: RunResult) -> list[Block]:
+    """The blocks of the summary on a terminal.
 
     Args:
         name: of the run.
-        result: what it came to.
+        result: of the evaluation.
     """
-    blocks = [side_by_side_table({name: result.part}, f"{result.part.name} split")]
+    blocks: list[Block] = [side_by_side_table({name: result.part}, f"{result.part.name} split")]
     if result.sanity is not None:
         blocks += sanity_summary(result.sanity)
     if result.behaviour is not None:

@@ -1,4 +1,4 @@
-"""How plots of a report look: text stays text, inks follow the page, the same plot is the same bytes."""
+"""The style of plots in a report: text stays text, colours follow the page, and output is reproducible."""
 
 import io
 import re
@@ -9,15 +9,15 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# These three are exchanged for the page's own colours, which know light and dark.
+# These three are replaced by colours of the page, which has a light and a dark mode.
 INK, FAINT, PAPER = "#24292f", "#d0d7de", "#fdfdfc"
-_OF_PAGE = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "none"}
-# Middle tones, to be seen on light and on dark paper, and told apart by those who see few colours.
+_PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "none"}
+# Middle tones: visible on a light and a dark background, and distinguishable with colour blindness.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b82c4", "#d9731a", "#2f9e6e", "#a070c8", "#8b949e"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY, "#c2557a", "#8a7a2e", "#3fa7b5")
 
-# As large as a plot is drawn at most: text of 9 points then has the size of captions.
-PIXELS_A_POINT = 1.5
+# Largest scale at which a plot is drawn: text of 9 points then has the size of captions.
+PIXELS_PER_POINT = 1.5
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -55,13 +55,13 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def report_style() -> Iterator[None]:
-    """Figures made inside look as a report's do."""
+    """Figures created inside the block have the style of a report."""
     with mpl.rc_context(_STYLE):
         yield
 
 
 def svg_of(figure: Figure, name: str) -> bytes:
-    """A figure as SVG; `name` keeps the ids of several plots on a page apart."""
+    """A figure as SVG; `name` keeps the ids of several plots on one page distinct."""
     stream = io.BytesIO()
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
@@ -69,19 +69,19 @@ def svg_of(figure: Figure, name: str) -> bytes:
 
 
 def inline_svg(svg: bytes) -> str:
-    """An SVG to stand in a page: without a prologue, with the page's inks and as wide as there is room."""
+    """An SVG to embed in a page: without prologue, with the colours of the page, and of flexible width."""
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    for ink, own in _OF_PAGE.items():
-        text = text.replace(ink, own)
-    # Ids that nothing refers to would be there once a plot.
+    for colour, page_colour in _PAGE_COLOURS.items():
+        text = text.replace(colour, page_colour)
+    # Ids that nothing refers to would be repeated by every plot.
     used = set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", text))
     text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
     opening = text[: text.index(">") + 1]
     (view, width), *_ = re.findall(r'(viewBox="0 0 ([0-9.]+) [^"]*")', opening)
-    pixels = float(width) * PIXELS_A_POINT
-    # Smaller than that, one would rather scroll.
+    pixels = float(width) * PIXELS_PER_POINT
+    # On narrower pages the plot scrolls.
     size = f"width:{pixels:.0f}px;min-width:{0.75 * pixels:.0f}px"
     return f'<svg {view} style="{size}" aria-hidden="true">' + text[len(opening) :].replace(
         "xlink:href", "href"

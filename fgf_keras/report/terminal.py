@@ -1,4 +1,7 @@
-"""A document on a terminal, readable at 80 columns."""
+"""Blocks of a document on a terminal, readable at 80 columns."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import rich.box
 import rich.console
@@ -8,29 +11,31 @@ import rich.table
 import rich.text
 from rich.cells import cell_len
 
-from fgf_keras.report.document import Table
+from fgf_keras.report.document import Block, Fold, Table
 
-# Wider than any table: what it would take is asked for.
+# Wider than any table, to measure how wide a table would be.
 _NO_LIMIT = 100_000
 
 
-def as_terminal(blocks) -> rich.console.Group:
-    """Blocks as rich draws them; what only a page can show (plots, pictures) is left out.
+def as_terminal(blocks: Iterable[Block]) -> rich.console.Group:
+    """Blocks as rich renderables; plots and pictures are left out.
 
     Args:
-        blocks: of `document`.
+        blocks: of a document.
     """
-    drawn = [_DRAWN[block.kind](block) for block in blocks if block.kind in _DRAWN]
-    return rich.console.Group(*(rich.padding.Padding(each, (0, 0, 1, 0)) for each in drawn))
+    renderables = [_DRAWN[block.kind](block) for block in blocks if block.kind in _DRAWN]
+    return rich.console.Group(*(rich.padding.Padding(each, (0, 0, 1, 0)) for each in renderables))
 
 
 class _FittingTable:
-    """A table where it fits; otherwise each row under its name, one line per cell."""
+    """A table if it fits the width; otherwise the cells of each row below its name, one line per cell."""
 
-    def __init__(self, block: Table):
+    def __init__(self, block: Table) -> None:
         self._block = block
 
-    def __rich_console__(self, console, options):
+    def __rich_console__(
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> rich.console.RenderResult:
         header, rows = self._block.header, self._block.rows
         if self._block.caption:
             yield rich.text.Text(self._block.caption, style="italic")
@@ -40,7 +45,7 @@ class _FittingTable:
         yield table if fits else _one_below_another(header, rows)
 
 
-def _side_by_side(header, rows):
+def _side_by_side(header: Sequence[str], rows: Iterable[Sequence[str]]) -> rich.table.Table:
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     for i, name in enumerate(header):
         table.add_column(name, justify="right" if i else "left", no_wrap=True)
@@ -49,9 +54,9 @@ def _side_by_side(header, rows):
     return table
 
 
-def _one_below_another(header, rows):
+def _one_below_another(header: Sequence[str], rows: Iterable[Sequence[str]]) -> rich.console.Group:
     label_width = max(map(cell_len, header))
-    lines = []
+    lines: list[rich.console.RenderableType] = []
     for name, *cells in rows:
         lines.append(rich.text.Text(name, style="bold"))
         table = rich.table.Table.grid(padding=(0, 2))
@@ -65,20 +70,20 @@ def _one_below_another(header, rows):
     return rich.console.Group(*lines)
 
 
-def _listed(items):
+def _listed(items: Iterable[rich.text.Text]) -> rich.table.Table:
     table = rich.table.Table.grid(padding=(0, 1))
     for item in items:
         table.add_row("•", item)
     return table
 
 
-def _fold(block):
-    # Of what a page hides, only what is short: no tables, no pictures.
+def _fold(block: Fold) -> rich.console.Group:
+    # Of a fold, only short blocks are shown: no tables, no pictures.
     inner = [_DRAWN[each.kind](each) for each in block.blocks if each.kind in ("text", "bullets", "terms")]
     return rich.console.Group(rich.text.Text(block.summary, style="bold"), *inner)
 
 
-_DRAWN = {
+_DRAWN: dict[str, Callable[[Any], rich.console.RenderableType]] = {
     "text": lambda block: rich.text.Text(block.text),
     "bullets": lambda block: _listed(map(rich.text.Text, block.items)),
     "terms": lambda block: _listed(rich.text.Text(f"{term}: {meaning}") for term, meaning in block.items),

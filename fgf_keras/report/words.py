@@ -1,4 +1,6 @@
-"""Words that several sections of a report share."""
+"""Phrases that several sections of a report share."""
+
+from collections.abc import Iterable
 
 NOT_CLINICAL = "Not for clinical use."
 
@@ -9,16 +11,16 @@ TRUST = (
 
 
 def percent(value: float) -> str:
-    """A share in percent, with a digit where there is less than one of them."""
+    """A share in percent, with two significant digits below 1 %."""
     return f"{100 * value:.0f}\u00a0%" if value >= 0.0095 else f"{100 * value:.2g}\u00a0%"
 
 
-def in_words(names) -> str:
-    """Names as a part of a sentence: "brightness, extent and log aspect ratio"."""
+def in_words(names: Iterable[str]) -> str:
+    """Names as part of a sentence: "brightness, extent and log aspect ratio"."""
     *first, last = [name.replace("_", " ") for name in names]
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def of_network(split: str) -> str:
-    """Whose figures these are."""
+    """The patients of a part, in words."""
     return "patients of another cohort" if split == "external" else f"{split} patients"

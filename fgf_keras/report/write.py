@@ -1,4 +1,4 @@
-"""The files of a report: report.html, report.md and the plots of the latter."""
+"""Writing the files of a report: report.html, report.md and the plots of the latter."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from fgf_keras.report.markdown import PLOTS, as_markdown
 
 
 def write_report(document: Document, directory: Path) -> None:
-    """Write report.html, report.md and report_figures/ into a folder, in place of earlier ones."""
+    """Write report.html, report.md and report_figures/ to a folder, replacing earlier ones."""
     shutil.rmtree(directory / PLOTS, ignore_errors=True)
     (directory / PLOTS).mkdir(parents=True)
     for plot in document.plots():

@@ -1,1 +1,1 @@
-"""What was measured, as tables: metrics of runs and comparisons, and statistics over them; no TensorFlow."""
+"""Results as tables: metrics of runs and comparisons, and statistics over them, without TensorFlow."""

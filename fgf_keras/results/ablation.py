@@ -1,4 +1,4 @@
-"""What each feature contributes: its shares of joint S, and what changes when its reward is left out."""
+"""The contribution of each feature: its shares of joint S, and the effect of leaving out its reward."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,18 +21,18 @@ def ablation_table(
     supports: Sequence[str],
     confidence: float,
 ) -> pd.DataFrame:
-    """One row per support and feature, for an arm beside those without each feature in the reward.
+    """One row per support and feature: an arm compared with arms that leave out one rewarded feature each.
 
-    Columns: support, feature; unique and shapley, the shares of the feature in the joint S of `arm` (what is
-    lost when it is left out of the measure, and its part of the sum), with _low, _high and _left_out, the
-    patients for whom they are undefined; then the paired change when the feature is left out of the reward,
-    of S_feature, S_joint and auc, each with _low and _high.
+    Columns: support, feature; unique and shapley, the shares of the feature in the joint S of `arm` (the loss
+    when it is left out of the measure, and its part of the sum), with _low, _high and _left_out, the number
+    of patients for whom they are undefined; then the paired changes of S_feature, S_joint and auc when the
+    feature is left out of the reward, each with _low and _high.
 
     Args:
         trials: a `trial_table`, with the arms `without_<feature>`.
-        patients: rows of patients.csv, one table for each trial of the arm.
-        arm: the arm that features are left out of.
-        features: their names.
+        patients: rows of patients.csv, one table per trial of the arm.
+        arm: name of the arm that features are left out of.
+        features: names of the features.
         supports: where gradients are compared.
         confidence: of the intervals.
     """

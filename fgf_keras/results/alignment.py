@@ -1,4 +1,4 @@
-"""Alignment of a cohort: means with intervals, and what is left out of them."""
+"""Alignment of a cohort: means with intervals, and the number of patients left out of them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +26,22 @@ def alignment_table(
     """Mean, bootstrap interval and median of S and F over patients.
 
     S is averaged over the patients whose gradient does not vanish, F over those whose path ended on the
-    boundary; the others are counted, never averaged in.
+    boundary; the others are counted but not averaged.
 
     Args:
-        explanation: an `Explanation`.
-        rows: which of its patients, all by default.
+        explanation: of the cohort.
+        rows: positions of the patients to summarise; by default all.
         bootstrap: number of resamples of patients.
         confidence: of the interval.
         seed: of the resamples.
 
     Returns:
-        {"n", "status": {name: count}, "far": count of paths longer than twice the norm of the image,
-        "flow_error": largest estimated error of an F that is averaged, "undefined": {"S", "F"}, "S" and "F":
+        {"n", "status": {name: count}, "far": number of paths longer than twice the norm of the image,
+        "flow_error": largest estimated error of the averaged F, "undefined": {"S", "F"}, "S" and "F":
         {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
         {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint":
-        {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, of the
-        mean over patients, see `Explanation.against_chance`.
+        {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, all for
+        the mean over patients, see `Explanation.against_chance`.
     """
     frame = explanation.to_frame()
     rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
@@ -57,10 +57,10 @@ def alignment_table(
         "undefined": {kind: int(np.sum(~defined[kind])) for kind in "SF"},
     }
     for kind in "SF":
-        used = frame[defined[kind]]
+        rows_of_kind = frame[defined[kind]]
 
-        def summary(column: str, used: pd.DataFrame = used) -> dict[str, Any]:
-            return _summary(used[column].to_numpy(np.float64), bootstrap, confidence, rng)
+        def summary(column: str, table: pd.DataFrame = rows_of_kind) -> dict[str, Any]:
+            return _summary(table[column].to_numpy(np.float64), bootstrap, confidence, rng)
 
         table[kind] = {name: summary(f"{kind}_{name}") for name in names}
         table[kind]["joint"] = {
@@ -88,7 +88,7 @@ def _summary(
 
 
 def _nulls(chance: pd.DataFrame) -> dict[str, Any]:
-    """`against_chance` as a tree; what is undefined is None."""
+    """`against_chance` as a tree, with None for undefined values."""
     tree: dict[str, Any] = {}
     for row in chance.to_dict(orient="records"):
         null = tree.setdefault(row["null"], {"draws": row["draws"], "S": {}, "F": {}})
@@ -99,7 +99,7 @@ def _nulls(chance: pd.DataFrame) -> dict[str, Any]:
 
 
 def _white(explanation: "Explanation", frame: pd.DataFrame, rows: np.ndarray) -> dict[str, Any]:
-    """The mean of S that white noise would have, and the share of patients whose p-value is below 0.05."""
+    """The expected mean S of white noise, and the share of patients whose p-value is below 0.05."""
     dimension = explanation.values["dimension"][rows]
     ranks = dict.fromkeys(explanation.feature_names, explanation.values["section_rank"][rows])
     if explanation.classes == 2:

@@ -1,4 +1,4 @@
-"""An arm of a comparison over its trials: its metrics with intervals, and differences from another arm."""
+"""The metrics of one arm over its trials, with intervals, and differences between two arms."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,13 @@ from fgf_keras.results.resampled import resampled_mean
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A model measured on one part of the patients.
+    """The results of one model on one part of the patients.
 
     Attributes:
         metrics: of that part.
-        patients: the rows of patients.csv that are in it, by patient_id.
+        patients: the rows of patients.csv of that part, indexed by patient_id.
         behaviour: content of behaviour.json, or None.
-        n_train: patients that the model was trained on.
+        n_train: number of patients that the model was trained on.
     """
 
     metrics: PartMetrics
@@ -35,18 +35,18 @@ class TrialResult:
     def of(
         cls, metrics: RunMetrics, patients: pd.DataFrame, behaviour: dict[str, Any] | None, part: str
     ) -> "TrialResult":
-        """From what a run leaves.
+        """From the files of a run.
 
         Args:
             metrics: of the run.
-            patients: all rows of patients.csv, by patient_id.
+            patients: all rows of patients.csv, indexed by patient_id.
             behaviour: content of behaviour.json, or None.
             part: which part of the patients.
         """
         return cls(metrics.parts[part], patients[patients["split"] == part], behaviour, metrics.n_train)
 
     def effect(self, feature: str) -> Interval:
-        """What a standard deviation of a feature does to the score, in standard deviations of the score."""
+        """Change of the score per standard deviation of a feature, in standard deviations of the score."""
         entry = (self.behaviour or {"features": {}})["features"].get(feature)
         spread = self.patients["logit"].std()
         if entry is None or entry["effect"]["mean"] is None or not spread > 0:
@@ -56,14 +56,14 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """An arm and its trials.
+    """An arm and the results of its trials.
 
     Attributes:
-        name: of the arm; empty for a run that is not compared.
-        reward: how it was trained.
+        name: of the arm; empty for a single run.
+        reward: how the arm was trained.
         features: names of the measured features.
-        trials: by the name of the split of the cohort; failed ones are left out.
-        confidence, bootstrap, seed: of intervals.
+        trials: by the name of the split; failed trials are left out.
+        confidence, bootstrap, seed: of the intervals.
     """
 
     name: str
@@ -81,16 +81,16 @@ class ArmResult:
 
     @property
     def is_placebo(self) -> bool:
-        """Whether the reward is on a random feature alone."""
+        """Whether only a random feature is rewarded."""
         return self.rewarded == [NOISE] and NOISE not in self.features
 
     @property
     def supports(self) -> list[str]:
-        """Supports that alignment was measured on."""
+        """The supports on which alignment was measured."""
         return next(iter(self.trials.values())).metrics.supports if self.trials else []
 
     def metric(self, name: str) -> Interval:
-        """A metric by the name of its column: over patients on a single split, over splits otherwise."""
+        """A metric by the name of its column, over patients for a single split and over splits otherwise."""
         if len(self.trials) > 1:
             means = {split: trial.metrics[name].mean for split, trial in self.trials.items()}
             return self._over_splits(means)
@@ -100,14 +100,14 @@ class ArmResult:
         """See `TrialResult.effect`."""
         effects = {split: trial.effect(feature) for split, trial in self.trials.items()}
         if len(effects) > 1:
-            return self._over_splits({split: each.mean for split, each in effects.items()})
+            return self._over_splits({split: effect.mean for split, effect in effects.items()})
         return next(iter(effects.values()), UNDEFINED)
 
     def minus(self, other: "ArmResult", name: str) -> Interval:
-        """The difference of a metric from another arm's, patient by patient or split by split.
+        """The difference from another arm in a metric, paired by patient or by split.
 
         Args:
-            other: measured on the same splits.
+            other: an arm measured on the same splits.
             name: "auc", "balanced_accuracy", or the column of a share.
         """
         common = [split for split in self.trials if split in other.trials]
@@ -133,34 +133,34 @@ class ArmResult:
             "n_train": float(np.mean([trial.n_train for trial in trials])),
             "n_test": float(np.mean([trial.metrics.n for trial in trials])),
         }
-        over = resampled_mean(list(by_split.values()), confidence=self.confidence, **sizes)
-        return Interval(over.mean, over.low, over.high)
+        mean = resampled_mean(list(by_split.values()), confidence=self.confidence, **sizes)
+        return Interval(mean.mean, mean.low, mean.high)
 
-    def _of_patients(self, own: pd.Series, other: pd.Series) -> Interval:
-        difference = (own - other).dropna().to_numpy()
+    def _of_patients(self, shares: pd.Series, other: pd.Series) -> Interval:
+        difference = (shares - other).dropna().to_numpy()
         if not len(difference):
             return UNDEFINED
         rng = np.random.default_rng(self.seed)
         summary = bootstrap_mean(difference, bootstrap=self.bootstrap, confidence=self.confidence, rng=rng)
         return Interval(summary["mean"], *summary["ci"])
 
-    def _of_decisions(self, name: str, own: pd.DataFrame, other: pd.DataFrame) -> Interval:
-        """Patients are drawn within each class, the same for both arms."""
-        other = other.loc[own.index]
-        positive, negative = (own["label"] == 1).to_numpy(), (own["label"] == 0).to_numpy()
+    def _of_decisions(self, name: str, patients: pd.DataFrame, other: pd.DataFrame) -> Interval:
+        """Patients are resampled within each class, with the same resamples for both arms."""
+        tables = patients, other.loc[patients.index]
+        positive, negative = (patients["label"] == 1).to_numpy(), (patients["label"] == 0).to_numpy()
+        # Both metrics are means over pairs of a positive and a negative patient.
         if name == "auc":
-            # Both metrics are means over pairs of a positive and a negative patient.
-            own, other = (
+            minuend, subtrahend = (
                 (np.sign(t["logit"].to_numpy()[positive, None] - t["logit"].to_numpy()[negative]) + 1) / 2
-                for t in (own, other)
+                for t in tables
             )
         else:
-            own, other = (
+            minuend, subtrahend = (
                 (t["decision"].to_numpy()[positive, None] + 1 - t["decision"].to_numpy()[negative]) / 2
-                for t in (own, other)
+                for t in tables
             )
-        pairs = own - other
+        pairs = minuend - subtrahend
         rng = np.random.default_rng(self.seed)
-        drawn = [rng.multinomial(n, np.full(n, 1 / n), self.bootstrap) / n for n in pairs.shape]
-        means = ((drawn[0] @ pairs) * drawn[1]).sum(axis=1)
+        weights = [rng.multinomial(n, np.full(n, 1 / n), self.bootstrap) / n for n in pairs.shape]
+        means = ((weights[0] @ pairs) * weights[1]).sum(axis=1)
         return Interval(float(pairs.mean()), *percentiles(means, self.confidence))

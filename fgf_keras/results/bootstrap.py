@@ -1,4 +1,4 @@
-"""Means over patients, with intervals from resampled patients."""
+"""Means over patients with bootstrap intervals."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 def bootstrap_mean(
     values: np.ndarray, *, bootstrap: int, confidence: float, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Mean with its percentile interval: {"mean", "ci": [low, high]}; None without a value.
+    """Mean with its percentile interval, {"mean", "ci": [low, high]}; all None if there are no values.
 
     Args:
         values: (N,) one per patient, none of them NaN.
@@ -24,7 +24,7 @@ def bootstrap_mean(
 
 
 def known_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Mean over an axis of what is not NaN; NaN where all is."""
+    """Mean over an axis, ignoring NaN; NaN if all values are."""
     defined = ~np.isnan(values)
     count = defined.sum(axis=axis)
     total = np.where(defined, values, 0).sum(axis=axis)
@@ -32,5 +32,5 @@ def known_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def percentiles(resampled: np.ndarray | list[float], confidence: float) -> list[Any]:
-    """The interval [low, high] that holds the middle `confidence` of resampled values, over axis 0."""
+    """The central interval [low, high] that contains the share `confidence` of the values, over axis 0."""
     return np.percentile(resampled, [50 * (1 - confidence), 50 * (1 + confidence)], axis=0).tolist()

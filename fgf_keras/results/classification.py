@@ -1,4 +1,4 @@
-"""How well a two-class model classifies, with bootstrap intervals."""
+"""Classification metrics of a two-class model, with bootstrap intervals."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from fgf_keras.results.bootstrap import percentiles
 
 
 def choose_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The logit at which balanced accuracy is largest, halfway between the two scores around it.
+    """The logit with the largest balanced accuracy, halfway between the two neighbouring scores.
 
-    Chosen on validation data and then left alone. Of several best thresholds, the one nearest to 0.
+    It is chosen on validation data and then fixed. Of several best thresholds, the one closest to 0 is used.
 
     Args:
         labels: (N,) in {0, 1}.
@@ -37,13 +37,13 @@ def classification_metrics(
 ) -> dict[str, Any]:
     """Balanced accuracy, AUC, sensitivity and specificity at a given threshold.
 
-    Intervals are percentiles over resampled patients, drawn within each class, so that no resample has a
-    single class.
+    Intervals are percentiles over patients resampled within each class, so that every resample contains both
+    classes.
 
     Args:
         labels: (N,) in {0, 1}.
-        logits: (N,); above `threshold` is positive.
-        threshold: a logit.
+        logits: (N,); positive above `threshold`.
+        threshold: of the decision, a logit.
         bootstrap: number of resamples.
         confidence: of the interval.
         seed: of the resamples.
@@ -52,16 +52,16 @@ def classification_metrics(
         {"n", "n_positive", and for each metric {"value", "ci": [low, high]}}.
 
     Raises:
-        DataError: a single class.
+        DataError: all patients are of one class.
     """
     labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
     _two_classes(labels, "AUC and balanced accuracy")
-    decided = (logits > threshold).astype(int)
+    decisions = (logits > threshold).astype(int)
     values = {
-        "balanced_accuracy": balanced_accuracy_score(labels, decided),
+        "balanced_accuracy": balanced_accuracy_score(labels, decisions),
         "auc": roc_auc_score(labels, logits),
-        "sensitivity": recall_score(labels, decided, pos_label=1),
-        "specificity": recall_score(labels, decided, pos_label=0),
+        "sensitivity": recall_score(labels, decisions, pos_label=1),
+        "specificity": recall_score(labels, decisions, pos_label=0),
     }
     resampled = _resampled(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
     result: dict[str, Any] = {"n": len(labels), "n_positive": int(labels.sum())}
@@ -73,18 +73,18 @@ def classification_metrics(
 def _resampled(
     positive: np.ndarray, negative: np.ndarray, threshold: float, bootstrap: int, seed: int
 ) -> dict[str, np.ndarray | list[float]]:
-    """The metrics of resamples, from what each patient and each pair of patients contributes.
+    """The metrics of each resample, computed from the contributions of patients and pairs of patients.
 
-    scikit-learn takes milliseconds per call to check its arguments, which a thousand resamples feel.
+    scikit-learn takes milliseconds per call to check its arguments, which is slow for a thousand resamples.
     """
     rng = np.random.default_rng(seed)
-    drawn_positive = rng.integers(0, len(positive), (bootstrap, len(positive)))
-    drawn_negative = rng.integers(0, len(negative), (bootstrap, len(negative)))
-    sensitivity = (positive > threshold)[drawn_positive].mean(axis=1)
-    specificity = (negative <= threshold)[drawn_negative].mean(axis=1)
-    # AUC is the share of pairs in the right order; a tie is half a pair.
+    positive_draws = rng.integers(0, len(positive), (bootstrap, len(positive)))
+    negative_draws = rng.integers(0, len(negative), (bootstrap, len(negative)))
+    sensitivity = (positive > threshold)[positive_draws].mean(axis=1)
+    specificity = (negative <= threshold)[negative_draws].mean(axis=1)
+    # AUC is the share of pairs in the right order; a tie counts half.
     order = (np.sign(positive[:, None] - negative) + 1) / 2
-    auc = [order[np.ix_(p, n)].mean() for p, n in zip(drawn_positive, drawn_negative)]
+    auc = [order[np.ix_(p, n)].mean() for p, n in zip(positive_draws, negative_draws)]
     return {
         "balanced_accuracy": (sensitivity + specificity) / 2,
         "auc": auc,

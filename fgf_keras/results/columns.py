@@ -1,4 +1,4 @@
-"""The names that metrics have in CSV files and tables: made and taken apart here, and nowhere else."""
+"""The column names of metrics in CSV files and tables: the only place that builds and parses them."""
 
 from typing import NamedTuple
 
@@ -28,17 +28,17 @@ def share_column(support: str, quantity: str, feature: str) -> str:
 
 
 def p_column(support: str, null: str, quantity: str, feature: str) -> str:
-    """The column of patients.csv with the p-values of S or F under a null: `mask.p_smooth_F_extent`."""
+    """The column of patients.csv with the p-values of S or F under a null, `mask.p_smooth_F_extent`."""
     return f"{support}.p_{null}_{'F_' if quantity == 'F' else ''}{feature}"
 
 
 def patient_column(support: str, name: str) -> str:
-    """A column of patients.csv that an explanation on a support has: `mask.status`."""
+    """The column of patients.csv for a column of the explanation on a support: `mask.status`."""
     return f"{support}.{name}"
 
 
 def share_of(column: str) -> Share | None:
-    """The share of a column as `share_column` names it, None for a classification metric."""
+    """The share that a column name from `share_column` stands for; None for a classification metric."""
     support, dot, name = column.partition(".")
     return Share(support, *name.split("_", 1)) if dot else None
 

@@ -1,4 +1,4 @@
-"""Four ways in which alignment misleads, each recognised by metrics and reported with them."""
+"""Four ways in which alignment can mislead, each detected from metrics and reported with them."""
 
 from typing import NamedTuple
 
@@ -9,28 +9,28 @@ from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
 from fgf_keras.results.interval import Interval, rounded
 from fgf_keras.results.patients import defined_shares
 
-# An AUC is good when its whole interval is above that of guessing; the score is inverted when it is below.
+# The AUC of guessing: a score is good if the whole interval of its AUC is above, inverted if it is below.
 GUESSING = 0.5
-# Inside the tumour, a smaller joint share is poor: three quarters of the squared gradient have no name.
+# Inside the tumour, a joint share below this is poor: three quarters of the squared gradient are unexplained.
 POOR_SHARE = 0.25
-# A gradient below this part of the median is near zero: its direction is what a few pixels make of it.
+# A gradient below this fraction of the median is near zero: a few pixels determine its direction.
 NEAR_ZERO = 0.1
-# From this share of the patients on, means over patients are no longer those of the cohort.
+# If this share of the patients is affected, means over the others no longer describe the cohort.
 MANY = 0.1
-# How much farther S and F lie apart where the gradient is near zero: as far as patients differ in S.
+# By how much more S and F differ if the gradient is near zero: about as much as S varies among patients.
 UNSTABLE = 0.1
-# If more networks than this are inverted it is not chance: of those that know nothing, one in forty looks so.
-TURNED = 0.1
-# A standard deviation of a feature that moves the score by less than this part of its own is near to nothing.
+# More inverted networks than this share are not chance: of untrained networks, one in forty looks inverted.
+INVERTED_SHARE = 0.1
+# A standard deviation of a feature that moves the score by less than this fraction of its own has no effect.
 NEAR_NIL = 0.1
 
 
 class Finding(NamedTuple):
-    """What was found of a signature.
+    """The result of the check for one signature.
 
     Attributes:
-        found: True, False, or None where it cannot be checked.
-        why: a sentence with the metrics, or why it cannot be checked.
+        found: True, False, or None if it cannot be checked.
+        why: a sentence with the metrics, or the reason why it cannot be checked.
     """
 
     found: bool | None
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 
 
 def poor_alignment_despite_accuracy(arm: ArmResult) -> Finding:
-    """A good AUC, with joint S and F within reach of smooth random fields, or poor inside the tumour."""
+    """A good AUC, but joint S and F that smooth random fields reach as well, or poor ones in the tumour."""
     auc = arm.metric("auc")
     if not auc.is_known:
         return Finding(None, "the AUC has no interval")
@@ -51,30 +51,30 @@ def poor_alignment_despite_accuracy(arm: ArmResult) -> Finding:
         if "S" not in shares:
             continue
         bands = {kind: _smooth_band(arm, support, kind) for kind in shares}
-        within = all(band is not None and shares[kind] <= band for kind, band in bands.items())
-        small = support == "mask" and all(share < POOR_SHARE for share in shares.values())
+        is_chance = all(band is not None and shares[kind] <= band for kind, band in bands.items())
+        is_small = support == "mask" and all(share < POOR_SHARE for share in shares.values())
         shares_text = " and ".join(f"{kind} {rounded(share)}" for kind, share in shares.items())
         by_chance = ", ".join(f"{kind} {rounded(b)}" for kind, b in bands.items() if b is not None)
         sentence = f"on support {support} joint {shares_text}"
         sentence += f" (95 % of smooth random fields reach at most {by_chance})" if by_chance else ""
         sentences.append(sentence)
-        if within or small:
-            poor.append(sentence + ("" if within else f", less than {POOR_SHARE:g}"))
+        if is_chance or is_small:
+            poor.append(sentence + ("" if is_chance else f", less than {POOR_SHARE:g}"))
     if not sentences:
         return Finding(None, "S is undefined for every patient")
     return Finding(bool(poor), f"AUC {auc}; {'; '.join(poor or sentences)}")
 
 
 def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Finding:
-    """AUC or balanced accuracy clearly below the baseline's while joint S rose; or inverted scores."""
+    """AUC or balanced accuracy clearly below the baseline while joint S rose, or inverted scores."""
     if not arm.rewarded:
         return Finding(None, "there is no reward that could cost accuracy")
     auc = arm.metric("auc")
     if auc.is_known and auc.high < GUESSING:
         return Finding(True, f"the AUC is {auc}: the score falls where it should rise")
-    inverted, usual = _inverted(arm), _inverted(baseline) if baseline else []
-    if len(inverted) > max(TURNED * len(arm.trials), len(usual)):
-        return Finding(True, _inverted_why(arm, inverted, baseline, usual))
+    inverted, reference = _inverted(arm), _inverted(baseline) if baseline else []
+    if len(inverted) > max(INVERTED_SHARE * len(arm.trials), len(reference)):
+        return Finding(True, _inverted_why(arm, inverted, baseline, reference))
     if baseline is None:
         return Finding(None, "there is no baseline to compare with")
     support = _support(arm)
@@ -87,12 +87,12 @@ def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Findi
     why += f", joint S (support {support}) {_with_interval(share)}, all minus {baseline.name}"
     if not (share.is_known and any(change.is_known for change in changes.values())):
         return Finding(None, f"differences have no interval: {why}")
-    lost = any(change.high < 0 for change in changes.values() if change.is_known)
-    return Finding(lost and share.low > 0, why)
+    is_lower = any(change.high < 0 for change in changes.values() if change.is_known)
+    return Finding(is_lower and share.low > 0, why)
 
 
 def unstable_alignment(arm: ArmResult) -> Finding:
-    """Many patients without S or F, or with gradients near zero where S and F disagree."""
+    """Many patients without S or F, or with gradients near zero and disagreeing S and F."""
     support = arm.supports[0]
     tables = [trial.patients for trial in arm.trials.values()]
     if any(patient_column(support, "gradient_norm") not in table for table in tables):
@@ -101,24 +101,24 @@ def unstable_alignment(arm: ArmResult) -> Finding:
         np.concatenate(each) for each in zip(*(_stability(trial, support) for trial in arm.trials.values()))
     )
     undefined = np.isnan(s) | np.isnan(f)
-    near = ratio < NEAR_ZERO
-    apart = np.abs(s - f)
-    where = {"near zero": apart[near & ~undefined], "elsewhere": apart[~near & ~undefined]}
-    means = {name: values.mean() if len(values) else np.nan for name, values in where.items()}
+    near_zero = ratio < NEAR_ZERO
+    distance = np.abs(s - f)
+    groups = {"near zero": distance[near_zero & ~undefined], "elsewhere": distance[~near_zero & ~undefined]}
+    means = {name: values.mean() if len(values) else np.nan for name, values in groups.items()}
     why = (
         f"on support {support} S is undefined for {np.isnan(s).sum()} and F for {np.isnan(f).sum()} of "
-        f"{len(s)} patients; the gradient of {(near & ~undefined).sum()} more is below {NEAR_ZERO:g} of the "
-        "median"
+        f"{len(s)} patients; the gradient of {(near_zero & ~undefined).sum()} more is below {NEAR_ZERO:g} of "
+        "the median"
     )
-    if where["near zero"].size:
+    if groups["near zero"].size:
         why += ", |S − F| (joint) is " + ", ".join(f"{rounded(mean)} {name}" for name, mean in means.items())
     elsewhere = 0.0 if np.isnan(means["elsewhere"]) else means["elsewhere"]
-    many_near = near.mean() >= MANY and means["near zero"] >= elsewhere + UNSTABLE
-    return Finding(bool(undefined.mean() >= MANY or many_near), why)
+    is_unstable = near_zero.mean() >= MANY and means["near zero"] >= elsewhere + UNSTABLE
+    return Finding(bool(undefined.mean() >= MANY or is_unstable), why)
 
 
 def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: ArmResult | None) -> Finding:
-    """S of rewarded features rose, but neither the AUC nor what the features do to the score."""
+    """S of rewarded features rose, but neither the AUC nor the effect of the features on the score did."""
     rewarded = [name for name in arm.rewarded if name in arm.features]
     if not rewarded:
         return Finding(None, "no measured feature is rewarded")
@@ -129,41 +129,41 @@ def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: Arm
     auc = arm.minus(baseline, "auc")
     if not auc.is_known or not any(share.is_known for share in shares.values()):
         return Finding(None, f"differences from {baseline.name} have no interval")
-    risen = {name: share for name, share in shares.items() if share.is_known and share.low > 0}
-    if not risen:
+    increases = {name: share for name, share in shares.items() if share.is_known and share.low > 0}
+    if not increases:
         changes = ", ".join(f"{name} {_with_interval(share)}" for name, share in shares.items())
         return Finding(False, f"S of no rewarded feature rose clearly: {changes}, minus {baseline.name}")
-    effects = {name: (arm.effect(name), reference.effect(name)) for name in risen}
+    effects = {name: (arm.effect(name), reference.effect(name)) for name in increases}
     if any(np.isnan(each.mean) for pair in effects.values() for each in pair):
-        return Finding(None, f"the behaviour of {', '.join(risen)} was not measured (evaluate.behaviour)")
+        return Finding(None, f"the behaviour of {', '.join(increases)} was not measured (evaluate.behaviour)")
     changes = "; ".join(
         f"{name}: S {_with_interval(share)}, one sd moves the score by {rounded(effects[name][0].mean)} of "
         f"its sd ({reference.name}: {rounded(effects[name][1].mean)})"
-        for name, share in risen.items()
+        for name, share in increases.items()
     )
-    idle = all(own.mean < NEAR_NIL or not _above(own, other) for own, other in effects.values())
-    return Finding(auc.low <= 0 and idle, f"AUC {auc} minus {baseline.name}; {changes}")
+    no_effect = all(one.mean < NEAR_NIL or not _above(one, other) for one, other in effects.values())
+    return Finding(auc.low <= 0 and no_effect, f"AUC {auc} minus {baseline.name}; {changes}")
 
 
 def _inverted(arm: ArmResult) -> list[Interval]:
-    """AUC of the networks whose score is inverted: its whole interval is below that of guessing."""
-    every = [trial.metrics["auc"] for trial in arm.trials.values()]
-    return [auc for auc in every if auc.is_known and auc.high < GUESSING]
+    """AUC of the networks with an inverted score: the whole interval is below the AUC of guessing."""
+    aucs = [trial.metrics["auc"] for trial in arm.trials.values()]
+    return [auc for auc in aucs if auc.is_known and auc.high < GUESSING]
 
 
 def _inverted_why(
-    arm: ArmResult, inverted: list[Interval], baseline: ArmResult | None, usual: list[Interval]
+    arm: ArmResult, inverted: list[Interval], baseline: ArmResult | None, reference: list[Interval]
 ) -> str:
     why = f"the score of {len(inverted)} of {len(arm.trials)} networks falls where it should rise: AUC "
     why += f"{', '.join(rounded(auc.mean) for auc in inverted)}, intervals below {GUESSING:g}"
-    return why + (f"; in {baseline.name} {len(usual)} of {len(baseline.trials)}" if baseline else "")
+    return why + (f"; in {baseline.name} {len(reference)} of {len(baseline.trials)}" if baseline else "")
 
 
-def _above(own: Interval, other: Interval) -> bool:
+def _above(one: Interval, other: Interval) -> bool:
     """Whether one interval lies above another; without intervals, whether the mean does."""
-    if own.is_known and other.is_known:
-        return own.low > other.high
-    return own.mean > other.mean
+    if one.is_known and other.is_known:
+        return one.low > other.high
+    return one.mean > other.mean
 
 
 def _with_interval(interval: Interval) -> str:
@@ -175,24 +175,24 @@ def _with_interval(interval: Interval) -> str:
 
 
 def _support(arm: ArmResult) -> str:
-    """The support of the reward where it was measured."""
+    """The support of the reward if it was measured, else the first measured support."""
     return arm.reward.support if arm.reward.support in arm.supports else arm.supports[0]
 
 
 def _smooth_band(arm: ArmResult, support: str, kind: str) -> float | None:
-    """What 95 % of smooth fields' joint shares stay below, mean over splits; None where none were drawn."""
+    """95 % quantile of the joint share of smooth random fields, mean over splits; None if there are none."""
     bands = []
     for trial in arm.trials.values():
         row = trial.metrics.table.loc[share_column(support, kind, "joint")]
-        drawn = [
+        quantiles = [
             row[f"{null}.q95"] for null in trial.metrics.paths[support].nulls if null.startswith("smooth")
         ]
-        bands += [band for band in drawn if not np.isnan(band)][:1]
+        bands += [band for band in quantiles if not np.isnan(band)][:1]
     return float(np.mean(bands)) if bands else None
 
 
 def _stability(trial: TrialResult, support: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joint S, joint F and the gradient as a part of the median, a patient each."""
+    """Joint S, joint F, and the norm of the gradient relative to the median, one value per patient each."""
     norm = trial.patients[patient_column(support, "gradient_norm")].to_numpy()
     columns = (share_column(support, kind, "joint") for kind in QUANTITIES)
     s, f = (defined_shares(trial.patients, column).to_numpy() for column in columns)

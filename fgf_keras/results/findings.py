@@ -1,4 +1,4 @@
-"""The known ways in which alignment misleads: which of them a run or a comparison shows, and what to try."""
+"""Checks of runs and comparisons for the known ways in which alignment can mislead, with remedies."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from fgf_keras.results.failures import (
     unstable_alignment,
 )
 
-# Name, title and remedy of each signature, in the order of reports.
+# Title and remedy of each signature by its name, in the order of the report.
 SIGNATURES = {
     "poor_alignment_despite_accuracy": (
         "poor alignment despite good accuracy",
@@ -41,14 +41,14 @@ SIGNATURES = {
 def run_findings(
     result: TrialResult, reward: RewardConfig, features: list[str], settings: EvaluateConfig, *, seed: int
 ) -> list[dict[str, Any]]:
-    """The findings of a run that is compared with nothing, as findings.json holds them.
+    """The findings of a single run, as in findings.json.
 
     Args:
-        result: of its model.
-        reward: how it was trained.
+        result: of the model.
+        reward: how the model was trained.
         features: names of the measured features.
-        settings: the group `evaluate` of its configuration.
-        seed: of intervals.
+        settings: the group `evaluate` of the configuration.
+        seed: of the intervals.
     """
     return _of_arm(_arm("", reward, features, {"": result}, settings, seed), None, None)
 
@@ -56,14 +56,14 @@ def run_findings(
 def comparison_findings(
     config: Config, trials: dict[tuple[str, str], TrialResult | None]
 ) -> list[dict[str, Any]]:
-    """The findings of every arm of a comparison, as findings.json holds them.
+    """The findings of every arm of a comparison, as in findings.json.
 
-    The baseline is the first arm without a reward, the placebo the first that is rewarded on a random feature
-    alone.
+    The baseline is the first arm without a reward, the placebo the first arm in which only a random feature
+    is rewarded.
 
     Args:
         config: of the comparison.
-        trials: `TrialResult` by (name of the split of the cohort, arm); None for one that failed.
+        trials: results by (name of the split, name of the arm); None for a failed trial.
     """
     features = [feature.name for feature in config.features]
     arms = []
@@ -93,7 +93,7 @@ def _of_arm(arm: ArmResult, baseline: ArmResult | None, placebo: ArmResult | Non
         "unstable_alignment": lambda: unstable_alignment(arm),
         "reward_without_gain": lambda: reward_without_gain(arm, baseline, placebo),
     }
-    # Arms that others are compared with have nothing to lose, or to gain.
+    # The baseline and the placebo are references: they have no accuracy to lose, or no gain to show.
     if arm.name and not arm.rewarded:
         del checks["accuracy_lost_to_reward"]
     if arm.name and (arm.is_placebo or not arm.rewarded):

@@ -1,4 +1,4 @@
-"""A number with its confidence interval, and numbers as text."""
+"""A number with its confidence interval, and the formatting of numbers."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ class Interval(NamedTuple):
     """A mean, or a difference of means, with its confidence interval.
 
     Attributes:
-        mean: the estimate; NaN where it is undefined.
-        low, high: the interval; NaN where there is none.
+        mean: the estimate; NaN if it is undefined.
+        low, high: the interval; NaN if there is none.
     """
 
     mean: float
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
     @classmethod
     def of(cls, mean: float | None, ci: Sequence[float | None]) -> "Interval":
-        """From a JSON file, where what is undefined is null.
+        """From values of a JSON file, in which undefined numbers are null.
 
         Args:
             mean: the estimate.
@@ -54,7 +54,7 @@ UNDEFINED = Interval(math.nan, math.nan, math.nan)
 
 
 def rounded(value: float) -> str:
-    """Three decimals, or one significant digit where those would all be 0."""
+    """A number with three decimals, or with one significant digit if those would all be 0."""
     return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
 
 
@@ -64,7 +64,7 @@ def number(value: float | None) -> str:
 
 
 def with_spread(mean: float | None, sd: float | None) -> str:
-    """A mean ± its standard deviation, which one split does not have."""
+    """A mean ± standard deviation; without the latter if it is undefined, as for a single split."""
     return number(mean) if number(sd) == "undefined" else f"{number(mean)} ± {number(sd)}"
 
 

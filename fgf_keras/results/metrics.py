@@ -1,4 +1,4 @@
-"""The metrics of a run as one tidy table, a row for each metric on each part of the patients."""
+"""The metrics of a run as one tidy table, with one row per part of the patients and metric."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ import pandas as pd
 from fgf_keras.results.columns import CLASSIFICATION, JOINT, JOINT_MAGNITUDE, QUANTITIES, share_column
 from fgf_keras.results.interval import Interval, or_nan
 
-# Of a trial: the name of its split and of its arm.
+# Identifies a trial: (name of the split, name of the arm).
 Key = tuple[str, str]
-# What metrics.json holds of a null, and the end of the column it becomes: `smooth.q95`.
+# Keys of a null in metrics.json, and the suffix of the column each becomes, as in `smooth.q95`.
 _OF_NULL = {
     "null_mean": "mean",
     "null_q05": "q05",
@@ -26,11 +26,12 @@ _OF_NULL = {
 def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     """The content of metrics.json as a tidy table.
 
-    The index is (part, metric); a metric is named as its column in CSV files, `auc` or `mask.S_brightness`.
-    Columns: support, quantity ("S", "F" or the metric itself), feature ("joint" for the squared joint share,
-    "joint_magnitude" for its root); mean, low, high (interval), median; undefined, the number of patients
-    left out; expected, the mean S of white noise; and for each null <null>.mean, .q05, .q95 (of the mean over
-    patients under that null), .effect, .p, .p_standard_error and .p_adjusted. What is not defined is NaN.
+    The index is (part, metric); metrics have the names of their columns in CSV files, `auc` or
+    `mask.S_brightness`. Columns: support, quantity ("S", "F" or the metric itself), feature ("joint" for the
+    squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median; undefined, the
+    number of patients left out; expected, the mean S of white noise; and for each null <null>.mean, .q05,
+    .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error and .p_adjusted.
+    Undefined values are NaN.
 
     Args:
         metrics: content of metrics.json.
@@ -60,21 +61,21 @@ def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]
                 if quantity == "S":
                     row["expected"] = or_nan(table["white"].get(feature, {}).get("expected"))
                 for null, content in table.get("nulls", {}).items():
-                    against = content[quantity].get(feature, {})
-                    row |= {f"{null}.{end}": or_nan(against.get(key)) for key, end in _OF_NULL.items()}
+                    entry = content[quantity].get(feature, {})
+                    row |= {f"{null}.{end}": or_nan(entry.get(key)) for key, end in _OF_NULL.items()}
                 yield row
 
 
 @dataclass(frozen=True)
 class PathCounts:
-    """How the paths of a part's patients to the decision boundary ended, on one support.
+    """How the paths to the decision boundary ended, for the patients of one part on one support.
 
     Attributes:
-        status: number of patients by the name of a `FlowStatus`, in lower case.
-        undefined: patients left out of S and of F, by "S" and "F".
-        nulls: names of the nulls that were drawn.
+        status: number of patients by the name of the `FlowStatus`, in lower case.
+        undefined: number of patients left out of S and of F, by "S" and "F".
+        nulls: names of the nulls.
         far: number of paths longer than twice the norm of their image; 0 in files of version 0.1.
-        flow_error: largest estimated error of an F that is averaged; None where it is not known.
+        flow_error: largest estimated error of the averaged F; None if it is unknown.
     """
 
     status: dict[str, int]
@@ -90,8 +91,8 @@ class PartMetrics:
 
     Attributes:
         name: of the part: "test", "external", ….
-        n, n_positive: patients, and positive ones among them.
-        table: the rows of the part, by metric, see `metrics_table`.
+        n, n_positive: number of patients, and of positive patients among them.
+        table: the rows of the part, indexed by metric, see `metrics_table`.
         paths: by support.
     """
 
@@ -102,7 +103,7 @@ class PartMetrics:
     paths: dict[str, PathCounts]
 
     def __getitem__(self, metric: str) -> Interval:
-        """The mean and interval of a metric by the name of its column; KeyError without it."""
+        """The mean and interval of a metric by the name of its column; `KeyError` if it does not exist."""
         return Interval(*self.table.loc[metric, ["mean", "low", "high"]])
 
     @property
@@ -112,24 +113,24 @@ class PartMetrics:
 
     @property
     def means(self) -> dict[str, float]:
-        """Every metric's mean by the name of its column; NaN where it is undefined."""
+        """The mean of every metric by the name of its column; NaN if it is undefined."""
         return self.table["mean"].to_dict()
 
     def shares(self, support: str, quantity: str | None = None) -> pd.DataFrame:
-        """The rows of a support, of S and F or of one of them."""
+        """The rows of S and F, or of one of them, on a support."""
         rows = self.table[self.table["support"] == support]
         return rows if quantity is None else rows[rows["quantity"] == quantity]
 
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """What metrics.json holds.
+    """The content of metrics.json.
 
     Attributes:
-        parts: `PartMetrics` by name.
-        n_train: patients that the model was trained on.
+        parts: by the name of the part.
+        n_train: number of patients that the model was trained on.
         confidence: of the intervals.
-        threshold: {"logit", "probability", "chosen_on", "criterion"} of decisions.
+        threshold: {"logit", "probability", "chosen_on", "criterion"} of the decision.
         content: of the file.
     """
 

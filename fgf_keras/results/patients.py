@@ -1,4 +1,4 @@
-"""The table of patients, patients.csv: a row for each, with the shares that means are made of."""
+"""The table patients.csv: one row per patient, with the shares that are averaged."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ _ENDED = [status.name.lower() for status in ENDED]
 
 
 def read_patients(path: str | Path) -> pd.DataFrame:
-    """The content of patients.csv, by patient_id."""
+    """Read patients.csv, indexed by patient_id."""
     return pd.read_csv(path, index_col="patient_id", dtype={"patient_id": str})
 
 
 def defined_shares(patients: pd.DataFrame, column: str) -> pd.Series:
-    """S or F by patient, NaN where it is undefined.
+    """S or F of each patient; NaN if it is undefined.
 
-    The mean over a path that did not end says nothing about the boundary; version 0.1 wrote it all the same.
+    The mean over a path that did not reach the boundary is not F, but version 0.1 wrote it all the same.
 
     Args:
         patients: rows of patients.csv.

@@ -11,13 +11,14 @@ from fgf_keras.results.resampled import resampled_mean, verdict
 
 
 def trial_table(metrics_by_trial: dict[Key, RunMetrics | None], part: str) -> pd.DataFrame:
-    """One row per trial: repeat, arm, n_train, n_test, every metric of a part, and whom each leaves out.
+    """One row per trial: repeat, arm, n_train, n_test, and every metric of a part.
 
-    The metrics have the names of `metrics.metrics_table`; `left_out.<metric>` counts patients.
+    The metrics have the names of `metrics.metrics_table`; `left_out.<metric>` is the number of patients that
+    a metric leaves out.
 
     Args:
-        metrics_by_trial: `RunMetrics` by (name of the split of the cohort, arm); None where the trial failed,
-            whose row is empty.
+        metrics_by_trial: metrics by (name of the split, name of the arm); None for a failed trial, whose row
+            is empty.
         part: which part of the patients: "test", "validation", ….
     """
     rows: list[dict[str, Any]] = []
@@ -35,13 +36,13 @@ def trial_table(metrics_by_trial: dict[Key, RunMetrics | None], part: str) -> pd
 
 
 def averaging(trials: pd.DataFrame, confidence: float) -> dict[str, float]:
-    """What `resampled_mean` takes beside the values of a `trial_table`."""
+    """The arguments of `resampled_mean` besides the values, for a `trial_table`."""
     sizes = {name: trials[name].mean() for name in ("n_train", "n_test")}
     return sizes | {"confidence": confidence}
 
 
 def metric_names(trials: pd.DataFrame) -> list[str]:
-    """The metrics that a `trial_table` holds, in order."""
+    """The names of the metrics in a `trial_table`, in order."""
     others = ("repeat", "arm", "n_train", "n_test")
     return [name for name in trials.columns if name not in others and not name.startswith("left_out.")]
 
@@ -50,7 +51,7 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
     """One row per arm and metric, from a `trial_table`.
 
     Columns: arm, figure (the metric), mean and sd over splits, low and high (corrected interval of the mean),
-    splits, left_out (patients without the metric, summed over splits), and for every arm but the first:
+    splits, left_out (patients without the metric, summed over splits), and for all arms except the first:
     difference (mean of the paired differences from the first arm), difference_low, difference_high, p, pairs,
     verdict.
     """
@@ -67,7 +68,7 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
             row |= {"low": mean.low, "high": mean.high, "splits": mean.splits}
             row["left_out"] = int(by_arm[arm].get(f"left_out.{metric}", pd.Series([0])).sum())
             if arm != arms[0]:
-                # The index is the split: only what was measured on the same one is subtracted.
+                # Aligned by the index, which is the split: differences are within splits.
                 difference = resampled_mean(values - reference[metric], **over_splits)
                 row |= {"difference": difference.mean, "difference_low": difference.low}
                 row |= {"difference_high": difference.high, "p": difference.p, "pairs": difference.splits}
@@ -78,6 +79,6 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
 
 
 def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON can hold them: what is not there or undefined is null."""
+    """The rows as JSON-compatible dictionaries; missing and undefined values are None."""
     records = table.astype(object).where(table.notna(), None).to_dict(orient="records")
     return [{key: v.item() if isinstance(v, np.generic) else v for key, v in row.items()} for row in records]

@@ -1,4 +1,4 @@
-"""Means over repeated splits of one cohort, whose test and training parts overlap."""
+"""Means over repeated splits of one cohort, whose training and test parts overlap."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ class ResampledMean(NamedTuple):
     """A mean over splits with the corrected interval.
 
     Attributes:
-        mean: over the splits; NaN without any.
-        low, high: interval; NaN where there are fewer than two splits, or all have the same value but 0.
-        p: two-sided, of a mean of 0; NaN likewise.
-        splits: how many there are, those with NaN not counted.
+        mean: over the splits; NaN if there are none.
+        low, high: interval; NaN for fewer than two splits, or if all splits have the same value other than 0.
+        p: two-sided, for a mean of 0; NaN in the same cases.
+        splits: number of splits without NaN.
     """
 
     mean: float
@@ -31,7 +31,7 @@ class ResampledMean(NamedTuple):
 
 
 _SAME = ResampledMean(0.0, 0.0, 0.0, 1.0, 0)
-# Below this part of the mean, a spread is what rounding leaves.
+# A spread below this fraction of the mean is a rounding error.
 _ROUNDING = 1e-12
 
 
@@ -40,13 +40,13 @@ def resampled_mean(
 ) -> ResampledMean:
     """The corrected resampled t-test: mean / √((1/J + n_test/n_train) s²) with J−1 degrees of freedom.
 
-    Splits of one cohort share patients, so that J values scatter less than J independent ones would: the
-    usual variance s²/J is too small, and n_test/n_train is what is missing.
+    Splits of one cohort share patients, so their values scatter less than J independent values would: the
+    usual variance s²/J is too small, and the term n_test/n_train corrects it.
 
     Args:
         values: (J,) one per split, of one arm or the difference of two on the same split; NaN is left out.
-        n_train: patients a model is trained on.
-        n_test: patients it is tested on.
+        n_train: number of patients that a model is trained on.
+        n_test: number of patients that it is tested on.
         confidence: of the interval.
 
     Source: Nadeau and Bengio, "Inference for the generalization error" (Machine Learning 52, 2003).
@@ -59,28 +59,33 @@ def resampled_mean(
         return ResampledMean(mean, np.nan, np.nan, np.nan, splits)
     error = float(np.sqrt((1 / splits + n_test / n_train) * measured.var(ddof=1)))
     if error <= _ROUNDING * abs(mean):
-        # Two splits that happen to agree are no certainty, as an interval of no width would have it.
+        # Splits that happen to agree do not justify an interval of zero width.
         return ResampledMean(mean, np.nan, np.nan, np.nan, splits) if mean else _SAME._replace(splits=splits)
     half = float(stats.t.ppf(0.5 + confidence / 2, splits - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, splits - 1))
     return ResampledMean(mean, mean - half, mean + half, p, splits)
 
 
-def verdict(figure: str, arm: str, reference: str, found: ResampledMean, *, confidence: float = 0.95) -> str:
-    """One plain sentence on the difference of a figure between an arm and a reference."""
-    if found.splits < 2:
-        return f"no verdict: {figure} is there for {found.splits} split(s) of both arms, and two are needed"
-    if np.isnan(found.p):
+def verdict(
+    metric: str, arm: str, reference: str, difference: ResampledMean, *, confidence: float = 0.95
+) -> str:
+    """One plain sentence about the difference in a metric between an arm and a reference."""
+    mean, low, high = difference.mean, difference.low, difference.high
+    if difference.splits < 2:
         return (
-            f"no verdict: {figure} of {arm} minus {reference} is {rounded(found.mean)} on each of "
-            f"{found.splits} splits, and without a spread there is no interval"
+            f"no verdict: {metric} is there for {difference.splits} split(s) of both arms, and two are needed"
         )
-    interval = f"[{rounded(found.low)}, {rounded(found.high)}]"
-    if found.low <= 0 <= found.high:
+    if np.isnan(difference.p):
         return (
-            f"no difference shown: {figure} of {arm} minus {reference} is {rounded(found.mean)} {interval} "
+            f"no verdict: {metric} of {arm} minus {reference} is {rounded(mean)} on each of "
+            f"{difference.splits} splits, and without a spread there is no interval"
+        )
+    interval = f"[{rounded(low)}, {rounded(high)}]"
+    if low <= 0 <= high:
+        return (
+            f"no difference shown: {metric} of {arm} minus {reference} is {rounded(mean)} {interval} "
             f"({confidence:.0%})"
         )
-    change = "raises" if found.mean > 0 else "lowers"
-    magnitude = interval if found.mean > 0 else f"[{rounded(-found.high)}, {rounded(-found.low)}]"
-    return f"{arm} {change} {figure} by {rounded(abs(found.mean))} {magnitude} ({confidence:.0%})"
+    change = "raises" if mean > 0 else "lowers"
+    magnitude = interval if mean > 0 else f"[{rounded(-high)}, {rounded(-low)}]"
+    return f"{arm} {change} {metric} by {rounded(abs(mean))} {magnitude} ({confidence:.0%})"

@@ -1,4 +1,4 @@
-"""What an evaluation of one network found, as its report needs it."""
+"""The results of the evaluation of one network, as its report uses them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,17 +11,17 @@ from fgf_keras.results.metrics import PartMetrics, RunMetrics
 
 @dataclass(frozen=True)
 class RunResult:
-    """What an evaluation of one network found.
+    """The results of the evaluation of one network.
 
     Attributes:
         metrics: of the network; the last part is the one that is reported.
-        patients: content of patients.csv, by patient_id.
-        data: description of the cohort that was measured, see `Cohort.description`.
-        findings: content of findings.json, None where nothing was looked for.
+        patients: content of patients.csv, indexed by patient_id.
+        data: description of the measured cohort, see `Cohort.description`.
+        findings: content of findings.json; None if nothing was checked.
         behaviour: content of behaviour.json, or None.
         sanity: content of sanity.json, or None.
-        shown: patients in pictures, by support.
-        pages: content of patients_<support>.png by support, for runs that have no single pictures.
+        shown: patients with their pictures, by support.
+        pages: content of patients_<support>.png by support, for runs without single pictures.
     """
 
     metrics: RunMetrics

@@ -1,4 +1,4 @@
-"""What is left of S and F in networks that know nothing, beside the trained one."""
+"""Sanity checks: S and F of the trained network compared with those of networks that learned nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,12 +19,12 @@ TRAINED, PERMUTED = "trained", "permuted labels"
 
 
 class Network(NamedTuple):
-    """What one network reaches on n patients; the last of m + 1 columns is the joint share.
+    """The measurements of one network on n patients; the last of m + 1 columns is the joint share.
 
     Attributes:
-        auc: of its score.
+        auc: of the score.
         S, F: (n, m + 1), NaN where undefined.
-        null: smooth fields' mean over patients, {"S" and "F": (3, m + 1)}: mean, 5 % and 95 %.
+        null: of the mean over patients of smooth fields, {"S" and "F": (3, m + 1)}: mean, 5 % and 95 %.
     """
 
     auc: float
@@ -34,7 +34,7 @@ class Network(NamedTuple):
 
     @classmethod
     def measured(cls, explain: Callable[..., "Explanation"], cohort: Cohort) -> "Network":
-        """A network in the state that it is in.
+        """Measure a network with its current weights.
 
         Args:
             explain: an `Explainer` with one smooth null.
@@ -56,10 +56,10 @@ class Network(NamedTuple):
 
 
 def layers_randomised(classifier: Any, fresh: Any) -> Iterator[tuple[str, Any]]:
-    """Give a classifier the weights of a fresh one, a layer more at a time, from the output to the input.
+    """Give a classifier the weights of a fresh one, one more layer at a time, from the output to the input.
 
     Yields:
-        The name of each layer that has weights, after it got those of the fresh one.
+        The name of each layer with weights, after it has received those of the fresh classifier.
     """
     pairs = [pair for pair in zip(classifier.layers, fresh.layers, strict=True) if pair[0].weights]
     for layer, source in reversed(pairs):
@@ -79,19 +79,19 @@ def sanity_report(
     """The content of sanity.json.
 
     Args:
-        networks: by name of the step; one for `TRAINED`, several draws for the others, the last of which is
-            `PERMUTED` and the one before it has random weights alone.
+        networks: by the name of the step; one network for `TRAINED`, several draws for the others. The last
+            step is `PERMUTED`; in the step before it, all weights are random.
         names: of the m features.
-        settings: of intervals.
-        split, support: what was measured.
-        seed: of intervals.
+        settings: of the intervals.
+        split, support: the part and the support that were measured.
+        seed: of the intervals.
 
     Returns:
         {"split", "support", "features", "steps": [{"name", "auc", "S" and "F": {feature: {"mean", "ci",
         "sd"}}, "undefined": {"S", "F"}, "null": {"S" and "F": {feature: {"mean", "q05", "q95"}}}}],
-        "verdicts"}. A step of several networks is their mean, patient by patient; "sd" is the standard
-        deviation of the means over patients from network to network (null for one network), and "undefined"
-        counts the patients of all of them.
+        "verdicts"}. A step with several networks is their mean for each patient; "sd" is the standard
+        deviation over networks of the mean over patients (null for one network), and "undefined" counts the
+        patients of all networks.
     """
     columns = [*names, "joint"]
     rng = np.random.default_rng(seed)
@@ -151,26 +151,28 @@ def _verdicts(
         f"AUC is {rounded(trained['auc'])} trained, {rounded(random['auc'])} with random weights, "
         f"{rounded(permuted['auc'])} trained on permuted labels."
     ]
-    put_there: dict[str, list[str]] = {"S": [], "F": []}
+    learned: dict[str, list[str]] = {"S": [], "F": []}
     for kind in "SF":
-        trained_shares, other = (_over_networks(networks[name], kind) for name in (TRAINED, PERMUTED))
-        own_mean = known_mean(trained_shares)
-        reached = [known_mean(getattr(network, kind)) >= own_mean for network in networks[PERMUTED]]
+        trained_shares, permuted_shares = (
+            _over_networks(networks[name], kind) for name in (TRAINED, PERMUTED)
+        )
+        trained_mean = known_mean(trained_shares)
+        exceeds = [known_mean(getattr(network, kind)) >= trained_mean for network in networks[PERMUTED]]
         for i, column in enumerate(columns):
-            change = summary(trained_shares[:, i] - other[:, i])
+            change = summary(trained_shares[:, i] - permuted_shares[:, i])
             share = f"{kind} of {column.replace('_', ' ')}"
             if change["mean"] is None:
                 sentences.append(f"{share} is undefined for the trained network or on permuted labels.")
                 continue
-            p = (1 + sum(bool(each[i]) for each in reached)) / (1 + n)
+            p = (1 + sum(bool(network[i]) for network in exceeds)) / (1 + n)
             low, high = change["ci"]
             if low > 0:
                 if trained[kind][column]["mean"] > trained["null"][kind][column]["q95"]:
-                    put_there[kind].append(column.replace("_", " "))
+                    learned[kind].append(column.replace("_", " "))
                 verdict = "more than on permuted labels"
             else:
                 verdict = "less than on permuted labels" if high < 0 else "no more than on permuted labels"
-            of_null = "; ".join(
+            null_comparisons = "; ".join(
                 f"{what} {_beside_null(step, kind, column)}"
                 for what, step in (
                     ("Trained", trained),
@@ -179,10 +181,11 @@ def _verdicts(
                 )
             )
             sentences.append(
-                f"{share}: {verdict}, {_signed(change)} (p = {p:.2g} from {n} such network(s)). {of_null}."
+                f"{share}: {verdict}, {_signed(change)} (p = {p:.2g} from {n} such network(s)). "
+                f"{null_comparisons}."
             )
-    put = "; ".join(f"{kind}: {', '.join(names) if names else 'none'}" for kind, names in put_there.items())
-    sentences.append(f"Above the null and more than on permuted labels, so put there by training: {put}.")
+    by_kind = "; ".join(f"{kind}: {', '.join(names) if names else 'none'}" for kind, names in learned.items())
+    sentences.append(f"Above the null and more than on permuted labels, so put there by training: {by_kind}.")
     sentences.append(
         "Nulls are what 95 % of smooth random fields stay below. Intervals are over patients, who share a "
         "network; only p allows for how far networks differ among themselves, and with "
@@ -197,14 +200,14 @@ def _signed(change: dict[str, Any]) -> str:
 
 
 def _beside_null(step: dict[str, Any], kind: str, column: str) -> str:
-    mean, reach = step[kind][column]["mean"], step["null"][kind][column]["q95"]
+    mean, q95 = step[kind][column]["mean"], step["null"][kind][column]["q95"]
     if mean is None:
         return "undefined"
-    return f"{rounded(mean)} is {'within' if mean <= reach else 'above'} its null ({rounded(reach)})"
+    return f"{rounded(mean)} is {'within' if mean <= q95 else 'above'} its null ({rounded(q95)})"
 
 
 def _over_networks(networks: Sequence[Network], kind: str) -> np.ndarray:
-    """Mean over networks, patient by patient, (n, m + 1)."""
+    """Mean over networks for each patient, (n, m + 1)."""
     return known_mean(np.stack([getattr(network, kind) for network in networks]))
 
 

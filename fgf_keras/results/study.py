@@ -1,4 +1,4 @@
-"""A comparison of arms over splits: all that its trials measured, and every table of it, computed once."""
+"""A comparison of arms over splits: the results of its trials, and its tables, each computed once."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,16 +20,16 @@ from fgf_keras.results.truth import rate_table, recovery_table, truth_table
 
 @dataclass(frozen=True)
 class Study:
-    """What a comparison measured. A trial is named by a key (name of the split of the cohort, arm).
+    """The results of a comparison. A trial is identified by a key (name of the split, name of the arm).
 
     Attributes:
         config: of the comparison.
-        part: which part of the patients is reported: "test", or "external".
-        metrics: `RunMetrics` by key, None where the trial failed.
-        patients: content of patients.csv by key, of those that did not fail.
-        behaviour: content of behaviour.json by key, of those that have it.
-        failures: why a trial failed, by its name.
-        oracle: of a run under known laws, the AUC of the law's own probability by key.
+        part: which part of the patients is reported: "test" or "external".
+        metrics: by key; None for a failed trial.
+        patients: content of patients.csv by key, for trials that did not fail.
+        behaviour: content of behaviour.json by key, for trials that have it.
+        failures: error message of each failed trial, by its name.
+        oracle: for a run under known laws, the AUC of the probability given by the law, by key.
     """
 
     config: Config
@@ -52,7 +52,7 @@ class Study:
 
     @property
     def headlines(self) -> dict[str, str]:
-        """The metrics that stand for an arm, with their titles."""
+        """The main metrics of an arm, with their titles."""
         support = self.config.evaluate.support[0]
         return {
             "auc": "AUC",
@@ -62,18 +62,18 @@ class Study:
         }
 
     def part_of(self, key: Key) -> PartMetrics | None:
-        """The metrics of a trial on the part that is reported, None where it failed."""
+        """The metrics of a trial on the reported part; None if it failed."""
         metrics = self.metrics[key]
         return None if metrics is None else metrics.parts[self.part]
 
     @property
     def runs(self) -> dict[str, PartMetrics]:
-        """The metrics of each arm on the part that is reported, of a comparison on a single split."""
+        """The metrics of each arm on the reported part, for a comparison on a single split."""
         parts = ((arm, self.part_of((split, arm))) for split, arm in self.metrics)
         return {arm: part for arm, part in parts if part is not None}
 
     def part_patients(self, arm: str) -> list[pd.DataFrame]:
-        """The patients of the part that is reported, one table for each trial of an arm."""
+        """The patients of the reported part, one table per trial of an arm."""
         tables = (table for (_, name), table in self.patients.items() if name == arm)
         return [table[table["split"] == self.part] for table in tables]
 
@@ -84,21 +84,21 @@ class Study:
 
     @cached_property
     def protocol(self) -> pd.DataFrame:
-        """See `protocol.protocol_table`; empty where there is one split and no sweep."""
+        """See `protocol.protocol_table`; empty for a single split without a sweep or laws."""
         if not self.config.has_tables:
             return pd.DataFrame()
         return protocol_table(self.trials, confidence=self.config.evaluate.confidence)
 
     @cached_property
     def trade_off(self) -> pd.DataFrame | None:
-        """See `trade_off.trade_off_table`, of the validation part; None without a sweep to choose by."""
+        """See `trade_off.trade_off_table`, on the validation part; None without a sweep, or if external."""
         if self.config.sweep is None or self.part != "test":
             return None
         return trade_off_table(self.config, trial_table(self.metrics, "validation"))
 
     @cached_property
     def chosen(self) -> dict[str, str | None]:
-        """Of a sweep, the arm that was chosen of each kind of reward, see `trade_off.largest_weights`."""
+        """For a sweep, the arm chosen for each kind of reward, see `trade_off.largest_weights`."""
         if self.trade_off is None or self.config.sweep is None:
             return {}
         return largest_weights(self.trade_off, self.config.sweep.tolerance)
@@ -110,7 +110,7 @@ class Study:
 
     @cached_property
     def ablation(self) -> pd.DataFrame | None:
-        """See `ablation.ablation_table`; None where no features are left out."""
+        """See `ablation.ablation_table`; None without an ablation."""
         if not self.config.protocol.ablation:
             return None
         arm = ablated_arm(self.config.arms, self.features)
@@ -125,10 +125,10 @@ class Study:
 
     @cached_property
     def truth(self) -> pd.DataFrame | None:
-        """See `truth.truth_table`; None without laws that are known."""
+        """See `truth.truth_table`; None without known laws."""
         if self.config.truth is None:
             return None
-        return truth_table(self.config, self.metrics, self._tested, self.oracle)
+        return truth_table(self.config, self.metrics, self._test_patients, self.oracle)
 
     @cached_property
     def recovery(self) -> pd.DataFrame:
@@ -138,15 +138,15 @@ class Study:
     @cached_property
     def rates(self) -> pd.DataFrame:
         """See `truth.rate_table`."""
-        return rate_table(self.truth, self._tested, self.config)
+        return rate_table(self.truth, self._test_patients, self.config)
 
     @property
-    def _tested(self) -> dict[Key, pd.DataFrame]:
+    def _test_patients(self) -> dict[Key, pd.DataFrame]:
         return {key: table[table["split"] == "test"] for key, table in self.patients.items()}
 
     @cached_property
     def findings(self) -> list[dict[str, Any]] | None:
-        """See `findings.comparison_findings`; None for phantoms under laws that are known."""
+        """See `findings.comparison_findings`; None for phantoms under known laws."""
         if self.config.truth is not None:
             return None
         trials: dict[Key, TrialResult | None] = {}

@@ -1,4 +1,4 @@
-"""Alignment against accuracy over a grid of reward weights, and the largest weight that costs nothing."""
+"""Trade-off between alignment and accuracy over reward weights, and the largest weight without a loss."""
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,10 @@ ACCURACIES = ("auc", "balanced_accuracy")
 def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     """One row per arm of a sweep, from a `trial_table`.
 
-    Columns: arm, kind, weight; failed (trials without a result); mean, <metric>_low and <metric>_high over
-    splits of AUC, balanced accuracy, S_joint and F_joint on the first support that is evaluated; auc_change,
-    auc_change_low and auc_change_high (paired with the baseline); pareto: no other arm is better in mean AUC
-    or mean S_joint without being worse in the other.
+    Columns: arm, kind, weight; failed (number of failed trials); <metric>, <metric>_low and <metric>_high,
+    the mean over splits and its interval, of AUC, balanced accuracy, S_joint and F_joint on the first
+    support that is evaluated; auc_change, auc_change_low and auc_change_high (paired with the baseline);
+    pareto: no other arm is better in mean AUC or mean S_joint without being worse in the other.
     """
     over_splits = averaging(trials, config.evaluate.confidence)
     support = config.evaluate.support[0]
@@ -27,13 +27,14 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     by_arm = {name: rows.set_index("repeat") for name, rows in trials.groupby("arm")}
     rows = []
     for arm in config.arms:
-        of_arm = by_arm[arm.name]
+        arm_trials = by_arm[arm.name]
         weight = 0.0 if arm.reward.kind == "none" else arm.reward.weight
         row = {"arm": arm.name, "kind": arm.reward.kind, "weight": weight}
-        row["failed"] = int(of_arm["auc"].isna().sum())
+        row["failed"] = int(arm_trials["auc"].isna().sum())
         for name, column in metrics.items():
-            row |= resampled_mean(of_arm[column], **over_splits).named(name)
-        row |= resampled_mean(of_arm["auc"] - by_arm["baseline"]["auc"], **over_splits).named("auc_change")
+            row |= resampled_mean(arm_trials[column], **over_splits).named(name)
+        change = arm_trials["auc"] - by_arm["baseline"]["auc"]
+        row |= resampled_mean(change, **over_splits).named("auc_change")
         rows.append(row)
     table = pd.DataFrame(rows)
     table["pareto"] = pareto_front(table[["auc", "S_joint"]].to_numpy())
@@ -41,9 +42,9 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def pareto_front(points: ArrayLike) -> np.ndarray:
-    """Which of the points (N, 2) no other point beats in one coordinate without losing in the other.
+    """Which of the points (N, 2) are on the Pareto front: no other point is better without a disadvantage.
 
-    A point with NaN is none of them.
+    A point with NaN is never on the front.
     """
     points = np.asarray(points, np.float64)
     defined = ~np.isnan(points).any(axis=1)
@@ -56,11 +57,11 @@ def pareto_front(points: ArrayLike) -> np.ndarray:
 def largest_weights(table: pd.DataFrame, tolerance: float) -> dict[str, str | None]:
     """For each kind, the arm with the largest weight whose mean loss of AUC is at most `tolerance`.
 
-    A weight with a failed trial is not chosen. None where every weight of a kind loses more.
+    A weight with a failed trial is not chosen. None if every weight of a kind loses more.
     """
-    chosen = {}
+    arms = {}
     for kind, rows in table[table["kind"] != "none"].groupby("kind", sort=False):
-        # A little more than the tolerance, so that 0.02 in binary is within 0.02.
-        within = rows[(rows["auc_change"] >= -tolerance - 1e-9) & (rows["failed"] == 0)]
-        chosen[kind] = within.loc[within["weight"].idxmax(), "arm"] if len(within) else None
-    return chosen
+        # Slightly more than the tolerance, so that a loss of 0.02 passes despite rounding.
+        candidates = rows[(rows["auc_change"] >= -tolerance - 1e-9) & (rows["failed"] == 0)]
+        arms[kind] = candidates.loc[candidates["weight"].idxmax(), "arm"] if len(candidates) else None
+    return arms

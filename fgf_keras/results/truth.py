@@ -1,4 +1,4 @@
-"""What S, F and the nulls say of networks whose labels follow known laws, beside what is true."""
+"""S, F and the nulls for networks trained on labels that follow known laws, compared with the truth."""
 
 import math
 from collections.abc import Iterator
@@ -22,23 +22,23 @@ def truth_table(
     patients: dict[Key, pd.DataFrame],
     oracle: dict[Key, float],
 ) -> pd.DataFrame:
-    """One row per trial and feature, the joint share among them, of the test part on the first support.
+    """One row per trial and feature, including the joint share, for the test part on the first support.
 
     Columns: repeat, law, prevalence; n, n_positive, auc, auc_low, auc_high, auc_oracle, learned (the interval
     of the AUC lies above 0.5); feature, role; S, F, unique and shapley, means over patients; undefined_S and
-    undefined_F, patients left out of them; for each null and each of S and F: S_over_<null> (the mean above
-    the null's), S_<null>_q05 and S_<null>_q95 (of the null's mean), S_<null>_p, S_<null>_rate (the share of
-    patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean above that of the same network
-    trained on random labels, where that law is among them.
+    undefined_F, number of patients left out of them; for each null and each of S and F: S_over_<null> (mean
+    minus that of the null), S_<null>_q05 and S_<null>_q95 (of the mean of the null), S_<null>_p,
+    S_<null>_rate (share of patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean minus that
+    of the same network trained on random labels, if that law is among the laws.
 
-    The role is "used" or "unused" by the label; for the law without coefficients "nothing". The joint share
-    is used where one of its features is. A trial that failed has a row with its name alone.
+    The role is "used" or "unused" by the label, or "nothing" for the law without coefficients. The joint
+    share is used if one of its features is. The row of a failed trial contains only its name.
 
     Args:
         config: with the group `truth`.
-        metrics_by_trial: `RunMetrics` by (name of the repeat, arm); None where it failed.
-        patients: rows of patients.csv of the test part, by the same.
-        oracle: AUC of the law's own probability on the test part, by the same.
+        metrics_by_trial: metrics by (name of the repeat, name of the arm); None for a failed trial.
+        patients: rows of patients.csv of the test part, by the same keys.
+        oracle: AUC on the test part of the probability given by the law, by the same keys.
     """
     rows = []
     for repeat in dict.fromkeys(repeat for repeat, _ in metrics_by_trial):
@@ -56,7 +56,7 @@ def truth_table(
 
 
 def readings(table: pd.DataFrame) -> list[str]:
-    """Columns of a `truth_table` by which features can be ranked."""
+    """The columns of a `truth_table` that features can be ranked by."""
     over = [name for name in table.columns if name.startswith(("S_over_", "F_over_"))]
     return ["S", "F", "unique", "shapley", *over]
 
@@ -64,48 +64,47 @@ def readings(table: pd.DataFrame) -> list[str]:
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
     """One row per law and reading: in how many trials the features used by the label are ranked first.
 
-    Laws that use none or all of the features ask no such question. Columns: law, used, reading, trials (with
-    defined values), recovered, learned (trials whose network has learned something), recovered_learned.
+    Laws that use none or all of the features are left out. Columns: law, used, reading, trials (with defined
+    values), recovered, learned (trials whose network has learned something), recovered_learned.
     """
     rows = []
     features = table[table["feature"].notna() & (table["feature"] != JOINT)]
-    for law, of_law in features.groupby("law", sort=False):
-        used = list(dict.fromkeys(of_law.loc[of_law["role"] == "used", "feature"]))
-        if not 0 < len(used) < of_law["feature"].nunique():
+    for law, law_rows in features.groupby("law", sort=False):
+        used = list(dict.fromkeys(law_rows.loc[law_rows["role"] == "used", "feature"]))
+        if not 0 < len(used) < law_rows["feature"].nunique():
             continue
         for reading in readings(table):
             row = {"law": law, "used": ", ".join(used), "reading": reading}
             row |= dict.fromkeys(("trials", "recovered", "learned", "recovered_learned"), 0)
-            for _, trial in of_law.groupby(_TRIAL, sort=False):
-                right = ranked_first(trial.set_index("feature")[reading], used)
-                if right is None:
+            for _, trial in law_rows.groupby(_TRIAL, sort=False):
+                is_recovered = ranked_first(trial.set_index("feature")[reading], used)
+                if is_recovered is None:
                     continue
                 learned = bool(trial["learned"].iloc[0])
                 row["trials"] += 1
-                row["recovered"] += right
+                row["recovered"] += is_recovered
                 row["learned"] += learned
-                row["recovered_learned"] += right and learned
+                row["recovered_learned"] += is_recovered and learned
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def ranked_first(values: pd.Series, used: Any) -> bool | None:
-    """Whether the used features have the largest values; not where they tie, None where one is undefined."""
+    """Whether the used features have the largest values, without ties; None if a value is undefined."""
     if values.isna().any():
         return None
     return bool(values[used].min() > values.drop(used).max())
 
 
 def rate_table(table: pd.DataFrame, patients: dict[Key, pd.DataFrame], config: Config) -> pd.DataFrame:
-    """How often each null calls a feature aligned: one row per role, null, quantity and feature.
+    """How often a feature is significant under each null: one row per role, null, quantity and feature.
 
-    Where the role is "used" a high rate is power, elsewhere it is false positives. Columns: role, null,
+    For the role "used" the rate is power, otherwise it is the rate of false positives. Columns: role, null,
     quantity, feature, and those of `rejections`.
 
     Args:
         table: a `truth_table`.
-        patients: as for it.
-        config: as for it.
+        patients, config: as for `truth_table`.
     """
     names = {(arm.law_name, arm.prevalence): arm.name for arm in config.laws}
     shares = table[table["feature"].notna()]
@@ -119,15 +118,15 @@ def rate_table(table: pd.DataFrame, patients: dict[Key, pd.DataFrame], config: C
                         continue
                     column = p_column(config.evaluate.support[0], null, kind, feature)
                     keys = zip(trials["repeat"], trials["law"], trials["prevalence"])
-                    of_patients = [patients[repeat, names[law, p]][column] for repeat, law, p in keys]
+                    patient_p = [patients[repeat, names[law, p]][column] for repeat, law, p in keys]
                     rates = rejections(
-                        of_patients,
+                        patient_p,
                         trials[f"{kind}_{null}_p"],
                         config.evaluate.alpha,
                         confidence=config.evaluate.confidence,
                     )
-                    place = {"role": role, "null": null, "quantity": kind, "feature": feature}
-                    rows.append(place | rates)
+                    row = {"role": role, "null": null, "quantity": kind, "feature": feature}
+                    rows.append(row | rates)
     return pd.DataFrame(rows)
 
 
@@ -183,12 +182,12 @@ def _features(
 
 
 def _over_nothing(table: pd.DataFrame) -> pd.DataFrame:
-    """With S and F above those of the law without coefficients on the same phantom at the same prevalence."""
-    place = ["repeat", "prevalence", "feature"]
-    without = table.loc[table["law"] == NOTHING, [*place, "S", "F"]]
-    if without.empty:
+    """Add S and F minus those for the law without coefficients, on the same phantom and prevalence."""
+    keys = ["repeat", "prevalence", "feature"]
+    nothing = table.loc[table["law"] == NOTHING, [*keys, "S", "F"]]
+    if nothing.empty:
         return table
-    beside = table[place].merge(without, on=place, how="left")
+    reference = table[keys].merge(nothing, on=keys, how="left")
     for kind in QUANTITIES:
-        table[f"{kind}_over_{NOTHING}"] = table[kind] - beside[kind].to_numpy()
+        table[f"{kind}_over_{NOTHING}"] = table[kind] - reference[kind].to_numpy()
     return table

@@ -1,1 +1,1 @@
-"""The folder of a run, and the place of one trial among many."""
+"""The run folder, and the trials of a comparison."""

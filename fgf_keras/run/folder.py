@@ -1,4 +1,4 @@
-"""The folder that a run leaves, and how one knows that it is whole."""
+"""The folder that a run writes, and the marker that shows whether it is complete."""
 
 import os
 import time
@@ -10,21 +10,21 @@ from fgf_keras.files import UNFINISHED
 
 
 class RunFolder:
-    """Paths of one run. A file `UNFINISHED` is in it from the first moment to the last.
+    """Paths of one run. While the run is not complete, the folder contains a file `UNFINISHED`.
 
     Attributes:
         path: the folder itself.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     @classmethod
-    def create(cls, path, config: Config) -> "RunFolder":
-        """Make an empty run folder that says it is unfinished, and write the resolved configuration.
+    def create(cls, path: str | Path, config: Config) -> "RunFolder":
+        """Create a run folder marked as unfinished, and write the resolved configuration to it.
 
         Raises:
-            RunError: there is something at `path` already.
+            RunError: `path` already exists.
         """
         folder = cls(path)
         try:
@@ -40,21 +40,21 @@ class RunFolder:
         return folder
 
     @classmethod
-    def create_now(cls, parent, config: Config) -> "RunFolder":
-        """`create` under `parent`, named after the time."""
+    def create_now(cls, parent: str | Path, config: Config) -> "RunFolder":
+        """`create` a folder under `parent` that is named after the current time."""
         name = time.strftime("%Y%m%d-%H%M%S")
-        taken = 1
+        number = 1
         while (Path(parent) / name).exists():
-            taken += 1
-            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{taken}"
+            number += 1
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{number}"
         return cls.create(Path(parent) / name, config)
 
     @classmethod
-    def open(cls, path) -> "RunFolder":
+    def open(cls, path: str | Path) -> "RunFolder":
         """A finished run.
 
         Raises:
-            RunError: there is no such folder, it is no run folder, or the run has not finished.
+            RunError: the folder does not exist, is not a run folder, or the run has not finished.
         """
         folder = cls(Path(path).resolve())
         if not folder.path.is_dir():
@@ -68,16 +68,16 @@ class RunFolder:
         if (folder.path / UNFINISHED).exists():
             raise RunError(
                 f"The run in {path} has not finished: it is still running, or it was stopped. "
-                "Wait for it, or train again; a comparison goes on with python train.py --resume."
+                "Wait for it, or train again; a comparison can be resumed with python train.py --resume."
             )
         return folder
 
     @classmethod
-    def open_unfinished(cls, path) -> "RunFolder":
+    def open_unfinished(cls, path: str | Path) -> "RunFolder":
         """A comparison that was stopped.
 
         Raises:
-            RunError: there is none, or it has finished, or it is a single run.
+            RunError: it is not a run folder, the run has finished, or it is a single run.
         """
         folder = cls(Path(path).resolve())
         if not folder.config_file.is_file():
@@ -86,13 +86,13 @@ class RunFolder:
             raise RunError(f"The run in {path} has finished: there is nothing to resume.")
         if not folder.load_config().arms:
             raise RunError(
-                f"The run in {path} is a single training, which cannot go on where it stopped. Train again; "
-                "a comparison of arms, of repeats, of folds or of laws can be resumed."
+                f"The run in {path} is a single training, which cannot be resumed. Train again; only a "
+                "comparison of arms, of repeats, of folds or of laws can be resumed."
             )
         return folder
 
-    def finish(self, *, latest: bool):
-        """Declare the run whole; `latest` in the parent folder then points to it where asked."""
+    def finish(self, *, latest: bool) -> None:
+        """Mark the run as complete; with `latest`, the link `latest` in the parent folder points to it."""
         (self.path / UNFINISHED).unlink()
         if latest:
             link = self.path.parent / f".latest-{os.getpid()}"
@@ -101,33 +101,37 @@ class RunFolder:
             link.replace(self.path.parent / "latest")
 
     def load_config(self) -> Config:
-        """The resolved configuration of the run, if its file is whole."""
+        """The resolved configuration of the run.
+
+        Raises:
+            ConfigError: the file is missing or incomplete.
+        """
         return load_whole_config(self.config_file)
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is a whole run without arms, or what it came to nothing by."""
-        ended = self.metrics_file.is_file() or self.failure_file.is_file()
-        return ended and not (self.path / UNFINISHED).exists()
+        """Whether the folder holds a complete run without arms, or the record of its failure."""
+        has_outcome = self.metrics_file.is_file() or self.failure_file.is_file()
+        return has_outcome and not (self.path / UNFINISHED).exists()
 
     @property
     def config_file(self) -> Path:
-        """Resolved configuration."""
+        """The resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def environment_file(self) -> Path:
-        """Versions, devices, seed, and what is known of the data."""
+        """Versions, devices, seed, and a description of the data."""
         return self.path / "environment.json"
 
     @property
     def splits_file(self) -> Path:
-        """Who is in which split."""
+        """Which patient is in which part."""
         return self.path / "splits.csv"
 
     @property
     def logs(self) -> Path:
-        """TensorBoard."""
+        """TensorBoard logs."""
         return self.path / "logs"
 
     @property
@@ -147,15 +151,15 @@ class RunFolder:
 
     @property
     def metrics_file(self) -> Path:
-        """Metrics of every split."""
+        """Metrics of every part of the patients."""
         return self.path / "metrics.json"
 
     @property
     def failure_file(self) -> Path:
-        """Instead of metrics: why a trial of a comparison over many splits has none."""
+        """In place of metrics: why a trial of a comparison over several splits failed."""
         return self.path / "failure.json"
 
     @property
     def evaluation(self) -> Path:
-        """What `evaluate.py` adds."""
+        """The output of `evaluate.py`."""
         return self.path / "evaluation"

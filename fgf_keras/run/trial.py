@@ -1,4 +1,4 @@
-"""One training of a comparison: its place among the others, and its settings."""
+"""One trial of a comparison: the training of one arm on one split, its folder and its configuration."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from fgf_keras.seeds import derived_seed
 
 @dataclass(frozen=True)
 class Trial:
-    """An arm on a split.
+    """One arm on one split.
 
     Attributes:
-        number: of the split.
-        split: its name, empty where there is a single one.
+        number: of the split, counted from 0.
+        split: name of the split, empty if there is only one.
         arm: the arm.
     """
 
@@ -24,7 +24,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Its folder below that of the comparison."""
+        """Path of its folder, relative to that of the comparison."""
         return f"{self.split}/{self.arm.name}" if self.split else self.arm.name
 
     def folder(self, parent: RunFolder) -> RunFolder:
@@ -32,15 +32,15 @@ class Trial:
         return RunFolder(parent.path / self.name)
 
     def config(self, config: Config) -> Config:
-        """The configuration of a run that is this trial alone; every arm has the same seed on a split.
+        """The configuration of a run that consists of this trial only; on a split, all arms share a seed.
 
-        Ground truth has another phantom in every repeat; all else has one cohort.
+        A run under known laws has a different phantom in every repeat; all others have one cohort.
         """
         seed = config.phantom_seed
         if config.truth is not None and self.split:
             seed = derived_seed(seed, self.number)
         phantom = config.data.phantom.model_copy(update={"seed": seed, **self.arm.phantom})
-        changed = {
+        changes = {
             "data": config.data.model_copy(update={"phantom": phantom}),
             "seed": derived_seed(config.seed, self.number) if self.split else config.seed,
             "reward": self.arm.reward,
@@ -48,10 +48,10 @@ class Trial:
             "sweep": None,
             "truth": None,
         }
-        return config.model_copy(update=changed)
+        return config.model_copy(update=changes)
 
 
 def trials_of(config: Config) -> list[Trial]:
-    """All trials of a comparison, the arms of a split one after the other."""
+    """All trials of a comparison, ordered by split, then by arm."""
     names = config.protocol.split_names
     return [Trial(number, split, arm) for number, split in enumerate(names) for arm in config.arms]

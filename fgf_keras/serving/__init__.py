@@ -1,1 +1,1 @@
-"""The SavedModel and its signatures."""
+"""Exports as SavedModels: their signatures, their descriptions, and how they are loaded and served."""

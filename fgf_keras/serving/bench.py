@@ -1,8 +1,9 @@
-"""How fast an export answers: throughput and latency under concurrent callers, memory, and a cold start."""
+"""Benchmarks of an export: throughput and latency under concurrent callers, memory, and cold start."""
 
 import itertools
 import os
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,16 @@ from fgf_keras.serving.warmup import FILE
 SIGNATURES = ("serving_default", "explain")
 BATCHES = (1, 16)
 CALLERS = (1, 4, 16)
-# Memory is looked at this many times.
+# Number of measurements of memory after the first.
 LOOKS = 10
 
 
-def throughput(path: str | Path, *, seconds: float) -> list[dict]:
-    """Requests per second and latencies of signatures, batches and numbers of callers in one process.
+def throughput(path: str | Path, *, seconds: float) -> list[dict[str, Any]]:
+    """Requests per second and latencies by signature, batch size and number of callers, in one process.
 
     Args:
         path: folder of a version.
-        seconds: that each combination is asked for, at least.
+        seconds: shortest duration of the measurement of each combination.
 
     Returns:
         One row each: signature, batch, callers, requests, per_second, p50_ms, p99_ms.
@@ -43,8 +44,8 @@ def throughput(path: str | Path, *, seconds: float) -> list[dict]:
     return rows
 
 
-def memory(path: str | Path, *, requests: int) -> list[dict]:
-    """Resident memory, MB, over many requests of `serving_default` and a hundredth as many of `explain`."""
+def memory(path: str | Path, *, requests: int) -> list[dict[str, Any]]:
+    """Resident memory in MB over many requests of `serving_default` and a hundredth as many of `explain`."""
     signatures = tf.saved_model.load(str(path)).signatures
     calls = [_request(signatures[name], made_up_batch(path, 1)) for name in SIGNATURES]
     rows = []
@@ -57,9 +58,14 @@ def memory(path: str | Path, *, requests: int) -> list[dict]:
     return rows
 
 
-def cold_start(path: str | Path, *, warm: bool) -> dict:
-    """Seconds to load, to warm up, and that the first `explain` takes then."""
-    begun = time.perf_counter()
+def cold_start(path: str | Path, *, warm: bool) -> dict[str, float]:
+    """Seconds to load, to warm up, and for the first `explain` after that.
+
+    Args:
+        path: folder of a version.
+        warm: whether to send the requests that a server warms up with.
+    """
+    start = time.perf_counter()
     signatures = tf.saved_model.load(str(path)).signatures
     loaded = time.perf_counter()
     if warm:
@@ -67,14 +73,14 @@ def cold_start(path: str | Path, *, warm: bool) -> dict:
     ready = time.perf_counter()
     _request(signatures["explain"], made_up_batch(path, 1))()
     return {
-        "load_s": round(loaded - begun, 3),
+        "load_s": round(loaded - start, 3),
         "warmup_s": round(ready - loaded, 3),
         "first_explain_s": round(time.perf_counter() - ready, 3),
     }
 
 
-def replay_warmup(path: str | Path, signatures: Any) -> int:
-    """Send the requests that a server warms up with; returns how many there are."""
+def replay_warmup(path: str | Path, signatures: Mapping[str, Callable[..., Any]]) -> int:
+    """Send the requests that a server warms up with, and return their number."""
     count = 0
     for record in tf.data.TFRecordDataset(str(Path(path) / FILE)):
         request = PredictionLog.FromString(record.numpy()).predict_log.request
@@ -84,8 +90,8 @@ def replay_warmup(path: str | Path, signatures: Any) -> int:
     return count
 
 
-def made_up_batch(path: str | Path, count: int) -> dict:
-    """Inputs of `explain`: noise in round tumours of a tenth of the canvas across."""
+def made_up_batch(path: str | Path, count: int) -> dict[str, np.ndarray]:
+    """Synthetic inputs of `explain`: noise in round tumours whose diameter is a tenth of the canvas."""
     height, width, channels = Description.read(path).image_shape
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:height, :width]
@@ -98,42 +104,42 @@ def made_up_batch(path: str | Path, count: int) -> dict:
     }
 
 
-def _request(signature, batch):
+def _request(signature: Any, batch: Mapping[str, np.ndarray]) -> Callable[[], dict[str, np.ndarray]]:
     inputs = {name: tf.constant(batch[name]) for name in signature.structured_input_signature[1]}
 
-    def call():
-        # As an answer is sent: when all of it is there.
+    def call() -> dict[str, np.ndarray]:
+        # A response is sent when it is complete.
         return {name: value.numpy() for name, value in signature(**inputs).items()}
 
     return call
 
 
-def _ask(call, callers, seconds):
+def _ask(call: Callable[[], Any], callers: int, seconds: float) -> dict[str, float]:
     end = time.perf_counter() + seconds
 
-    def caller(_):
-        latencies = []
+    def caller(_: int) -> list[float]:
+        latencies: list[float] = []
         while not latencies or time.perf_counter() < end:
-            begun = time.perf_counter()
+            sent = time.perf_counter()
             call()
-            latencies.append(time.perf_counter() - begun)
+            latencies.append(time.perf_counter() - sent)
         return latencies
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with ThreadPoolExecutor(callers) as pool:
         latencies = np.concatenate(list(pool.map(caller, range(callers))))
-    taken = time.perf_counter() - begun
+    duration = time.perf_counter() - start
     p50, p99 = 1000 * np.quantile(latencies, [0.5, 0.99])
     return {
         "requests": len(latencies),
-        "per_second": round(len(latencies) / taken, 1),
+        "per_second": round(len(latencies) / duration, 1),
         "p50_ms": round(float(p50), 2),
         "p99_ms": round(float(p99), 2),
     }
 
 
-def _resident_mb():
-    """Of this process; NaN where the system does not tell."""
+def _resident_mb() -> float:
+    """Resident memory of this process in MB; NaN where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     except OSError:

@@ -1,4 +1,4 @@
-"""What a served model tells about itself, in `assets.extra/fgf_keras.json` beside its graph."""
+"""The description of a served model, in `assets.extra/fgf_keras.json` beside its graph."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,9 +11,9 @@ import pydantic
 from fgf_keras._version import __version__
 from fgf_keras.errors import ModelError
 
-# Of the file and of the names and meaning of inputs and outputs.
+# Version of the file, and of the names and meanings of inputs and outputs.
 FORMAT = 1
-# Where TensorFlow Serving lets others put files that the graph does not need.
+# The folder that TensorFlow Serving reserves for files that the graph does not need.
 EXTRA = "assets.extra"
 FILE = Path(EXTRA) / "fgf_keras.json"
 _PACKAGES = ("tensorflow", "keras")
@@ -21,22 +21,22 @@ _PACKAGES = ("tensorflow", "keras")
 
 @dataclass(frozen=True)
 class Description:
-    """What one has to know to use a served model.
+    """What users of a served model need to know.
 
     Attributes:
-        format: of this description.
-        versions: of fgf_keras and the packages that wrote it.
+        format: of this description, see `FORMAT`.
+        versions: of fgf_keras and of the packages that wrote it.
         image_shape: (H, W, C).
         classes: number of classes.
         features: names and units, in the order of the features.
-        threshold: {"logit", "probability"} above which a sample is of class 1; None for three classes and
+        threshold: {"logit", "probability"} above which a sample is of class 1; None for three classes or
             more.
-        window_hu: the HU that inputs must have been mapped from, linearly to [0, 1] and clipped; None where
-            it is not known, because the model was trained on images that had been mapped before.
-        spacing_mm: (row, column) distance of pixels it was trained on; None where patients keep their own.
+        window_hu: the HU range that inputs must be mapped from, linearly to [0, 1] and clipped; None if it is
+            unknown, because the model was trained on images that had already been mapped.
+        spacing_mm: (row, column) distance of pixels in training; None if patients keep their own.
         support, weight, steps, max_steps, tolerance: of alignment and flow, as for `explain`.
         jit_compile: whether XLA compiles it.
-        config: the resolved configuration of its run, without places and keys; None where there is none.
+        config: the resolved configuration of its run, without paths and keys; None if there is none.
     """
 
     format: int
@@ -53,16 +53,16 @@ class Description:
     max_steps: int
     tolerance: float
     jit_compile: bool
-    config: dict | None
+    config: dict[str, Any] | None
 
     @classmethod
-    def of(cls, **known: Any) -> "Description":
-        """The description of a model exported now."""
+    def of(cls, **attributes: Any) -> "Description":
+        """The description of a model exported now: all attributes except format and versions."""
         versions = {"fgf_keras": __version__} | {name: version(name) for name in _PACKAGES}
-        return cls(format=FORMAT, versions=versions, **known)
+        return cls(format=FORMAT, versions=versions, **attributes)
 
     def write(self, folder: str | Path) -> None:
-        """Write it into the folder of an export."""
+        """Write the description into the folder of an export."""
         path = Path(folder) / FILE
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -72,7 +72,7 @@ class Description:
         """The description of an export.
 
         Raises:
-            ModelError: it is missing or broken, or of a later format than this version knows.
+            ModelError: it is missing or damaged, or its format is newer than this version supports.
         """
         path = Path(folder) / FILE
         try:

@@ -1,4 +1,4 @@
-"""Write a model as a SavedModel that needs TensorFlow and nothing of ours."""
+"""Export of a model as a SavedModel that can be used with TensorFlow alone."""
 
 import shutil
 from pathlib import Path
@@ -46,15 +46,15 @@ def export_saved_model(
         model: the trained model.
         path: folder of one version, e.g. "saved_model/1".
         threshold: logit above which a sample of two classes is of class 1.
-        window_hu: (low, high), the HU that images were mapped from; None where that is not known.
+        window_hu: (low, high), the HU range that images were mapped from; None if unknown.
         spacing_mm: (row, column) distance of pixels of the images, or None.
-        config: the resolved configuration as a dictionary, without what must not be given away.
+        config: the resolved configuration as a dictionary, without confidential entries.
         support, flow: of alignment and of the path, see `explain`.
         jit_compile: let XLA compile each signature for each batch size at its first request; the server must
             have XLA for its device.
 
     Raises:
-        ModelError: not an `AlignmentModel`, not built, or the folder exists already.
+        ModelError: the model is not an `AlignmentModel` or not built, or the folder already exists.
     """
     path = Path(path)
     _check(model, path)
@@ -91,7 +91,7 @@ def export_saved_model(
     unfinished.rename(path)
 
 
-def _check(model, path):
+def _check(model: Any, path: Path) -> None:
     if not isinstance(model, AlignmentModel):
         raise ModelError(
             f"export_saved_model takes an AlignmentModel. Received: {type(model).__name__}. "
@@ -105,8 +105,8 @@ def _check(model, path):
         raise ModelError(f"{path} exists already. Export to a new version number, or remove it first.")
 
 
-def _forget_gradients(file):
-    """Leave out the names of custom gradients, of which loading would warn: nobody differentiates here."""
+def _forget_gradients(file: Path) -> None:
+    """Remove the names of custom gradients from a graph; loading would warn about them without need."""
     saved = SavedModel.FromString(file.read_bytes())
     for graph in saved.meta_graphs:
         for function in graph.graph_def.library.function:

@@ -1,10 +1,10 @@
-"""What a served model says of a sample that it cannot use."""
+"""The statuses of samples that are sent to a served model."""
 
 from fgf_keras.flow.status import Status
 
 
 class InputStatus(Status):
-    """Whether the numbers of a sample mean anything."""
+    """Whether a sample could be measured, and if not, why."""
 
     OK = 0, "The sample was measured."
     IMAGE_NOT_FINITE = 1, "The image has pixels that are NaN or infinite; repair or drop it."

@@ -1,4 +1,4 @@
-"""What a served model does about samples that it cannot use: a status each, and no harm to the others."""
+"""Checks of the inputs of a served model: an invalid sample gets a status and does not affect the others."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from fgf_keras.serving.input_status import InputStatus
 def checked_inputs(
     image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor]:
-    """Samples that can be measured as they are, others with nothing in their place.
+    """Valid samples unchanged, invalid ones replaced by zeros, and a status for each.
 
     Args:
         image: (B, H, W, C).
@@ -18,8 +18,8 @@ def checked_inputs(
         spacing: (B, 2), or None.
 
     Returns:
-        image, mask and spacing, with zeros (and a spacing of 1) in place of samples that are refused; status
-        (B,) int32 of `InputStatus`.
+        image, mask and spacing, with zeros (and a spacing of 1) in place of invalid samples; status (B,)
+        int32 of `InputStatus`.
     """
     pixels = [1, 2, 3]
     faults = [
@@ -31,9 +31,9 @@ def checked_inputs(
         positive = tf.math.is_finite(spacing) & (spacing > 0)
         faults.append((InputStatus.SPACING_NOT_POSITIVE, ~tf.reduce_all(positive, 1)))
     status = tf.zeros_like(image[:, 0, 0, 0], tf.int32)
-    # The first that applies is reported.
-    for code, found in reversed(faults):
-        status = tf.where(found, int(code), status)
+    # The first fault that applies is reported.
+    for code, applies in reversed(faults):
+        status = tf.where(applies, int(code), status)
     good = (status == InputStatus.OK)[:, tf.newaxis]
     as_field = good[:, :, tf.newaxis, tf.newaxis]
     image, mask = (tf.where(as_field, field, tf.zeros_like(field)) for field in (image, mask))
@@ -41,8 +41,8 @@ def checked_inputs(
     return image, mask, spacing, status
 
 
-def input_shapes(image_shape) -> dict:
-    """Shapes of inputs by name, without their leading axis of samples.
+def input_shapes(image_shape: Sequence[int]) -> dict[str, list[int]]:
+    """Shapes of inputs by name, without the leading axis of samples.
 
     Args:
         image_shape: (H, W, C).
@@ -52,19 +52,19 @@ def input_shapes(image_shape) -> dict:
 
 
 def require_shapes(image_shape: Sequence[int], **fields: tf.Tensor) -> list[tf.Tensor]:
-    """Refuse a request whose parts do not fit, with INVALID_ARGUMENT; a server does not check it.
+    """Refuse a request whose inputs do not fit together, with INVALID_ARGUMENT; a server does not check that.
 
     Args:
         image_shape: (H, W, C).
-        fields: "image", "mask" and perhaps "spacing".
+        fields: "image", "mask" and optionally "spacing".
 
     Returns:
-        The same, in the same order.
+        The fields in the same order.
     """
     shapes = input_shapes(image_shape)
     fields = {name: tf.ensure_shape(field, [None, *shapes[name]]) for name, field in fields.items()}
     counts = [tf.shape(field)[0] for field in fields.values()]
-    # One of one sample would be spread over all of the other; of none, derivatives cannot be computed.
+    # An input of one sample would be broadcast to the others; derivatives of no samples cannot be computed.
     checks = [
         tf.debugging.assert_equal(count, counts[0], f"{' and '.join(fields)} must be of as many samples.")
         for count in counts[1:]

@@ -1,6 +1,6 @@
-"""A served model in Python, without the classes that it was made of."""
+"""Use of an exported model in Python, without the classes that it was built from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ SIGNATURES = ("serving_default", "alignment", "explain", "predict_examples")
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a served model says of N samples.
+    """The predictions of a served model for N samples.
 
     Attributes:
-        status: (N,) of `InputStatus`; where it is not OK, numbers are NaN and classes -1.
+        status: (N,) of `InputStatus`; where it is not OK, numbers are NaN and classes are -1.
         probability, logit: (N,) for two classes, of class 1; (N, K) otherwise.
         predicted_class: (N,); for two classes 1 above the threshold of the export.
     """
@@ -32,11 +32,11 @@ class Prediction:
     logit: np.ndarray
     predicted_class: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.status)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per sample, with the names of the signature's outputs and statuses in words; no fields."""
+        """One row per sample, without fields; named as the signature's outputs, with statuses in words."""
         columns = {"status": [InputStatus.of(s).name.lower() for s in self.status]}
         for name, values in (("probability", self.probability), ("logit", self.logit)):
             by_class = {f"{name}_{k}": column for k, column in enumerate(values.T)} if values.ndim > 1 else {}
@@ -62,12 +62,12 @@ class Alignment(Prediction):
 
 @dataclass(frozen=True, eq=False)
 class ServedExplanation(Alignment):
-    """S and F of N samples and what they are of; the shares hold F_<feature>, F_joint and so on as well.
+    """S and F of N samples and the fields they describe; the shares also hold F_<feature>, F_joint and so on.
 
     Attributes:
         flow_status: (N,) of `FlowStatus`.
         gradient: (N, H, W, C), ∇z of the score of the decision.
-        explained: (N, H, W, C), its part along the features.
+        explained: (N, H, W, C), its component along the features.
         boundary: (N, H, W, C), the image where the path meets the decision boundary.
     """
 
@@ -77,7 +77,7 @@ class ServedExplanation(Alignment):
     boundary: np.ndarray
 
     def to_frame(self) -> pd.DataFrame:
-        """As `Alignment.to_frame`, with how the path ended."""
+        """As `Alignment.to_frame`, with the status of the path."""
         ended = [FlowStatus.of(s).name.lower() for s in self.flow_status]
         return super().to_frame().assign(flow_status=ended)
 
@@ -98,11 +98,11 @@ class ServedModel:
         """Probabilities, logits and classes.
 
         Args:
-            images: (N, H, W, C), mapped as the model was trained; see `description.window_hu`.
+            images: (N, H, W, C), mapped as in training; see `description.window_hu`.
             masks: (N, H, W, 1) in {0, 1}.
 
         Raises:
-            DataError: shapes that the model does not take.
+            DataError: shapes that the model does not accept.
         """
         outputs = self._call("serving_default", images, masks)
         return Prediction(**_decided(outputs))
@@ -114,7 +114,8 @@ class ServedModel:
 
         Args:
             images, masks: as for `predict`.
-            spacing: (2,) or (N, 2), (row, column) mm; that of the training by default, or 1 mm.
+            spacing: (2,) or (N, 2), (row, column) mm; by default that of training, or 1 mm if patients keep
+                their own.
         """
         outputs = self._call("alignment", images, masks, spacing)
         return Alignment(**_decided(outputs), shares=_shares(outputs, self.description.features))
@@ -129,22 +130,28 @@ class ServedModel:
             **_decided(outputs), shares=_shares(outputs, self.description.features), **fields
         )
 
-    def _call(self, name, images, masks, spacing=None):
+    def _call(
+        self,
+        signature: str,
+        images: np.ndarray,
+        masks: np.ndarray,
+        spacing: np.ndarray | Sequence[float] | None = None,
+    ) -> dict[str, np.ndarray]:
         images, masks = (np.asarray(array, np.float32) for array in (images, masks))
         height, width, channels = self.description.image_shape
-        for what, array, last in (("images", images, channels), ("masks", masks, 1)):
+        for name, array, last in (("images", images, channels), ("masks", masks, 1)):
             if array.ndim != 4 or array.shape[1:] != (height, width, last) or len(array) != len(images):
                 raise DataError(
-                    f"{what} must have shape (N, {height}, {width}, {last}), one for each of {len(images)} "
+                    f"{name} must have shape (N, {height}, {width}, {last}), one for each of {len(images)} "
                     f"images. Received: shape {array.shape}."
                 )
         inputs = {"image": images, "mask": masks}
-        if name != "serving_default":
+        if signature != "serving_default":
             inputs["spacing"] = self._spacing(spacing, len(images))
-        outputs = self._signatures[name](**{key: tf.constant(array) for key, array in inputs.items()})
+        outputs = self._signatures[signature](**{key: tf.constant(array) for key, array in inputs.items()})
         return {key: value.numpy() for key, value in outputs.items()}
 
-    def _spacing(self, spacing, count):
+    def _spacing(self, spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
         spacing = self.description.spacing_mm or (1.0, 1.0) if spacing is None else spacing
         spacing = np.asarray(spacing, np.float32)
         if spacing.shape not in ((2,), (count, 2)):
@@ -153,13 +160,13 @@ class ServedModel:
 
 
 def load_saved_model(path: str | Path) -> ServedModel:
-    """Load what `export_saved_model` or `fgf export` wrote.
+    """Load a model that `export_saved_model` or `fgf export` wrote.
 
     Args:
-        path: folder of one version, or of versions: then the highest is taken, as a server does.
+        path: folder of one version, or of several versions, of which the highest is loaded, as by a server.
 
     Raises:
-        ModelError: there is none, it is not complete, or it is of another kind.
+        ModelError: there is no model, it is incomplete, or it is of another kind.
     """
     folder = _version(Path(path))
     missing = [
@@ -182,7 +189,7 @@ def load_saved_model(path: str | Path) -> ServedModel:
     return ServedModel(folder, description, signatures)
 
 
-def _version(path):
+def _version(path: Path) -> Path:
     if path.is_file():
         raise ModelError(
             f"{str(path)!r} is a file, and an export is a folder, such as saved_model/1 of a run. A run's "
@@ -197,13 +204,13 @@ def _version(path):
     return versions[-1] if versions else path
 
 
-def _decided(outputs):
+def _decided(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     names = {"status": "status", "probability": "probability", "logit": "logit", "class": "predicted_class"}
     return {attribute: outputs.pop(name) for name, attribute in names.items()}
 
 
-def _shares(outputs, features):
-    """The columns of alignment in a fixed order: the outputs of a graph have none."""
+def _shares(outputs: Mapping[str, np.ndarray], features: Iterable[str]) -> pd.DataFrame:
+    """The columns of alignment in a fixed order, which the outputs of a graph do not have."""
     names = [*features, "joint", "joint_magnitude"]
     order = [f"{kind}_{name}" for kind in ("S", "F", "unique", "p_white", "flow_error") for name in names]
     return pd.DataFrame({key: outputs[key] for key in [*order, "flow_residual"] if key in outputs})

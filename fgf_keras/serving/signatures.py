@@ -1,4 +1,6 @@
-"""What a served model computes: prediction, alignment and explanation, all inside one graph."""
+"""The signatures of a served model: prediction, alignment and explanation, all inside one graph."""
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -7,20 +9,23 @@ from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.white import white_p_value_in_graph
-from fgf_keras.serving.inputs import InputStatus, checked_inputs, input_shapes, require_shapes
+from fgf_keras.serving.input_status import InputStatus
+from fgf_keras.serving.inputs import checked_inputs, input_shapes, require_shapes
+
+_Outputs = dict[str, tf.Tensor]
 
 
 class Signatures:
     """The signatures of an `AlignmentModel`, as functions of tensors to dictionaries of tensors.
 
     Outputs have a leading axis of B and are float32; `status` is int32 of `InputStatus`. Where it is not 0,
-    numbers are NaN, `class` is -1 and fields are 0; other samples are as if that one were not there.
+    numbers are NaN, `class` is -1 and fields are 0; other samples are not affected.
 
     Args:
         model: trained.
-        threshold: logit above which two-class samples are of class 1.
+        threshold: logit above which a sample of two classes is of class 1.
         support, flow: as for `explain`.
-        jit_compile: compile by XLA, at the first request of each batch size.
+        jit_compile: whether to compile by XLA, at the first request of each batch size.
     """
 
     def __init__(
@@ -31,7 +36,7 @@ class Signatures:
         self._classifier = model.classifier
         self._compiled = jit_compile
         evaluation = measured_evaluation(model)
-        # On the mask, whatever the model is measured on: a prediction needs no gradients outside of it.
+        # On the mask, whatever the support is: a prediction needs no gradients outside of it.
         self._placement = Placement(model.classifier, evaluation=evaluation)
         self._measure = AlignmentMeasure(
             model.classifier,
@@ -44,8 +49,8 @@ class Signatures:
             compiled=jit_compile,
         )
 
-    def endpoints(self) -> dict:
-        """Function and list of `tf.TensorSpec` of its inputs, by the name of the signature."""
+    def endpoints(self) -> dict[str, tuple[Callable[..., _Outputs], list[tf.TensorSpec]]]:
+        """The function and the specs of its inputs, by the name of the signature."""
         image, mask, spacing = (
             tf.TensorSpec([None, *shape], tf.float32, name=name)
             for name, shape in input_shapes(self.image_shape).items()
@@ -59,11 +64,11 @@ class Signatures:
         }
 
     def predict(self, image: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        """status, probability, logit and class: (B,) each; (B, K) of probability and logit for K classes."""
+        """status, probability, logit and class, (B,) each; for K classes probability and logit are (B, K)."""
         return self._run(self._predicted, image=image, mask=mask)
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `predict`, of serialised `tf.train.Example` (B,) with float lists image and mask, row by row."""
+        """As `predict`, for serialised `tf.train.Example` (B,): float lists image and mask, row by row."""
         shapes = input_shapes(self.image_shape)
         fields = {name: tf.io.FixedLenFeature(shapes[name], tf.float32) for name in ("image", "mask")}
         parsed = tf.io.parse_example(examples, fields)
@@ -72,38 +77,38 @@ class Signatures:
     def alignment(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
 
-        For two classes p_white_joint as well.
+        For two classes also p_white_joint.
         """
         return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
 
     def explain(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `alignment`, with F_<feature>, F_joint, F_joint_magnitude, flow_residual and flow_status (B,).
 
-        And fields (B, H, W, C): gradient (of the score of the decision), explained (its part along the
+        Also fields (B, H, W, C): gradient (of the decision's score), explained (its component along the
         features), boundary (the image at the end of the path).
         """
         return self._run(self._explained, image=image, mask=mask, spacing=spacing)
 
-    def _run(self, function, **inputs):
-        inputs = require_shapes(self.image_shape, **inputs)
+    def _run(self, function: Callable[..., _Outputs], **fields: tf.Tensor) -> _Outputs:
+        tensors = require_shapes(self.image_shape, **fields)
 
-        def checked(*inputs):
-            *inputs, status = checked_inputs(*inputs)
-            wide = [tf.cast(tensor, self._measure.dtype) for tensor in inputs if tensor is not None]
+        def checked(*inputs: tf.Tensor) -> _Outputs:
+            *samples, status = checked_inputs(*inputs)
+            wide = [tf.cast(tensor, self._measure.dtype) for tensor in samples if tensor is not None]
             return self._refusing(function(*wide), status)
 
-        return tf.function(checked, autograph=False, jit_compile=self._compiled)(*inputs)
+        return tf.function(checked, autograph=False, jit_compile=self._compiled)(*tensors)
 
-    def _predicted(self, image, mask):
+    def _predicted(self, image: tf.Tensor, mask: tf.Tensor) -> _Outputs:
         logits = self._placement.run(
             lambda view: view.classifier(view.image, training=False), image, mask, compiled=self._compiled
         )
         return self._decided(logits)
 
-    def _aligned(self, image, mask, spacing):
+    def _aligned(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> _Outputs:
         return self._pointwise(self._measure.at_sample(image, mask, spacing))
 
-    def _explained(self, image, mask, spacing):
+    def _explained(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> _Outputs:
         values = self._measure.everything(image, mask, spacing)
         along = {f"F_{name}": values[f"F_{self._weight}"][:, i] for i, name in enumerate(self._names)}
         along |= {key: values[f"{key}_{self._weight}"] for key in ("F_joint", "F_joint_magnitude")}
@@ -116,20 +121,20 @@ class Signatures:
             **{name: values[name] for name in ("gradient", "explained", "boundary")},
         }
 
-    def _pointwise(self, found):
-        logits, dimension = found["logits"], found["dimension"]
-        columns = {f"S_{name}": found["S"][:, i] for i, name in enumerate(self._names)}
-        columns |= {"S_joint": found["S_joint"], "S_joint_magnitude": tf.sqrt(found["S_joint"])}
-        columns |= {f"unique_{name}": found["unique"][:, i] for i, name in enumerate(self._names)}
-        section = found["section_rank"][:, tf.newaxis]
-        by_feature = white_p_value_in_graph(found["S"], dimension[:, tf.newaxis], section)
+    def _pointwise(self, values: _Outputs) -> _Outputs:
+        logits, dimension = values["logits"], values["dimension"]
+        columns = {f"S_{name}": values["S"][:, i] for i, name in enumerate(self._names)}
+        columns |= {"S_joint": values["S_joint"], "S_joint_magnitude": tf.sqrt(values["S_joint"])}
+        columns |= {f"unique_{name}": values["unique"][:, i] for i, name in enumerate(self._names)}
+        section = values["section_rank"][:, tf.newaxis]
+        by_feature = white_p_value_in_graph(values["S"], dimension[:, tf.newaxis], section)
         columns |= {f"p_white_{name}": by_feature[:, i] for i, name in enumerate(self._names)}
         if logits.shape[1] <= 2:
-            rank = tf.maximum(found["rank"], 1)
-            columns["p_white_joint"] = white_p_value_in_graph(found["S_joint"], dimension, rank)
+            rank = tf.maximum(values["rank"], 1)
+            columns["p_white_joint"] = white_p_value_in_graph(values["S_joint"], dimension, rank)
         return {**self._decided(logits), **columns}
 
-    def _decided(self, logits):
+    def _decided(self, logits: tf.Tensor) -> _Outputs:
         if logits.shape[1] == 1:
             logit = logits[:, 0]
             decision = tf.cast(logit > tf.cast(self._threshold, logit.dtype), tf.int32)
@@ -137,16 +142,16 @@ class Signatures:
         decision = tf.argmax(logits, 1, tf.int32)
         return {"probability": tf.nn.softmax(logits), "logit": logits, "class": decision}
 
-    def _refusing(self, outputs, status):
-        """Outputs of fixed types, with nothing in the place of samples that are refused."""
+    def _refusing(self, outputs: _Outputs, status: tf.Tensor) -> _Outputs:
+        """Outputs of fixed types, blanked for samples that are refused."""
         finite = tf.math.is_finite(tf.reshape(outputs["logit"], [tf.shape(status)[0], -1]))
         overflown = (status == InputStatus.OK) & ~tf.reduce_all(finite, 1)
         status = tf.where(overflown, int(InputStatus.SCORE_NOT_FINITE), status)
 
-        def refused(name, output):
-            nothing = -1 if name == "class" else 0 if output.shape.rank > 2 else float("nan")
+        def refused(name: str, output: tf.Tensor) -> tf.Tensor:
+            blank = -1 if name == "class" else 0 if output.shape.rank > 2 else float("nan")
             good = tf.reshape(status == InputStatus.OK, [-1] + [1] * (output.shape.rank - 1))
-            return tf.where(good, output, tf.constant(nothing, output.dtype))
+            return tf.where(good, output, tf.constant(blank, output.dtype))
 
         numbers = {
             name: tf.cast(output, tf.float32) if output.dtype.is_floating else output

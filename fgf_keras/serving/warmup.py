@@ -1,7 +1,7 @@
-"""Requests that TensorFlow Serving runs before a model takes its first real one."""
+"""The requests that TensorFlow Serving runs before a model receives its first real one."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,16 +12,16 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 from fgf_keras.serving.description import EXTRA
 
 FILE = Path(EXTRA) / "tf_serving_warmup_requests"
-# Of the made-up tumour, px; smaller where the canvas is.
+# Size of the synthetic tumour, px; limited by that of the canvas.
 TUMOUR = (24, 32)
 
 
-def write_warmup(folder: Path, specs: Any) -> None:
-    """Write a request of one made-up sample for each signature.
+def write_warmup(folder: Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
+    """Write a request with one synthetic sample for each signature.
 
     Args:
         folder: of an export.
-        specs: list of `tf.TensorSpec` by the name of the signature.
+        specs: specs of the inputs, by the name of the signature.
     """
     path = Path(folder) / FILE
     path.parent.mkdir(exist_ok=True)
@@ -53,8 +53,8 @@ def example(image: np.ndarray, mask: np.ndarray) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _made_up(name, shape):
-    """An elongated tumour in a corner, darker towards one end."""
+def _made_up(name: str, shape: Sequence[int]) -> np.ndarray:
+    """One sample of an input: an elongated tumour in a corner, darker towards one end."""
     if name == "spacing":
         return np.ones((1, *shape), np.float32)
     field = np.zeros((1, *shape), np.float32)
@@ -63,10 +63,10 @@ def _made_up(name, shape):
     return field
 
 
-def _as_proto(array):
+def _as_proto(array: np.ndarray) -> TensorProto:
     if array.dtype == object:
         return tf.make_tensor_proto(array)
-    # What is left out at the end is as the last value: a canvas takes no more room than its tumour.
+    # Trailing values equal to the last one can be omitted, so a canvas takes no more space than its tumour.
     flat = array.ravel()
     significant = flat[: np.max(np.flatnonzero(flat != flat[-1]), initial=-1) + 2]
     shape = tf.TensorShape(array.shape).as_proto()

@@ -1,4 +1,4 @@
-"""S and F while training."""
+"""The Keras callback that measures S and F during training."""
 
 import functools
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import Feature, unique_names
@@ -18,7 +19,8 @@ from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
 from fgf_keras.training.tensorboard.scalars import write_scalars
 from fgf_keras.training.tensorboard.writers import SummaryWriters
 
-# Of a passage, where evaluation may take 128: a network that has hardly begun has paths that no number ends.
+# Most steps of a passage (evaluation takes up to 128): some paths of a network at the start of its training
+# do not end with any number of steps.
 MOST_STEPS = 32
 
 
@@ -27,30 +29,30 @@ class AlignmentCallback(keras.callbacks.Callback):
 
     Writes `val_S_<feature>`, `val_S_joint`, `val_F_<feature>`, `val_F_joint` into `logs`, so that callbacks
     after it in the list (EarlyStopping, ModelCheckpoint, CSVLogger, TensorBoard) can use them; give those
-    `mode="max"`. Between two measurements of F the last one stands.
+    `mode="max"`. Between two measurements of F the previous one is repeated.
     S is averaged over the samples where it is defined, F over those whose path reached the boundary within
     `MOST_STEPS` steps.
 
-    With `log_dir`, TensorBoard shows S and F as scalars, beside chance, as histograms and in pictures of a
-    few samples: see `AlignmentSummaries`. The runs are `log_dir`/train and `log_dir`/validation; give Keras's
-    TensorBoard callback another folder.
+    With `log_dir`, TensorBoard shows S and F as scalars, compared with chance, as histograms and in pictures
+    of a few samples: see `AlignmentSummaries`. The runs are `log_dir`/train and `log_dir`/validation; give
+    Keras's TensorBoard callback another folder.
 
     Args:
         validation: (images, masks), (images, masks, spacing), or a dictionary with the keys image, mask and
-            perhaps spacing; arrays as for `explain`.
-        training: of the same form: a few samples that F is measured on as well, for `F_<feature>` and
+            optionally spacing; arrays as for `explain`.
+        training: in the same form, a few samples on which F is measured as well, for `F_<feature>` and
             `F_joint` in `logs`.
         features: list of `Feature`; those of the `AlignmentModel` by default.
-        pointwise_every: epochs between two measurements of S, which also comes with F. In between stands what
-            the model's own validation has found (an `AlignmentModel` with validation data has S), or else the
-            last measurement.
-        flow_every: epochs between two measurements of F; the first and the last epoch always have one, and so
-            has an epoch with pictures.
-        flow_samples: F is measured on the first of them, at most this many: the same ones every time.
+        pointwise_every: epochs between two measurements of S, which is also measured with F. In other epochs
+            `logs` keeps the S of the model's own validation (that of an `AlignmentModel` with validation
+            data), or else repeats the previous measurement.
+        flow_every: epochs between two measurements of F; the first and the last epoch and epochs with
+            pictures always have one.
+        flow_samples: largest number of samples on which F is measured: the first ones, the same every time.
         support: "mask" or "image".
         batch_size: samples in memory at once.
         log_dir: folder for TensorBoard, or None.
-        summaries: what to write for TensorBoard and where to, in place of `log_dir`.
+        summaries: what to write for TensorBoard and where, instead of `log_dir`.
 
     Example:
         >>> model.fit(dataset, callbacks=[AlignmentCallback((images, masks), log_dir="logs")])
@@ -97,11 +99,11 @@ class AlignmentCallback(keras.callbacks.Callback):
         self._flow: dict[str, float] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Trace the measurement once."""
+        """Trace the graphs of the measurement once."""
         rewarded = isinstance(self.model, AlignmentModel)
         features = self._features if self._features is not None else getattr(self.model, "features", [])
         self._names = unique_names(list(features))
-        drawn = self._summaries is not None and self._summaries.null_draws
+        null_draws = self._summaries.null_draws if self._summaries is not None else 0
         self._measure = AlignmentMeasure(
             self.model.classifier if rewarded else self.model,
             features,
@@ -110,7 +112,7 @@ class AlignmentCallback(keras.callbacks.Callback):
             mask_input=rewarded,
             evaluation=measured_evaluation(self.model),
             flow=Flow(max_steps=MOST_STEPS),
-            nulls=bool(drawn),
+            nulls=bool(null_draws),
         )
         self._pointwise, self._flow = {}, {}
         if self._summaries is not None:
@@ -140,7 +142,7 @@ class AlignmentCallback(keras.callbacks.Callback):
         if self._own_writers is not None:
             self._own_writers.close()
 
-    def _measure_all(self, epoch, pictures):
+    def _measure_all(self, epoch: int, pictures: bool) -> None:
         draws = self._summaries.draws() if self._summaries is not None else None
         values = self._validation.measured(self._measure, draws)
         self._pointwise = self._by_name("val_S", values.S.mean())
@@ -150,5 +152,5 @@ class AlignmentCallback(keras.callbacks.Callback):
         if self._summaries is not None:
             self._summaries.write(epoch, self._validation, self._measure, values, pictures=pictures)
 
-    def _by_name(self, prefix, means):
+    def _by_name(self, prefix: str, means: np.ndarray) -> dict[str, float]:
         return {f"{prefix}_{name}": float(value) for name, value in zip([*self._names, "joint"], means)}

@@ -1,4 +1,4 @@
-"""Keep the best epoch, but none in which the reward was still growing."""
+"""The checkpoint of the best epoch, without the epochs of the reward's warm-up."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ import keras
 class BestCheckpoint(keras.callbacks.ModelCheckpoint):
     """`ModelCheckpoint` of the best weights that ignores the first epochs.
 
-    A model of an epoch in the reward's warm-up was trained with less than the full λ, and may be the best by
-    the task alone.
+    During the reward's warm-up the model is trained with less than the full λ, and an epoch may be the best
+    because of the task alone.
 
     Args:
         path: file for the weights.
         monitor: key of `logs`.
         mode: "min" or "max".
-        start_from_epoch: epochs to ignore.
+        start_from_epoch: number of first epochs to ignore.
     """
 
     def __init__(self, path: str | Path, *, monitor: str, mode: str, start_from_epoch: int = 0) -> None:

@@ -1,6 +1,7 @@
 """Features, classifier and compiled model from a configuration."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -12,13 +13,13 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.paper_cnn import paper_cnn
 from fgf_keras.seeds import derived_seed
 
-# Keeps the random feature of a reward apart from all else that is drawn from the seed.
+# Keeps the random feature of a reward independent of everything else that is drawn from the seed.
 _NOISE_STREAM = 0x6E6F
 _OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
 
 
-def build_features(configs: list[FeatureConfig]) -> list[Feature]:
-    """The features that a configuration names, in order.
+def build_features(configs: Sequence[FeatureConfig]) -> list[Feature]:
+    """The features of a configuration, in order.
 
     Raises:
         FeatureError: a `function: module:name` that cannot be imported.
@@ -48,28 +49,28 @@ def build_model(config: Config, image_shape: Sequence[int], classes: int) -> Ali
         metrics=_metrics(classes),
         jit_compile=config.compute.jit_compile,
     )
-    # A step that makes variables is traced twice.
+    # Build the optimizer's variables now: a step that creates variables is traced twice.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def _reward_features(config):
-    """The features that the reward is on; None where those are all that are measured."""
+def _reward_features(config: Config) -> list[Feature] | None:
+    """The features that are rewarded; None if those are all measured features."""
     if config.reward.features is None:
         return None
-    configured = {feature.name: feature for feature in config.features}
-    # Not among the seeds 0, 1, … that the measured noise is drawn from.
+    by_name = {feature.name: feature for feature in config.features}
+    # Its seed is not one of the seeds 0, 1, … of the measured noise.
     noise = FeatureConfig(name="noise", seed=derived_seed(config.seed, _NOISE_STREAM))
-    return build_features([configured.get(name, noise) for name in config.reward.features])
+    return build_features([by_name.get(name, noise) for name in config.reward.features])
 
 
-def _loss(classes):
+def _loss(classes: int) -> keras.losses.Loss:
     if classes == 2:
         return keras.losses.BinaryCrossentropy(from_logits=True)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def _metrics(classes):
+def _metrics(classes: int) -> list[keras.metrics.Metric]:
     if classes == 2:
         return [
             keras.metrics.AUC(from_logits=True, name="auc"),
@@ -78,6 +79,6 @@ def _metrics(classes):
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
 
-def _feature(config):
-    seed = {"seed": config.seed} if config.seed is not None else {}
-    return feature_of(config.name, function=config.function, **seed)
+def _feature(config: FeatureConfig) -> Feature:
+    settings: dict[str, Any] = {"seed": config.seed} if config.seed is not None else {}
+    return feature_of(config.name, function=config.function, **settings)

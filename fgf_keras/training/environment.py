@@ -1,7 +1,8 @@
-"""What a run ran on: enough to repeat it, nothing that identifies a person or a machine."""
+"""The environment of a run: enough to repeat it, nothing that identifies a person or a machine."""
 
 import platform
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,8 +14,8 @@ from fgf_keras.data.cohort import Cohort
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
 
-def environment(config: Config, cohort: Cohort, splits: dict[str, np.ndarray]) -> dict:
-    """Versions, devices, seed, and the fingerprint of the data with its counts."""
+def environment(config: Config, cohort: Cohort, splits: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Versions, devices, seed, and the fingerprint and counts of the data."""
     return {
         "fgf_keras": __version__,
         "python": platform.python_version(),

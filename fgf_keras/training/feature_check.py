@@ -1,4 +1,4 @@
-"""Features that cannot explain anything in a cohort, found before a model is trained."""
+"""A check, before training, for features that cannot explain anything in a cohort."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,21 @@ from fgf_keras.data.slices import listing
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature
 
+# Patients in memory at once.
 BATCH = 16
-# Values that differ by less than this part of the largest differ by rounding.
+# Differences of values below this fraction of the largest value are rounding errors.
 ROUNDING = 1e-6
 
 
 def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
-    """Refuse features that are the same for every patient, or not a number for some.
+    """Refuse features that have the same value for every patient, or are not a number for some.
 
     Args:
         features: list of `Feature`.
         cohort: patients.
 
     Raises:
-        FeatureError: naming the feature, its value or the patients, and what to do.
+        FeatureError: it names the feature, its value or the patients, and a remedy.
     """
     for feature in features:
         values = feature_values(feature, cohort)
@@ -42,7 +43,7 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
 
 
 def feature_values(feature: Feature, cohort: Cohort) -> np.ndarray:
-    """The feature of every patient, (N,)."""
+    """The value of the feature for every patient, (N,)."""
     values = []
     for start in range(0, len(cohort), BATCH):
         rows = slice(start, start + BATCH)

@@ -1,4 +1,4 @@
-"""Train one model and leave its weights, logs and splits in a run folder."""
+"""Training of one model, which leaves weights, logs and splits in a run folder."""
 
 import os
 
@@ -30,7 +30,7 @@ from fgf_keras.training.tensorboard.writers import SummaryWriters
 def fit(
     config: Config,
     cohort: Cohort,
-    splits: dict,
+    splits: dict[str, np.ndarray],
     folder: RunFolder,
     *,
     title: str | None = "Training",
@@ -43,11 +43,11 @@ def fit(
     Args:
         config: of the run.
         cohort: patients.
-        splits: index arrays by name.
+        splits: index arrays by the name of the part.
         folder: of the run.
         title: of the progress bar; None for no bar.
-        alone: whether there are no others to compare it with: TensorBoard then shows its patients in
-            pictures, its settings and its network as well.
+        alone: whether the training is not one of several to compare: TensorBoard then also shows pictures of
+            patients, the settings and the network.
 
     Returns:
         The model with the weights of its best epoch.
@@ -81,7 +81,7 @@ def fit(
             with writers.run("validation", 0):
                 write_layout(model.feature_names, watched=False, null=False)
         history = model.fit(
-            # Without end: Keras would make new iterators for every epoch, whose first batch takes its time.
+            # Endless, because Keras would otherwise create an iterator per epoch, whose first batch is slow.
             training.repeat(),
             steps_per_epoch=steps,
             validation_data=validation.repeat(),
@@ -106,9 +106,18 @@ def fit(
     return model
 
 
-def _callbacks(config, cohort, splits, folder, steps, title, writers, alone):
+def _callbacks(
+    config: Config,
+    cohort: Cohort,
+    splits: dict[str, np.ndarray],
+    folder: RunFolder,
+    steps: int,
+    title: str | None,
+    writers: SummaryWriters,
+    alone: bool,
+) -> list[keras.callbacks.Callback]:
     train = config.train
-    # A short trial run must have epochs with the full weight, or there would be none to choose from.
+    # Even a short training must have epochs with the full weight, or there would be none to choose from.
     warmup = min(config.reward.warmup_epochs, train.epochs // 2)
     mode = "min" if train.monitor.endswith("loss") else "max"
     folder.best_weights.parent.mkdir()
@@ -138,14 +147,16 @@ def _callbacks(config, cohort, splits, folder, steps, title, writers, alone):
     return callbacks
 
 
-def _alignment(config, cohort, splits, writers, alone):
+def _alignment(
+    config: Config, cohort: Cohort, splits: dict[str, np.ndarray], writers: SummaryWriters, alone: bool
+) -> AlignmentCallback:
     train = config.train
     validation, training = (_classes_in_turn(cohort, splits[name]) for name in ("validation", "train"))
-    chosen = cohort.select(validation)
+    patients = cohort.select(validation)
     summaries = AlignmentSummaries(
         writers,
-        patient_id=chosen.patient_id,
-        labels=chosen.labels,
+        patient_id=patients.patient_id,
+        labels=patients.labels,
         null_draws=train.null_draws,
         correlation_length=config.evaluate.correlation_lengths[0],
         seed=config.seed,
@@ -153,9 +164,9 @@ def _alignment(config, cohort, splits, writers, alone):
         pictures=train.pictures_patients,
     )
     return AlignmentCallback(
-        _arrays(chosen),
+        _arrays(patients),
         training=_arrays(cohort.select(training[: train.flow_patients])),
-        # The model's own validation measures S of the same patients.
+        # The model's own validation already measures S of the same patients.
         pointwise_every=train.flow_every,
         flow_every=train.flow_every,
         flow_samples=train.flow_patients,
@@ -165,21 +176,21 @@ def _alignment(config, cohort, splits, writers, alone):
     )
 
 
-def _arrays(cohort):
+def _arrays(cohort: Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return cohort.images, cohort.masks, cohort.spacing
 
 
-def _classes_in_turn(cohort, indices):
-    """The same patients, one of each class after the other, so that the first few are not of one class."""
+def _classes_in_turn(cohort: Cohort, indices: np.ndarray) -> np.ndarray:
+    """The same patients with the classes in turn, so that the first few are not all of one class."""
     by_class = [indices[cohort.labels[indices] == label] for label in range(cohort.class_count)]
     rank = np.concatenate([np.arange(len(group)) for group in by_class])
     return np.concatenate(by_class)[np.argsort(rank, kind="stable")]
 
 
 def configure_compute(compute: ComputeConfig) -> None:
-    """Threads, precision and determinism, for the whole process; call it before anything is computed.
+    """Set threads, precision and determinism for the whole process, before anything is computed.
 
-    Without `threads`, the cores are divided by the number of jobs.
+    Without `threads`, the cores are divided among the jobs.
     """
     threads = compute.threads
     if threads is None and compute.jobs > 1:

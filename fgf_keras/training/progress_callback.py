@@ -10,10 +10,10 @@ from fgf_keras.progress import progress_bar
 
 
 class ProgressCallback(keras.callbacks.Callback):
-    """One line for the whole training: epochs done, time left, a few figures. Silent without a terminal.
+    """One line for the whole training: epochs done, time left, a few metrics. Silent without a terminal.
 
     Args:
-        title: what is being trained.
+        title: text of the bar, which says what is trained.
         keys: entries of `logs` to show.
     """
 
@@ -24,16 +24,16 @@ class ProgressCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Open the bar."""
-        self._bar = progress_bar(rich.progress.TextColumn("{task.fields[figures]}"))
-        self._task = self._bar.add_task(self._title, total=self.params["epochs"], figures="")
+        self._bar = progress_bar(rich.progress.TextColumn("{task.fields[metrics]}"))
+        self._task = self._bar.add_task(self._title, total=self.params["epochs"], metrics="")
         self._bar.start()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Advance it."""
+        """Advance the bar."""
         logs = logs or {}
-        figures = "  ".join(f"{key} {logs[key]:.3f}" for key in self._keys if key in logs)
-        self._bar.update(self._task, completed=epoch + 1, figures=figures)
+        metrics = "  ".join(f"{key} {logs[key]:.3f}" for key in self._keys if key in logs)
+        self._bar.update(self._task, completed=epoch + 1, metrics=metrics)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close it."""
+        """Close the bar."""
         self._bar.stop()

@@ -1,4 +1,4 @@
-"""Let the reward grow at the start of training."""
+"""The warm-up of the reward at the start of training."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from fgf_keras.errors import ModelError
 class RewardWarmup(keras.callbacks.Callback):
     """Raises λ linearly from 0 to its full value over the first steps of an `AlignmentModel`.
 
-    The factor min(1, step / steps) follows the optimizer's own count of steps, so that a training that is
-    continued goes on where it was.
+    The factor min(1, step / steps) follows the optimizer's own count of steps, so a training that is resumed
+    continues where it stopped.
 
     Args:
         steps: number of optimizer steps until λ is full.
@@ -31,5 +31,5 @@ class RewardWarmup(keras.callbacks.Callback):
         self.model.reward_scale.assign(min(1.0, int(self.model.optimizer.iterations) / self.steps))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leave the model with its full λ, which validation and saving then state."""
+        """Leave the model with its full λ, for evaluation and saving."""
         self.model.reward_scale.assign(1.0)

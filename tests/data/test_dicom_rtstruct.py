@@ -247,5 +247,5 @@ def test_every_truncation_is_noticed(stack, tmp_path):
 
 
 def test_other_files_are_no_structure_sets(stack):
-    with pytest.raises(DicomError, match="no structure set but CT"):
+    with pytest.raises(DicomError, match="not a structure set but CT"):
         read_structure_set(stack.files[0])

@@ -1,1 +1,1 @@
-"""DICOM as it comes: CT series, structure sets and segmentations, read exactly or refused by name."""
+"""DICOM as found in clinics: CT series, structure sets and segmentations, read exactly or refused."""

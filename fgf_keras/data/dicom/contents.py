@@ -1,4 +1,4 @@
-"""What the headers of many files say, read by one process or by several."""
+"""The contents of the headers of many files, read by one process or several."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -9,11 +9,13 @@ from typing import NamedTuple
 from joblib import Parallel, delayed
 from pydicom.filereader import read_partial
 
-from fgf_keras.data.dicom.files import OpenedFile, open_header, refusing, required_text, text
+from fgf_keras.data.dicom.files import Elements, OpenedFile, open_header, refusing, required_text, text
 from fgf_keras.data.dicom.slice_header import TAGS, SliceHeader, slice_header
 from fgf_keras.data.refusal import DicomError
 
-# The frames of reference that a structure set is drawn in stand in sequences.
+# Modality, patient, study and series of a file.
+Key = tuple[str, str, str, str]
+# The frames of reference of a structure set are in sequences.
 FILE_TAGS = [
     *TAGS,
     "SeriesDescription",
@@ -21,7 +23,7 @@ FILE_TAGS = [
     "StructureSetROISequence",
     "ReferencedFrameOfReferenceUID",
 ]
-# The last of the elements that say whose a file is.
+# The last of the elements that identify patient, study and series.
 SERIES_UID = 0x0020000E
 # Below this many files, starting processes takes longer than reading.
 PARALLEL_FROM = 10_000
@@ -29,18 +31,18 @@ BATCH = 256
 
 
 class FileContent(NamedTuple):
-    """What the header of one file says.
+    """The content of the header of one file.
 
     Attributes:
         key: modality, patient, study and series; patient and study may be "".
         sop_uid: SOPInstanceUID.
-        size: bytes.
-        frames: FrameOfReferenceUIDs that it lies in or is drawn in.
-        description: SeriesDescription, "" where there is none that can be read.
+        size: of the file, in bytes.
+        frames: FrameOfReferenceUIDs of the image, or of the regions drawn.
+        description: SeriesDescription, "" if it is missing or cannot be read.
         header: of a CT slice, or why it cannot be placed; None for other modalities.
     """
 
-    key: tuple[str, str, str, str]
+    key: Key
     sop_uid: str
     size: int
     frames: frozenset[str]
@@ -49,18 +51,19 @@ class FileContent(NamedTuple):
 
 
 class DamagedFile(NamedTuple):
-    """Why a file cannot be used, and its `FileContent.key` where at least that can be read."""
+    """Why a file cannot be used, and its `FileContent.key` if at least that can be read."""
 
     error: DicomError
-    key: tuple[str, str, str, str] | None
+    key: Key | None
 
 
 def read_contents(paths: Sequence[Path], n_jobs: int = 1) -> Iterator[FileContent | DamagedFile]:
-    """What each file says, or why it cannot be used, in the order of the paths.
+    """The content of each file, or why it cannot be used, in the order of the paths.
 
     Args:
-        paths: regular files.
-        n_jobs: processes, -1 for one a core; fewer than PARALLEL_FROM files are read by this one.
+        paths: of regular files.
+        n_jobs: number of processes, -1 for one per core; fewer than `PARALLEL_FROM` files are read by this
+            process.
     """
     if n_jobs == 1 or len(paths) < PARALLEL_FROM:
         return map(read_content, paths)
@@ -69,12 +72,12 @@ def read_contents(paths: Sequence[Path], n_jobs: int = 1) -> Iterator[FileConten
     return chain.from_iterable(results)
 
 
-def _read_batch(paths):
+def _read_batch(paths: Sequence[Path]) -> list[FileContent | DamagedFile]:
     return [read_content(path) for path in paths]
 
 
 def read_content(path: Path) -> FileContent | DamagedFile:
-    """What one file says, or why it cannot be used."""
+    """The content of one file, or why it cannot be used."""
     try:
         with refusing(path):
             return file_content(open_header(path, FILE_TAGS), path)
@@ -82,8 +85,8 @@ def read_content(path: Path) -> FileContent | DamagedFile:
         return DamagedFile(error, _salvaged_key(path))
 
 
-def _salvaged_key(path):
-    """The series of a file that is damaged further behind: that series is not whole."""
+def _salvaged_key(path: Path) -> Key | None:
+    """The key of a file that is damaged later on: its series is then incomplete."""
     try:
         with refusing(path), open(path, "rb") as stream:
             return _key(read_partial(stream, lambda tag, vr, length: tag > SERIES_UID))
@@ -91,11 +94,11 @@ def _salvaged_key(path):
         return None
 
 
-def file_content(opened: OpenedFile, path: Path) -> FileContent:
-    """What a file says that is opened with FILE_TAGS.
+def file_content(opened: OpenedFile[Elements], path: Path) -> FileContent:
+    """The content of a file that was opened with `FILE_TAGS`.
 
     Raises:
-        DicomError: `missing_tag` or `bad_tag` where its series cannot be told.
+        DicomError: `missing_tag` or `bad_tag` if its series cannot be identified.
     """
     dataset = opened.dataset
     key = _key(dataset)
@@ -109,7 +112,7 @@ def file_content(opened: OpenedFile, path: Path) -> FileContent:
     )
 
 
-def _key(dataset):
+def _key(dataset: Elements) -> Key:
     return (
         required_text(dataset, "Modality"),
         text(dataset, "PatientID") or "",
@@ -118,23 +121,23 @@ def _key(dataset):
     )
 
 
-def _frames(dataset):
-    frames = {text(dataset, "FrameOfReferenceUID")}
+def _frames(dataset: Elements) -> frozenset[str]:
+    frames = [text(dataset, "FrameOfReferenceUID")]
     for item in dataset.get("ReferencedFrameOfReferenceSequence") or []:
-        frames.add(text(item, "FrameOfReferenceUID"))
+        frames.append(text(item, "FrameOfReferenceUID"))
     for item in dataset.get("StructureSetROISequence") or []:
-        frames.add(text(item, "ReferencedFrameOfReferenceUID"))
-    return frozenset(frames - {None})
+        frames.append(text(item, "ReferencedFrameOfReferenceUID"))
+    return frozenset(frame for frame in frames if frame is not None)
 
 
-def _description(dataset):
+def _description(dataset: Elements) -> str:
     try:
         return intern(text(dataset, "SeriesDescription") or "")
     except DicomError:  # characters that cannot be read
         return ""
 
 
-def _header(opened, path):
+def _header(opened: OpenedFile[Elements], path: Path) -> SliceHeader | DicomError:
     try:
         return slice_header(opened, path)
     except DicomError as error:

@@ -1,4 +1,4 @@
-"""Which decoder takes which compressed pixels, and what to install where it is missing."""
+"""The decoders of compressed pixels, and the packages to install if one is missing."""
 
 from typing import NamedTuple
 
@@ -14,16 +14,16 @@ from fgf_keras.data.refusal import DicomError
 
 
 class Decoders(NamedTuple):
-    """Plugins of pydicom that may decode a transfer syntax, best first, and the packages to install."""
+    """Plugins of pydicom for a transfer syntax, best first, and the packages to install."""
 
     plugins: tuple[str, ...]
     packages: str
 
 
-# Only one decoder is asked: left to itself, pydicom passes what one refuses on to the next, and gdcm ends the
-# whole process on some damaged streams. So gdcm takes only what nothing else does, and after a check.
-# Pillow is always there but lacks high-throughput JPEG 2000; pylibjpeg does nothing without its plugin, and
-# the other way round.
+# Only one decoder is tried: by default, pydicom passes pixels that one decoder refuses to the next, and gdcm
+# crashes the process on some damaged streams. Therefore gdcm decodes only what no other plugin does, and only
+# after a check. Pillow is always installed but lacks high-throughput JPEG 2000; pylibjpeg and its plugin are
+# of no use without each other.
 JPEG_2000 = Decoders(("pillow", "pylibjpeg"), "pylibjpeg pylibjpeg-openjpeg")
 DECODERS: dict[uid.UID, Decoders] = {
     uid.RLELossless: Decoders(("pydicom",), "pydicom"),
@@ -38,7 +38,7 @@ def decode_pixels(dataset: FileDataset) -> np.ndarray:
     """The stored values of an image in any transfer syntax that can be read, (rows, columns) or more.
 
     Raises:
-        DicomError: `no_decoder` or `bad_pixels`. What damaged pixels lead to is raised as it comes.
+        DicomError: `no_decoder` or `bad_pixels`. Other exceptions due to damaged pixels are not converted.
     """
     plugin = _plugin(dataset.file_meta.TransferSyntaxUID)
     if plugin == "gdcm":
@@ -49,7 +49,7 @@ def decode_pixels(dataset: FileDataset) -> np.ndarray:
     return pixel_array(dataset, decoding_plugin=plugin)
 
 
-def _plugin(syntax):
+def _plugin(syntax: uid.UID) -> str:
     if not syntax.is_encapsulated:
         return ""
     if syntax not in DECODERS:
@@ -69,7 +69,7 @@ def _plugin(syntax):
     )
 
 
-def _available(syntax):
+def _available(syntax: uid.UID) -> tuple[str, ...]:
     try:
         return get_decoder(syntax).available_plugins
     except NotImplementedError:

@@ -1,4 +1,4 @@
-"""Opening one DICOM file: what may be wrong with it is said, what is odd about it is counted."""
+"""Opening a DICOM file and reading its elements, with errors that say what is wrong with the file."""
 
 import os
 import warnings
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
@@ -26,6 +26,10 @@ from fgf_keras.data.dicom.plain import plain_header
 from fgf_keras.data.dicom.structure import PREAMBLE, check_structure
 from fgf_keras.data.refusal import DicomError
 
+# The elements of a file, or of an item of a sequence, by keyword.
+Elements = Dataset | Mapping[str, Any]
+E = TypeVar("E", bound=Elements, covariant=True)
+
 AGAIN = "Export or download it again."
 # Tag and length of the first element of a file without a preamble; it is an identifier or a length.
 FIRST_ELEMENT = Struct("<HHL")
@@ -33,19 +37,19 @@ LONGEST_FIRST = 256
 
 
 @dataclass(frozen=True, eq=False)
-class OpenedFile:
-    """What one file holds.
+class OpenedFile(Generic[E]):
+    """The content of one file.
 
     Attributes:
-        dataset: its elements by keyword; those that were asked for, or all.
-        transfer_syntax: how it is encoded.
-        size: bytes.
-        pixel_bytes: bytes from the pixel data to the end of the file; 0 where there are none, None where
-            that cannot be told without reading (deflated files).
-        preamble: whether it begins with the preamble and the letters DICM.
+        dataset: the requested elements by keyword, or all elements.
+        transfer_syntax: the encoding of the file.
+        size: of the file, in bytes.
+        pixel_bytes: bytes from the pixel data to the end of the file; 0 without pixel data, None if this is
+            unknown without reading them (deflated files).
+        preamble: whether the file begins with the preamble and the letters DICM.
     """
 
-    dataset: Dataset | Mapping[str, Any]
+    dataset: E
     transfer_syntax: UID
     size: int
     pixel_bytes: int | None
@@ -53,15 +57,15 @@ class OpenedFile:
 
 
 @contextmanager
-def odd_values() -> Iterator[list]:
-    """Collect what pydicom warns about: values that bend the standard but can be read."""
-    with warnings.catch_warnings(record=True) as caught:
+def odd_values() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect the warnings of pydicom: values that violate the standard but can be read."""
+    with warnings.catch_warnings(record=True) as messages:
         warnings.simplefilter("always", UserWarning)
-        yield caught
+        yield messages
 
 
-def open_header(path: Path, tags: list[str]) -> OpenedFile:
-    """The elements named in `tags`, without reading pixels.
+def open_header(path: Path, tags: list[str]) -> OpenedFile[Elements]:
+    """Read the elements named in `tags`, without the pixels.
 
     Raises:
         DicomError: `empty`, `not_dicom`, `unreadable` or `truncated`.
@@ -77,22 +81,22 @@ def open_header(path: Path, tags: list[str]) -> OpenedFile:
         return OpenedFile(elements, syntax, size, size - behind)
 
 
-def header_by_pydicom(stream: BinaryIO, size: int, tags: list[str]) -> OpenedFile:
-    """What `open_header` gives, of any file that pydicom can read; a damaged one raises anything."""
+def header_by_pydicom(stream: BinaryIO, size: int, tags: list[str]) -> OpenedFile[FileDataset]:
+    """Like `open_header`, for any file that pydicom can read; a damaged file may raise any exception."""
     preamble = _has_preamble(stream)
     dataset = read_dataset(stream, stop_before_pixels=True, specific_tags=tags)
     syntax = _transfer_syntax(dataset)
     if syntax == DeflatedExplicitVRLittleEndian:
         return OpenedFile(dataset, syntax, size, None, preamble)
-    # pydicom stops right before the pixel data, or behind what the lengths of a cut file promise.
-    left = size - stream.tell()
-    if left < 0:
+    # pydicom stops right before the pixel data or, in a truncated file, beyond its end.
+    remaining = size - stream.tell()
+    if remaining < 0:
         raise DicomError("truncated", "The file ends inside its header.", AGAIN)
-    return OpenedFile(dataset, syntax, size, left, preamble)
+    return OpenedFile(dataset, syntax, size, remaining, preamble)
 
 
-def open_whole(path: Path) -> OpenedFile:
-    """All elements of a file whose structure is checked from end to end.
+def open_whole(path: Path) -> OpenedFile[FileDataset]:
+    """Read all elements of a file, after checking the structure of the whole file.
 
     Raises:
         DicomError: `empty`, `not_dicom`, `unreadable` or `truncated`.
@@ -104,7 +108,7 @@ def open_whole(path: Path) -> OpenedFile:
         preamble = _has_preamble(stream)
         dataset = read_dataset(stream)
         syntax = _transfer_syntax(dataset)
-        if syntax != DeflatedExplicitVRLittleEndian:  # decompression itself notices a missing end
+        if syntax != DeflatedExplicitVRLittleEndian:  # decompression itself detects a missing end
             check_structure(
                 data,
                 implicit=syntax.is_implicit_VR,
@@ -114,11 +118,11 @@ def open_whole(path: Path) -> OpenedFile:
         return OpenedFile(dataset, syntax, len(data), None, preamble)
 
 
-def read_dataset(file: Path | BinaryIO, **choices) -> Dataset:
-    """As `pydicom.dcmread`, also of a file of the old kind, that begins with its first element.
+def read_dataset(file: Path | BinaryIO, **choices: Any) -> FileDataset:
+    """Like `pydicom.dcmread`, also for old files without a preamble, which begin with their first element.
 
     Raises:
-        InvalidDicomError: neither a preamble nor an element of the groups that come first.
+        InvalidDicomError: the file has neither a preamble nor an element of the first groups.
     """
     if isinstance(file, Path):
         with open(file, "rb") as stream:
@@ -132,7 +136,7 @@ def read_dataset(file: Path | BinaryIO, **choices) -> Dataset:
     return dataset
 
 
-def _has_preamble(stream):
+def _has_preamble(stream: BinaryIO) -> bool:
     begin = stream.tell()
     stream.seek(begin + PREAMBLE - 4)
     has_magic = stream.read(4) == b"DICM"
@@ -140,22 +144,22 @@ def _has_preamble(stream):
     return has_magic
 
 
-def _begins_with_element(stream):
+def _begins_with_element(stream: BinaryIO) -> bool:
     """Whether the first bytes are the tag and the length of an element of group 2 or 8."""
     begin = stream.tell()
     first = stream.read(8)
-    left = stream.seek(0, os.SEEK_END) - begin - 8
+    remaining = stream.seek(0, os.SEEK_END) - begin - 8
     stream.seek(begin)
     if len(first) < 8:
         return False
     group, element, length = FIRST_ELEMENT.unpack(first)
     explicit = first[4:6].isalpha() and first[4:6].isupper()
-    return group in (2, 8) and element < 0x100 and (explicit or length <= min(left, LONGEST_FIRST))
+    return group in (2, 8) and element < 0x100 and (explicit or length <= min(remaining, LONGEST_FIRST))
 
 
 @contextmanager
-def refusing(path: Path):
-    """Turn whatever a damaged file makes a reader raise into a DicomError that names the file."""
+def refusing(path: Path) -> Iterator[None]:
+    """Turn any exception from reading a damaged file into a `DicomError` that names the file."""
     try:
         with odd_values():
             yield
@@ -175,7 +179,7 @@ def refusing(path: Path):
             "Check that it exists and may be read.",
             where=Path(path).name,
         ) from None
-    except Exception as error:  # pydicom raises whatever a damaged element leads to
+    except Exception as error:  # pydicom may raise any type for a damaged element
         raise DicomError(
             "unreadable",
             f"The file is damaged: reading it ends in {type(error).__name__}.",
@@ -184,18 +188,18 @@ def refusing(path: Path):
         ) from error
 
 
-def text(dataset: Dataset | Mapping, keyword: str) -> str | None:
-    """An identifier or code as text without blanks around it; None where it is absent or empty."""
+def text(dataset: Elements, keyword: str) -> str | None:
+    """An identifier or code as text without surrounding blanks; None if it is missing or empty."""
     value = _value(dataset, keyword)
     if value is None:
         return None
-    # A backslash in a name makes it several values.
+    # A name with a backslash is read as several values.
     whole = value if isinstance(value, str) or not hasattr(value, "__iter__") else "\\".join(map(str, value))
     return str(whole).strip() or None
 
 
-def texts(dataset: Dataset | Mapping, keyword: str) -> list[str]:
-    """All values of an element of several codes, without blanks around them; none where it is absent.
+def texts(dataset: Elements, keyword: str) -> list[str]:
+    """All values of an element with several codes, without surrounding blanks; empty if it is missing.
 
     Raises:
         DicomError: `bad_tag`.
@@ -206,8 +210,8 @@ def texts(dataset: Dataset | Mapping, keyword: str) -> list[str]:
     return [str(one).strip() for one in ([value] if isinstance(value, str) else value)]
 
 
-def required_text(dataset: Dataset | Mapping, keyword: str) -> str:
-    """An identifier that must be there.
+def required_text(dataset: Elements, keyword: str) -> str:
+    """A required identifier.
 
     Raises:
         DicomError: `missing_tag`.
@@ -218,11 +222,11 @@ def required_text(dataset: Dataset | Mapping, keyword: str) -> str:
     return value
 
 
-def numbers(dataset: Dataset | Mapping, keyword: str, count: int) -> np.ndarray:
+def numbers(dataset: Elements, keyword: str, count: int) -> np.ndarray:
     """(count,) float64, finite.
 
     Raises:
-        DicomError: `missing_tag`, or `bad_tag` for another count or values that are no finite numbers.
+        DicomError: `missing_tag`, or `bad_tag` for a different count or values that are not finite numbers.
     """
     value = _value(dataset, keyword)
     if value is None:
@@ -236,8 +240,8 @@ def numbers(dataset: Dataset | Mapping, keyword: str, count: int) -> np.ndarray:
     return array
 
 
-def number(dataset: Dataset | Mapping, keyword: str) -> float | None:
-    """One finite number; None where the element is absent or empty.
+def number(dataset: Elements, keyword: str) -> float | None:
+    """One finite number; None if the element is missing or empty.
 
     Raises:
         DicomError: `bad_tag`.
@@ -245,8 +249,8 @@ def number(dataset: Dataset | Mapping, keyword: str) -> float | None:
     return None if _value(dataset, keyword) is None else float(numbers(dataset, keyword, 1)[0])
 
 
-def whole_number(dataset: Dataset | Mapping, keyword: str) -> int:
-    """One integer that must be there.
+def whole_number(dataset: Elements, keyword: str) -> int:
+    """A required integer.
 
     Raises:
         DicomError: `missing_tag` or `bad_tag`.
@@ -260,30 +264,30 @@ def whole_number(dataset: Dataset | Mapping, keyword: str) -> int:
     return int(value)
 
 
-def _value(dataset, keyword):
+def _value(dataset: Elements, keyword: str) -> Any:
     try:
         value = dataset.get(keyword)
-    except Exception:  # the conversion of a damaged value raises whatever it meets
+    except Exception:  # the conversion of a damaged value may raise any type
         raise _bad(keyword, "cannot be read") from None
     if value is None or (hasattr(value, "__len__") and not len(value)):
         return None
     return value
 
 
-def _missing(keyword):
+def _missing(keyword: str) -> DicomError:
     return DicomError("missing_tag", f"{keyword} is missing or empty.", AGAIN)
 
 
-def _bad(keyword, what):
+def _bad(keyword: str, what: str) -> DicomError:
     return DicomError("bad_tag", f"{keyword} {what}.", AGAIN)
 
 
-def _check_size(size):
+def _check_size(size: int) -> None:
     if not size:
         raise DicomError("empty", "The file has zero bytes.", AGAIN)
 
 
-def _transfer_syntax(dataset):
+def _transfer_syntax(dataset: FileDataset) -> UID:
     syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
     if syntax is None or not syntax.is_transfer_syntax or syntax.is_private:
         raise DicomError(

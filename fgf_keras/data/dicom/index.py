@@ -1,4 +1,4 @@
-"""What is in a folder: files grouped by what their headers say, and those that cannot be used."""
+"""The index of a folder: files grouped by their headers, and the files that cannot be used."""
 
 import filecmp
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fgf_keras.data.dicom.acquisitions import split_acquisitions
-from fgf_keras.data.dicom.contents import DamagedFile, read_contents
+from fgf_keras.data.dicom.contents import DamagedFile, FileContent, Key, read_contents
 from fgf_keras.data.dicom.series import Series, stack_slices
 from fgf_keras.data.dicom.slice_header import SliceHeader
 from fgf_keras.data.refusal import DicomError
@@ -23,7 +23,7 @@ class Rejected:
     Attributes:
         path: relative to the root, with forward slashes.
         kind, reason, remedy: as in `DicomError`; free of file names.
-        series_uid: the series that it would have belonged to, where that could be read.
+        series_uid: the series that the file belongs to, if it could be read.
     """
 
     path: str
@@ -39,14 +39,14 @@ class SeriesEntry:
 
     Attributes:
         modality, patient_id, study_uid, series_uid: identity; `patient_id` and `study_uid` may be "".
-        frame_of_reference_uids: of all its files, sorted; a structure set may be drawn in several.
-        description: SeriesDescription of the first of its files, "" where there is none. Free text, so it may
-            name a person: for choosing among series, never to be shown or written.
+        frame_of_reference_uids: of all files, sorted; a structure set may have several.
+        description: SeriesDescription of the first file, "" if there is none. Free text that may name a
+            person: used to choose among series, never shown or written.
         files: in the order of their paths.
-        instances: SOPInstanceUID and bytes of each of `files`.
+        instances: SOPInstanceUID and size in bytes of each of `files`.
         headers: of the CT slices that can be placed, in the order of `files`.
-        rejected: files of the series that are rejected, copies aside.
-        reason: why the first of these is, and what to do.
+        rejected: number of rejected files of the series, not counting copies.
+        reason: reason and remedy for the first rejected file.
     """
 
     modality: str
@@ -61,42 +61,45 @@ class SeriesEntry:
     rejected: int = 0
     reason: tuple[str, str] = ("", "")
 
-    def reject(self, error: DicomError):
-        """Count a file that is rejected."""
+    def reject(self, error: DicomError) -> None:
+        """Count a rejected file."""
         self.rejected += 1
         if self.rejected == 1:
             self.reason = error.reason, error.remedy
 
     @property
     def localizers(self) -> int:
-        """Slices that say they are scout views; `stacks` leaves them out where they stand in the way."""
+        """Number of scout views according to their headers; `stacks` leaves them out if necessary."""
         return sum(header.localizer for header in self.headers)
 
     def stack(self) -> Series:
-        """All of it as one CT series, without reading headers again.
+        """All slices as one CT series, without reading the headers again.
 
         Raises:
-            DicomError: `incomplete_series` where some of its files are rejected, or as `stack_slices`.
+            DicomError: `incomplete_series` if some files are rejected, or as `stack_slices`.
         """
         self._check_complete()
         return stack_slices(self.headers)
 
     def stacks(self, accept: Collection[str] = ()) -> list[Series]:
-        """One stack for each acquisition in the series: one for most series; `accept` as `stack_slices`.
+        """One stack per acquisition in the series, which is one for most series.
+
+        Args:
+            accept: see `stack_slices`.
 
         Raises:
-            DicomError: `incomplete_series` where some of its files are rejected, or as `split_acquisitions`.
+            DicomError: `incomplete_series` if some files are rejected, or as `split_acquisitions`.
         """
         self._check_complete()
         return split_acquisitions(self.headers, accept)
 
-    def _check_complete(self):
+    def _check_complete(self) -> None:
         if self.rejected:
             raise DicomError(
                 "incomplete_series",
                 f"{self.rejected} of {self.rejected + len(self.files)} files of the series cannot be used; "
                 f"the first: {self.reason[0]}",
-                f"{self.reason[1]} All reasons stand in the list of rejected files.",
+                f"{self.reason[1]} All reasons are in the list of rejected files.",
                 where=f"{self.modality} series {self.series_uid}",
             )
 
@@ -106,10 +109,10 @@ class FolderIndex:
     """The content of a folder.
 
     Attributes:
-        series: images of any modality, one entry a series; CT ones can be stacked.
-        structure_sets: RTSTRUCT, one entry a series, which may hold several files.
+        series: images of any modality, one entry per series; those of CT can be stacked.
+        structure_sets: RTSTRUCT, one entry per series, which may have several files.
         segmentations: SEG, likewise.
-        others: anything else that is DICOM (plans, doses, reports).
+        others: all other DICOM files (plans, doses, reports).
         rejected: files that cannot be used.
     """
 
@@ -120,7 +123,7 @@ class FolderIndex:
     rejected: tuple[Rejected, ...]
 
     def studies(self) -> dict[tuple[str, str], list[SeriesEntry]]:
-        """(patient_id, study_uid) to all its entries."""
+        """All entries of each study by (patient_id, study_uid)."""
         studies: dict[tuple[str, str], list[SeriesEntry]] = {}
         for entry in (*self.series, *self.structure_sets, *self.segmentations, *self.others):
             studies.setdefault((entry.patient_id, entry.study_uid), []).append(entry)
@@ -128,15 +131,16 @@ class FolderIndex:
 
 
 def index_folder(root: Path, *, n_jobs: int = 1) -> FolderIndex:
-    """Read the header of every file below a folder; names and layout mean nothing, links are followed once.
+    """Read the header of every file below a folder; names and layout do not matter, links are followed once.
 
-    The order of everything depends on the files alone. A file that cannot be read is listed and stops
-    nothing. Two files with one SOPInstanceUID: copies count once; if their bytes differ both are rejected,
-    because nothing says which one is right.
+    The result depends only on the files. A file that cannot be read is listed and does not stop the others.
+    Of two files with the same SOPInstanceUID, one is ignored if they are copies; if their bytes differ, both
+    are rejected, because it is unknown which one is right.
 
     Args:
         root: the folder.
-        n_jobs: processes that read headers, -1 for one a core; folders of few files are read by this one.
+        n_jobs: number of processes that read headers, -1 for one per core; folders with few files are read
+            by this process.
 
     Raises:
         DataError: the folder does not exist.
@@ -156,13 +160,16 @@ def index_folder(root: Path, *, n_jobs: int = 1) -> FolderIndex:
 
 
 class _Gathering:
-    def __init__(self, root):
-        self.root = root
-        self.entries = {}
-        self.rejected = []
-        self.instances = {}
+    """The index of a folder while files are added to it."""
 
-    def add(self, path, content):
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.entries: dict[Key, SeriesEntry] = {}
+        self.rejected: list[Rejected] = []
+        # By SOPInstanceUID; None if several different files have it.
+        self.instances: dict[str, tuple[Path, SeriesEntry, SliceHeader | None] | None] = {}
+
+    def add(self, path: Path, content: FileContent | DamagedFile) -> None:
         if isinstance(content, DamagedFile):
             if content.key:
                 self._entry(content.key).reject(content.error)
@@ -171,7 +178,7 @@ class _Gathering:
         entry = self._entry(content.key)
         if not self._is_new(path, content.sop_uid, entry):
             return
-        # Of files that are refused too: they tell whether a region could lie on them.
+        # Also for files that are refused: this shows whether a region could be on them.
         if not content.frames.issubset(entry.frame_of_reference_uids):
             entry.frame_of_reference_uids = tuple(sorted({*entry.frame_of_reference_uids, *content.frames}))
         if isinstance(content.header, DicomError):
@@ -186,10 +193,10 @@ class _Gathering:
         if content.header:
             entry.headers.append(content.header)
 
-    def _entry(self, key):
+    def _entry(self, key: Key) -> SeriesEntry:
         return self.entries.setdefault(key, SeriesEntry(*key))
 
-    def _is_new(self, path, sop_uid, entry):
+    def _is_new(self, path: Path, sop_uid: str, entry: SeriesEntry) -> bool:
         if sop_uid not in self.instances:
             return True
         earlier = self.instances[sop_uid]
@@ -204,24 +211,24 @@ class _Gathering:
         )
         if earlier:
             first, owner, header = earlier
-            at = owner.files.index(first)
-            del owner.files[at], owner.instances[at]
+            position = owner.files.index(first)
+            del owner.files[position], owner.instances[position]
             if header:
                 owner.headers.remove(header)
             owner.reject(conflict)
             self._reject(first, conflict, owner.series_uid)
-            # Remembered as contested, so that a third file does not slip in.
+            # Kept as ambiguous, so that a third file with this UID is rejected too.
             self.instances[sop_uid] = None
         entry.reject(conflict)
         self._reject(path, conflict, entry.series_uid)
         return False
 
-    def _reject(self, path, error, series_uid=None):
+    def _reject(self, path: Path, error: DicomError, series_uid: str | None = None) -> None:
         name = Path(os.path.relpath(path, self.root)).as_posix()
         self.rejected.append(Rejected(name, error.kind, error.reason, error.remedy, series_uid))
 
-    def result(self):
-        groups = {"RTSTRUCT": [], "SEG": [], "image": [], "other": []}
+    def result(self) -> FolderIndex:
+        groups: dict[str, list[SeriesEntry]] = {"RTSTRUCT": [], "SEG": [], "image": [], "other": []}
         for key in sorted(self.entries):
             entry = self.entries[key]
             kind = entry.modality if entry.modality in groups else _kind(entry)
@@ -235,19 +242,19 @@ class _Gathering:
         )
 
 
-def _kind(entry):
+def _kind(entry: SeriesEntry) -> str:
     return "image" if entry.modality in {"CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "OT"} else "other"
 
 
-def _same_bytes(one, other):
+def _same_bytes(one: Path, other: Path) -> bool:
     try:
         return filecmp.cmp(one, other, shallow=False)
     except OSError:
         return False
 
 
-def _walk(root) -> Iterator[tuple[Path, DicomError | None]]:
-    """All files below the root in order of their names, each folder once however many links lead to it."""
+def _walk(root: Path) -> Iterator[tuple[Path, DicomError | None]]:
+    """All files below the root in the order of their names; each folder once, even with several links."""
     unreadable: list[OSError] = []
     visited = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=unreadable.append):
@@ -265,8 +272,8 @@ def _walk(root) -> Iterator[tuple[Path, DicomError | None]]:
         yield Path(error.filename), DicomError("unreadable", reason, "Check that it may be read.")
 
 
-def _not_regular(path):
-    """Why a path must not be opened (a pipe would wait for ever), None for a regular file."""
+def _not_regular(path: Path) -> DicomError | None:
+    """Why a path must not be opened (reading a pipe would block); None for a regular file."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

@@ -1,18 +1,19 @@
-"""Which region on which CT series: regions find their series by frame of reference and geometry."""
+"""Matching of regions and CT series by frame of reference and geometry."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fgf_keras.config.data import RoiConfig
 from fgf_keras.data.dicom.index import SeriesEntry
-from fgf_keras.data.dicom.roi_mask import rasterise_roi
+from fgf_keras.data.dicom.roi_mask import RoiMask, rasterise_roi
 from fgf_keras.data.dicom.rois import choose_rois
 from fgf_keras.data.dicom.rtstruct import read_structure_set
 from fgf_keras.data.dicom.seg import read_referenced_series, read_segmentation
@@ -20,7 +21,7 @@ from fgf_keras.data.dicom.series import Series
 from fgf_keras.data.prepared.masks import MaskStack
 from fgf_keras.data.refusal import DicomError
 
-# A region does not lie on this series, perhaps on another one.
+# Errors that mean that a region does not belong to a series, but perhaps to another one.
 ELSEWHERE = {"other_frame", "not_parallel", "off_grid"}
 
 
@@ -29,11 +30,11 @@ class Region:
     """The tumour on a series.
 
     Attributes:
-        series: the CT it lies on.
+        series: the CT series of the region.
         mask: the union of the regions, not empty.
         object: `rtstruct` or `seg`.
         numbers, names: of the regions, in file order.
-        warnings: what deserves a look, and how often; those of the series too.
+        warnings: number of occurrences of each warning, including those of the series.
     """
 
     series: Series
@@ -44,14 +45,14 @@ class Region:
     warnings: dict[str, int]
 
 
-class _Found(NamedTuple):
+class _Match(NamedTuple):
     """A region on one series.
 
     Attributes:
-        region: what was found.
-        matched: contours that name images of the series.
-        named: whether the file says that it was drawn on the series.
-        left_over: contours that lie on no slice of it.
+        region: the region.
+        matched: number of contours that reference images of the series.
+        named: whether the file references the series.
+        left_over: number of contours that are on no slice of the series.
     """
 
     region: Region
@@ -63,7 +64,7 @@ class _Found(NamedTuple):
 def choose(
     candidates: dict[int, str], rule: RoiConfig, names: Sequence[str] | None, size: Callable[[int], float]
 ) -> tuple[int, ...]:
-    """The numbers that a rule chooses; `names` are those of a table, each of which must be there.
+    """The numbers of the regions that a rule chooses; if `names` are given by a table, all must exist.
 
     Raises:
         DicomError: as `choose_rois`.
@@ -72,7 +73,7 @@ def choose(
         return choose_rois(
             candidates, names=rule.names, pattern=rule.pattern, strategy=rule.strategy, size=size
         )
-    chosen: set[Any] = set()
+    chosen: set[int] = set()
     for name in names:
         chosen.update(choose_rois(candidates, names=[name], strategy=rule.strategy, size=size))
     return tuple(number for number in candidates if number in chosen)
@@ -85,22 +86,23 @@ def find_region(
     names: Sequence[str] | None,
     accept: Collection[str] = (),
 ) -> Region:
-    """Find the tumour among structure sets and segmentations, and the series that it lies on.
+    """Find the tumour among structure sets and segmentations, and the series that it was drawn on.
 
-    Objects are tried in the order of `rule.objects`, and within one kind those that fit the first of
-    `rule.series_description` that any fits. Of several series a region is taken on the one where no contour
-    is left over, then on the one whose images the contours name, then on the one that the file names.
+    Objects are tried in the order of `rule.objects`, and within one kind those that match the first of
+    `rule.series_description` that matches any. Of several possible series, the one on which no contour is
+    left over is preferred, then the one whose images the contours reference, then the one that the file
+    references.
 
     Args:
         stacks: CT series of the patient.
-        objects: its RTSTRUCT and SEG.
+        objects: RTSTRUCT and SEG of the patient.
         rule: which region is the tumour.
-        names: its regions by a table, None where the rule itself tells.
+        names: names of the regions from a table; None to use those of the rule.
         accept: with "gaps", slices may be missing inside the region; a warning counts them.
 
     Raises:
-        DicomError: no object, no region or several that fit, no series or several that it lies on, or an
-            object that cannot be read.
+        DicomError: there is no object, no matching region or several, no series of the region or several, or
+            an object cannot be read.
     """
     files = _preferred(objects, rule)
     refusals, regions = [], []
@@ -109,7 +111,7 @@ def find_region(
             try:
                 regions += _on_its_series(path, kind, stacks, rule, names)
             except DicomError as error:
-                # Another file may have the region; one that is damaged or ambiguous may not be passed over.
+                # Another file may have the region; but damaged or ambiguous files must not be skipped.
                 if error.kind not in {"no_roi", "no_voxel", *ELSEWHERE}:
                     raise
                 refusals.append(error)
@@ -122,9 +124,9 @@ def find_region(
     raise _foremost(refusals)
 
 
-def _preferred(objects, rule):
-    """Kind to the files to look at."""
-    files = {}
+def _preferred(objects: Sequence[SeriesEntry], rule: RoiConfig) -> dict[str, list[Path]]:
+    """The files to search for the region, by kind of object."""
+    files: dict[str, list[Path]] = {}
     for kind in rule.objects:
         entries = [entry for entry in objects if entry.modality == kind.upper()]
         if rule.series_description:
@@ -138,51 +140,53 @@ def _preferred(objects, rule):
             )
         files[kind] = [path for entry in entries for path in entry.files]
     if not any(files.values()):
-        there = ", ".join(f"{n} {m}" for m, n in sorted(Counter(e.modality for e in objects).items()))
+        present = ", ".join(f"{n} {m}" for m, n in sorted(Counter(e.modality for e in objects).items()))
         raise DicomError(
             "no_object",
             f"No {' or '.join(kind.upper() for kind in rule.objects)} "
             + ("fits data.roi.series_description." if rule.series_description else "of this patient."),
-            f"There are: {there or 'none'}. Add the missing file, or adapt data.roi.",
+            f"There are: {present or 'none'}. Add the missing file, or adapt data.roi.",
         )
     return files
 
 
-def _described(entries, pattern):
+def _described(entries: Iterable[SeriesEntry], pattern: str) -> list[SeriesEntry]:
     compiled = re.compile(pattern, re.IGNORECASE)
     return [entry for entry in entries if compiled.fullmatch(entry.description)]
 
 
-def _on_its_series(path, kind, stacks, rule, names) -> list[Region]:
-    """The region of one file on the series where it lies; several only if nothing tells them apart."""
+def _on_its_series(
+    path: Path, kind: str, stacks: Sequence[Series], rule: RoiConfig, names: Sequence[str] | None
+) -> list[Region]:
+    """The region of one file on its series; on several only if nothing distinguishes them."""
     read = _structure_set if kind == "rtstruct" else _segmentation
     region_on = read(path, rule, names)
-    matched, refusals = [], []
+    matches, refusals = [], []
     for series in stacks:
         try:
-            matched.append(region_on(series))
+            matches.append(region_on(series))
         except DicomError as error:
             if error.kind not in ELSEWHERE and error.kind != "no_voxel":
                 raise
             refusals.append(error)
-    if not matched:
+    if not matches:
         raise _foremost(refusals)
-    chosen = [one for one in matched if not one.left_over] or matched
-    for tells in ("matched", "named"):
-        those = [one for one in chosen if getattr(one, tells)]
-        if len(those) == 1:
-            chosen = those
-    return [one.region for one in chosen]
+    candidates = [match for match in matches if not match.left_over] or matches
+    for criterion in ("matched", "named"):
+        preferred = [match for match in candidates if getattr(match, criterion)]
+        if len(preferred) == 1:
+            candidates = preferred
+    return [match.region for match in candidates]
 
 
-def _structure_set(path, rule, names):
-    """A function of a series that gives `_Found`."""
+def _structure_set(path: Path, rule: RoiConfig, names: Sequence[str] | None) -> Callable[[Series], _Match]:
+    """A function that returns the region of a structure set on a series."""
     structures = read_structure_set(path)
 
-    def region_on(series):
-        masks = {}
+    def region_on(series: Series) -> _Match:
+        masks: dict[int, RoiMask] = {}
 
-        def mask(number):
+        def mask(number: int) -> RoiMask:
             if number not in masks:
                 masks[number] = rasterise_roi(
                     structures, number, series, same_frame=not rule.ignore_frame_of_reference
@@ -191,33 +195,40 @@ def _structure_set(path, rule, names):
 
         numbers = choose(structures.names, rule, names, lambda number: mask(number).areas().sum())
         counts = sum((Counter(mask(n).counts.warnings()) for n in numbers), Counter())
-        # Counts alone would not tell that the contours name images, but none of the series.
+        # Not among the counts: the contours may reference images, but none of this series.
         matched = sum(mask(n).counts.matched for n in numbers)
         region = _region(series, "rtstruct", numbers, structures.names, mask, counts)
         left_over = counts["outside_stack"] + counts["between_slices"] + counts["on_missing_slice"]
-        return _Found(region, matched, series.series_uid in structures.series_uids, left_over)
+        return _Match(region, matched, series.series_uid in structures.series_uids, left_over)
 
     return region_on
 
 
-def _segmentation(path, rule, names):
-    """As `_structure_set`; here the file itself names its series."""
-    named = read_referenced_series(path)
+def _segmentation(path: Path, rule: RoiConfig, names: Sequence[str] | None) -> Callable[[Series], _Match]:
+    """Like `_structure_set`, for a segmentation."""
+    referenced = read_referenced_series(path)
 
-    def region_on(series):
+    def region_on(series: Series) -> _Match:
         segments = read_segmentation(
             path, series, threshold=rule.fraction, same_frame=not rule.ignore_frame_of_reference
         )
         labels = {number: segment.label for number, segment in segments.items()}
         numbers = choose(labels, rule, names, lambda number: segments[number].areas().sum())
         counts = Counter(off_grid=sum(segments[number].off_grid for number in numbers))
-        region = _region(series, "seg", numbers, labels, segments.get, +counts)
-        return _Found(region, 0, series.series_uid in named, 0)
+        region = _region(series, "seg", numbers, labels, lambda number: segments[number], +counts)
+        return _Match(region, 0, series.series_uid in referenced, 0)
 
     return region_on
 
 
-def _region(series, kind, numbers, names, mask, counts):
+def _region(
+    series: Series,
+    kind: str,
+    numbers: tuple[int, ...],
+    names: Mapping[int, str],
+    mask: Callable[[int], MaskStack],
+    counts: Counter[str],
+) -> Region:
     union = reduce(or_, (mask(number) for number in numbers))
     if not union:
         raise DicomError(
@@ -230,8 +241,8 @@ def _region(series, kind, numbers, names, mask, counts):
     return Region(series, union, kind, numbers, tuple(names[n] for n in numbers), warnings)
 
 
-def _check_missing(region, accept):
-    """Refuse a region where slices are missing inside it; elsewhere they are a warning."""
+def _check_missing(region: Region, accept: Collection[str]) -> None:
+    """Refuse a region if slices are missing inside it; other missing slices are only a warning."""
     series = region.series
     if not series.missing:
         return
@@ -244,39 +255,39 @@ def _check_missing(region, accept):
         raise DicomError(
             "missing_slice",
             f"Slices of the series are missing where the region lies: between {below:.2f} and {above:.2f} mm "
-            f"the gap is {above - below:.2f} mm, usual are {series.spacing[0]:.2f} mm.",
+            f"the gap is {above - below:.2f} mm, the usual gap {series.spacing[0]:.2f} mm.",
             "Download the series again; slices that were rejected are listed with their reason. "
             "data.accept: [gaps] takes the slices that are there.",
         )
     region.warnings["missing_slices"] = sum(series.missing.values())
 
 
-def _only(regions):
-    """The one region, where all that were found say the same."""
+def _only(regions: Sequence[Region]) -> Region:
+    """The single region, after checking that all regions agree."""
     first = regions[0]
     for other in regions[1:]:
         if other.series is not first.series:
-            series = {region.series.series_uid: region.series for region in regions}
-            listed = "; ".join(f"{uid} with {s.shape[0]} slices" for uid, s in series.items())
+            by_uid = {region.series.series_uid: region.series for region in regions}
+            description = "; ".join(f"{uid} with {s.shape[0]} slices" for uid, s in by_uid.items())
             raise DicomError(
                 "ambiguous_series",
-                f"The region lies on {len(regions)} stacks of slices alike: {listed}.",
+                f"The region lies on {len(regions)} stacks of slices alike: {description}.",
                 "Leave the one in data.root that it was drawn on.",
             )
         if not np.array_equal(first.mask.volume(), other.mask.volume()):
             raise DicomError(
                 "ambiguous_object",
                 f"{len(regions)} structure sets or segmentations have the region, and they differ.",
-                "Tell which with data.roi.series_description, or leave one in data.root.",
+                "Choose one with data.roi.series_description, or leave only one in data.root.",
             )
     return first
 
 
-def _foremost(refusals):
-    """Of several reasons the one that came closest to a region."""
+def _foremost(refusals: Sequence[DicomError]) -> DicomError:
+    """Of several errors, the one that came closest to a region."""
     order = ["no_voxel", "no_roi", "off_grid", "not_parallel", "other_frame"]
     return min(refusals, key=lambda error: order.index(error.kind))
 
 
-def _named(numbers, names):
+def _named(numbers: Iterable[int], names: Mapping[int, str]) -> str:
     return ", ".join(f"{number} {names[number]!r}" for number in numbers)

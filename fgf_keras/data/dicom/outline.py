@@ -2,33 +2,34 @@
 
 import numpy as np
 
-# (row, column) that each heading goes: right, down, left, up. The next one is a turn to the right.
+# Steps in (row, column) of the four headings: right, down, left, up. The next one is a right turn.
 STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 def outline(mask: np.ndarray) -> list[np.ndarray]:
     """Trace the sides of pixels between inside and outside, with the inside on the right.
 
-    Every vertex is a corner of a pixel, half a pixel away from the nearest centres, so that `fill_polygons`
-    gives the mask back exactly and no rounding of coordinates can change it. Pieces and holes have polygons
-    of their own, and none meets itself: what touches at a corner only is apart.
+    Every vertex is a corner of a pixel, half a pixel away from the nearest centres, so `fill_polygons`
+    returns the mask exactly, regardless of the rounding of coordinates. Every component and every hole has
+    its own polygon, and no polygon touches itself: pixels that touch only at a corner are separate.
 
     Args:
         mask: (rows, columns) bool.
 
     Returns:
-        (N, 2) float64 (row, column) each, vertices where the direction changes; none for an empty mask.
+        Polygons, each (N, 2) float64 (row, column), with a vertex where the direction changes; none for an
+        empty mask.
     """
     padded = np.pad(np.asarray(mask, bool), 1)
     inside = padded[1:-1, 1:-1]
-    # The neighbour across each side of a pixel, and the corner that the side starts from, clockwise.
+    # The neighbour across each side of a pixel, and the corner at which the side starts, clockwise.
     neighbours = (padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2])
     corners = ((0, 0), (0, 1), (1, 1), (1, 0))
     leaving: dict[tuple[int, ...], list[int]] = {}
     for heading, (neighbour, corner) in enumerate(zip(neighbours, corners)):
         for vertex in map(tuple, (np.argwhere(inside & ~neighbour) + corner).tolist()):
             leaving.setdefault(vertex, []).append(heading)
-    # The first upper side that a polygon has left, row by row, always starts at a corner of it.
+    # Row by row, the first upper side of a polygon that is not traced yet starts at one of its corners.
     tops = sorted(vertex for vertex, headings in leaving.items() if 0 in headings)
     polygons: list[list[tuple[int, ...]]] = []
     traced: set[tuple[int, ...]] = set()
@@ -38,10 +39,14 @@ def outline(mask: np.ndarray) -> list[np.ndarray]:
     return [np.array(polygon, np.float64) - 0.5 for polygon in polygons]
 
 
-def _trace(leaving, start, traced):
-    """The border that has the upper side at `start`, cut where it meets itself; marks its upper sides."""
-    vertex, heading = start, 0
-    polygon, cut = [start], []
+def _trace(
+    leaving: dict[tuple[int, ...], list[int]], start: tuple[int, ...], traced: set[tuple[int, ...]]
+) -> list[list[tuple[int, ...]]]:
+    """The border with the upper side at `start`, cut where it touches itself; marks its upper sides."""
+    vertex: tuple[int, ...] = start
+    heading = 0
+    polygon: list[tuple[int, ...]] = [start]
+    cut: list[list[tuple[int, ...]]] = []
     while True:
         if heading == 0:
             traced.add(vertex)

@@ -1,33 +1,36 @@
-"""From the DICOM files of a patient to one slice with its tumour."""
+"""The DICOM files of a patient, and the choice of one slice with its tumour."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fgf_keras.config.data import DataConfig, RoiConfig
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.match import Region, find_region
+from fgf_keras.data.dicom.series import Series
 from fgf_keras.data.prepared.pick import pick_slice
 from fgf_keras.data.prepared.source import RejectedPatient, SourceSlice
 from fgf_keras.data.refusal import DicomError
 from fgf_keras.data.tables import read_region_names
 
+# A series that is not a stack of slices, with the error.
+_Refusal = tuple[SeriesEntry, DicomError]
+
 
 @dataclass(frozen=True)
 class DicomPatient:
-    """The files of one patient, and how to choose among them.
+    """The files of one patient, and the rules for choosing among them.
 
     Attributes:
         patient_id: PatientID.
-        fingerprint: of the SOP instances and sizes of its files, of `names` and of `accept`; it does not
-            notice a change within a file that keeps the first two.
-        images: its CT series.
-        objects: its structure sets and segmentations.
+        fingerprint: of the SOP instances and sizes of the files, of `names` and of `accept`; it does not
+            reveal a change within a file that keeps SOP instance and size.
+        images: CT series.
+        objects: structure sets and segmentations.
         rule, names: which region is the tumour; see `find_region`.
         slice_rule: see `pick_slice`.
-        accept: refusals that become warnings, `data.accept`.
+        accept: errors that become warnings, `data.accept`.
     """
 
     patient_id: str
@@ -40,7 +43,7 @@ class DicomPatient:
     accept: tuple[str, ...] = ()
 
     def choose(self) -> tuple[Region, int] | RejectedPatient:
-        """The region and the index of the slice; headers are known, contours are read now, pixels are not."""
+        """The region and the index of the slice; reads contours, but neither headers nor pixels."""
         stage = "series"
         try:
             stacks, refused = self._stacks()
@@ -53,11 +56,11 @@ class DicomPatient:
         return region, pick_slice(region.mask, self.slice_rule)
 
     def read(self) -> SourceSlice | RejectedPatient:
-        """As `choose`, with the pixels of the slice."""
-        chosen = self.choose()
-        if isinstance(chosen, RejectedPatient):
-            return chosen
-        region, index = chosen
+        """Like `choose`, and reads the pixels of the slice."""
+        choice = self.choose()
+        if isinstance(choice, RejectedPatient):
+            return choice
+        region, index = choice
         series = region.series
         try:
             hu = series.read_hu(index, self.accept)
@@ -76,9 +79,10 @@ class DicomPatient:
             warnings=region.warnings | series.headers[index].warnings,
         )
 
-    def _stacks(self):
-        """The series that are stacks of slices, and the refusals of the others."""
-        stacks, refused = [], []
+    def _stacks(self) -> tuple[list[Series], list[_Refusal]]:
+        """The series that are stacks of slices, and the others with their errors."""
+        stacks: list[Series] = []
+        refused: list[_Refusal] = []
         for entry in self.images:
             try:
                 stacks += entry.stacks(self.accept)
@@ -96,7 +100,7 @@ class DicomPatient:
             )
         return stacks, refused
 
-    def _region(self, stacks, refused):
+    def _region(self, stacks: list[Series], refused: list[_Refusal]) -> Region:
         if self.names is not None and not self.names:
             raise DicomError(
                 "no_name", "data.roi.table names no region of this patient.", "Add one to the table."
@@ -106,8 +110,8 @@ class DicomPatient:
         except DicomError as error:
             raise self._reason(error, refused) from None
 
-    def _reason(self, error, refused):
-        """Why there is no region: it may lie on a series that is refused, if the frame of reference fits."""
+    def _reason(self, error: DicomError, refused: list[_Refusal]) -> DicomError:
+        """Why there is no region: it may belong to a refused series, if the frame of reference matches."""
         if error.kind not in {"other_frame", "no_voxel", "off_grid", "not_parallel"}:
             return error
         frames = {frame for entry in self.objects for frame in entry.frame_of_reference_uids}
@@ -120,10 +124,10 @@ class DicomPatient:
 def dicom_patients(
     config: DataConfig, *, n_jobs: int = 1
 ) -> tuple[list[DicomPatient], list[RejectedPatient]]:
-    """All patients below `config.root` by their headers, sorted by PatientID, and the files nobody can use.
+    """All patients below `config.root`, sorted by PatientID, and the files that cannot be used.
 
-    Files are counted in the order of their paths, as `fgf inspect` lists them: paths may hold names, so they
-    are not in the reasons.
+    In the reasons, files are numbered in the order of their paths, as in `fgf inspect`; paths are left out,
+    because they may contain names.
 
     Raises:
         DataError: the folder or the table of regions does not exist or cannot be read.
@@ -139,8 +143,8 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
         DataError: the table of regions does not exist or cannot be read.
     """
     table = _region_table(config)
-    images: dict[Any, Any] = {}
-    objects: dict[Any, Any] = {}
+    images: dict[str, list[SeriesEntry]] = {}
+    objects: dict[str, list[SeriesEntry]] = {}
     for entry in index.series:
         if entry.modality == "CT":
             images.setdefault(entry.patient_id, []).append(entry)
@@ -148,14 +152,14 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
         objects.setdefault(entry.patient_id, []).append(entry)
     patients = []
     for patient_id in sorted({*images, *objects} - {""}):
-        of_patient = images.get(patient_id, []), objects.get(patient_id, [])
+        series, regions = images.get(patient_id, []), objects.get(patient_id, [])
         names = None if table is None else table.get(patient_id, ())
         patients.append(
             DicomPatient(
                 patient_id=patient_id,
-                fingerprint=_fingerprint([*of_patient[0], *of_patient[1]], names, config.accept),
-                images=tuple(of_patient[0]),
-                objects=tuple(of_patient[1]),
+                fingerprint=_fingerprint([*series, *regions], names, config.accept),
+                images=tuple(series),
+                objects=tuple(regions),
                 rule=config.roi,
                 names=names,
                 slice_rule=config.slice,
@@ -165,7 +169,7 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
     return patients
 
 
-def _region_table(config):
+def _region_table(config: DataConfig) -> dict[str, tuple[str, ...]] | None:
     table = config.roi.table
     if table is None:
         return None
@@ -179,18 +183,18 @@ def _region_table(config):
 
 
 def table_names(config: DataConfig) -> set[str]:
-    """The files below the root that are no DICOM because they are tables that the configuration names."""
+    """The files below the root that are not DICOM files but tables named in the configuration."""
     return {Path(table).as_posix() for table in config.tables}
 
 
-def _fingerprint(entries: Sequence[SeriesEntry], names, accept):
+def _fingerprint(entries: Sequence[SeriesEntry], names: tuple[str, ...] | None, accept: Iterable[str]) -> str:
     instances = sorted(instance for entry in entries for instance in entry.instances)
     return hashlib.sha256(repr((instances, names, *sorted(accept))).encode()).hexdigest()[:32]
 
 
-def _rejected_files(index, config):
-    everything = (*index.series, *index.structure_sets, *index.segmentations, *index.others)
-    patients = {entry.series_uid: entry.patient_id for entry in everything}
+def _rejected_files(index: FolderIndex, config: DataConfig) -> list[RejectedPatient]:
+    entries = (*index.series, *index.structure_sets, *index.segmentations, *index.others)
+    patients: dict[str | None, str] = {entry.series_uid: entry.patient_id for entry in entries}
     tables = table_names(config)
     rejected = [
         RejectedPatient(
@@ -210,7 +214,7 @@ def _rejected_files(index, config):
                 "",
                 "series",
                 f"{len(nameless)} series have no PatientID.",
-                "Write one into their files; a patient is known by nothing else.",
+                "Write one into their files; nothing else identifies a patient.",
             )
         )
     return rejected

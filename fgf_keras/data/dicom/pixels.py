@@ -1,8 +1,11 @@
-"""Hounsfield units of one slice."""
+"""Reading the Hounsfield units of one slice."""
 
 from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydicom.dataset import FileDataset
 from scipy import ndimage
 
 from fgf_keras.data.dicom.decoders import decode_pixels
@@ -21,9 +24,9 @@ from fgf_keras.data.dicom.files import (
 from fgf_keras.data.dicom.slice_header import SliceHeader
 from fgf_keras.data.refusal import DicomError
 
-# What padding becomes: air, as outside the reconstructed circle.
+# HU of padding: air, as outside the reconstructed circle.
 PADDING_HU = -1024.0
-# RescaleType of values that are taken for Hounsfield units.
+# RescaleType of values that are interpreted as Hounsfield units.
 HOUNSFIELD = ("HU", "US")
 # A padding value in this range is also the value of some tissue.
 TISSUE_HU = (-1000.0, 3000.0)
@@ -32,14 +35,14 @@ TISSUE_HU = (-1000.0, 3000.0)
 def read_hu(header: SliceHeader, accept: Collection[str] = ()) -> np.ndarray:
     """Decode one slice and rescale it with its own slope and intercept.
 
-    - MONOCHROME1 says how to show the values, not what they are: they are not inverted.
-    - Pixels that hold PixelPaddingValue (or lie between it and PixelPaddingRangeLimit) become -1024 HU. Where
-      that value is also that of a tissue, only regions that touch the border of the image are padding.
+    - MONOCHROME1 defines how values are displayed, not what they are: they are not inverted.
+    - Pixels with PixelPaddingValue (or between it and PixelPaddingRangeLimit) become -1024 HU. If that value
+      may also be tissue, only regions that touch the border of the image are padding.
     - Bits above BitsStored are not part of the value.
-    - RescaleType US ("unspecified") is what several writers put where the source says nothing; of a CT it is
-      taken for HU, and `SliceHeader.warnings` counts it. Other types are refused, unless `accept` has
-      "rescale_type".
-    - Compressed pixels are decoded, also where the compression lost something: `SliceHeader.lossy` says so.
+    - RescaleType US ("unspecified") is written by several programs if the source has no type; for CT it is
+      interpreted as HU and counted in `SliceHeader.warnings`. Other types are refused, unless `accept`
+      contains "rescale_type".
+    - Compressed pixels are decoded even if the compression was lossy, see `SliceHeader.lossy`.
 
     Returns:
         (rows, columns) float32.
@@ -52,7 +55,7 @@ def read_hu(header: SliceHeader, accept: Collection[str] = ()) -> np.ndarray:
     with refusing(path):
         dataset = _open(path)
         if required_text(dataset, "SOPInstanceUID") != header.sop_uid:
-            raise DicomError("changed", "The file is another slice by now.", "Read the series again.")
+            raise DicomError("changed", "The file now contains another slice.", "Read the series again.")
         slope, intercept = _rescale(dataset, accept)
         stored, padding = _stored_values(dataset)
         if stored.shape != (header.rows, header.columns):
@@ -70,13 +73,13 @@ def read_hu(header: SliceHeader, accept: Collection[str] = ()) -> np.ndarray:
         return hu
 
 
-def _open(path):
-    """All elements. Where lengths are not known from the header, the whole file tells whether it is whole."""
+def _open(path: Path) -> FileDataset:
+    """All elements; if lengths are not known from the header, the structure of the whole file is checked."""
     compressed = open_header(path, ["SOPInstanceUID"]).transfer_syntax.is_encapsulated
     return open_whole(path).dataset if compressed else read_dataset(path)
 
 
-def _rescale(dataset, accept):
+def _rescale(dataset: FileDataset, accept: Collection[str]) -> tuple[float, float]:
     kind = text(dataset, "RescaleType")
     if kind not in (None, *HOUNSFIELD) and "rescale_type" not in accept:
         raise DicomError(
@@ -91,8 +94,8 @@ def _rescale(dataset, accept):
     return slope, intercept
 
 
-def _stored_values(dataset):
-    """(rows, columns) int64, and the padding value with the pixels that hold it, or None."""
+def _stored_values(dataset: FileDataset) -> tuple[np.ndarray, tuple[int, np.ndarray] | None]:
+    """(rows, columns) int64, and the padding value with the mask of its pixels, or None."""
     if whole_number(dataset, "SamplesPerPixel") != 1:
         raise DicomError("bad_pixels", "The image is in colour.", "Choose a CT series.")
     stored, allocated = whole_number(dataset, "BitsStored"), whole_number(dataset, "BitsAllocated")
@@ -109,19 +112,19 @@ def _stored_values(dataset):
     if limits[0] is None:
         return values, None
     limit = limits[0] if limits[1] is None else limits[1]
-    # Written as unsigned although the pixels are signed, and the other way round.
+    # Sometimes written as unsigned although the pixels are signed, or vice versa.
     first, last = (_within_bits(np.int64(v), allocated, signed) for v in (limits[0], limit))
     first, last = sorted((int(first), int(last)))
-    # Padding may lie outside of what the stored bits can hold.
+    # The padding value may be outside the range of the stored bits.
     return values, (first, ((values >= first) & (values <= last)) | ((raw >= first) & (raw <= last)))
 
 
-def _within_bits(values, bits, signed):
+def _within_bits(values: Any, bits: int, signed: int) -> Any:
     values = values & ((1 << bits) - 1)
     return np.where(values >> (bits - 1), values - (1 << bits), values) if signed else values
 
 
-def _touching_border(pixels):
+def _touching_border(pixels: np.ndarray) -> np.ndarray:
     labels, _ = ndimage.label(pixels)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return np.isin(labels, edge[edge > 0])

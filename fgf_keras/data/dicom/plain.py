@@ -1,9 +1,9 @@
-"""A few elements of an ordinary file, picked from its first bytes.
+"""A fast reader for a few elements of ordinary files, from their first bytes.
 
-pydicom builds objects for every element that it passes, which takes most of the time of preparing a cohort.
-This reader steps over them by their lengths. It answers only where nothing is out of the ordinary, with what
-pydicom would say; anything else (damage, values that bend the standard, rare transfer syntaxes and character
-sets) it leaves to pydicom, refusals included.
+pydicom creates an object for every element on the way, which takes most of the time of preparing a cohort.
+This reader skips elements by their lengths. For ordinary files, it returns the same values as pydicom; all
+other files (damage, values that violate the standard, rare transfer syntaxes and character sets) are left to
+pydicom, including their errors.
 """
 
 import re
@@ -18,9 +18,9 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from fgf_keras.data.dicom.structure import DEEPEST, ITEM, ITEM_END, PREAMBLE, SEQUENCE_END, UNDEFINED
 
-# Headers of CT slices have 2 to 10 KiB; a structure set is a header from end to end.
+# Headers of CT slices have 2 to 10 KiB; a structure set consists of a header only.
 READ_SIZES = (8 * 1024, 64 * 1024, 4 * 1024 * 1024)
-# Tag, representation and short length; tag and long length; a long length; a number, by byte order.
+# Layouts by byte order: tag, representation and short length; tag and long length; long length; number.
 STRUCTS = {order: tuple(Struct(order + form) for form in ("HH2sH", "HHL", "L", "H")) for order in "<>"}
 SHORT = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_16)
 LONG = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_32)
@@ -41,14 +41,14 @@ SYNTAXES = {
 ENCODINGS = {b"": "ascii", b"ISO_IR 6": "ascii", b"ISO_IR 100": "latin-1", b"ISO_IR 192": "utf-8"}
 IDENTIFIER = re.compile(rb"[0-9.]{1,64}[\0 ]?")
 CODES = re.compile(rb"[A-Z0-9_ \\]*")
-# Digits are limited so that no value overflows.
+# The number of digits is limited, so that no value overflows.
 DECIMAL = rb" *[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})? *"
 DECIMALS = re.compile(DECIMAL + rb"(?:\\" + DECIMAL + rb")*")
 INTEGER = re.compile(rb" *[+-]?\d{1,9} *")
 
 
 class _Unusual(Exception):
-    """Something that pydicom should look at."""
+    """A file that is left to pydicom."""
 
 
 def plain_header(
@@ -58,13 +58,13 @@ def plain_header(
 
     Args:
         stream: the file, at its beginning.
-        size: its length in bytes.
-        keywords: the elements wanted.
+        size: of the file, in bytes.
+        keywords: the requested elements.
 
     Returns:
         Values by keyword (text as str, several codes as a list, decimals as a list of float, integers as
-        int, a sequence as a list of such dictionaries; values absent or empty are left out), the transfer
-        syntax, and the position of the pixel data or the end of the file. None for any file that is not
+        int, a sequence as a list of such dictionaries; missing and empty values are left out), the transfer
+        syntax, and the position of the pixel data or of the end of the file. None for any file that is not
         ordinary.
     """
     wanted = _wanted(tuple(keywords))
@@ -75,7 +75,7 @@ def plain_header(
             return _Header(data, size, wanted).read()
         except _Unusual:
             return None
-        except error:  # the header goes on behind what is read
+        except error:  # the header continues after the bytes read so far
             if len(data) == size:
                 return None
     return None
@@ -83,21 +83,21 @@ def plain_header(
 
 @cache
 def _wanted(keywords: tuple[str, ...]) -> dict[int, tuple[str, bytes]]:
-    """Tag to keyword and value representation."""
+    """Keyword and value representation by tag."""
     tags = (tag_for_keyword(keyword) for keyword in keywords)
     wanted = {tag: (keyword_for_tag(tag), dictionary_VR(tag).encode()) for tag in tags if tag is not None}
     return {CHARACTER_SET: ("SpecificCharacterSet", b"CS"), **wanted}
 
 
 class _Header:
-    """The walk over one file's first bytes; reading behind them raises struct.error."""
+    """The walk over the first bytes of a file; raises `struct.error` if it needs more bytes."""
 
-    def __init__(self, data, size, wanted):
+    def __init__(self, data: bytes, size: int, wanted: dict[int, tuple[str, bytes]]) -> None:
         self.data, self.size, self.wanted = data, size, wanted
-        self.values = {}
+        self.values: dict[str, Any] = {}
         self.encoding = "ascii"
 
-    def read(self):
+    def read(self) -> tuple[dict[str, Any], uid.UID, int]:
         if self.data[128:PREAMBLE] != b"DICM":
             raise _Unusual
         self._write_as(implicit=False, order="<")
@@ -106,17 +106,17 @@ class _Header:
             implicit=syntax == uid.ImplicitVRLittleEndian,
             order=">" if syntax == uid.ExplicitVRBigEndian else "<",
         )
-        # pydicom looks whether the first element has a value representation, whatever the syntax promises.
+        # pydicom checks whether the first element has a value representation, regardless of the syntax.
         if self.implicit and all(0x40 < byte < 0x5B for byte in self.data[position + 4 : position + 6]):
             raise _Unusual
         return self.values, syntax, self._elements(position)
 
-    def _write_as(self, implicit, order):
+    def _write_as(self, implicit: bool, order: str) -> None:
         self.implicit = implicit
         self.short, self.long, self.length, self.number = (form.unpack_from for form in STRUCTS[order])
 
-    def _meta(self):
-        """The transfer syntax, and where the data set begins."""
+    def _meta(self) -> tuple[uid.UID, int]:
+        """The transfer syntax, and the position of the data set."""
         position, previous, syntax = PREAMBLE, 0, None
         while self.data[position : position + 2] == b"\2\0":
             tag, vr, length, value = self._header(position)
@@ -130,8 +130,8 @@ class _Header:
             raise _Unusual
         return syntax, position
 
-    def _header(self, position):
-        """Tag, value representation (None if implicit), length and the position of the value."""
+    def _header(self, position: int) -> tuple[int, bytes | None, int, int]:
+        """Tag, value representation (None if implicit), length and position of the value."""
         if self.implicit:
             group, element, length = self.long(self.data, position)
             return group << 16 | element, None, length, position + 8
@@ -142,8 +142,8 @@ class _Header:
             raise _Unusual
         return group << 16 | element, vr, self.length(self.data, position + 8)[0], position + 12
 
-    def _elements(self, position):
-        """Keep the values wanted; where the pixel data begin, or the end of the file."""
+    def _elements(self, position: int) -> int:
+        """Store the requested values; returns the position of the pixel data or of the end of the file."""
         header, wanted, size = self._header, self.wanted, self.size
         previous = 0x0002FFFF
         while position < size:
@@ -163,8 +163,16 @@ class _Header:
             raise _Unusual
         return position
 
-    def _behind_sequence(self, tag, vr, length, position, depth, kept=None):
-        """The position behind a sequence; a list `kept` is given a dictionary of values for each item."""
+    def _behind_sequence(
+        self,
+        tag: int,
+        vr: bytes | None,
+        length: int,
+        position: int,
+        depth: int,
+        items: list[dict[str, Any]] | None = None,
+    ) -> int:
+        """The position after a sequence; if there is a list `items`, the values of each item are appended."""
         if depth > DEEPEST or not (_may_hold_items(tag) if self.implicit else vr == b"SQ"):
             raise _Unusual
         end = position + length
@@ -176,15 +184,15 @@ class _Header:
                 return position
             if tag != ITEM:
                 raise _Unusual
-            values = None if kept is None else {}
+            values: dict[str, Any] | None = None if items is None else {}
             position = self._behind_item(position, item_length, depth, values)
-            if kept is not None:
-                kept.append(values)
+            if items is not None and values is not None:
+                items.append(values)
         if position > end:
             raise _Unusual
         return position
 
-    def _behind_item(self, position, length, depth, values):
+    def _behind_item(self, position: int, length: int, depth: int, values: dict[str, Any] | None) -> int:
         header, wanted = self._header, self.wanted
         end = position + length
         while length == UNDEFINED or position < end:
@@ -205,8 +213,8 @@ class _Header:
             raise _Unusual
         return position
 
-    def _keep(self, tag, vr, length, start, values, depth):
-        """Put one value into `values`; the position behind it."""
+    def _keep(self, tag: int, vr: bytes | None, length: int, start: int, values: Any, depth: int) -> int:
+        """Store one value in `values`, which may be None for CHARACTER_SET; returns the position after it."""
         keyword, expected = self.wanted[tag]
         if vr not in (None, expected):
             raise _Unusual
@@ -217,7 +225,7 @@ class _Header:
             raise _Unusual
         end = start + length
         if end > len(self.data):
-            raise error("the value goes on behind what is read")
+            raise error("the value continues after the bytes read so far")
         if tag == CHARACTER_SET:
             encoding = ENCODINGS.get(self.data[start:end].rstrip(b" "))
             if encoding is None or (depth and encoding != self.encoding):
@@ -227,18 +235,18 @@ class _Header:
             values[keyword] = CONVERTERS[expected](self, self.data[start:end])
         return end
 
-    def _identifier(self, raw):
+    def _identifier(self, raw: bytes) -> str:
         if not IDENTIFIER.fullmatch(raw):
             raise _Unusual
         return raw.rstrip(b"\0 ").decode()
 
-    def _codes(self, raw):
+    def _codes(self, raw: bytes) -> str | list[str]:
         if not CODES.fullmatch(raw):
             raise _Unusual
         codes = raw.decode().rstrip(" ").split("\\")
         return codes if len(codes) > 1 else codes[0]
 
-    def _text(self, raw):
+    def _text(self, raw: bytes) -> str:
         try:
             value = raw.decode(self.encoding).rstrip("\0 ")
         except UnicodeDecodeError:
@@ -247,17 +255,17 @@ class _Header:
             raise _Unusual
         return value
 
-    def _decimals(self, raw):
+    def _decimals(self, raw: bytes) -> list[float]:
         if not DECIMALS.fullmatch(raw):
             raise _Unusual
         return [float(part) for part in raw.split(b"\\")]
 
-    def _integer(self, raw):
+    def _integer(self, raw: bytes) -> int:
         if not INTEGER.fullmatch(raw):
             raise _Unusual
         return int(raw)
 
-    def _unsigned(self, raw):
+    def _unsigned(self, raw: bytes) -> int:
         if len(raw) != 2:
             raise _Unusual
         return self.number(raw)[0]
@@ -274,8 +282,8 @@ CONVERTERS: dict[bytes, Callable[[_Header, bytes], Any]] = {
 
 
 @cache
-def _may_hold_items(tag):
-    """Whether pydicom takes an element of undefined length without a value representation for a sequence."""
+def _may_hold_items(tag: int) -> bool:
+    """Whether pydicom reads an element of undefined length without a value representation as a sequence."""
     try:
         return dictionary_VR(tag) == "SQ"
     except KeyError:

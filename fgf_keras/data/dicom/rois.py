@@ -1,4 +1,4 @@
-"""Which regions are meant: by name or pattern, and what to do where several are."""
+"""Choice of regions by name or pattern, with a strategy for several matches."""
 
 import re
 import unicodedata
@@ -17,30 +17,30 @@ def choose_rois(
     strategy: str = "error",
     size: Callable[[int], float] | None = None,
 ) -> tuple[int, ...]:
-    """Choose regions by name, without regard to case, to blanks around it and to how accents are composed.
+    """Choose regions by name, ignoring case, surrounding blanks and the Unicode composition of accents.
 
-    - `error`: exactly one region must fit.
-    - `union`: all that fit; every one of `names` must be there, else the union would lack a part.
-    - `first`: the first of `names` that is there, else the first in file order that fits the pattern.
-    - `largest`: the one for which `size` is largest; of equals the first in file order.
+    - `error`: exactly one region must match.
+    - `union`: all regions that match; each of `names` must exist, otherwise a part would be missing.
+    - `first`: the first of `names` that exists, or the first region in file order that matches the pattern.
+    - `largest`: the region with the largest `size`; of equal ones the first in file order.
 
     Args:
-        candidates: number to name in file order, e.g. `StructureSet.names` or segment labels.
+        candidates: name by number in file order, e.g. `StructureSet.names` or segment labels.
         names: exact names.
-        pattern: a regular expression that must fit the whole name. Give names or a pattern, not both.
+        pattern: a regular expression that must match the whole name. Give names or a pattern, not both.
         strategy: one of the four.
-        size: number to size, e.g. voxels in the mask; needed for `largest` only.
+        size: function of the number that returns a size, e.g. voxels in the mask; only for `largest`.
 
     Returns:
-        The numbers chosen, in file order.
+        The numbers of the chosen regions, in file order.
 
     Raises:
-        DicomError: `bad_rule`, `no_roi` where nothing fits, `missing_roi` where a part of a union is
-            not there, `ambiguous_roi`. The message lists the candidates.
+        DicomError: `bad_rule`, `no_roi` if nothing matches, `missing_roi` if a part of a union does not
+            exist, `ambiguous_roi`. The message lists the candidates.
     """
     _check_rule(names, pattern, strategy, size)
-    fits = _by_name(candidates, names) if names else _by_pattern(candidates, pattern)
-    chosen = [number for number in candidates if any(number in numbers for numbers in fits.values())]
+    matches = _by_name(candidates, names) if names else _by_pattern(candidates, pattern or "")
+    chosen = [number for number in candidates if any(number in numbers for numbers in matches.values())]
     if not chosen:
         raise DicomError(
             "no_roi",
@@ -48,7 +48,7 @@ def choose_rois(
             "Adapt data.roi.",
         )
     if strategy == "union":
-        absent = [wanted for wanted, numbers in fits.items() if not numbers]
+        absent = [name for name, numbers in matches.items() if not numbers]
         if absent:
             raise DicomError(
                 "missing_roi",
@@ -57,21 +57,23 @@ def choose_rois(
             )
         return tuple(chosen)
     if strategy == "first":
-        numbers = next(numbers for numbers in fits.values() if numbers)
+        numbers = next(numbers for numbers in matches.values() if numbers)
         return (next(number for number in candidates if number in numbers),)
-    if strategy == "largest":
+    if strategy == "largest" and size is not None:
         return (max(chosen, key=size),)
     if len(chosen) > 1:
-        listed = _list({number: candidates[number] for number in chosen})
+        regions = _list({number: candidates[number] for number in chosen})
         raise DicomError(
             "ambiguous_roi",
-            f"{len(chosen)} regions fit {_wanted(names, pattern)}: {listed}.",
+            f"{len(chosen)} regions fit {_wanted(names, pattern)}: {regions}.",
             "Name one, or choose a strategy: union, first or largest.",
         )
     return tuple(chosen)
 
 
-def _check_rule(names, pattern, strategy, size):
+def _check_rule(
+    names: Sequence[str], pattern: str | None, strategy: str, size: Callable[[int], float] | None
+) -> None:
     if isinstance(names, str):
         raise DicomError("bad_rule", f"names must be a list. Received: {names!r}.", "Put it in brackets.")
     if bool(names) == bool(pattern):
@@ -84,14 +86,14 @@ def _check_rule(names, pattern, strategy, size):
         raise DicomError("bad_rule", "The strategy 'largest' needs sizes.", "Pass size.")
 
 
-def _by_name(candidates, names):
+def _by_name(candidates: Mapping[int, str], names: Sequence[str]) -> dict[str, set[int]]:
     return {
         wanted: {n for n, name in candidates.items() if comparable(name) == comparable(wanted)}
         for wanted in names
     }
 
 
-def _by_pattern(candidates, pattern):
+def _by_pattern(candidates: Mapping[int, str], pattern: str) -> dict[str, set[int]]:
     try:
         compiled = compiled_pattern(pattern)
     except re.error as error:
@@ -101,24 +103,24 @@ def _by_pattern(candidates, pattern):
     return {pattern: {n for n, name in candidates.items() if compiled.fullmatch(composed(name))}}
 
 
-def compiled_pattern(pattern: str) -> re.Pattern:
-    """A pattern that a whole `composed` name must fit; raises `re.error` where it is none."""
+def compiled_pattern(pattern: str) -> re.Pattern[str]:
+    """A compiled pattern to match a whole `composed` name; raises `re.error` if it is invalid."""
     return re.compile(unicodedata.normalize("NFC", pattern), re.IGNORECASE)
 
 
 def composed(name: str) -> str:
-    """A name without blanks around it, its accents composed (Unicode NFC): macOS writes them apart."""
+    """A name without surrounding blanks, with composed accents (Unicode NFC); macOS decomposes them."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def comparable(name: str) -> str:
-    """Equal for names that count as the same."""
+    """A form of a name that is equal for names that count as the same."""
     return unicodedata.normalize("NFC", composed(name).casefold())
 
 
-def _wanted(names, pattern):
+def _wanted(names: Sequence[str], pattern: str | None) -> str:
     return " or ".join(map(repr, names)) if names else f"the pattern {pattern!r}"
 
 
-def _list(candidates):
+def _list(candidates: Mapping[int, str]) -> str:
     return ", ".join(f"{number} {name!r}" for number, name in candidates.items()) or "none with contours"

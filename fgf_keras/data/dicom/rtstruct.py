@@ -1,5 +1,6 @@
-"""What a structure set (RTSTRUCT) says: regions of interest and their contours, joined by number."""
+"""Reading a structure set (RTSTRUCT): regions of interest and their contours, joined by number."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,19 +21,19 @@ from fgf_keras.data.dicom.files import (
 )
 from fgf_keras.data.refusal import DicomError
 
-# mm; a coordinate further out is damage.
+# mm; coordinates further out are damaged.
 FARTHEST = 1e5
 DECIMAL = b"0123456789+-.eE \\"
 
 
 @dataclass(frozen=True, eq=False)
 class Contour:
-    """One contour as it is written.
+    """One contour as it is stored.
 
     Attributes:
         points: (N, 3) patient mm.
         kind: ContourGeometricType, e.g. CLOSED_PLANAR.
-        image_uids: the SOP instances that it names as its images; often none, or wrong ones.
+        image_uids: the SOP instances that it references as its images; often none, or wrong ones.
     """
 
     points: np.ndarray
@@ -42,12 +43,12 @@ class Contour:
 
 @dataclass(frozen=True, eq=False)
 class Roi:
-    """One region of interest. Its contours are read when they are asked for: most regions never are.
+    """One region of interest. Its contours are read on demand, because most regions are never used.
 
     Attributes:
-        number: ROINumber, its identity within the file.
-        name: ROIName without blanks around it; not unique.
-        frame_of_reference_uid: the coordinate system of its points, None where the file names none.
+        number: ROINumber, the identity of the region within the file.
+        name: ROIName without surrounding blanks; not unique.
+        frame_of_reference_uid: the coordinate system of the points; None if the file has none.
     """
 
     number: int
@@ -58,7 +59,7 @@ class Roi:
 
     @property
     def contour_count(self) -> int:
-        """Contours in the file; 0 for a region that was named but never drawn, 1 where nobody can tell."""
+        """Number of contours in the file; 0 for a region without contours, 1 if it cannot be determined."""
         try:
             with refusing(self._path):
                 return sum(len(drawn.get("ContourSequence") or []) for drawn in self._drawn)
@@ -70,7 +71,7 @@ class Roi:
         """All contours, in file order.
 
         Raises:
-            DicomError: they cannot be trusted.
+            DicomError: they are damaged or ambiguous.
         """
         try:
             with refusing(self._path):
@@ -88,8 +89,8 @@ class StructureSet:
     Attributes:
         sop_uid, patient_id: identity; `patient_id` may be "".
         rois: by ROINumber, in file order.
-        series_uids: the series that its header says it was drawn on; often none, or wrong ones.
-        orphans: contour sets whose number names no region; they belong to none and are left out.
+        series_uids: the series referenced in the header; often none, or wrong ones.
+        orphans: number of contour sets whose number belongs to no region; they are ignored.
     """
 
     sop_uid: str
@@ -100,7 +101,7 @@ class StructureSet:
 
     @property
     def names(self) -> dict[int, str]:
-        """ROINumber to name, of the regions that have contours."""
+        """The names of the regions that have contours, by ROINumber."""
         return {number: roi.name for number, roi in self.rois.items() if roi.contour_count}
 
     def roi(self, number: int) -> Roi:
@@ -118,11 +119,11 @@ class StructureSet:
 def read_structure_set(path: Path) -> StructureSet:
     """Read an RTSTRUCT file.
 
-    Contours that are damaged are noticed when they are asked for; they do not keep others from being read.
+    Damaged contours are detected when they are requested; they do not prevent others from being read.
 
     Raises:
-        DicomError: a file that cannot be read or is cut short, `not_rtstruct`, or `ambiguous_roi` where one
-            number names two regions.
+        DicomError: a file that cannot be read or is truncated, `not_rtstruct`, or `ambiguous_roi` if two
+            regions have one number.
     """
     opened = open_whole(path)
     with refusing(path):
@@ -130,11 +131,11 @@ def read_structure_set(path: Path) -> StructureSet:
         modality = required_text(dataset, "Modality")
         if modality != "RTSTRUCT":
             raise DicomError(
-                "not_rtstruct", f"The file is no structure set but {modality}.", "Name an RTSTRUCT file."
+                "not_rtstruct", f"The file is not a structure set but {modality}.", "Name an RTSTRUCT file."
             )
-        drawn = _contour_sets(dataset)
+        contour_sets = _contour_sets(dataset)
         frame = _frame_of_reference(dataset)
-        rois = {}
+        rois: dict[int, Roi] = {}
         for item in dataset.get("StructureSetROISequence") or []:
             roi_number = whole_number(item, "ROINumber")
             if roi_number in rois:
@@ -144,25 +145,25 @@ def read_structure_set(path: Path) -> StructureSet:
                 name=text(item, "ROIName") or "",
                 frame_of_reference_uid=text(item, "ReferencedFrameOfReferenceUID") or frame,
                 _path=path,
-                _drawn=tuple(drawn.get(roi_number, ())),
+                _drawn=tuple(contour_sets.get(roi_number, ())),
             )
         return StructureSet(
             sop_uid=required_text(dataset, "SOPInstanceUID"),
             patient_id=text(dataset, "PatientID") or "",
             rois=rois,
             series_uids=_series_uids(dataset),
-            orphans=len(set(drawn) - set(rois)),
+            orphans=len(set(contour_sets) - set(rois)),
         )
 
 
-def _frame_of_reference(dataset):
-    """Of regions that name none: the one that the structure set is about."""
+def _frame_of_reference(dataset: Dataset) -> str | None:
+    """The frame of reference of regions without one: that of the structure set."""
     items = dataset.get("ReferencedFrameOfReferenceSequence") or []
     frames = {text(item, "FrameOfReferenceUID") for item in items} - {None}
     return frames.pop() if len(frames) == 1 else text(dataset, "FrameOfReferenceUID")
 
 
-def _series_uids(dataset):
+def _series_uids(dataset: Dataset) -> frozenset[str]:
     return frozenset(
         uid
         for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []
@@ -172,21 +173,21 @@ def _series_uids(dataset):
     )
 
 
-def _contour_sets(dataset):
-    """ROINumber to its items in the contour sequence; more than one is a fault of that region."""
-    sets = {}
+def _contour_sets(dataset: Dataset) -> dict[int, list[Dataset]]:
+    """The items of the contour sequence by ROINumber; more than one item is an error of that region."""
+    sets: dict[int, list[Dataset]] = {}
     for item in dataset.get("ROIContourSequence") or []:
         sets.setdefault(whole_number(item, "ReferencedROINumber"), []).append(item)
     return sets
 
 
-def _contours(drawn: Dataset):
+def _contours(drawn: Dataset) -> Iterator[Contour]:
     for item in drawn.get("ContourSequence") or []:
         with odd_values():
             points = _points(item)
-            # Required, but some writers leave it out; the coordinates say how many there are.
-            claimed = number(item, "NumberOfContourPoints")
-            if claimed is not None and claimed != len(points):
+            # Required, but some programs leave it out; the number follows from the coordinates.
+            count = number(item, "NumberOfContourPoints")
+            if count is not None and count != len(points):
                 raise DicomError(
                     "bad_contour",
                     f"A contour claims {item.NumberOfContourPoints} points but holds {len(points)}.",
@@ -202,24 +203,24 @@ def _contours(drawn: Dataset):
             )
 
 
-def _points(item):
-    """(N, 3) mm. Read from the bytes: pydicom's own conversion takes most of the time of a whole patient."""
+def _points(item: Dataset) -> np.ndarray:
+    """(N, 3) mm, converted from the bytes, because pydicom's conversion dominates the time of a patient."""
     element = item.get_item("ContourData")
     raw = element.value if isinstance(element, RawDataElement) else None
     if element is None or raw is None:
         raw = b"\\".join(str(v).encode() for v in item.get("ContourData") or [])
     if raw.rstrip(b"\0").translate(None, DECIMAL):
-        raise _bad_points("are no decimal numbers")
+        raise _bad_points("are not decimal numbers")
     try:
         values = np.array(raw.rstrip(b" \0").split(b"\\") if raw.strip(b" \0") else [], "S").astype(
             np.float64
         )
     except ValueError:
-        raise _bad_points("are no decimal numbers") from None
+        raise _bad_points("are not decimal numbers") from None
     if values.size % 3 or not (abs(values) <= FARTHEST).all():
-        raise _bad_points("are no points (x, y, z) of a patient")
+        raise _bad_points("are not points (x, y, z) of a patient")
     return values.reshape(-1, 3)
 
 
-def _bad_points(what):
+def _bad_points(what: str) -> DicomError:
     return DicomError("bad_contour", f"The coordinates of a contour {what}.", AGAIN)

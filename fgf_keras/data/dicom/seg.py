@@ -1,11 +1,10 @@
-"""DICOM segmentations (SEG) as masks on a CT series, placed by geometry."""
+"""Reading DICOM segmentations (SEG) as masks on a CT series, by geometry."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 from fgf_keras.data.dicom.decoders import decode_pixels
 from fgf_keras.data.dicom.files import (
@@ -23,9 +22,9 @@ from fgf_keras.data.dicom.slice_header import orthonormal
 from fgf_keras.data.prepared.masks import MaskStack
 from fgf_keras.data.refusal import OTHER_FRAME, DicomError
 
-# Pixels that a frame's corners may be off the grid of the series: nothing; and what is counted as a warning.
+# Deviation of the corners of a frame from the grid of the series in pixels: without, and with a warning.
 GRID_TOLERANCE, GRID_LIMIT = 1e-3, 0.05
-# The same of its plane: mm, positions are often written with two decimals; and a part of the gap.
+# The same for its plane: mm, because positions are often written with two decimals; and relative to the gap.
 PLANE_TOLERANCE, PLANE_LIMIT = 0.02, 0.05
 
 
@@ -35,8 +34,8 @@ class SegmentMask(MaskStack):
 
     Attributes:
         number: SegmentNumber.
-        label: SegmentLabel without blanks around it.
-        off_grid: frames that lie beside the grid, by less than could be seen.
+        label: SegmentLabel without surrounding blanks.
+        off_grid: number of frames that deviate from the grid, by less than is visible.
     """
 
     number: int
@@ -45,17 +44,17 @@ class SegmentMask(MaskStack):
 
 
 def read_segment_labels(path: Path) -> dict[int, str]:
-    """SegmentNumber to SegmentLabel of a SEG file.
+    """The SegmentLabels of a SEG file by SegmentNumber.
 
     Raises:
-        DicomError: a file that cannot be read or is cut short, `not_seg`.
+        DicomError: a file that cannot be read or is truncated, `not_seg`.
     """
     with refusing(path):
         return _labels(_open(path))
 
 
 def read_referenced_series(path: Path) -> set[str]:
-    """The SeriesInstanceUIDs that a SEG file says it was drawn on; often none.
+    """The SeriesInstanceUIDs of the images referenced by a SEG file; often none.
 
     Raises:
         DicomError: as `read_segment_labels`.
@@ -68,26 +67,28 @@ def read_referenced_series(path: Path) -> set[str]:
 def read_segmentation(
     path: Path, series: Series, *, threshold: float = 0.5, same_frame: bool = True
 ) -> dict[int, SegmentMask]:
-    """Read all segments of a SEG file onto the grid of a series.
+    """Read all segments of a SEG file as masks on the grid of a series.
 
-    Frames may come in any order and be omitted where they are empty; segments may overlap. A frame may
-    cover a part of the image, and have its rows and columns flipped or swapped, as long as its pixels are
-    pixels of the series.
+    Frames may be in any order, and empty ones may be missing; segments may overlap. A frame may cover a part
+    of the image, and have its rows and columns flipped or swapped, as long as its pixels coincide with pixels
+    of the series.
 
     Args:
-        path: the file.
+        path: of the file.
         series: the grid.
-        threshold: share of MaximumFractionalValue from which on a pixel of a FRACTIONAL segment is inside;
-            in (0, 1].
-        same_frame: refuse a segmentation in another frame of reference than the series, as `rasterise_roi`.
+        threshold: smallest share of MaximumFractionalValue for which a pixel of a FRACTIONAL segment is
+            inside, in (0, 1].
+        same_frame: refuse a segmentation in another frame of reference than the series, as in
+            `rasterise_roi`.
 
     Returns:
-        SegmentNumber to mask, in rising order; a segment without a pixel has an empty mask.
+        The mask of each segment by SegmentNumber, in ascending order; a segment without a pixel has an empty
+        mask.
 
     Raises:
-        DicomError: a file that cannot be read or is cut short, `not_seg`, `unknown_kind` of segmentation,
-            `other_frame` of reference, `off_grid` for frames that do not lie on pixels and slices of the
-            series, `duplicate_frame`, `bad_pixels`, `no_such_segment`.
+        DicomError: a file that cannot be read or is truncated, `not_seg`, `unknown_kind` of segmentation,
+            `other_frame` of reference, `off_grid` for frames that do not coincide with pixels and slices of
+            the series, `duplicate_frame`, `bad_pixels`, `no_such_segment`.
     """
     if not 0 < threshold <= 1:
         raise DicomError("bad_threshold", f"Received: a threshold of {threshold}.", "Choose one in (0, 1].")
@@ -97,7 +98,7 @@ def read_segmentation(
         if same_frame:
             _check_frame_of_reference(dataset, series)
         frames = _frames(dataset, threshold)
-        planes: dict[int, dict[Any, Any]] = {segment: {} for segment in labels}
+        planes: dict[int, dict[int, np.ndarray]] = {segment: {} for segment in labels}
         off_grid = dict.fromkeys(labels, 0)
         for i, pixels in enumerate(frames):
             group = _FrameGroups(dataset, i)
@@ -114,7 +115,7 @@ def read_segmentation(
                 raise DicomError(
                     "duplicate_frame",
                     f"Segment {segment} has two frames at {series.positions[index]:.2f} mm.",
-                    "Export the segmentation with one frame a slice and segment.",
+                    "Export the segmentation with one frame per slice and segment.",
                 )
             planes[segment][index] = plane
         return {
@@ -130,29 +131,30 @@ def read_segmentation(
 
 
 class _FrameGroups:
-    """The functional groups of one frame: its own, or those shared by all."""
+    """The functional groups of one frame: its own, and those shared by all frames."""
 
-    def __init__(self, dataset, index):
+    def __init__(self, dataset: Dataset, index: int) -> None:
         self.own = dataset.PerFrameFunctionalGroupsSequence[index]
         self.shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         self.number = index + 1
 
-    def item(self, keyword):
+    def item(self, keyword: str) -> Dataset:
+        """The first item of a sequence in the functional groups of the frame."""
         for group in (self.own, self.shared):
             if group.get(keyword):
                 return group[keyword].value[0]
         raise DicomError("missing_tag", f"Frame {self.number} has no {keyword}.", AGAIN)
 
 
-def _open(path):
+def _open(path: Path) -> FileDataset:
     dataset = open_whole(path).dataset
     modality = required_text(dataset, "Modality")
     if modality != "SEG":
-        raise DicomError("not_seg", f"The file is no segmentation but {modality}.", "Name a SEG file.")
+        raise DicomError("not_seg", f"The file is not a segmentation but {modality}.", "Name a SEG file.")
     return dataset
 
 
-def _labels(dataset):
+def _labels(dataset: Dataset) -> dict[int, str]:
     labels = {}
     for item in dataset.get("SegmentSequence") or []:
         segment = whole_number(item, "SegmentNumber")
@@ -162,7 +164,7 @@ def _labels(dataset):
     return labels
 
 
-def _check_frame_of_reference(dataset, series):
+def _check_frame_of_reference(dataset: Dataset, series: Series) -> None:
     theirs, ours = text(dataset, "FrameOfReferenceUID"), series.frame_of_reference_uid
     if theirs and ours and theirs != ours:
         raise DicomError(
@@ -172,7 +174,7 @@ def _check_frame_of_reference(dataset, series):
         )
 
 
-def _frames(dataset, threshold):
+def _frames(dataset: FileDataset, threshold: float) -> np.ndarray:
     """(frames, rows, columns) bool."""
     kind = required_text(dataset, "SegmentationType")
     if kind not in ("BINARY", "FRACTIONAL"):
@@ -194,19 +196,21 @@ def _frames(dataset, threshold):
     return values >= threshold * largest
 
 
-def _check_length(dataset, shape):
+def _check_length(dataset: FileDataset, shape: tuple[int, ...]) -> None:
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
-    # Frames of a binary segmentation follow each other bit by bit; a frame may begin inside a byte.
-    needed = (int(np.prod(shape)) * whole_number(dataset, "BitsAllocated") + 7) // 8
-    if len(dataset.get("PixelData") or b"") not in (needed, needed + needed % 2):
+    # Frames of a binary segmentation are packed bit by bit; a frame may begin inside a byte.
+    length = (int(np.prod(shape)) * whole_number(dataset, "BitsAllocated") + 7) // 8
+    if len(dataset.get("PixelData") or b"") not in (length, length + length % 2):
         raise DicomError(
             "bad_pixels", "The length of the pixel data contradicts the number of frames.", AGAIN
         )
 
 
-def _place(group, pixels, series, frame):
-    """The slice index of a frame, its pixels on the grid of the series, and whether it lies beside that."""
+def _place(
+    group: _FrameGroups, pixels: np.ndarray, series: Series, frame: int
+) -> tuple[int, np.ndarray, bool]:
+    """The slice index of a frame, its pixels on the grid of the series, and whether it is off the grid."""
     cosines = orthonormal(numbers(group.item("PlaneOrientationSequence"), "ImageOrientationPatient", 6))
     spacing = numbers(group.item("PixelMeasuresSequence"), "PixelSpacing", 2)
     position = numbers(group.item("PlanePositionSequence"), "ImagePositionPatient", 3)
@@ -220,7 +224,7 @@ def _place(group, pixels, series, frame):
     if above > max(PLANE_TOLERANCE, PLANE_LIMIT * gap):
         raise _off_grid(frame, f"does not lie on a slice: it is {above:.2f} mm off the nearest")
     last = np.array(pixels.shape) - 1
-    # The frame's own directions: a difference in spacing or angle shows at its far corner.
+    # In the directions of the frame: a difference in spacing or angle is largest at the far corner.
     far = position + last[1] * spacing[1] * cosines[0] + last[0] * spacing[0] * cosines[1]
     corners = series.to_pixels(np.stack([position, far]), index)[:, :2]
     first = np.round(corners[0]).astype(int)
@@ -234,12 +238,14 @@ def _place(group, pixels, series, frame):
     return index, plane, bool(above > PLANE_TOLERANCE or beside > GRID_TOLERANCE)
 
 
-def _turned(pixels, cosines, spacing, position, series):
-    """A frame with its rows and columns in the order of the series', where they are flipped or swapped."""
+def _turned(
+    pixels: np.ndarray, cosines: np.ndarray, spacing: np.ndarray, position: np.ndarray, series: Series
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A frame whose rows and columns are flipped or swapped to the order of those of the series."""
     along = cosines @ series.orientation[:2].T
     if abs(along[0, 1]) > abs(along[0, 0]):
         pixels, cosines, spacing, along = pixels.T, cosines[::-1], spacing[::-1], along[::-1]
-    # The direction in which the column index grows, and the row index.
+    # The directions in which the column index and the row index grow.
     if along[0, 0] < 0:
         position = position + (pixels.shape[1] - 1) * spacing[1] * cosines[0]
         pixels, cosines = pixels[:, ::-1], cosines * [[-1], [1]]
@@ -249,7 +255,7 @@ def _turned(pixels, cosines, spacing, position, series):
     return pixels, cosines, spacing, position
 
 
-def _off_grid(frame, what):
+def _off_grid(frame: int, what: str) -> DicomError:
     return DicomError(
         "off_grid", f"Frame {frame} of the segmentation {what}.", "Take the CT series that it was drawn on."
     )

@@ -1,7 +1,7 @@
-"""A CT series: slices in the order in which they lie in the patient, or a refusal that says why not."""
+"""A CT series as a stack of slices in the order of their positions."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +12,15 @@ from fgf_keras.data.dicom.pixels import read_hu
 from fgf_keras.data.dicom.slice_header import SliceHeader, read_slice_header
 from fgf_keras.data.refusal import DicomError
 
-# Direction cosines: over 512 pixels the first moves a point by a twentieth of a pixel, the second, to which
-# the slices of a series may differ, by half of one; each slice keeps its own.
+# Direction cosines: over 512 pixels the first shifts a point by a twentieth of a pixel; the second, which is
+# the tolerance within a series, by half a pixel. Each slice keeps its own orientation.
 ORIENTATION_TOLERANCE = 1e-4
 SAME_ORIENTATION = 1e-3
 # Relative to the pixel spacing.
 SPACING_TOLERANCE = 1e-4
-# Pixels that the slices of an upright stack may be off sideways, over the whole stack.
+# Sideways shift of the slices of an upright stack in pixels, over the whole stack.
 SIDEWAYS_TOLERANCE = 0.1
-# mm; closer slices lie on one plane.
+# mm; slices that are closer are on one plane.
 SAME_PLANE = 0.01
 # Relative to the usual gap: positions are often written with one decimal.
 GAP_TOLERANCE = 0.1
@@ -28,18 +28,17 @@ GAP_TOLERANCE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """A stack of parallel CT slices of one size, in rising order along their normal.
+    """A stack of parallel CT slices of one size, in ascending order along their normal.
 
-    Arrays on its grid are (slices, rows, columns). Gaps between slices may differ; each slice keeps its own
-    position.
+    Arrays on its grid are (slices, rows, columns). Gaps may differ; each slice keeps its own position.
 
     Attributes:
         headers: one per slice, in order.
         orientation: (3, 3) orthonormal: the directions in which the column index, the row index and the slice
             index grow, in patient coordinates.
-        positions: (slices,) mm along the third of these, strictly rising.
-        missing: slice index to the number of slices that seem to be missing behind it.
-        warnings: what deserves a look, and how often.
+        positions: (slices,) mm along the third direction, strictly increasing.
+        missing: number of slices that seem to be missing after a slice, by the index of that slice.
+        warnings: number of occurrences of each warning.
     """
 
     headers: tuple[SliceHeader, ...]
@@ -60,12 +59,12 @@ class Series:
 
     @property
     def patient_id(self) -> str:
-        """PatientID, "" where the files hold none."""
+        """PatientID, "" if the files have none."""
         return self.headers[0].patient_id
 
     @property
     def frame_of_reference_uid(self) -> str | None:
-        """FrameOfReferenceUID, None where the files name none."""
+        """FrameOfReferenceUID, None if the files have none."""
         return self.headers[0].frame_of_reference_uid
 
     @property
@@ -75,21 +74,21 @@ class Series:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """(z, y, x) mm; z is the median gap, of a single slice its thickness, NaN if unknown."""
+        """(z, y, x) mm; z is the median gap or, for a single slice, its thickness; NaN if unknown."""
         gaps = np.diff(self.positions)
         z = np.median(gaps) if len(gaps) else self.headers[0].thickness or np.nan
         return float(z), float(self.pixel_spacing[0]), float(self.pixel_spacing[1])
 
     @cached_property
     def sop_uids(self) -> dict[str, int]:
-        """SOPInstanceUID to slice index."""
+        """Slice index by SOPInstanceUID."""
         return {header.sop_uid: index for index, header in enumerate(self.headers)}
 
     @cached_property
     def half_gaps(self) -> np.ndarray:
-        """(slices, 2) mm, half the gap to the slice below and above; at the ends that of the other side.
+        """(slices, 2) mm, half the gap to the slice below and above; at the ends, that of the other side.
 
-        A single slice has half its thickness, or 0 where that is unknown.
+        For a single slice, half its thickness, or 0 if that is unknown.
         """
         gaps = np.diff(self.positions)
         if not len(gaps):
@@ -98,9 +97,9 @@ class Series:
         return np.stack([np.r_[gaps[0], gaps], np.r_[gaps, gaps[-1]]], axis=1) / 2
 
     def to_pixels(self, points: np.ndarray, index: int = 0) -> np.ndarray:
-        """(N, 3) patient mm to (N, 3): row, column, and position along the normal in mm.
+        """Convert (N, 3) patient mm to (N, 3): row, column, and position along the normal in mm.
 
-        Rows and columns are those of slice `index`; pixel centres are integers.
+        Rows and columns are those of slice `index`; pixel centres are at integers.
         """
         points = np.asarray(points, np.float64).reshape(-1, 3)
         header = self.headers[index]
@@ -115,23 +114,23 @@ class Series:
         )
 
     def to_patient(self, index: int, pixels: np.ndarray) -> np.ndarray:
-        """(N, 2) row and column on slice `index` to (N, 3) patient mm."""
+        """Convert (N, 2) row and column on slice `index` to (N, 3) patient mm."""
         steps = np.asarray(pixels, np.float64).reshape(-1, 2) * self.pixel_spacing
         return self.headers[index].position + steps[:, ::-1] @ self.headers[index].orientation
 
     def slice_at(self, position: float) -> int | None:
-        """The slice within half its local gap of a position along the normal; None between and outside.
+        """The slice within half its local gap of a position along the normal; None if there is none.
 
         A position halfway between two slices belongs to neither.
         """
         index = int(np.argmin(abs(self.positions - position)))
         distance = position - self.positions[index]
         half = self.half_gaps[index, int(distance > 0)]
-        # Coordinates have a finite number of digits: SAME_PLANE also lets a single slice have its contours.
+        # Coordinates have a finite number of digits: SAME_PLANE also keeps the contours of a single slice.
         return index if abs(distance) < max(half - SAME_PLANE, SAME_PLANE) else None
 
     def with_warnings(self, **counts: int) -> "Series":
-        """The same series with warnings more."""
+        """The same series with additional warnings."""
         return replace(self, warnings=self.warnings | counts)
 
     def read_hu(self, index: int, accept: Collection[str] = ()) -> np.ndarray:
@@ -153,13 +152,13 @@ def read_series(files: Iterable[Path]) -> Series:
 
 
 def stack_slices(headers: Iterable[SliceHeader], accept: Collection[str] = ()) -> Series:
-    """Order slices along their normal, whatever their names and numbers.
+    """Order slices along their normal, regardless of their names and numbers.
 
-    Where slices seem to be missing, `Series.missing` says so: whether that matters depends on the region.
+    Slices that seem to be missing are listed in `Series.missing`: whether they matter depends on the region.
 
     Args:
         headers: of one series.
-        accept: with "tilt" a sheared stack is taken as it is, with a warning: each slice has its own place.
+        accept: with "tilt", a sheared stack is used as it is, with a warning; each slice keeps its position.
 
     Raises:
         DicomError: `no_slices`, `not_ct`, `mixed_series`, `mixed_size`, `mixed_spacing`, `mixed_orientation`,
@@ -186,14 +185,14 @@ def stack_slices(headers: Iterable[SliceHeader], accept: Collection[str] = ()) -
     return series.with_warnings(**{what: count for what, count in warnings.items() if count})
 
 
-def _usual_orientation(headers):
-    """The most common orientation, and how many slices have another one."""
+def _usual_orientation(headers: list[SliceHeader]) -> tuple[np.ndarray, int]:
+    """The most common orientation, and the number of slices with a different one."""
     cosines = np.array([header.orientation for header in headers])
     usual = np.reshape(Counter(map(tuple, cosines.reshape(-1, 6).tolist())).most_common(1)[0][0], (2, 3))
     return usual, int(np.count_nonzero((abs(cosines - usual) > ORIENTATION_TOLERANCE).any(axis=(1, 2))))
 
 
-def _check_identity(headers):
+def _check_identity(headers: list[SliceHeader]) -> None:
     other = sorted({header.modality for header in headers} - {"CT"})
     if other:
         raise DicomError(
@@ -211,7 +210,7 @@ def _check_identity(headers):
             )
 
 
-def _check_grid(headers):
+def _check_grid(headers: list[SliceHeader]) -> None:
     _check_alike(headers, "mixed_size", "numbers of rows and columns", lambda h: (h.rows, h.columns), 0.5)
     smallest = min(header.pixel_spacing.min() for header in headers)
     tolerance = SPACING_TOLERANCE * smallest
@@ -221,9 +220,11 @@ def _check_grid(headers):
     )
 
 
-def _check_alike(headers, kind, what, value, tolerance):
+def _check_alike(
+    headers: list[SliceHeader], kind: str, what: str, value: Callable[[SliceHeader], object], tolerance: float
+) -> None:
     values = np.array([value(header) for header in headers], np.float64)
-    # Against the most common kind of slice, so that the odd one out is the one that is named.
+    # Compared with the most common kind of slice, so that the message names a deviating slice.
     usual = np.array(Counter(map(tuple, values.tolist())).most_common(1)[0][0])
     odd = np.flatnonzero((abs(values - usual) > tolerance).any(axis=1))
     if len(odd):
@@ -235,7 +236,7 @@ def _check_alike(headers, kind, what, value, tolerance):
         )
 
 
-def _check_duplicates(headers, positions):
+def _check_duplicates(headers: list[SliceHeader], positions: np.ndarray) -> None:
     close = np.flatnonzero(np.diff(positions) < SAME_PLANE)
     if len(close):
         i = close[0]
@@ -247,8 +248,10 @@ def _check_duplicates(headers, positions):
         )
 
 
-def _check_upright(headers, positions, orientation, accept):
-    """Whether the stack is sheared and that is accepted."""
+def _check_upright(
+    headers: list[SliceHeader], positions: np.ndarray, orientation: np.ndarray, accept: Collection[str]
+) -> bool:
+    """Whether the stack is sheared and this is accepted; raises `DicomError` if it is not accepted."""
     corners = np.array([header.position for header in headers])
     sideways = (corners - corners[0]) @ orientation[:2].T
     worst = int(np.argmax(np.linalg.norm(sideways, axis=1)))
@@ -275,24 +278,23 @@ def _check_upright(headers, positions, orientation, accept):
     )
 
 
-def _missing(positions) -> dict[int, int]:
-    """Slice index to the number of slices missing behind it: where a gap is a multiple of the usual one.
+def _missing(positions: np.ndarray) -> dict[int, int]:
+    """The number of slices missing after a slice, by its index, where a gap is a multiple of the usual gap.
 
-    Other gaps may be as they are. The usual gap is the most frequent one, if it makes up half of the gaps or
-    more.
+    Other gaps are allowed. The usual gap is the most frequent one, if at least half of the gaps are like it.
     """
     gaps = np.diff(positions)
     if len(gaps) < 2:
         return {}
-    alike = abs(gaps - gaps[:, None]) <= GAP_TOLERANCE * gaps[:, None]
-    counts = alike.sum(axis=1)
-    commonest = np.flatnonzero(counts == counts.max())
-    chosen = commonest[np.argmin(gaps[commonest])]
-    if 2 * counts[chosen] < len(gaps):
+    is_similar = abs(gaps - gaps[:, None]) <= GAP_TOLERANCE * gaps[:, None]
+    counts = is_similar.sum(axis=1)
+    most_common = np.flatnonzero(counts == counts.max())
+    smallest = most_common[np.argmin(gaps[most_common])]
+    if 2 * counts[smallest] < len(gaps):
         return {}
-    usual = np.median(gaps[alike[chosen]])
+    usual = np.median(gaps[is_similar[smallest]])
     steps = np.round(gaps / usual)
-    # Every step adds its own rounding.
+    # Every step adds a rounding error.
     reach = GAP_TOLERANCE * np.minimum(steps, 3) * usual
     wide = np.flatnonzero((steps >= 2) & (abs(gaps - steps * usual) <= reach))
     return {int(i): int(steps[i]) - 1 for i in wide}

@@ -1,4 +1,4 @@
-"""Where one CT slice lies, from its header alone."""
+"""The header of one CT slice: identity and geometry, without pixels."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +10,7 @@ from pydicom import uid
 
 from fgf_keras.data.dicom.files import (
     AGAIN,
+    Elements,
     OpenedFile,
     number,
     numbers,
@@ -47,7 +48,7 @@ TAGS = [
 UNIT_TOLERANCE = 1e-3
 ALWAYS_LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
 ENHANCED = {uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
-# These also hold images without loss; the file should say which.
+# These may also be lossless; the file should say so.
 PERHAPS_LOSSY = {uid.JPEGLSNearLossless, uid.JPEG2000, uid.JPEG2000MC, uid.HTJ2K}
 
 
@@ -56,22 +57,22 @@ class SliceHeader:
     """One slice: its file, its identity and its geometry.
 
     Attributes:
-        path: the file.
+        path: of the file.
         sop_uid, series_uid, study_uid, patient_id, modality: identity; the third and fourth may be "".
-        frame_of_reference_uid: the coordinate system, None where the file names none.
-        rows, columns: pixels.
+        frame_of_reference_uid: the coordinate system; None if the file has none.
+        rows, columns: number of pixels.
         pixel_spacing: (2,) mm between rows and between columns.
-        thickness: mm, None where the file does not say.
+        thickness: mm; None if it is unknown.
         position: (3,) mm, patient coordinates of the centre of pixel (0, 0).
         orientation: (2, 3) orthonormal, the directions in which the column index and the row index grow.
-        acquisition_number: AcquisitionNumber, None where the file has none that can be read.
-        localizer: the file says that it is a scout view.
-        lossy: the pixels went through a compression that changes values, by what the file says of itself or,
-            where it says nothing, by what its transfer syntax allows.
-        rescale_type: what rescaled values are by RescaleType, None where the file does not say.
-        preamble: the file begins as the standard has it.
+        acquisition_number: AcquisitionNumber; None if it is missing or cannot be read.
+        localizer: whether the slice is a scout view according to its header.
+        lossy: whether the pixels were compressed lossily according to the header or, if it does not say,
+            whether the transfer syntax allows it.
+        rescale_type: RescaleType; None if it is missing.
+        preamble: whether the file has the standard preamble.
 
-    Slices share the arrays of spacing and orientation where these are equal; none may be written to.
+    Slices share the arrays of spacing and orientation if these are equal; they are read-only.
     """
 
     path: Path
@@ -95,20 +96,20 @@ class SliceHeader:
 
     @property
     def warnings(self) -> dict[str, int]:
-        """What deserves a look in a slice that is used."""
+        """The warnings of a slice, each counted once."""
         values = {
             "lossy": self.lossy,
             "rescale_type": self.rescale_type not in (None, "HU"),
             "no_preamble": not self.preamble,
         }
-        return {what: 1 for what, true in values.items() if true}
+        return {what: 1 for what, applies in values.items() if applies}
 
 
 def read_slice_header(path: Path) -> SliceHeader:
-    """Read one slice's header; no pixel is read.
+    """Read the header of one slice, without its pixels.
 
     Raises:
-        DicomError: a file that cannot be opened or is cut short, a tag that is missing or holds nonsense, a
+        DicomError: a file that cannot be opened or is truncated, a tag that is missing or invalid, a
             multi-frame image.
     """
     path = Path(path)
@@ -116,8 +117,8 @@ def read_slice_header(path: Path) -> SliceHeader:
         return slice_header(open_header(path, TAGS), path)
 
 
-def slice_header(opened: OpenedFile, path: Path) -> SliceHeader:
-    """The slice header in a file that is open already; raises as `read_slice_header` does."""
+def slice_header(opened: OpenedFile[Elements], path: Path) -> SliceHeader:
+    """The slice header of a file that is already open; raises as `read_slice_header` does."""
     dataset = opened.dataset
     enhanced = text(dataset, "SOPClassUID") in ENHANCED
     if enhanced or (number(dataset, "NumberOfFrames") or 1) > 1:
@@ -137,7 +138,7 @@ def slice_header(opened: OpenedFile, path: Path) -> SliceHeader:
     return SliceHeader(
         path=path,
         sop_uid=required_text(dataset, "SOPInstanceUID"),
-        # A cohort has thousands of slices with a few identities: one copy of each is enough.
+        # Interned, because thousands of slices share a few identities.
         series_uid=intern(required_text(dataset, "SeriesInstanceUID")),
         study_uid=intern(text(dataset, "StudyInstanceUID") or ""),
         patient_id=intern(text(dataset, "PatientID") or ""),
@@ -161,13 +162,13 @@ def orthonormal(cosines: np.ndarray) -> np.ndarray:
     """(2, 3) orthonormal directions from the six direction cosines of a file.
 
     Raises:
-        DicomError: `bad_tag`, vectors that are not of unit length or not at right angles within 1e-3.
+        DicomError: `bad_tag` if the vectors are not of unit length or not orthogonal within 1e-3.
     """
     return _orthonormal(tuple(cosines.tolist()))
 
 
 @lru_cache(maxsize=1024)
-def _orthonormal(cosines):
+def _orthonormal(cosines: tuple[float, ...]) -> np.ndarray:
     along_columns, along_rows = np.reshape(cosines, (2, 3))
     lengths = np.linalg.norm([along_columns, along_rows], axis=1)
     if (abs(lengths - 1) > UNIT_TOLERANCE).any() or abs(along_columns @ along_rows) > UNIT_TOLERANCE:
@@ -180,42 +181,42 @@ def _orthonormal(cosines):
 
 
 @lru_cache(maxsize=1024)
-def _shared(values):
+def _shared(values: tuple[float, ...]) -> np.ndarray:
     return _frozen(np.array(values))
 
 
-def _frozen(array):
+def _frozen(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
 
 
-def _acquisition_number(dataset):
+def _acquisition_number(dataset: Elements) -> int | None:
     try:
         return whole_number(dataset, "AcquisitionNumber")
-    except DicomError:  # it only helps to tell acquisitions apart
+    except DicomError:  # it is only used to distinguish acquisitions
         return None
 
 
-def _codes(dataset, keyword):
+def _codes(dataset: Elements, keyword: str) -> list[str]:
     try:
         return texts(dataset, keyword)
-    except DicomError:  # what it says is of use, but nothing depends on it
+    except DicomError:  # these codes are useful but not essential
         return []
 
 
-def _is_lossy(syntax, compression):
+def _is_lossy(syntax: uid.UID, compression: list[str]) -> bool:
     return (
         syntax in ALWAYS_LOSSY or "01" in compression or (syntax in PERHAPS_LOSSY and "00" not in compression)
     )
 
 
-def _check_pixels(opened, expected):
-    """Notice a file that was cut short without decoding it."""
+def _check_pixels(opened: OpenedFile[Elements], expected: int) -> None:
+    """Detect a truncated file without decoding it."""
     if opened.pixel_bytes is None:
         return
-    needed = 1 if opened.transfer_syntax.is_compressed else expected
-    # 8 bytes of tag and length come before the first pixel.
-    if opened.pixel_bytes < 8 + needed:
+    least = 1 if opened.transfer_syntax.is_compressed else expected
+    # The first pixel is preceded by 8 bytes of tag and length.
+    if opened.pixel_bytes < 8 + least:
         raise DicomError(
             "truncated",
             f"The file is truncated: {max(opened.pixel_bytes - 8, 0)} of {expected} bytes of pixels."

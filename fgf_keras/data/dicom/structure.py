@@ -1,7 +1,7 @@
-"""Is a DICOM file whole? Every element ends inside the one that holds it, every sequence is closed.
+"""Check that a DICOM file is complete: every element ends inside its parent, and every sequence is closed.
 
-pydicom reads a truncated file as far as it goes and returns what it has, so a structure set that lost its
-last contours looks like a smaller one. The lengths in the file tell the two apart.
+pydicom reads a truncated file as far as possible, so a structure set without its last contours looks like a
+smaller one. The lengths in the file reveal the difference.
 """
 
 from struct import Struct
@@ -14,7 +14,7 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PREAMBLE = 132
 LONG_LENGTH = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-# A structure set nests 5 deep, a segmentation 6; a file that nests deeper was not written, it was damaged.
+# A structure set is nested 5 levels deep, a segmentation 6; deeper nesting means that the file is damaged.
 DEEPEST = 32
 
 
@@ -23,9 +23,9 @@ def check_structure(data: bytes, *, implicit: bool, little_endian: bool, begin: 
 
     Args:
         data: the whole file, not deflated.
-        implicit: the transfer syntax leaves out the value representations.
+        implicit: whether the transfer syntax omits the value representations.
         little_endian: byte order of the data set.
-        begin: where its first element begins.
+        begin: position of the first element.
 
     Raises:
         DicomError: `truncated`.
@@ -36,7 +36,9 @@ def check_structure(data: bytes, *, implicit: bool, little_endian: bool, begin: 
 
 
 class _Walker:
-    def __init__(self, data, *, implicit, little_endian):
+    """A walk over the elements of a file that compares their lengths."""
+
+    def __init__(self, data: bytes, *, implicit: bool, little_endian: bool) -> None:
         order = "<" if little_endian else ">"
         self.data = data
         self.implicit = implicit
@@ -44,8 +46,13 @@ class _Walker:
         self.long = Struct(f"{order}HHL").unpack_from
         self.length = Struct(f"{order}L").unpack_from
 
-    def elements(self, position, end, depth, *, closed_by=None, group=None):
-        """Walk elements to `end`, or behind the delimiter `closed_by`; `group` stops before another group."""
+    def elements(
+        self, position: int, end: int, depth: int, *, closed_by: int | None = None, group: int | None = None
+    ) -> int:
+        """Walk elements to `end` or past the delimiter `closed_by`; with `group`, stop before another group.
+
+        Returns the position after the last element.
+        """
         if depth > DEEPEST:
             raise _damaged(position)
         while position < end or closed_by:
@@ -66,7 +73,7 @@ class _Walker:
                 self._items(value, position, depth)
         return position
 
-    def _header(self, position, end):
+    def _header(self, position: int, end: int) -> tuple[int, bytes | None, int, int]:
         group, element, length = self.long(self.data, position)
         tag = group << 16 | element
         if self.implicit or group == 0xFFFE:
@@ -78,7 +85,7 @@ class _Walker:
             raise _damaged(position)
         return tag, vr, self.length(self.data, position + 8)[0], position + 12
 
-    def _is_sequence(self, tag, vr):
+    def _is_sequence(self, tag: int, vr: bytes | None) -> bool:
         if not self.implicit:
             return vr == b"SQ"
         try:
@@ -86,7 +93,9 @@ class _Walker:
         except KeyError:  # private elements are not read, so what they hold does not matter
             return False
 
-    def _items(self, position, end, depth, *, fragments=False, closed=False):
+    def _items(
+        self, position: int, end: int, depth: int, *, fragments: bool = False, closed: bool = False
+    ) -> int:
         while position < end:
             if position + 8 > end:
                 raise _damaged(position)
@@ -107,17 +116,17 @@ class _Walker:
             raise _damaged(position)
         return position
 
-    def _undefined(self, tag, vr, value, end, depth):
-        # Compressed pixels are a sequence of fragments that hold no elements.
+    def _undefined(self, tag: int, vr: bytes | None, value: int, end: int, depth: int) -> int:
+        # Compressed pixels are a sequence of fragments without elements.
         fragments = tag in (0x7FE00008, 0x7FE00009, 0x7FE00010)
         if vr == b"UN":
-            # The standard has such sequences in implicit little endian whatever the file is in.
+            # By the standard, such sequences are in implicit little endian, whatever the syntax of the file.
             inner = _Walker(self.data, implicit=True, little_endian=True)
             return inner._items(value, end, depth, closed=True)
         return self._items(value, end, depth, fragments=fragments, closed=True)
 
 
-def _damaged(position):
+def _damaged(position: int) -> DicomError:
     return DicomError(
         "truncated",
         f"The file is truncated or damaged: its lengths contradict each other at byte {position}.",

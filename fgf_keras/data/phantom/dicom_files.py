@@ -1,6 +1,8 @@
-"""A phantom patient's DICOM files: a CT series, a structure set, a segmentation."""
+"""The DICOM files of a phantom patient: a CT series, a structure set and a segmentation."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.charset import default_encoding
@@ -18,31 +20,33 @@ from pydicom.uid import (
 from pydicom.valuerep import format_number_as_ds
 
 from fgf_keras.data.dicom.outline import outline
-from fgf_keras.data.phantom.volume import PhantomVolume
+from fgf_keras.data.phantom.volume import PhantomVolume, Region
 
-# A date that no person was examined on, so that files depend on the seed alone.
+# A fixed date, so that the files depend only on the seed.
 DATE, TIME = "20000101", "120000"
 MAKER = "fgf_keras phantom"
-# Stored values 0 are this HU. Detector noise goes below -1024, so what cannot be negative starts lower.
+# HU of the stored value 0. Detector noise goes below -1024, so unsigned values need a lower intercept.
 INTERCEPT = {"signed": -1024, "unsigned": -8192}
-# ROI kind to RT ROI Interpreted Type.
+# RT ROI Interpreted Type by the kind of region.
 INTERPRETED = {"tumour": "GTV", "nodes": "GTV", "body": "EXTERNAL"}
-# Decimals of mm in contours, whose vertices lie half a pixel away from everything that they decide.
+# Decimals of mm in contours; rounding is harmless, because vertices are half a pixel away from pixel centres.
 CONTOUR_DECIMALS = 4
 CONTOUR_DATA = Tag("ContourData")
 
 
 class PatientFiles:
-    """Writes one patient into a folder.
+    """Writes the files of one patient to a folder.
 
     Args:
         folder: an empty folder.
         volume: the patient.
-        patient_id: also in the patient's name.
-        entropy: what distinguishes this patient of this cohort from any other; UIDs are made of it.
+        patient_id: also used for PatientName.
+        entropy: texts that identify this patient of this cohort; UIDs are derived from them.
     """
 
-    def __init__(self, folder: Path, volume: PhantomVolume, patient_id: str, entropy: tuple[str, ...]):
+    def __init__(
+        self, folder: Path, volume: PhantomVolume, patient_id: str, entropy: tuple[str, ...]
+    ) -> None:
         self.folder = folder
         self.volume = volume
         self.patient_id = patient_id
@@ -50,7 +54,7 @@ class PatientFiles:
         self._headers = [self._slice_header(index) for index in range(len(volume))]
 
     def write_ct(self) -> None:
-        """One file per slice, under names that do not sort as the slices lie."""
+        """Write one file per slice, with names that do not sort in the order of the slices."""
         folder = self._subfolder("CT")
         signed = self.volume.signed
         intercept = INTERCEPT["signed" if signed else "unsigned"]
@@ -63,7 +67,7 @@ class PatientFiles:
             dataset.save_as(folder / f"1-{place + 1:03d}.dcm", enforce_file_format=True)
 
     def write_structure_set(self) -> None:
-        """An RTSTRUCT with all regions; every contour names its slice."""
+        """Write an RTSTRUCT with all regions; every contour references its slice."""
         dataset = self._patient_and_study("RTSTRUCT", RTStructureSetStorage, ImplicitVRLittleEndian)
         dataset.SeriesDescription = "Phantom regions"
         dataset.SeriesNumber, dataset.InstanceNumber, dataset.OperatorsName = 2, 1, ""
@@ -90,7 +94,7 @@ class PatientFiles:
             )
             for number, region in enumerate(regions, start=1)
         ]
-        # In another order than the regions, which are joined to their contours by number only.
+        # In reverse order, because regions are matched to contours by number only.
         dataset.ROIContourSequence = [
             _item(ReferencedROINumber=region.number, ContourSequence=list(self._contours(region)))
             for region in reversed(regions)
@@ -98,8 +102,8 @@ class PatientFiles:
         dataset.save_as(self._subfolder("RTSTRUCT") / "1-1.dcm", enforce_file_format=True)
 
     def write_segmentation(self) -> None:
-        """A binary SEG of the tumour and of one other region, on the slices where there is something."""
-        # Not needed by the other commands, and slow to import.
+        """Write a binary SEG of the tumour and one other kind of region, for slices that are not empty."""
+        # Slow to import, and only needed here.
         from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
         from pydicom.sr.codedict import codes
 
@@ -111,8 +115,8 @@ class PatientFiles:
         regions = self._segmented()
         tumour = next(region for region in regions if region.kind == "tumour")
         slices = sorted(set(tumour.planes).union(*(r.planes for r in regions if r.kind == "nodes")))
-        nothing = np.zeros(self.volume.shape, bool)
-        pixels = [[region.planes.get(index, nothing) for region in regions] for index in slices]
+        empty = np.zeros(self.volume.shape, bool)
+        pixels = [[region.planes.get(index, empty) for region in regions] for index in slices]
         segmentation = Segmentation(
             source_images=[self._headers[index] for index in slices],
             pixel_array=np.moveaxis(np.array(pixels, np.uint8), 1, -1),
@@ -133,8 +137,8 @@ class PatientFiles:
             device_serial_number="1",
             series_description="Phantom segmentation",
         )
-        # Times of writing, and an identifier drawn at random.
-        fixed = {
+        # Replaces the time of writing and a random identifier.
+        constants = {
             "InstanceCreationDate": DATE,
             "InstanceCreationTime": TIME,
             "ContentDate": DATE,
@@ -143,20 +147,20 @@ class PatientFiles:
             "DimensionOrganizationUID": self._uid("SEG dimensions"),
         }
         for element in segmentation.iterall():
-            if element.keyword in fixed:
-                element.value = fixed[element.keyword]
+            if element.keyword in constants:
+                element.value = constants[element.keyword]
         segmentation.save_as(self._subfolder("SEG") / "1-1.dcm", enforce_file_format=True)
 
-    def _subfolder(self, name):
+    def _subfolder(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir()
         return folder
 
-    def _uid(self, *what) -> UID:
+    def _uid(self, *what: object) -> UID:
         return generate_uid(entropy_srcs=[*self._entropy, *map(str, what)])
 
-    def _patient_and_study(self, modality, sop_class, syntax, *what):
-        """The modules that all objects share; `what` tells instances of one modality apart."""
+    def _patient_and_study(self, modality: str, sop_class: UID, syntax: UID, *what: object) -> Dataset:
+        """The modules that all objects share; `what` distinguishes instances of one modality."""
         dataset = Dataset()
         dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, self._uid(modality, *what)
         dataset.file_meta = FileMetaDataset()
@@ -173,7 +177,7 @@ class PatientFiles:
         dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator = self._uid("frame"), ""
         return dataset
 
-    def _slice_header(self, index):
+    def _slice_header(self, index: int) -> Dataset:
         volume = self.volume
         dataset = self._patient_and_study("CT", CTImageStorage, ExplicitVRLittleEndian, index)
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
@@ -195,29 +199,29 @@ class PatientFiles:
         dataset.WindowCenter, dataset.WindowWidth = 40, 400
         return dataset
 
-    def _referenced_frame(self):
+    def _referenced_frame(self) -> Dataset:
         series = _item(
             SeriesInstanceUID=self._headers[0].SeriesInstanceUID,
             ContourImageSequence=[self._image(index) for index in range(len(self.volume))],
         )
         study = _item(
-            # Detached Study Management, retired, is what the standard asks for here.
+            # The standard requires the retired Detached Study Management here.
             ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1",
             ReferencedSOPInstanceUID=self._uid("study"),
             RTReferencedSeriesSequence=[series],
         )
         return _item(FrameOfReferenceUID=self._uid("frame"), RTReferencedStudySequence=[study])
 
-    def _image(self, index):
+    def _image(self, index: int) -> Dataset:
         return _item(
             ReferencedSOPClassUID=CTImageStorage,
             ReferencedSOPInstanceUID=self._headers[index].SOPInstanceUID,
         )
 
-    def _contours(self, region):
-        polygons = {}
+    def _contours(self, region: Region) -> Iterator[Dataset]:
+        polygons: dict[int, list[np.ndarray]] = {}
         for index, plane in region.planes.items():
-            # One mask often lies on many slices.
+            # Slices often share one mask.
             if id(plane) not in polygons:
                 polygons[id(plane)] = outline(plane)
             for polygon in polygons[id(plane)]:
@@ -227,36 +231,36 @@ class PatientFiles:
                     NumberOfContourPoints=len(polygon),
                 )
                 contour[CONTOUR_DATA] = _contour_data(self._to_patient(index, polygon))
-                # Without it the bytes are read back into numbers before they are written.
+                # Otherwise pydicom converts the bytes to numbers before writing them.
                 contour.set_original_encoding(True, True, default_encoding)
                 yield contour
 
-    def _to_patient(self, index, polygon):
-        """(N, 2) row and column to (N, 3) mm."""
+    def _to_patient(self, index: int, polygon: np.ndarray) -> np.ndarray:
+        """Convert (N, 2) row and column to (N, 3) patient mm."""
         steps = polygon * self.volume.spacing[1:]
         return self.volume.corner(index) + steps[:, ::-1] @ self.volume.cosines
 
-    def _segmented(self):
-        """The tumour and the nodes, or the body where there are none, in the order of the regions."""
+    def _segmented(self) -> list[Region]:
+        """The tumour and the nodes, or the body if there are no nodes, in the order of the regions."""
         regions = self.volume.regions
         decoy = "nodes" if any(region.kind == "nodes" for region in regions) else "body"
         return [region for region in regions if region.kind in ("tumour", decoy)]
 
 
-def _item(**elements):
+def _item(**elements: Any) -> Dataset:
     item = Dataset()
     for keyword, value in elements.items():
         setattr(item, keyword, value)
     return item
 
 
-def _decimals(values):
-    """Decimal strings, of 16 characters at most."""
+def _decimals(values: Iterable[float]) -> list[str]:
+    """Decimal strings of at most 16 characters."""
     return [format_number_as_ds(float(value)) for value in values]
 
 
-def _contour_data(points):
-    """The coordinates as the bytes that stand in the file: converting each takes most of the time."""
+def _contour_data(points: np.ndarray) -> RawDataElement:
+    """The coordinates as raw bytes of the file, because pydicom's own conversion is slow."""
     values = (np.round(points, CONTOUR_DECIMALS) + 0.0).ravel().tolist()
     text = ("\\".join(["%.10g"] * len(values)) % tuple(values)).encode()
     text += b" " * (len(text) % 2)

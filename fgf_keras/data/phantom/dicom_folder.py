@@ -1,4 +1,4 @@
-"""The phantom cohort as a folder of DICOM files and tables, to try everything that reads them."""
+"""The phantom cohort as a folder of DICOM files and tables, to test everything that reads them."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from fgf_keras.errors import DataError
 from fgf_keras.progress import parallel
 
 OBJECTS = ("rtstruct", "seg")
-# mm. Closer slices are taken for one.
+# mm. Slices that are closer are treated as one.
 THINNEST = 0.1
 # A patient's folder while it is being written.
 UNFINISHED = ".unfinished"
@@ -26,7 +26,7 @@ UNFINISHED = ".unfinished"
 
 @dataclass(frozen=True)
 class WrittenPhantom:
-    """What was written: patients and how many of them are positive, files, bytes."""
+    """The numbers of patients, positive patients, files and bytes that were written."""
 
     patients: int
     positive: int
@@ -34,7 +34,7 @@ class WrittenPhantom:
     bytes: int
 
     def summary(self) -> str:
-        """One line for a person."""
+        """One line to print."""
         return (
             f"Written: {self.patients} patients, {self.positive} positive, {self.files} files, "
             f"{self.bytes / 1e6:.1f} MB."
@@ -42,7 +42,7 @@ class WrittenPhantom:
 
 
 class _Stack(NamedTuple):
-    """What all patients share."""
+    """Parameters that all patients share."""
 
     canvas: Canvas
     seed: int
@@ -64,22 +64,23 @@ def write_phantom_dicom(
     n_jobs: int = 1,
     title: str = "Writing",
 ) -> WrittenPhantom:
-    """Write the cohort that `phantom_cohort` draws: CT, RTSTRUCT and SEG of each patient, and two tables.
+    """Write the cohort of `phantom_cohort` as CT, RTSTRUCT and SEG of each patient, and two tables.
 
-    The slice with the largest tumour area is the phantom's own: its HU rounded to integers, its mask exactly,
-    by contours and by segments. Around it lie more slices, on which the tumour shrinks and ends. Position of
-    the patient, order of the file names, slice numbers, stored type, spelling and order of the regions vary.
+    The slice with the largest tumour area is that of the phantom: its HU rounded to integers, and its exact
+    mask as contours and as a segment. On the slices around it the tumour shrinks and ends. The position of
+    the patient, the order of the file names, the slice numbers, the stored type, and the spelling and order
+    of the regions vary.
 
-    The same arguments write the same bytes. A patient's folder appears when it is complete, and the tables
-    come last: a folder without clinical.xlsx is unfinished.
+    The same arguments write the same bytes. The folder of a patient appears when it is complete, and the
+    tables are written last: a folder without clinical.xlsx is unfinished.
 
     Args:
-        folder: made if it does not exist; else it must be empty.
+        folder: created if it does not exist; otherwise it must be empty.
         config, size, spacing, seed: as for `phantom_cohort`.
-        slices: of each patient, 5 or more.
-        slice_mm: between slices.
-        objects: what holds the regions, `rtstruct`, `seg` or both.
-        n_jobs: processes.
+        slices: number of slices per patient, 5 or more.
+        slice_mm: distance between slices.
+        objects: objects that contain the regions, `rtstruct`, `seg` or both.
+        n_jobs: number of processes.
         title: of the progress bar.
 
     Raises:
@@ -105,7 +106,7 @@ def write_phantom_dicom(
     return WrittenPhantom(len(patients), int(labels.sum()), len(sizes), sum(sizes))
 
 
-def _check(slices, slice_mm, objects):
+def _check(slices: int, slice_mm: float, objects: Sequence[str]) -> None:
     if slices < FEWEST_SLICES:
         raise DataError(
             f"slices must be {FEWEST_SLICES} or more, so that some have tumour and some have none. "
@@ -117,7 +118,7 @@ def _check(slices, slice_mm, objects):
         raise DataError(f"objects must be some of {', '.join(OBJECTS)}. Received: {listing(objects)}.")
 
 
-def _make(folder):
+def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(os.listdir(folder))
     if names:
@@ -128,12 +129,12 @@ def _make(folder):
         )
 
 
-def _write_patient(folder, number, stack):
-    """Write one patient; returns what its tumour and its nodes are called."""
+def _write_patient(folder: Path, number: int, stack: _Stack) -> tuple[str, str | None]:
+    """Write one patient; returns the names of its tumour and its nodes."""
     canvas, seed, slices, slice_mm, objects = stack
     volume = phantom_volume(number, canvas, seed=seed, slices=slices, slice_mm=slice_mm)
     patient_id = phantom_id(number)
-    # Other arguments, other pixels: then these are other instances.
+    # Other arguments give other pixels, and therefore other instances.
     entropy = ("fgf_keras phantom", repr((number, seed, volume.shape, volume.spacing, slices)))
     unfinished = folder / (patient_id + UNFINISHED)
     unfinished.mkdir()

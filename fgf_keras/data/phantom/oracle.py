@@ -1,4 +1,4 @@
-"""How well the law of a phantom's labels itself predicts them."""
+"""How well the law of a phantom predicts its labels."""
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,12 @@ from fgf_keras.data.phantom.phantom import LATENTS, phantom_id, phantom_labels
 
 
 def oracle_auc(law: PhantomConfig, seed: int, patients: pd.DataFrame) -> float:
-    """AUC of the probability that the law gives to phantom patients, NaN where it is the same for all.
+    """AUC of the probability given by the law for phantom patients; NaN if it is the same for all.
 
     Args:
         law: of the phantom.
-        seed: that it was drawn from.
-        patients: rows of patients.csv, by patient_id.
+        seed: of the phantom.
+        patients: rows of patients.csv, indexed by patient_id.
     """
     coefficients = np.array([getattr(law, name) for name in LATENTS])
     if not coefficients.any():

@@ -1,5 +1,6 @@
 """The phantom as a source of patients."""
 
+from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.data.source import Source
 
@@ -7,7 +8,7 @@ from fgf_keras.data.source import Source
 class PhantomSource(Source):
     """Synthetic patients, drawn from `config.phantom_seed`."""
 
-    def cohort(self):
+    def cohort(self) -> Cohort:
         """See `phantom_cohort`."""
         return phantom_cohort(
             self.data.phantom,

@@ -1,9 +1,10 @@
-"""The phantom's tables, as untidy as those that hospitals send."""
+"""The tables of the phantom, as untidy as tables from hospitals."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openpyxl import Workbook
@@ -17,9 +18,9 @@ FOOTER = (
     "Distant: 1 if a distant metastasis appeared, 0 if not",
     "Synthetic patients; no person is described",
 )
-# Every so many rows an id, or a label, is typed with a blank behind it.
+# An id, or a label, has a trailing blank every so many rows.
 STRAY_ID, STRAY_LABEL = 7, 11
-# The workbook's own date, so that the same rows are the same bytes.
+# Fixed date of the workbook, so that the same rows give the same bytes.
 DATE = datetime(2000, 1, 1, 12)
 
 
@@ -38,11 +39,13 @@ def write_clinical_table(path: Path, patients: Sequence[str], labels: Sequence[i
 
 def write_region_table(path: Path, patients: Sequence[str], names: Sequence[tuple[str, str | None]]) -> None:
     """Write the names of each patient's tumour and nodes; None is a blank cell."""
-    rows = [(patient, *of_patient) for patient, of_patient in zip(patients, names)]
+    rows = [(patient, *regions) for patient, regions in zip(patients, names)]
     _write(path, REGION_COLUMNS, rows)
 
 
-def _write(path, columns, rows, footer=()):
+def _write(
+    path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]], footer: Iterable[Sequence[Any]] = ()
+) -> None:
     book = Workbook()
     book.remove(book.active)
     half = (len(rows) + 1) // 2
@@ -53,7 +56,7 @@ def _write(path, columns, rows, footer=()):
     book.properties.created = book.properties.modified = DATE
     stamped, plain = io.BytesIO(), io.BytesIO()
     ExcelWriter(book, ZipFile(stamped, "w")).save()
-    # The archive, too, holds the time of writing, entry by entry.
+    # The archive also contains the time of writing of each entry.
     with ZipFile(stamped) as source, ZipFile(plain, "w") as target:
         for name in source.namelist():
             target.writestr(ZipInfo(name), source.read(name), ZIP_DEFLATED)

@@ -1,4 +1,4 @@
-"""A phantom patient as a CT volume with regions, varied as real ones are."""
+"""A phantom patient as a CT volume with regions, with the variation of real data."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from fgf_keras.data.phantom.phantom import Canvas, PhantomSlice, phantom_slice
 
-# Fewest slices that leave one without tumour on either side and a tumour on more than one.
+# Fewest slices with a slice without tumour on either side and a tumour on more than one slice.
 FEWEST_SLICES = 5
-# Direction cosines of the column index and the row index, and how often a patient lies like that.
+# Direction cosines of the column index and the row index by PatientPosition, and the share of each position.
 POSITIONS = {
     "HFS": ((1, 0, 0), (0, 1, 0)),
     "FFS": ((-1, 0, 0), (0, 1, 0)),
@@ -21,9 +21,9 @@ POSITION_SHARES = (0.8, 0.1, 0.1)
 TUMOUR_NAMES = ("GTV primary", "GTV Primary", "GTV PRIMARY")
 NODES_NAME, BODY_NAME = "GTV nodes", "Body"
 NODES_SHARE = 0.5
-# Of nodes, as a part of the canvas; pixels between them and the tumour or the border.
+# Radius of the nodes as a fraction of the canvas; pixels between them and the tumour or the border.
 NODE_RADIUS, NODE_MARGIN = 0.04, 2
-# Everything denser is the body.
+# Pixels above this HU belong to the body.
 BODY_HU = -300
 
 
@@ -33,8 +33,8 @@ class Region:
 
     Attributes:
         kind: `tumour`, `nodes` or `body`.
-        number, name: of the region in its file.
-        planes: slice index to (rows, columns) bool, only those with at least one pixel, in rising order.
+        number, name: of the region in the file.
+        planes: (rows, columns) bool by slice index, only planes with at least one pixel, in ascending order.
     """
 
     kind: str
@@ -48,16 +48,16 @@ class PhantomVolume:
     """A stack of axial slices with regions. Slices are counted along their normal, from 0.
 
     Attributes:
-        drawn: the slice with the largest tumour area, as `phantom_slice` draws it.
-        middle: its index.
-        tumour: slice index to (rows, columns) bool.
+        drawn: the slice with the largest tumour area, see `phantom_slice`.
+        middle: index of that slice.
+        tumour: (rows, columns) bool by slice index.
         spacing: (z, y, x) mm.
         origin: (3,) patient mm of the first pixel of the first slice.
         position: PatientPosition, one of `POSITIONS`.
-        shifts: (slices, 2) pixels that the noise of each slice is shifted by.
-        order: (slices,) a permutation: the files' names sort like this.
-        numbers: (slices,) InstanceNumber, of some patients without meaning.
-        signed: whether stored values are.
+        shifts: (slices, 2) pixels by which the noise of each slice is shifted.
+        order: (slices,) a permutation, the order in which the file names sort.
+        numbers: (slices,) InstanceNumber, which is meaningless for some patients.
+        signed: whether the stored values are signed.
         regions: in the order of the structure set.
     """
 
@@ -73,7 +73,7 @@ class PhantomVolume:
     signed: bool
     regions: tuple[Region, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.shifts)
 
     @property
@@ -91,15 +91,15 @@ class PhantomVolume:
         return self.origin + index * self.spacing[0] * np.cross(*self.cosines)
 
     def hu(self, index: int) -> np.ndarray:
-        """(rows, columns) int16. Around the middle: the same anatomy under other noise."""
-        drawn, anatomy, noise = self._rounded
+        """(rows, columns) int16; slices other than the middle one have the same anatomy with other noise."""
+        middle, anatomy, noise = self._rounded
         if index == self.middle:
-            return drawn
-        around = anatomy + np.roll(noise, self.shifts[index], axis=(0, 1))
-        return np.where(self.tumour[index], drawn, around) if index in self.tumour else around
+            return middle
+        shifted = anatomy + np.roll(noise, self.shifts[index], axis=(0, 1))
+        return np.where(self.tumour[index], middle, shifted) if index in self.tumour else shifted
 
     @cached_property
-    def _rounded(self):
+    def _rounded(self) -> tuple[np.ndarray, ...]:
         fields = (self.drawn.hu, self.drawn.anatomy, self.drawn.noise)
         return tuple(np.rint(field).astype(np.int16) for field in fields)
 
@@ -107,18 +107,18 @@ class PhantomVolume:
 def phantom_volume(number: int, canvas: Canvas, *, seed: int, slices: int, slice_mm: float) -> PhantomVolume:
     """Draw patient `number`, counted from 0, as `slices` slices, `slice_mm` apart.
 
-    The tumour shrinks towards both ends almost like a ball, at least by a pixel from slice to slice.
+    The tumour shrinks towards both ends almost like a ball, by at least a pixel from slice to slice.
     """
-    drawn = phantom_slice(number, canvas, seed)
+    middle_slice = phantom_slice(number, canvas, seed)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, number)))
-    depth = ndimage.distance_transform_edt(np.pad(drawn.mask, 1), sampling=canvas.spacing)[1:-1, 1:-1]
+    depth = ndimage.distance_transform_edt(np.pad(middle_slice.mask, 1), sampling=canvas.spacing)[1:-1, 1:-1]
     reach = int(np.clip(depth.max() // slice_mm, 1, max(1, (slices - 4) // 2)))
     middle = int(rng.integers(reach + 1, slices - reach - 1))
     tumour = _tumour(depth, middle, reach)
     position = str(rng.choice(list(POSITIONS), p=POSITION_SHARES))
-    counted = np.arange(1, slices + 1)
+    ascending = np.arange(1, slices + 1)
     return PhantomVolume(
-        drawn=drawn,
+        drawn=middle_slice,
         middle=middle,
         tumour=tumour,
         spacing=(float(slice_mm), float(canvas.spacing[0]), float(canvas.spacing[1])),
@@ -126,28 +126,35 @@ def phantom_volume(number: int, canvas: Canvas, *, seed: int, slices: int, slice
         position=position,
         shifts=rng.integers(0, canvas.y.size, (slices, 2)),
         order=rng.permutation(slices),
-        numbers=counted if rng.random() < 0.5 else rng.permutation(counted),
+        numbers=ascending if rng.random() < 0.5 else rng.permutation(ascending),
         signed=bool(rng.random() < 0.5),
-        regions=_regions(rng, drawn, tumour, middle, slices, canvas),
+        regions=_regions(rng, middle_slice, tumour, middle, slices, canvas),
     )
 
 
-def _tumour(depth, middle, reach):
-    """Slice index to mask, from the mm between each pixel and the nearest outside of the tumour."""
+def _tumour(depth: np.ndarray, middle: int, reach: int) -> dict[int, np.ndarray]:
+    """The mask of each slice by its index; `depth` is the distance in mm to the outside of the tumour."""
     planes = {}
     for index in range(middle - reach, middle + reach + 1):
-        # Narrower at the upper end, so that a volume upside down is another one.
+        # Narrower at the upper end, so that a volume read upside down is different.
         height = abs(index - middle) / (reach + (1 if index < middle else 0.1))
-        peeled = depth.max() * (1 - np.sqrt(1 - height**2))
-        # Every slice loses a layer of pixels, or the largest would not be the only one.
-        plane = depth > (max(peeled, depth[depth > 0].min()) if height else 0)
+        threshold = depth.max() * (1 - np.sqrt(1 - height**2))
+        # Every other slice loses at least one layer of pixels, so that the largest slice is unique.
+        plane = depth > (max(threshold, depth[depth > 0].min()) if height else 0)
         if plane.any():
             planes[index] = plane
     return planes
 
 
-def _regions(rng, drawn, tumour, middle, slices, canvas):
-    """A body, the tumour and perhaps nodes, in any order and with any numbers."""
+def _regions(
+    rng: np.random.Generator,
+    drawn: PhantomSlice,
+    tumour: dict[int, np.ndarray],
+    middle: int,
+    slices: int,
+    canvas: Canvas,
+) -> tuple[Region, ...]:
+    """The body, the tumour and in some patients nodes, in random order and with random numbers."""
     first = int(rng.integers(1, 30))
     numbers = rng.permutation(np.arange(first, first + 3)).tolist()
     body = dict.fromkeys(range(slices), _body(drawn.anatomy))
@@ -161,16 +168,16 @@ def _regions(rng, drawn, tumour, middle, slices, canvas):
     return tuple(regions[i] for i in rng.permutation(len(regions)))
 
 
-def _body(anatomy):
-    """The largest piece of everything denser than air, without holes."""
-    pieces, _ = ndimage.label(anatomy > BODY_HU)
-    sizes = np.bincount(pieces.ravel())
+def _body(anatomy: np.ndarray) -> np.ndarray:
+    """The largest connected component denser than air, with holes filled."""
+    components, _ = ndimage.label(anatomy > BODY_HU)
+    sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    return ndimage.binary_fill_holes(pieces == sizes.argmax())
+    return ndimage.binary_fill_holes(components == sizes.argmax())
 
 
-def _node(rng, mask, canvas):
-    """A disc that keeps away from the tumour and, if there is room, from the border."""
+def _node(rng: np.random.Generator, mask: np.ndarray, canvas: Canvas) -> np.ndarray:
+    """A disc at a distance from the tumour and, if there is room, from the border."""
     free = np.pad(~mask[1:-1, 1:-1], 1)
     clearance = ndimage.distance_transform_edt(free, sampling=canvas.spacing)
     radius = NODE_RADIUS * canvas.side

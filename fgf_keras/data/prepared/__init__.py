@@ -1,1 +1,1 @@
-"""Slices prepared once from CT volumes, and the cohort that is read from them."""
+"""Slices prepared from CT volumes, the store they are kept in, and the cohort that is read from it."""

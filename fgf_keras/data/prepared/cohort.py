@@ -1,4 +1,4 @@
-"""The cohort in a folder of prepared slices."""
+"""The cohort in a folder of prepared slices, and the sources that use it."""
 
 import os
 from collections.abc import Iterator
@@ -24,30 +24,30 @@ MEAN_TOLERANCE = 1e-3
 class StoreSource(Source):
     """A folder of prepared slices, `data.root`."""
 
-    def cohort(self):
+    def cohort(self) -> Cohort:
         """See `prepared_cohort`."""
         return prepared_cohort(self.data.root_folder, self.data)
 
-    def pixel_spacing(self):
-        """As the slices were prepared."""
+    def pixel_spacing(self) -> list[float] | None:
+        """The spacing with which the slices were prepared."""
         return _of_one_edge(SliceStore.reading(self.data.root_folder).settings["spacing_mm"])
 
 
 class PreparedSource(Source):
-    """DICOM or volumes, prepared into `data.out` unless they lie there already."""
+    """DICOM or volumes, prepared into `data.out` unless this has already been done."""
 
-    def cohort(self):
+    def cohort(self) -> Cohort:
         """See `prepare` and `prepared_cohort`."""
         if not is_prepared(self.data):
             prepare(self.data, n_jobs=os.cpu_count() or 1)
         return prepared_cohort(self.data.out_folder, self.data)
 
-    def pixel_spacing(self):
-        """As the slices are prepared."""
+    def pixel_spacing(self) -> list[float] | None:
+        """The spacing with which the slices are prepared."""
         return _of_one_edge(self.data.spacing_mm)
 
 
-def _of_one_edge(spacing_mm):
+def _of_one_edge(spacing_mm: float | None) -> list[float] | None:
     return None if spacing_mm is None else [spacing_mm, spacing_mm]
 
 
@@ -55,11 +55,12 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
     """Read prepared slices and map `config.window` to [0, 1].
 
     Args:
-        folder: what `fgf prepare` wrote.
-        config: its size must be that of the slices.
+        folder: written by `fgf prepare`.
+        config: `size` must be that of the slices.
 
     Returns:
-        A cohort in the order of `cohort.csv`. Its provenance has the settings of the slices, not the folder.
+        A cohort in the order of `cohort.csv`. Its provenance has the settings of the slices, but not the
+        folder.
 
     Raises:
         DataError: the store is missing, unfinished or damaged, or its slices have another size.
@@ -96,14 +97,14 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
             "source": "prepared",
             "parameters": {"settings": store.settings, "of": provenance["of"], "window": list(config.window)},
             "counts": provenance["counts"],
-            # One outcome only is a cohort still; the others are merely not seen.
+            # A table may contain a single class: the others then have no patients.
             "classes": max(2, int(labels.max()) + 1),
         },
     )
 
 
 def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
-    """What a contact sheet shows of each patient, slice by slice.
+    """Yield the entries of a contact sheet, one per patient.
 
     Raises:
         DataError: the table is damaged.
@@ -123,8 +124,8 @@ def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
             )
 
 
-def _slice(store, line):
-    """The slice of a line, which must be the one that the line describes."""
+def _slice(store: SliceStore, line: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """The slice of a line of cohort.csv; raises `DataError` if it does not match the line."""
     hu, mask = store.slice(int(line["row"]))
     pixels = int(np.count_nonzero(mask))
     mean = float(hu[mask > 0].mean(dtype=np.float64)) if pixels else np.nan
@@ -138,7 +139,7 @@ def _slice(store, line):
 
 
 @contextmanager
-def _damage(store):
+def _damage(store: SliceStore) -> Iterator[None]:
     try:
         yield
     except (KeyError, ValueError, IndexError, TypeError) as error:

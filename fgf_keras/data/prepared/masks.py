@@ -1,4 +1,4 @@
-"""A mask over a series, held as the planes that it crosses."""
+"""A mask on a series, stored as the planes that are not empty."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ class MaskStack:
 
     Attributes:
         shape: (slices, rows, columns) of the series.
-        planes: slice index to (rows, columns) bool, only planes with at least one pixel, in rising order.
+        planes: (rows, columns) bool by slice index, only planes with at least one pixel, in ascending order.
     """
 
     shape: tuple[int, int, int]
     planes: dict[int, np.ndarray]
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.planes)
 
     def volume(self) -> np.ndarray:
@@ -28,7 +28,7 @@ class MaskStack:
         return volume
 
     def areas(self) -> np.ndarray:
-        """(slices,) int64, pixels inside on each slice."""
+        """(slices,) int64, number of pixels inside the mask on each slice."""
         areas = np.zeros(self.shape[0], np.int64)
         for index, plane in self.planes.items():
             areas[index] = np.count_nonzero(plane)

@@ -1,7 +1,8 @@
-"""What happens to one patient in another process: read, resample, place, measure."""
+"""Preparation of one patient, usually in another process: read, resample, place on the canvas, measure."""
 
 import logging
 import math
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +18,14 @@ _log = logging.getLogger(__name__)
 
 def prepare_patient(
     patient: PatientSource, name: str, config: DataConfig, names: Names
-) -> tuple[dict, np.ndarray, np.ndarray] | RejectedPatient:
-    """Everything that a store is given of one patient, or why there is nothing. Never raises.
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray] | RejectedPatient:
+    """The entry of one patient for the store, or the reason why there is none. Never raises.
 
     Args:
-        patient: its files.
-        name: what it is called in what is written.
-        config: of slice, spacing and canvas.
-        names: for the identifiers of images.
+        patient: the files of the patient.
+        name: the id of the patient in all output.
+        config: settings for slice, spacing and canvas.
+        names: for the identifiers of images and regions.
 
     Returns:
         The record, the slice (size, size) float32 HU and its mask (size, size) uint8.
@@ -36,22 +37,24 @@ def prepare_patient(
         return _placed(source, patient, name, config, names)
     except SourceError as error:
         return RejectedPatient(patient.patient_id, "canvas", error.reason, error.remedy)
-    except Exception as error:  # a fault of ours must not cost the other patients
+    except Exception as error:  # a bug must not stop the other patients
         _log.exception("A patient could not be prepared.")
         return RejectedPatient(
             patient.patient_id,
             "series",
-            f"Reading ended in {type(error).__name__}, which nothing foresaw.",
-            "Please report it, with the traceback that stands in the log.",
+            f"Reading failed with an unexpected {type(error).__name__}.",
+            "Please report it, with the traceback from the log.",
         )
 
 
 def stored_fingerprint(patient: PatientSource, names: Names) -> str:
-    """The fingerprint of a patient's files as it is written."""
+    """The fingerprint of the files of a patient, as it is stored."""
     return names.fingerprint(patient.fingerprint.encode())
 
 
-def _placed(source: SourceSlice, patient, name, config, names):
+def _placed(
+    source: SourceSlice, patient: PatientSource, name: str, config: DataConfig, names: Names
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     hu, mask, spacing = source.hu, source.mask, source.spacing[1:]
     if config.spacing_mm is not None:
         hu, mask = resample(hu, mask, spacing, config.spacing_mm)
@@ -77,6 +80,6 @@ def _placed(source: SourceSlice, patient, name, config, names):
     return record, image, mask
 
 
-def _rounded(value):
-    """Digits that a table needs; counts and gaps stay as they are."""
+def _rounded(value: Any) -> Any:
+    """Round a float for a table; other values are returned unchanged."""
     return round(value, 6) if isinstance(value, float) else value

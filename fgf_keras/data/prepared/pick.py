@@ -1,4 +1,4 @@
-"""One slice of a volume mask, by rule."""
+"""Rules for choosing one slice of a volume by its mask."""
 
 from collections.abc import Callable
 
@@ -8,17 +8,17 @@ from fgf_keras.data.prepared.masks import MaskStack
 from fgf_keras.errors import DataError
 
 
-def _largest_area(crossed, areas):
-    # argmax takes the first of equals.
+def _largest_area(crossed: np.ndarray, areas: np.ndarray) -> int:
+    # argmax returns the first of equal values.
     return crossed[np.argmax(areas)]
 
 
-def _middle(crossed, areas):
+def _middle(crossed: np.ndarray, areas: np.ndarray) -> int:
     return crossed[len(crossed) // 2]
 
 
-def _centroid(crossed, areas):
-    # In integers, so that a half is a half: floor(mean + 1/2).
+def _centroid(crossed: np.ndarray, areas: np.ndarray) -> int:
+    # In integers, so that rounding is exact: floor(mean + 1/2).
     target = (2 * int(crossed @ areas) + int(areas.sum())) // (2 * int(areas.sum()))
     return crossed[np.argmin(abs(crossed - target))]
 
@@ -31,13 +31,13 @@ RULES: dict[str, Callable[[np.ndarray, np.ndarray], int]] = {
 
 
 def pick_slice(mask: MaskStack | np.ndarray, rule: str = "largest_area") -> int:
-    """The index of the slice to look at; it always holds at least one pixel of the mask.
+    """The index of the slice that represents a volume; it contains at least one pixel of the mask.
 
-    - `largest_area`: the slice with most pixels inside; of equals the one with the lowest index.
-    - `middle`: the one in the middle of the slices that the mask crosses; of an even number the upper of
-      the two middle ones.
-    - `centroid`: the mean slice index over all pixels inside, rounded (a half up); where the mask does not
-      cross that slice the nearest one that it does, of equals the lower.
+    - `largest_area`: the slice with the most pixels inside; of equal slices the one with the lowest index.
+    - `middle`: the middle one of the slices that contain mask pixels; of an even number the upper of the two
+      middle ones.
+    - `centroid`: the mean slice index over all pixels inside, rounded (half up); if that slice is empty, the
+      nearest one that is not, of equally near ones the lower.
 
     Args:
         mask: a mask on a series, or its volume (slices, rows, columns).

@@ -1,9 +1,10 @@
-"""What prepared slices depend on, and what became of a preparation."""
+"""The settings that prepared slices depend on, and the outcome of a preparation."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fgf_keras.config.data import DataConfig
 from fgf_keras.data.prepared.changes import changed_settings
@@ -17,16 +18,16 @@ LABEL_KEYS = ("labels_file", "sheets", "separator", "id_column", "label_column")
 
 @dataclass(frozen=True)
 class Preparation:
-    """What `prepare` did.
+    """The outcome of `prepare`.
 
     Attributes:
-        folder: the store.
-        patients, positive: in the cohort now.
-        added: of these, prepared in this run.
-        warned: of these, with warnings.
-        rejected: why patients and files are not in it.
+        folder: of the store.
+        patients, positive: number of patients, and of positive ones, in the cohort now.
+        added: number of patients that were prepared in this run.
+        warned: number of patients with warnings.
+        rejected: patients and files that are not in the cohort, with reasons.
         left_out: see `left_out`.
-        seconds: that it took.
+        seconds: duration of the preparation.
     """
 
     folder: Path
@@ -35,11 +36,11 @@ class Preparation:
     added: int
     warned: int
     rejected: tuple[RejectedPatient, ...]
-    left_out: dict
+    left_out: dict[str, Any]
     seconds: float
 
     def summary(self) -> str:
-        """What a person wants to know, in a few lines."""
+        """A summary in a few lines."""
         rate = f" ({self.added / max(self.seconds, 1e-9):.1f} a second)" if self.added else ""
         lines = [f"{self.patients} patients, {self.positive} positive; {self.added} prepared now{rate}."]
         if self.warned:
@@ -49,12 +50,17 @@ class Preparation:
         return "\n".join(lines)
 
 
-def left_out(rejected: Iterable[RejectedPatient], cohort: Iterable[str]) -> dict:
-    """{"patients": {stage: how many came so far}, "files": how many of nobody or of those in the cohort}."""
+def left_out(rejected: Iterable[RejectedPatient], cohort: Iterable[str]) -> dict[str, Any]:
+    """Count rejected patients and files.
+
+    Returns:
+        {"patients": {stage: number of patients whose last stage it was}, "files": number of files that
+        belong to no patient or to a patient of the cohort}.
+    """
     furthest: dict[str, int] = {}
-    cohort, files = {"", *cohort}, 0
+    not_counted, files = {"", *cohort}, 0
     for entry in rejected:
-        if entry.patient_id in cohort:
+        if entry.patient_id in not_counted:
             files += 1
         else:
             stage = STAGES.index(entry.stage)
@@ -63,8 +69,8 @@ def left_out(rejected: Iterable[RejectedPatient], cohort: Iterable[str]) -> dict
     return {"patients": {STAGES[i]: counts[i] for i in sorted(counts)}, "files": files}
 
 
-def describe_left_out(counts: dict) -> str:
-    """What `left_out` counts, as a part of a sentence; "" for nothing."""
+def describe_left_out(counts: dict[str, Any]) -> str:
+    """The result of `left_out` as part of a sentence; "" if nothing was left out."""
     parts = []
     if counts["patients"]:
         stages = ", ".join(f"{stage}: {count}" for stage, count in counts["patients"].items())
@@ -74,29 +80,29 @@ def describe_left_out(counts: dict) -> str:
     return " and ".join(parts)
 
 
-def slice_settings(config: DataConfig, names: Names) -> dict:
-    """What prepared slices depend on, as JSON can hold it. The window is applied when they are read."""
+def slice_settings(config: DataConfig, names: Names) -> dict[str, Any]:
+    """The settings that prepared slices depend on, JSON-compatible; the window is applied when reading."""
     of_source = "roi" if config.source == "dicom" else "volumes"
     keys = {"source", "size", "spacing_mm", "slice", "centre", of_source}
     return {**config.model_dump(mode="json", include=keys), "key": names.check}
 
 
-def source_state(config: DataConfig, names: Names) -> dict:
-    """Where patients and labels come from: settings, and hashes of the folder's place and of the tables."""
+def source_state(config: DataConfig, names: Names) -> dict[str, Any]:
+    """The origin of patients and labels: settings, and hashes of the path of the folder and of the tables."""
     root = config.root_folder
     return {
         **{key: getattr(config, key) for key in LABEL_KEYS},
         "root": names.fingerprint(str(root.resolve()).encode()),
-        # Where it is empty it is left out, as stores of earlier versions have it.
+        # Left out if it is empty, as in stores of earlier versions.
         **({"accept": sorted(config.accept)} if config.accept else {}),
         "tables": [names.fingerprint(_content(root / table)) for table in config.tables],
     }
 
 
 def is_prepared(config: DataConfig) -> bool:
-    """Whether the store in `config.out` is finished and was made of this folder, with these settings.
+    """Whether the store in `config.out` is finished and was made from this folder with these settings.
 
-    It does not look for DICOM files that are new: `prepare` does. Without the folder, the store stands alone.
+    Does not check for new DICOM files, as `prepare` does. If the folder does not exist, it is not compared.
     """
     try:
         store = SliceStore.reading(config.out_folder)
@@ -109,7 +115,7 @@ def is_prepared(config: DataConfig) -> bool:
     return not set(changed_settings(store.provenance()["of"], source_state(config, names))) - keys
 
 
-def _content(path):
+def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:

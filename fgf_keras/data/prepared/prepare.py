@@ -1,11 +1,12 @@
-"""From the volumes of a source to a store of prepared slices."""
+"""Preparation of slices from the volumes of a source into a store."""
 
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 import joblib
 
@@ -22,38 +23,38 @@ from fgf_keras.data.volumes.volumes import volume_patients
 from fgf_keras.errors import DataError
 from fgf_keras.progress import parallel
 
-# Versions that decide what comes out.
+# Packages whose versions affect the result.
 PACKAGES = ("fgf-keras", "numpy", "scipy", "pydicom", "zarr")
-# Patients that take as long to read as a process takes to start: of DICOM one slice is read, of volumes all.
+# Number of patients that take as long to read as a process to start: DICOM reads one slice, volumes all.
 WORTH_A_PROCESS = {"dicom": 32, "volumes": 2}
 
 
 def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") -> Preparation:
-    """Bring the store in `config.out` up to date: patients that are new or changed, and the tables.
+    """Bring the store in `config.out` up to date: add new and changed patients, and rewrite the tables.
 
     Patients are read in parallel and stored in the order of their ids, so that the store does not depend on
-    `n_jobs` or on being stopped in between. Whatever is wrong with one patient never stops the others.
+    `n_jobs` or on interruptions. An error in one patient never stops the others.
 
     Args:
-        config: source `dicom` or `volumes`.
-        n_jobs: processes.
+        config: with source `dicom` or `volumes`.
+        n_jobs: number of processes.
         title: of the progress bar.
 
     Raises:
         DataError: the folder, the table of labels or the key cannot be used, the store was prepared with
-            other settings, or no patient at all could be prepared.
+            other settings, or no patient could be prepared.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     _check_apart(config)
     names = Names(config.pseudonymise)
     labels = _labels(config)
     with SliceStore.writing(config.out_folder, slice_settings(config, names)) as store:
         patients, rejected = _patients(config, labels, n_jobs)
         public = _public_names(patients, names)
-        # By their names in the tables: another order would tell something about their real ones.
+        # Sorted by public names: another order would reveal something about the original ids.
         patients.sort(key=lambda patient: public[patient.patient_id])
-        todo = _missing(patients, public, store, names)
-        results = _prepared(todo, public, config, names, n_jobs, title)
+        pending = _missing(patients, public, store, names)
+        results = _prepared(pending, public, config, names, n_jobs, title)
         added = 0
         for result in results:
             if isinstance(result, RejectedPatient):
@@ -66,7 +67,7 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
         store.reject([asdict(r) for r in rejected])
         if not rows:
             raise _nobody_left(config, rejected)
-        counts = {
+        counts: dict[str, Any] = {
             "patients": len(rows),
             "positive": sum(row["label"] > 0 for row in rows),
             "left_out": left_out(rejected, [row["patient_id"] for row in rows]),
@@ -78,28 +79,35 @@ def prepare(config: DataConfig, *, n_jobs: int = 1, title: str = "Preparing") ->
         added=added,
         warned=sum(bool(row["warnings"]) for row in rows),
         rejected=tuple(rejected),
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - start,
     )
 
 
-def _prepared(todo, public, config, names, n_jobs, title):
-    """The result of each patient, in their order."""
-    tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in todo)
-    jobs = max(1, min(n_jobs, len(todo) // WORTH_A_PROCESS[config.source]))
-    return parallel(tasks, n_jobs=jobs, total=len(todo), title=title, what="patients")
+def _prepared(
+    patients: Sequence[PatientSource],
+    public: dict[str, str],
+    config: DataConfig,
+    names: Names,
+    n_jobs: int,
+    title: str,
+) -> Iterator[Any]:
+    """The results of `prepare_patient`, in the order of the patients."""
+    tasks = (joblib.delayed(prepare_patient)(p, public[p.patient_id], config, names) for p in patients)
+    jobs = max(1, min(n_jobs, len(patients) // WORTH_A_PROCESS[config.source]))
+    return parallel(tasks, n_jobs=jobs, total=len(patients), title=title, what="patients")
 
 
-def _nobody_left(config, rejected):
-    # Patients first: what is wrong with them tells more than files that are none of DICOM.
+def _nobody_left(config: DataConfig, rejected: Sequence[RejectedPatient]) -> DataError:
+    # Patients first: their reasons are more useful than those of files that are not DICOM.
     first = sorted(rejected, key=lambda r: (not r.patient_id, -STAGES.index(r.stage)))[:3]
     reasons = "".join(f"\n  {r.patient_id or 'a file'}: {r.reason} {r.remedy}" for r in first)
     return DataError(
-        f"No patient below data.root={config.root!r} could be prepared. All reasons stand in rejected.csv in "
+        f"No patient below data.root={config.root!r} could be prepared. All reasons are in rejected.csv in "
         f"{config.out!r}; the first:{reasons}"
     )
 
 
-def _check_apart(config):
+def _check_apart(config: DataConfig) -> None:
     root, out = config.root_folder.resolve(), config.out_folder.resolve()
     if not root.is_dir():
         raise DataError(f"The folder {config.root!r} does not exist. Let data.root name the one to read.")
@@ -110,7 +118,7 @@ def _check_apart(config):
         )
 
 
-def _labels(config) -> LabelTable:
+def _labels(config: DataConfig) -> LabelTable:
     table = read_labels(
         config.root_folder / config.labels_file,
         id_column=config.id_column,
@@ -126,8 +134,10 @@ def _labels(config) -> LabelTable:
     return table
 
 
-def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[RejectedPatient]]:
-    """Patients with a label, and everybody and everything else."""
+def _patients(
+    config: DataConfig, labels: LabelTable, n_jobs: int
+) -> tuple[list[PatientSource], list[RejectedPatient]]:
+    """The patients with a label, and all other patients and files with reasons."""
     sources: Sequence[PatientSource]
     if config.source == "dicom":
         sources, rejected = dicom_patients(config, n_jobs=n_jobs)
@@ -142,7 +152,7 @@ def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[Rejecte
         RejectedPatient(
             name,
             "file",
-            f"The table {config.labels_file} has the patient, but no file is of this one.",
+            f"The table {config.labels_file} has the patient, but there are no files of this patient.",
             "Add the files, or remove the row; ids must be spelt alike.",
         )
         for name in labels.labels
@@ -151,8 +161,8 @@ def _patients(config, labels, n_jobs) -> tuple[list[PatientSource], list[Rejecte
     return patients, rejected
 
 
-def _without_label(patient_id, labels, config):
-    # What stands there is not repeated: it may be a remark about the patient.
+def _without_label(patient_id: str, labels: LabelTable, config: DataConfig) -> RejectedPatient:
+    # The content of the cell is not repeated: it may be a remark about the patient.
     reason = "has no row of this patient"
     if patient_id in labels.unlabelled:
         reason = f"has a row of this patient, but no whole number in column {config.label_column!r}"
@@ -166,25 +176,33 @@ def _without_label(patient_id, labels, config):
 
 def _public_names(patients: Iterable[PatientSource], names: Names) -> dict[str, str]:
     public = {p.patient_id: names.patient(p.patient_id) for p in patients}
-    alike = [name for name, count in Counter(public.values()).items() if count > 1]
-    if alike:
-        raise DataError(f"Several patients would have one name: {listing(alike)}. Give them other ids.")
+    shared = [name for name, count in Counter(public.values()).items() if count > 1]
+    if shared:
+        raise DataError(f"Several patients would have one name: {listing(shared)}. Give them other ids.")
     return public
 
 
-def _missing(patients, public, store, names):
-    """Those that the store does not hold, or that have other files by now."""
+def _missing(
+    patients: Iterable[PatientSource], public: dict[str, str], store: SliceStore, names: Names
+) -> list[PatientSource]:
+    """The patients that are not in the store, or whose files have changed."""
     rows = store.rows()
 
-    def is_new(patient):
+    def is_new(patient: PatientSource) -> bool:
         row = rows.get(public[patient.patient_id])
         return row is None or store.records[row]["fingerprint"] != stored_fingerprint(patient, names)
 
     return [patient for patient in patients if is_new(patient)]
 
 
-def _cohort_rows(store, patients, public, labels, names):
-    """Rows of the table, sorted by name. A slice of files that have changed is out of date."""
+def _cohort_rows(
+    store: SliceStore,
+    patients: Iterable[PatientSource],
+    public: dict[str, str],
+    labels: LabelTable,
+    names: Names,
+) -> list[dict[str, Any]]:
+    """Rows of cohort.csv, sorted by name; slices of removed patients and of changed files are left out."""
     current = {public[p.patient_id]: p for p in patients}
     rows = []
     for name, row in sorted(store.rows().items()):
@@ -197,21 +215,23 @@ def _cohort_rows(store, patients, public, labels, names):
     return rows
 
 
-def _published(rejected, names):
+def _published(rejected: RejectedPatient, names: Names) -> RejectedPatient:
     patient_id = rejected.patient_id and names.patient(rejected.patient_id)
     reason, remedy = names.reason(rejected.reason), names.reason(rejected.remedy)
     return RejectedPatient(patient_id, rejected.stage, reason, remedy)
 
 
-def _content(row):
+def _content(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "row"}
 
 
-def _provenance(config, names, rows, counts):
+def _provenance(
+    config: DataConfig, names: Names, rows: list[dict[str, Any]], counts: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "of": source_state(config, names),
         "counts": counts,
-        # Of slices and labels, whatever the order in which they came.
+        # Of slices and labels, regardless of the order in which they were added.
         "fingerprint": names.fingerprint(repr([_content(row) for row in rows]).encode()),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

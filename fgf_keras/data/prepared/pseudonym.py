@@ -1,4 +1,4 @@
-"""What patients are called in what is written: as the source calls them, or by a keyed hash."""
+"""The ids of patients in all output: those of the source, or keyed hashes."""
 
 import hashlib
 import hmac
@@ -12,52 +12,55 @@ from fgf_keras.errors import DataError
 
 SHORTEST_KEY = 16
 _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
-# As repr writes text: in one kind of quotation marks or the other.
+# Text as written by repr, in either kind of quotation marks.
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
 class Names:
-    """Ids as they may be written: each is safe as the name of a file.
+    """Ids for output; each is a valid name of a file.
 
     With a key, an id becomes `p-` and the first 16 hexadecimal digits of HMAC-SHA256(key, id): without the
-    key nobody can tell or try out who it is, with the key it is the same in every cohort. UIDs are replaced
-    too, since a hospital's archive finds a patient by them, and text quoted from files is left out.
+    key it cannot be traced back or guessed, and with the same key it is the same in every cohort. UIDs are
+    replaced too, because a hospital's archive can find a patient by them, and text quoted from files is left
+    out.
 
     Args:
-        key_file: file with the secret key, blanks at its ends aside; None leaves ids as they are.
+        key_file: file with the secret key, without blanks at its ends; None leaves ids unchanged.
 
     Raises:
         DataError: the file cannot be read, or its key is shorter than 16 bytes.
     """
 
-    def __init__(self, key_file: str | None):
+    def __init__(self, key_file: str | None) -> None:
         self._key = None if key_file is None else _read_key(Path(key_file))
 
     def patient(self, patient_id: str) -> str:
-        """The name of a patient."""
-        return _safe(patient_id) if self._key is None else f"p-{self._digest('patient', patient_id)[:16]}"
+        """The id of a patient for output."""
+        if self._key is None:
+            return _safe(patient_id)
+        return f"p-{_digest(self._key, 'patient', patient_id)[:16]}"
 
     def uid(self, uid: str) -> str:
-        """The identifier of an image; with a key another one, valid as a UID."""
+        """The identifier of an image; with a key, a different valid UID."""
         if self._key is None or not uid:
             return uid
-        return f"2.25.{int(self._digest('uid', uid)[:32], 16)}"
+        return f"2.25.{int(_digest(self._key, 'uid', uid)[:32], 16)}"
 
     def reason(self, text: str) -> str:
-        """A sentence about files; with a key without their UIDs and without what it quotes from them."""
+        """A sentence about files; with a key, UIDs are replaced and quoted text is left out."""
         if self._key is None:
             return text
-        return _QUOTED.sub("'…'", _UID.sub(lambda found: self.uid(found[0]), text))
+        return _QUOTED.sub("'…'", _UID.sub(lambda match: self.uid(match[0]), text))
 
-    def regions(self, names: Iterable[str], known: Iterable[str]) -> list[str]:
-        """Names of regions; with a key only those that are known already, from the configuration."""
+    def regions(self, names: Iterable[str], public: Iterable[str]) -> list[str]:
+        """Names of regions; with a key, only those in `public`, the names in the configuration."""
         if self._key is None:
             return list(names)
-        known = {comparable(name) for name in known}
-        return [name if comparable(name) in known else "…" for name in names]
+        allowed = {comparable(name) for name in public}
+        return [name if comparable(name) in allowed else "…" for name in names]
 
     def fingerprint(self, content: bytes) -> str:
-        """A hash; with a key nobody else can compute it from the same content."""
+        """A hash; with a key, it can be computed from the content only with the key."""
         digest = (
             hashlib.sha256(content) if self._key is None else hmac.new(self._key, content, hashlib.sha256)
         )
@@ -65,14 +68,15 @@ class Names:
 
     @property
     def check(self) -> str | None:
-        """Tells whether two keys are the same, and nothing else about them; None without a key."""
-        return None if self._key is None else self._digest("check", "")[:16]
-
-    def _digest(self, purpose, text):
-        return hmac.new(self._key, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+        """A value that is equal for equal keys and reveals nothing else about them; None without a key."""
+        return None if self._key is None else _digest(self._key, "check", "")[:16]
 
 
-def _read_key(path):
+def _digest(key: bytes, purpose: str, text: str) -> str:
+    return hmac.new(key, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def _read_key(path: Path) -> bytes:
     try:
         key = path.read_bytes().strip()
     except OSError as error:
@@ -88,8 +92,8 @@ def _read_key(path):
     return key
 
 
-def _safe(patient_id):
-    """The id itself where it may name a file, else what is left of it with a hash that keeps it apart."""
+def _safe(patient_id: str) -> str:
+    """The id if it is a valid file name; otherwise its valid characters and a hash that makes it unique."""
     if is_portable(patient_id):
         return patient_id
     readable = re.sub(r"[^\w-]+", "_", patient_id).strip("_-")[: LONGEST_NAME // 2]

@@ -1,11 +1,11 @@
-"""What a source of volumes gives of one patient: the slice that was picked, or why there is none."""
+"""The interface of a patient in a source of volumes: the chosen slice, or the reason why there is none."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-# How far a patient came, in this order.
+# The stages of the preparation of a patient, in order.
 STAGES = ("file", "label", "series", "region", "slice", "pixels", "canvas")
 
 
@@ -16,13 +16,13 @@ class SourceSlice:
     Attributes:
         hu: (rows, columns) float32 Hounsfield units.
         mask: (rows, columns) bool, the tumour, at least one pixel.
-        spacing: (z, y, x) mm; z is NaN where a single slice does not tell.
+        spacing: (z, y, x) mm; z is NaN if it is unknown, as for a single slice.
         index: of the slice in its volume, counted along the normal.
-        z_mm: its position along the normal.
-        source_uid: identity of the image: SeriesInstanceUID, or "" where it has none.
-        roi_object: what the region comes from: `rtstruct`, `seg` or `volume`.
+        z_mm: position of the slice along the normal.
+        source_uid: identity of the image: SeriesInstanceUID, or "" if there is none.
+        roi_object: the kind of object with the region: `rtstruct`, `seg` or `volume`.
         roi_names, roi_numbers: the regions that make up the mask.
-        warnings: what deserves a look, and how often, e.g. {"duplicate": 1}.
+        warnings: number of occurrences of each warning, e.g. {"duplicate": 1}.
     """
 
     hu: np.ndarray
@@ -39,11 +39,11 @@ class SourceSlice:
 
 @dataclass(frozen=True)
 class RejectedPatient:
-    """Why a patient, or a file that belongs to none, is not in the cohort.
+    """Why a patient, or a file that belongs to no patient, is not in the cohort.
 
     Attributes:
-        patient_id: as the source has it; "" for a file that belongs to none.
-        stage: how far it came, one of STAGES.
+        patient_id: as in the source; "" for a file that belongs to no patient.
+        stage: the stage at which it was rejected, one of `STAGES`.
         reason, remedy: as in `SourceError`, free of file names.
     """
 
@@ -54,15 +54,15 @@ class RejectedPatient:
 
 
 class PatientSource(Protocol):
-    """A patient whose files were found; it is sent to another process to be read."""
+    """A patient with existing files; it can be sent to another process to be read."""
 
     @property
     def patient_id(self) -> str:
-        """As the source has it."""
+        """The id in the source."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the patient's files do."""
+        """A hash that changes when the files of the patient change."""
 
     def read(self) -> SourceSlice | RejectedPatient:
-        """Read the files, choose region and slice. Never raises for what is wrong with the files."""
+        """Read the files, and choose region and slice. Problems with the files are returned, not raised."""

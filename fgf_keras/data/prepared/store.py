@@ -1,4 +1,4 @@
-"""The folder of prepared slices: one per patient, whole or not there."""
+"""The folder of prepared slices: one slice per patient, either complete or absent."""
 
 import csv
 import hashlib
@@ -6,8 +6,10 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -21,19 +23,21 @@ CLOSING = "Run `fgf prepare` again: it goes on where it stopped."
 
 
 class SliceStore:
-    """Slices and what is known of them, in the order in which they were added.
+    """Slices with their records, in the order in which they were added.
 
-    - `slices.zarr`: `image` (N, H, W) float32 HU and `mask` (N, H, W) uint8, one chunk a slice;
-    - `patients.jsonl`: a line a slice, written after its pixels; a slice counts from then on;
+    - `slices.zarr`: `image` (N, H, W) float32 HU and `mask` (N, H, W) uint8, one chunk per slice;
+    - `patients.jsonl`: one line per slice, written after its pixels; a slice counts only with this line;
     - `cohort.csv`, `rejected.csv`, `provenance.json`: written last; until then there is a file `UNFINISHED`.
 
     Attributes:
-        path: the folder.
-        settings: what the slices depend on.
-        records: of the slices, in their order; the last one of a patient is the valid one.
+        path: of the folder.
+        settings: the settings that the slices depend on.
+        records: of the slices, in order; the last record of a patient is the valid one.
     """
 
-    def __init__(self, path: Path, settings: dict, records: list[dict], images, masks):
+    def __init__(
+        self, path: Path, settings: dict[str, Any], records: list[dict[str, Any]], images: Any, masks: Any
+    ) -> None:
         self.path = path
         self.settings = settings
         self.records = records
@@ -43,16 +47,16 @@ class SliceStore:
 
     @classmethod
     @contextmanager
-    def writing(cls, path: Path, settings: dict):
-        """A store to add to: a new one, or one that was begun with the same settings. One writer at a time.
+    def writing(cls, path: Path, settings: dict[str, Any]) -> Iterator["SliceStore"]:
+        """Open a store for writing, a new one or one with the same settings; one writer at a time.
 
         Raises:
-            DataError: the folder holds something else, was prepared with other settings, or is being written.
+            DataError: the folder contains other files, was prepared with other settings, or is being written.
         """
         path = Path(path)
         with _locked(path):
             if not _records(path / "patients.jsonl", repair=False):
-                # Nothing is there that other settings could contradict.
+                # There are no slices yet that could have been prepared with other settings.
                 shutil.rmtree(path / "slices.zarr", ignore_errors=True)
                 _mark(path)
                 write_json(path / "provenance.json", {"settings": settings})
@@ -61,7 +65,7 @@ class SliceStore:
 
     @classmethod
     def reading(cls, path: Path) -> "SliceStore":
-        """A finished store.
+        """Open a finished store for reading.
 
         Raises:
             DataError: there is none, or it is not finished.
@@ -74,14 +78,14 @@ class SliceStore:
             raise DataError(f"The slices in {str(path)!r} are not all prepared. {CLOSING}")
         return cls(path, provenance["settings"], *_open(path))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
 
-    def add(self, record: dict, image: np.ndarray, mask: np.ndarray):
-        """Add a slice; killed at any point, it is added whole or not at all.
+    def add(self, record: dict[str, Any], image: np.ndarray, mask: np.ndarray) -> None:
+        """Add a slice; if the process is killed, the slice is either complete or absent.
 
         Args:
-            record: as JSON can hold it; `patient_id` and `fingerprint` are needed.
+            record: JSON-compatible values; `patient_id` and `fingerprint` are required.
             image: (H, W) float32 HU.
             mask: (H, W) uint8.
         """
@@ -96,14 +100,14 @@ class SliceStore:
             os.fsync(journal.fileno())
         self.records.append(record)
 
-    def begin(self):
-        """Declare the store unfinished: what follows changes it."""
+    def begin(self) -> None:
+        """Mark the store as unfinished before changing it."""
         if not self._begun:
             _mark(self.path)
             self._begun = True
 
     def rows(self) -> dict[str, int]:
-        """patient_id to the row of its valid slice."""
+        """The row of the valid slice by patient_id."""
         return {record["patient_id"]: row for row, record in enumerate(self.records)}
 
     def slice(self, row: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,23 +118,23 @@ class SliceStore:
         """
         try:
             return self._images[row], self._masks[row]
-        except Exception as error:  # decoders raise whatever they meet
+        except Exception as error:  # decoders raise many types
             raise DataError(
                 f"Row {row} of {self.path / 'slices.zarr'} is damaged: {error}. Prepare the slices into "
                 "another folder."
             ) from None
 
-    def reject(self, rejected: list[dict]):
-        """Write `rejected.csv`; rows have the keys patient_id, stage, reason and remedy."""
+    def reject(self, rejected: list[dict[str, Any]]) -> None:
+        """Write `rejected.csv`; the rows have the keys patient_id, stage, reason and remedy."""
         self.begin()
         write_table(self.path / "rejected.csv", rejected, ["patient_id", "stage", "reason", "remedy"])
 
-    def finish(self, cohort: list[dict], provenance: dict):
-        """Write the other tables and declare the store whole.
+    def finish(self, cohort: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
+        """Write the other tables and mark the store as complete.
 
         Args:
             cohort: rows of `cohort.csv`, at least one.
-            provenance: beside the settings.
+            provenance: content of `provenance.json` besides the settings.
         """
         self.begin()
         table = self.path / "cohort.csv"
@@ -139,15 +143,15 @@ class SliceStore:
         write_json(self.path / "provenance.json", content)
         (self.path / UNFINISHED).unlink()
 
-    def provenance(self) -> dict:
-        """What `finish` was given, with the settings."""
+    def provenance(self) -> dict[str, Any]:
+        """The content of `provenance.json`: the argument of `finish`, and the settings."""
         return _provenance(self.path)
 
     def cohort(self) -> list[dict[str, str]]:
         """The rows of `cohort.csv`, as text.
 
         Raises:
-            DataError: it cannot be read, is not what `finish` wrote, or has ids that are no names of files.
+            DataError: the file cannot be read or was changed, or it has ids that are not valid file names.
         """
         path = self.path / "cohort.csv"
         try:
@@ -166,7 +170,7 @@ class SliceStore:
             rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{path} is damaged: {error}. `fgf prepare` writes it again.") from None
-        # Stores of earlier versions have no checksum, but say how many patients there are.
+        # Stores of earlier versions have no checksum, but the number of patients.
         expected = provenance.get("counts", {}).get("patients", len(rows))
         if len(rows) != expected:
             raise DataError(
@@ -177,12 +181,12 @@ class SliceStore:
         return rows
 
 
-def _checksum(content):
+def _checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_table(path: Path, rows: list[dict], columns: list[str]):
-    """Write CSV so that the file is whole or not there; None is an empty cell."""
+def write_table(path: Path, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    """Write CSV so that the file is either complete or absent; None is an empty cell."""
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
@@ -190,8 +194,8 @@ def write_table(path: Path, rows: list[dict], columns: list[str]):
 
 
 @contextmanager
-def _locked(path):
-    """The folder, made if it is not there, for one process."""
+def _locked(path: Path) -> Iterator[None]:
+    """Create the folder if it does not exist, and reserve it for this process."""
     try:
         _check_free(path)
         path.mkdir(parents=True, exist_ok=True)
@@ -204,12 +208,12 @@ def _locked(path):
         yield
 
 
-def _mark(path):
+def _mark(path: Path) -> None:
     text = f"Slices are being prepared here, or were. {CLOSING}\n"
     (path / UNFINISHED).write_text(text, encoding="utf-8")
 
 
-def _check_free(path):
+def _check_free(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise DataError(f"{str(path)!r} is a file. Let data.out name a folder.")
     if path.is_dir() and _provenance(path) is None and any(p.name[0] != "." for p in path.iterdir()):
@@ -219,7 +223,7 @@ def _check_free(path):
         )
 
 
-def _check_settings(path, settings):
+def _check_settings(path: Path, settings: dict[str, Any]) -> None:
     changed = changed_settings(_provenance(path)["settings"], settings)
     if changed:
         differences = "; ".join(f"{key}: {before!r}, now {now!r}" for key, (before, now) in changed.items())
@@ -229,24 +233,26 @@ def _check_settings(path, settings):
         )
 
 
-def _provenance(path):
+def _provenance(path: Path) -> Any:
+    """The content of `provenance.json`, a mapping; None if the file does not exist."""
     file = path / "provenance.json"
     if not file.is_file():
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(content["settings"], dict):
-            raise TypeError("settings are no mapping")
+            raise TypeError("settings are not a mapping")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is damaged: {error}. Prepare the slices into another folder.") from None
     return content
 
 
-def _open(path, size=None):
-    """Records and arrays; with a size for writing, which drops what was not finished."""
+def _open(path: Path, size: int | None = None) -> tuple[list[dict[str, Any]], Any, Any]:
+    """Records and arrays; with a size they are opened for writing, which drops an incomplete slice."""
     records = _records(path / "patients.jsonl", repair=size is not None)
     try:
-        group = zarr.open_group(path / "slices.zarr", mode="r" if size is None else "a")
+        # Any, because for zarr the members of a group may be arrays or groups.
+        group: Any = zarr.open_group(path / "slices.zarr", mode="r" if size is None else "a")
         if size is not None and "mask" not in group:
             for name, kind in (("image", "float32"), ("mask", "uint8")):
                 group.create_array(
@@ -265,14 +271,14 @@ def _open(path, size=None):
         raise DataError(
             f"{path} lists {len(records)} slices but holds {length}. Prepare them into another folder."
         )
-    return records, *arrays
+    return records, arrays[0], arrays[1]
 
 
-def _records(journal, *, repair):
-    """The lines of the journal; the last one may have been cut off by the end of its writer."""
+def _records(journal: Path, *, repair: bool) -> list[dict[str, Any]]:
+    """The lines of the journal; the last one may be incomplete if the writer was killed."""
     if not journal.is_file():
         return []
-    whole, records = 0, []
+    length, records = 0, []
     data = journal.read_bytes()
     for line in data.splitlines(keepends=True):
         try:
@@ -281,8 +287,8 @@ def _records(journal, *, repair):
             record = None
         if record is None:
             break
-        whole += len(line)
+        length += len(line)
         records.append(record)
-    if repair and whole < len(data):
-        os.truncate(journal, whole)
+    if repair and length < len(data):
+        os.truncate(journal, length)
     return records

@@ -1,8 +1,8 @@
-"""Whether a NIfTI or NRRD file is whole, and what stands for its contents.
+"""Checks that a NIfTI or NRRD file is complete, and a fingerprint of its contents.
 
-SimpleITK takes a NIfTI file that was cut for a whole one: the voxels that are missing hold what was in memory
-before, which may be another patient. Values that are not finite it reads as 0, a spacing of 0 as 1 mm. So
-every file is looked at before SimpleITK reads it.
+SimpleITK reads a truncated NIfTI file without an error: the missing voxels contain whatever was in memory,
+possibly another patient. It reads values that are not finite as 0, and a spacing of 0 as 1 mm. Therefore,
+every file is checked before SimpleITK reads it.
 """
 
 import gzip
@@ -18,16 +18,16 @@ import numpy as np
 
 from fgf_keras.data.refusal import SourceError
 
-# The readers of SimpleITK by the ending of a name.
+# The readers of SimpleITK by the suffix of the file name.
 READERS = {".nii": "NiftiImageIO", ".nii.gz": "NiftiImageIO", ".nrrd": "NrrdImageIO"}
 AGAIN = "Export it again."
 REPLACE = "Replace them, e.g. by -1024, or export it again."
-# The coordinate systems of NRRD that SimpleITK knows.
+# The coordinate systems of NRRD that SimpleITK supports.
 SPACES = {
     "left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las",
 }  # fmt: skip
 NIFTI_HEADER = 348
-# Bytes of a voxel by the code of its type.
+# Bytes per voxel by the code of the data type.
 NIFTI_BYTES = {
     2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4,
     1024: 8, 1280: 8, 1536: 16, 1792: 16, 2048: 32, 2304: 4,
@@ -38,15 +38,15 @@ CHUNK = 1 << 20
 
 
 def suffix_of(path: Path) -> str:
-    """The ending of a file's name, one of those that READERS has."""
+    """The suffix of a file name, one of the keys of `READERS`."""
     return next(suffix for suffix in READERS if path.name.endswith(suffix))
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """A hash of the contents of files, in this order; names and times do not enter.
+    """A hash of the contents of files, in this order; names and times have no effect.
 
-    A compressed file ends in a checksum of what it holds, so its size and its first and last 64 KiB tell of
-    any change. Other files are read as a whole.
+    A compressed file ends in a checksum of its contents, so its size and its first and last 64 KiB reveal any
+    change. Other files are read completely.
 
     Raises:
         OSError: a file cannot be read.
@@ -67,12 +67,12 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 class CheckedFile(NamedTuple):
-    """What SimpleITK does not tell of a file.
+    """Properties of a file that SimpleITK does not report.
 
     Attributes:
-        oriented: whether the header says how the volume lies in the patient.
-        not_finite: places of voxels that are no finite numbers, in the order of the file, that SimpleITK
-            would read as 0.
+        oriented: whether the header defines the orientation of the volume in the patient.
+        not_finite: indices, in the order of the file, of voxels that are not finite, which SimpleITK would
+            read as 0.
     """
 
     oriented: bool
@@ -80,12 +80,12 @@ class CheckedFile(NamedTuple):
 
 
 def check_file(path: Path) -> CheckedFile:
-    """Refuse what SimpleITK would read as something that it is not.
+    """Refuse files that SimpleITK would read incorrectly.
 
     Raises:
-        SourceError: `empty`, `damaged` (cut, or its checksum is wrong), `unreadable` (another format, or a
-            header that makes no sense), `detached` (the voxels are in another file) or `no_spacing`.
-        OSError: it cannot be opened.
+        SourceError: `empty`, `damaged` (truncated, or with a wrong checksum), `unreadable` (another format,
+            or an invalid header), `detached` (the voxels are in another file) or `no_spacing`.
+        OSError: the file cannot be opened.
     """
     if not path.stat().st_size:
         raise SourceError("empty", "The file is empty.", AGAIN)
@@ -94,40 +94,45 @@ def check_file(path: Path) -> CheckedFile:
     return _check_nifti(path)
 
 
-def _is_compressed(head):
+def _is_compressed(head: bytes) -> bool:
     return head.startswith(GZIP) or b"\nencoding: gz" in head.partition(b"\n\n")[0]
 
 
-def _check_nifti(path):
+def _check_nifti(path: Path) -> CheckedFile:
     with path.open("rb") as stream:
-        zipped = stream.read(2) == GZIP
+        is_gzip = stream.read(2) == GZIP
         stream.seek(0)
-        source = gzip.GzipFile(fileobj=stream) if zipped else stream
+        source = gzip.GzipFile(fileobj=stream) if is_gzip else stream
         try:
             header = _nifti_header(source.read(NIFTI_HEADER))
             source.read(header.offset - NIFTI_HEADER)
-            left, broken = header.bytes, []
-            while left and (chunk := source.read(min(CHUNK, left))):
+            remaining, not_finite = header.bytes, []
+            while remaining and (chunk := source.read(min(CHUNK, remaining))):
                 if header.floats is not None and not len(chunk) % header.floats.itemsize:
-                    first = (header.bytes - left) // header.floats.itemsize
+                    first = (header.bytes - remaining) // header.floats.itemsize
                     values = np.frombuffer(chunk, header.floats)
-                    broken.append(first + np.flatnonzero(~np.isfinite(values)))
-                left -= len(chunk)
-            # At the end of a compressed stream its checksum is compared.
+                    not_finite.append(first + np.flatnonzero(~np.isfinite(values)))
+                remaining -= len(chunk)
+            # gzip compares the checksum at the end of the stream.
             while source.read(CHUNK):
                 pass
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise SourceError("damaged", "The compressed file is cut or damaged.", AGAIN) from None
-    if left:
+    if remaining:
         raise SourceError(
-            "damaged", f"The file is cut: {left} of {header.bytes} bytes of voxels are missing.", AGAIN
+            "damaged", f"The file is cut: {remaining} of {header.bytes} bytes of voxels are missing.", AGAIN
         )
-    return CheckedFile(header.oriented, np.concatenate(broken) if broken else np.empty(0, np.int64))
+    return CheckedFile(header.oriented, np.concatenate(not_finite) if not_finite else np.empty(0, np.int64))
 
 
 class _NiftiHeader(NamedTuple):
-    """Where the voxels begin, how many bytes they take, their type where it is a floating one, and whether
-    the header tells how they lie in the patient.
+    """The header of a NIfTI-1 file.
+
+    Attributes:
+        offset: where the voxels begin.
+        bytes: size of the voxels.
+        floats: type of the voxels if it is a floating one, else None.
+        oriented: whether the header defines the orientation in the patient.
     """
 
     offset: int
@@ -136,14 +141,14 @@ class _NiftiHeader(NamedTuple):
     oriented: bool
 
 
-def _nifti_header(head):
+def _nifti_header(head: bytes) -> _NiftiHeader:
     order = next((o for o in "<>" if head[:4] == struct.pack(f"{o}i", NIFTI_HEADER)), None)
     if order is None or len(head) < NIFTI_HEADER or head[344:348] not in (b"n+1\0", b"ni1\0"):
         raise SourceError("unreadable", "The file is not NIfTI-1.", "Convert it to NIfTI-1 or NRRD.")
     if head[344:348] == b"ni1\0":
         raise SourceError("detached", "The voxels are in another file.", "Write both into one file.")
     count, *sizes = struct.unpack_from(f"{order}8h", head, 40)
-    # Not BITPIX, which nobody reads.
+    # Not BITPIX, which other readers ignore.
     (datatype,) = struct.unpack_from(f"{order}h", head, 70)
     spacing = struct.unpack_from(f"{order}3f", head, 80)
     (offset,) = struct.unpack_from(f"{order}f", head, 108)
@@ -162,8 +167,8 @@ def _nifti_header(head):
     return _NiftiHeader(int(offset), math.prod(sizes) * NIFTI_BYTES[datatype], floats, max(forms) > 0)
 
 
-def _check_nrrd(path):
-    """SimpleITK notices by itself where voxels are missing or a checksum is wrong."""
+def _check_nrrd(path: Path) -> bool:
+    """Check the header; SimpleITK itself detects missing voxels and wrong checksums."""
     with path.open("rb") as stream:
         lines = list(iter(lambda: stream.readline(CHUNK).strip(), b""))
     if not lines or not lines[0].startswith(b"NRRD000"):

@@ -1,56 +1,63 @@
-"""One NIfTI or NRRD volume through SimpleITK, turned so that its slices are axial."""
+"""Reading of a NIfTI or NRRD volume with SimpleITK, reoriented so that its slices are axial."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.volumes.files import AGAIN, READERS, suffix_of
 
-# By how much the axes of a volume may fail to be at right angles, as a cosine.
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+T = TypeVar("T")
+
+# How far the axes of a volume may deviate from right angles, as a cosine.
 SHEAR_TOLERANCE = 1e-3
 
 
 @contextmanager
-def quiet():
-    """SimpleITK's remarks about headers go to stderr, file names and all."""
+def quiet() -> Iterator[None]:
+    """Suppress warnings of SimpleITK about headers, which go to stderr with file names."""
     import SimpleITK as sitk
 
-    displayed = sitk.ProcessObject.GetGlobalWarningDisplay()
+    display = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         yield
     finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(displayed)
+        sitk.ProcessObject.SetGlobalWarningDisplay(display)
 
 
-def within(part, step, path):
-    """Do a step for one of the two files; what is wrong with it names which one."""
+def within(part: str, step: Callable[[Path], T], path: Path) -> T:
+    """Apply a step to one of the two files; errors say which file it is."""
     try:
         return step(path)
     except SourceError as error:
         reason = f"The {part}: {error.reason}"
         raise SourceError(error.kind, reason, error.remedy) from None
-    except (OSError, RuntimeError) as error:  # RuntimeError is all that SimpleITK raises
-        # Its text names the file.
+    except (OSError, RuntimeError) as error:  # SimpleITK only raises RuntimeError
+        # The message of the error contains the file name and is not used.
         why = error.strerror if isinstance(error, OSError) else "SimpleITK refuses it"
         reason = f"The {part}: The file cannot be read ({why}): it is damaged, sheared or of another kind."
         raise SourceError("unreadable", reason, AGAIN) from None
 
 
-def read_volume(path, not_finite):
-    """The volume, its axes along left, posterior and superior as closely as they can be.
+def read_volume(path: Path, not_finite: np.ndarray) -> "sitk.Image":
+    """Read a volume, with its axes as close as possible to left, posterior and superior.
 
-    Voxels at the places `not_finite`, in the order of the file, are NaN.
+    Voxels at the indices `not_finite`, in the order of the file, become NaN.
     """
     import SimpleITK as sitk
 
     suffix = suffix_of(path)
-    # Beside `a.nii.gz` SimpleITK would find `a.nii` and take the voxels from there.
-    with TemporaryDirectory() as alone:
-        alias = Path(alone, f"volume{suffix}")
+    # In its own folder: next to `a.nii.gz`, SimpleITK would read the voxels from `a.nii`.
+    with TemporaryDirectory() as folder:
+        alias = Path(folder, f"volume{suffix}")
         alias.symlink_to(path.resolve())
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(alias))
@@ -61,9 +68,9 @@ def read_volume(path, not_finite):
         if len(not_finite):
             values = sitk.GetArrayFromImage(volume)
             values.reshape(-1)[not_finite] = np.nan
-            marked = sitk.GetImageFromArray(values)
-            marked.CopyInformation(volume)
-            volume = marked
+            copy = sitk.GetImageFromArray(values)
+            copy.CopyInformation(volume)
+            volume = copy
         volume = sitk.DICOMOrient(volume, "LPS")
     axes = direction_of(volume)
     geometry = [*axes.ravel(), *volume.GetOrigin(), *volume.GetSpacing()]
@@ -72,7 +79,7 @@ def read_volume(path, not_finite):
     return volume
 
 
-def _check_kind(reader):
+def _check_kind(reader: "sitk.ImageFileReader") -> None:
     import SimpleITK as sitk
 
     if (dimensions := reader.GetDimension()) != 3:
@@ -81,17 +88,16 @@ def _check_kind(reader):
         )
     if reader.GetNumberOfComponents() != 1:
         kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-        raise SourceError("not_a_volume", f"Its voxels are no single numbers but {kind}.", "Convert it.")
+        raise SourceError("not_a_volume", f"Its voxels are not single numbers but {kind}.", "Convert it.")
 
 
-def direction_of(image):
-    """(3, 3): column k is the direction of axis k."""
+def direction_of(image: "sitk.Image") -> np.ndarray:
+    """(3, 3), the direction of axis k in column k."""
     return np.reshape(image.GetDirection(), (3, 3))
 
 
-def values_of(image):
+def values_of(image: "sitk.Image") -> np.ndarray:
     """Voxels (slices, rows, columns) as a view of the image, which must outlive it."""
     import SimpleITK as sitk
 
-    # A view: the image outlives it in `read`.
     return sitk.GetArrayViewFromImage(image)

@@ -1,10 +1,11 @@
-"""NIfTI and NRRD volumes with masks as a source of slices. Reading them needs SimpleITK."""
+"""NIfTI and NRRD volumes with masks as a source of slices; reading them requires SimpleITK."""
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -20,12 +21,15 @@ from fgf_keras.data.volumes.files import AGAIN, REPLACE, check_file, fingerprint
 from fgf_keras.data.volumes.reading import direction_of, quiet, read_volume, values_of, within
 from fgf_keras.errors import DataError
 
-# How far the grids of image and mask may lie apart anywhere, in voxels: more than the rounding of any format,
-# less than anybody can see.
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+# How far the grids of image and mask may be apart anywhere, in voxels: more than the rounding error of any
+# format, less than is visible.
 GRID_TOLERANCE = 0.05
-# Pixels around the tumour that resampling may mix into it.
+# Pixels around the tumour that resampling may blend into it.
 AROUND = 3
-# How far a patient came with a fault of each kind; with any other it was the file.
+# The stage of each kind of error; for all other kinds it is the file.
 STAGES = {
     "not_a_volume": "series",
     "sheared": "series",
@@ -38,15 +42,15 @@ STAGES = {
 
 @dataclass(frozen=True)
 class VolumePatient:
-    """The two files of one patient, and how to choose a slice.
+    """The two files of one patient, and the rule for choosing a slice.
 
     Attributes:
         patient_id: as in the table of labels.
-        fingerprint: of the contents of both files, see `files.fingerprint`. A copy under another name
-            or with another date has the same.
-        image, mask: where the files are.
+        fingerprint: of the contents of both files, see `files.fingerprint`. It does not depend on names or
+            dates.
+        image, mask: paths of the files.
         slice_rule: see `pick_slice`.
-        mask_value: the value that is the tumour; any above 0 where it is None.
+        mask_value: the value of the tumour in the mask; if None, any value above 0.
     """
 
     patient_id: str
@@ -57,31 +61,34 @@ class VolumePatient:
     mask_value: int | None
 
     def read(self) -> SourceSlice | RejectedPatient:
-        """Read both volumes, turn them so that slices are axial, and pick one.
+        """Read both volumes, reorient them so that slices are axial, and pick one slice.
 
         Slices, rows and columns run towards the head, the back and the left of the patient, as closely as
-        flips and swaps of axes can bring them, whatever the order in the file: nothing is resampled, and
-        oblique volumes stay oblique. A file whose header does not tell how it lies in the patient is taken as
-        it is, and counted under the warning `orientation_unknown`.
+        flips and swaps of axes allow, whatever the order in the file. Nothing is resampled, so oblique
+        volumes stay oblique. A file without an orientation in its header is used as it is, and counted by the
+        warning `orientation_unknown`.
         """
         try:
             with quiet():
                 files = ("image", self.image), ("mask", self.mask)
-                checked = [within(part, check_file, path) for part, path in files]
+                checks = [within(part, check_file, path) for part, path in files]
                 image, mask = (
                     within(part, partial(read_volume, not_finite=check.not_finite), path)
-                    for (part, path), check in zip(files, checked)
+                    for (part, path), check in zip(files, checks)
                 )
             _check_grids(image, mask)
             inside = _region(values_of(mask), self.mask_value)
             index = pick_slice(inside, self.slice_rule)
-            hu, broken = _hu(values_of(image)[index], inside[index])
+            hu, not_finite = _hu(values_of(image)[index], inside[index])
         except SourceError as error:
             stage = STAGES.get(error.kind, "file")
             return RejectedPatient(self.patient_id, stage, error.reason, error.remedy)
         x, y, z = image.GetSpacing()
         normal = direction_of(image)[:, 2]
-        warnings = {"orientation_unknown": sum(not check.oriented for check in checked), "not_finite": broken}
+        warnings = {
+            "orientation_unknown": sum(not check.oriented for check in checks),
+            "not_finite": not_finite,
+        }
         return SourceSlice(
             hu=hu,
             mask=inside[index].copy(),  # a view would keep the volume in memory
@@ -99,7 +106,7 @@ class VolumePatient:
 def volume_patients(
     config: DataConfig, ids: Iterable[str]
 ) -> tuple[list[VolumePatient], list[RejectedPatient]]:
-    """The patients of a table whose two files exist, in its order, and the others.
+    """The patients of a table whose two files exist, in the order of the table, and the rejected ones.
 
     Raises:
         DataError: SimpleITK is not installed.
@@ -114,8 +121,8 @@ def volume_patients(
     return patients, rejected
 
 
-def require_reader():
-    """Raise `DataError` where SimpleITK is not installed."""
+def require_reader() -> None:
+    """Raise `DataError` if SimpleITK is not installed."""
     try:
         import SimpleITK  # noqa: F401
     except ImportError:
@@ -125,8 +132,8 @@ def require_reader():
         ) from None
 
 
-def _find(config, patient_id):
-    # The id becomes part of a path: it must not lead elsewhere.
+def _find(config: DataConfig, patient_id: str) -> VolumePatient:
+    # The id becomes part of a path and must not lead to another folder.
     if not is_file_name(patient_id):
         raise SourceError(
             "not_a_name",
@@ -135,7 +142,8 @@ def _find(config, patient_id):
             "Rename the patient in the table and the files.",
         )
     patterns = {"image": config.volumes.image, "mask": config.volumes.mask}
-    paths = {p: Path(config.root, pattern.replace("{id}", patient_id)) for p, pattern in patterns.items()}
+    root = config.root_folder
+    paths = {part: root / pattern.replace("{id}", patient_id) for part, pattern in patterns.items()}
     missing = [part for part, path in paths.items() if not os.path.isfile(path)]
     if missing:
         where = " and ".join(f"no {part} at data.volumes.{part}={patterns[part]!r}" for part in missing)
@@ -155,7 +163,7 @@ def _find(config, patient_id):
     )
 
 
-def _check_grids(image, mask):
+def _check_grids(image: "sitk.Image", mask: "sitk.Image") -> None:
     sizes = np.array(image.GetSize()), np.array(mask.GetSize())
     if (sizes[0] != sizes[1]).any():
         raise SourceError(
@@ -165,31 +173,31 @@ def _check_grids(image, mask):
         )
     axes, spacing = direction_of(image).T, np.array(image.GetSpacing())
     last = sizes[0] - 1
-    # The largest shift that each difference causes anywhere in the volume, in voxels along each axis.
-    shift = {
+    # The largest shift anywhere in the volume due to each difference, in voxels along each axis.
+    shifts = {
         "spacing": abs(spacing - mask.GetSpacing()) / spacing * last,
         "origin": abs(axes @ np.subtract(image.GetOrigin(), mask.GetOrigin())) / spacing,
         "direction": abs(axes @ (axes.T - direction_of(mask))) @ (last * spacing) / spacing,
     }
-    differing = {name: by.max() for name, by in shift.items() if not by.max() <= GRID_TOLERANCE}
-    if differing:
+    differences = {name: shift.max() for name, shift in shifts.items() if not shift.max() <= GRID_TOLERANCE}
+    if differences:
         raise SourceError(
             "other_grid",
             "Image and mask lie on different grids: "
-            + ", ".join(f"their {name} puts voxels up to {by:.3g} apart" for name, by in differing.items())
+            + ", ".join(f"their {name} puts voxels up to {by:.3g} apart" for name, by in differences.items())
             + f" (allowed: {GRID_TOLERANCE}).",
             "Resample the mask to the image.",
         )
 
 
-def _by(size):
+def _by(size: Iterable[int]) -> str:
     return "x".join(str(count) for count in size)
 
 
-def _region(values, mask_value):
-    """(slices, rows, columns) bool."""
-    if broken := np.count_nonzero(~np.isfinite(values)):
-        raise SourceError("not_finite", f"The mask: {broken} voxels are not finite numbers.", REPLACE)
+def _region(values: np.ndarray, mask_value: int | None) -> np.ndarray:
+    """The mask (slices, rows, columns) as bool; raises `SourceError` if it is not a valid mask."""
+    if count := np.count_nonzero(~np.isfinite(values)):
+        raise SourceError("not_finite", f"The mask: {count} voxels are not finite numbers.", REPLACE)
     if values.dtype.kind == "f" and (values != np.rint(values)).any():
         raise SourceError(
             "not_a_mask", "The mask has values that are no whole numbers.", "Threshold it to 0 and 1."
@@ -200,27 +208,27 @@ def _region(values, mask_value):
         )
     inside = values > 0 if mask_value is None else values == mask_value
     if not inside.any():
-        there = listing(f"{value:.0f}" for value in np.unique(values))
-        wanted_values = "a value above 0" if mask_value is None else f"data.volumes.mask_value={mask_value}"
+        present = listing(f"{value:.0f}" for value in np.unique(values))
+        expected = "a value above 0" if mask_value is None else f"data.volumes.mask_value={mask_value}"
         raise SourceError(
             "empty_mask",
-            f"No voxel of the mask has {wanted_values}. Its values: {there}.",
+            f"No voxel of the mask has {expected}. Its values: {present}.",
             "Choose one of these.",
         )
     return inside
 
 
-def _hu(values, inside):
-    """(rows, columns) float32, a copy, and how many pixels became air: those that are no finite numbers."""
+def _hu(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, int]:
+    """A copy as (rows, columns) float32 with air in place of pixels that are not finite, and their number."""
     with np.errstate(over="ignore"):
         hu = values.astype(np.float32)
-    broken = ~np.isfinite(hu)
-    if (broken & ndimage.binary_dilation(inside, iterations=AROUND)).any():
-        count = np.count_nonzero(broken)
+    not_finite = ~np.isfinite(hu)
+    if (not_finite & ndimage.binary_dilation(inside, iterations=AROUND)).any():
+        count = np.count_nonzero(not_finite)
         raise SourceError(
             "not_finite",
             f"The image: {count} pixels of the slice are not finite in 32 bits, in the tumour or beside it.",
             REPLACE,
         )
-    hu[broken] = AIR_HU
-    return hu, int(np.count_nonzero(broken))
+    hu[not_finite] = AIR_HU
+    return hu, int(np.count_nonzero(not_finite))

@@ -1,20 +1,23 @@
-"""Bias and activation with derivatives that are cheap, the second one too."""
+"""Bias and activation with cheap first and second derivatives."""
 
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+# Gradients with respect to two arguments.
+_Pair = tuple[tf.Tensor, tf.Tensor]
+
 
 def activated(
     outputs: tf.Tensor, bias: tf.Tensor | None, activation: Callable[[tf.Tensor], tf.Tensor] | None
 ) -> tf.Tensor:
-    """activation(outputs + bias), with Keras's numbers to any derivative.
+    """activation(outputs + bias); the values and all derivatives are those of Keras.
 
     Args:
         outputs: (B, H, W, C).
         bias: (C,), or None.
-        activation: a function, or None. The ELU of Keras gets derivatives of its own.
+        activation: a function, or None. The ELU of Keras is given its own derivatives.
     """
     outputs = outputs if bias is None else _add_bias(outputs, tf.convert_to_tensor(bias))
     if activation is keras.activations.elu:
@@ -23,13 +26,13 @@ def activated(
 
 
 @tf.custom_gradient
-def _add_bias(outputs, bias):
-    def gradient(upstream):
+def _add_bias(outputs: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., _Pair]]:
+    def gradient(upstream: tf.Tensor) -> _Pair:
         if upstream.dtype == tf.bfloat16:
             # The sum below would be rounded to bfloat16 at every step.
             return upstream, tf.reduce_sum(upstream, axis=[0, 1, 2])
-        # On CPU the library fuses this sum with the gradient of the kernel, and together they take longer
-        # than apart, in the first layer three times: it does not fuse them where their shapes differ.
+        # On CPU the library fuses this sum with the gradient of the kernel, which takes longer than both
+        # separately, three times as long in the first layer. It does not fuse them if their shapes differ.
         rows = tf.reshape(upstream, [-1, upstream.shape[-1]])
         return upstream, tf.raw_ops.BiasAddGrad(out_backprop=rows)
 
@@ -37,22 +40,22 @@ def _add_bias(outputs, bias):
 
 
 @tf.custom_gradient
-def _elu(inputs):
+def _elu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     outputs = tf.nn.elu(inputs)
 
-    def gradient(upstream):
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
         return _elu_gradient(upstream, outputs)
 
     return outputs, gradient
 
 
 @tf.custom_gradient
-def _elu_gradient(upstream, outputs):
+def _elu_gradient(upstream: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, Callable[..., _Pair]]:
     """upstream·elu', with elu' = 1 where the output is positive and output + 1 elsewhere."""
 
-    def gradient(cotangent):
-        # The derivative of the second factor, 1 where the output is negative, as the library has it for a
-        # ReLU: one pass over the map instead of a comparison and a selection.
+    def gradient(cotangent: tf.Tensor) -> _Pair:
+        # The derivative of the second factor is 1 where the output is negative, like that of a ReLU in the
+        # library: one pass over the map instead of a comparison and a selection.
         negative = tf.raw_ops.ReluGrad(gradients=cotangent * upstream, features=-outputs)
         return _elu_gradient(cotangent, outputs), negative
 

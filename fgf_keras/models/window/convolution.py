@@ -1,16 +1,19 @@
 """A convolution whose gradient with respect to its image is cheap."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from fgf_keras.models.window.activation import activated
 
-# The input gradient is computed in cells of this edge: one strided convolution makes CELL² values at once.
+# The input gradient is computed in cells of this edge: one strided convolution gives CELL² values at once.
 CELL = 4
-# Above this number of input channels the library's own input gradient has enough to do to be fast.
+# Above this number of input channels the library's own input gradient is fast.
 FEW_CHANNELS = 4
+# Gradients with respect to two arguments.
+_Pair = tuple[tf.Tensor, tf.Tensor]
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -18,21 +21,21 @@ class Convolution(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with the same weights and numbers, faster where input gradients are taken.
 
     With one image channel, the library's input gradient of a convolution costs an order of magnitude more
-    than its forward pass, and alignment takes it in every step. Here it is a strided convolution followed by
-    depth-to-space, the same sums in another order. Applies to kernels of odd size with stride 1, "same"
-    padding and few input channels; all other cases are Keras's own. Bias and ELU have cheap derivatives
-    (`activated`); other activations are Keras's own.
+    than its forward pass, and alignment needs it in every step. Here it is a strided convolution followed by
+    depth-to-space: the same sums in another order. Applies to kernels of odd size with stride 1, "same"
+    padding and few input channels; all other cases are left to Keras. Bias and ELU have cheap derivatives
+    (`activated`); other activations are those of Keras.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """As Keras."""
+        """As in Keras."""
         if self.data_format != "channels_last":
             return super().call(inputs)
         outputs = self.convolution_op(inputs, self.kernel)
         return activated(outputs, self.bias if self.use_bias else None, self.activation)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """As Keras; differentiable any number of times."""
+        """As in Keras; differentiable any number of times."""
         cheap = (
             self.padding == "same"
             and self.data_format == "channels_last"
@@ -50,7 +53,7 @@ class Convolution(keras.layers.Conv2D):
 def valid_convolution(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolution with stride 1 and no padding, (B, H, W, in) to (B, H - rows + 1, W - columns + 1, out).
 
-    Differentiable any number of times; its input gradient is cheap where there are few input channels.
+    Differentiable any number of times; the input gradient is cheap if there are few input channels.
     """
     image, kernel = tf.convert_to_tensor(image), tf.convert_to_tensor(kernel)
     if kernel.shape[2] > FEW_CHANNELS:
@@ -59,33 +62,33 @@ def valid_convolution(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 @functools.cache
-def _convolution(padding):
+def _convolution(padding: str) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The convolution with "SAME" (kernels of odd size) or "VALID" padding, with its own derivatives."""
 
     @tf.custom_gradient
-    def convolve(image, kernel):
-        def gradient(upstream):
+    def convolve(image: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., _Pair]]:
+        def gradient(upstream: tf.Tensor) -> _Pair:
             return input_gradient(upstream, kernel), kernel_gradient(image, kernel, upstream)
 
         return tf.nn.conv2d(image, kernel, 1, padding), gradient
 
     @tf.custom_gradient
-    def input_gradient(upstream, kernel):
-        """The transpose of `convolve` in its image."""
+    def input_gradient(upstream: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., _Pair]]:
+        """The transpose of `convolve` as a function of the image."""
 
-        # ⟨convolve(a, k), u⟩ = ⟨a, input_gradient(u, k)⟩ for every a: so each is the other's derivative.
-        def gradient(cotangent):
+        # ⟨convolve(a, k), u⟩ = ⟨a, input_gradient(u, k)⟩ for every a, so each is the derivative of the other.
+        def gradient(cotangent: tf.Tensor) -> _Pair:
             return convolve(cotangent, kernel), kernel_gradient(cotangent, kernel, upstream)
 
         rows, columns = kernel.shape[:2]
         flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-        # The kernel once for each place in a cell, shifted there: their outputs become channels.
+        # One copy of the kernel for each position in a cell, shifted there; the outputs become channels.
         shifted = [
             tf.pad(flipped, [[i, CELL - 1 - i], [j, CELL - 1 - j], [0, 0], [0, 0]])
             for i in range(CELL)
             for j in range(CELL)
         ]
-        # Without padding the image is larger than the outputs, and its border has been read less often.
+        # Without padding the image is larger than the outputs, and its border was read less often.
         more = [rows - 1, columns - 1] if padding == "VALID" else [0, 0]
         margin = [rows - 1, columns - 1] if padding == "VALID" else [rows // 2, columns // 2]
         height, width = (tf.shape(upstream)[i + 1] + more[i] for i in (0, 1))
@@ -96,7 +99,7 @@ def _convolution(padding):
         shape = [None if n is None else n + m for n, m in zip(upstream.shape[1:3], more)]
         return tf.ensure_shape(whole, [upstream.shape[0], *shape, kernel.shape[2]]), gradient
 
-    def kernel_gradient(image, kernel, upstream):
+    def kernel_gradient(image: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.Conv2DBackpropFilter(
             input=image,
             filter_sizes=tf.shape(kernel),

@@ -1,29 +1,30 @@
-"""A paper CNN computed where its image is not zero, and nowhere else.
+"""A paper CNN that is computed only where its image is not zero.
 
-The image is zero outside of the tumour, so at every layer the feature map equals that of the all-zero image,
+The image is zero outside the tumour, so at every layer the feature map equals that of the all-zero image,
 the *background*, except in a window around the tumour. A stage (convolution, activation, pooling) is computed
-on the window, which reads its surroundings from the background; the last window is put into the last
+on the window, which reads its surroundings from the background; the last window is inserted into the last
 background; the dense layers follow. The background depends on the weights alone and is constant away from the
 border of the canvas, so a few of its pixels stand for all. Nothing is approximated: values and derivatives of
 any order in the weights and in the pixels of the window are those of the whole canvas.
 """
 
 import inspect
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
-from fgf_keras.geometry.windows import edges_of, inside, shift
+from fgf_keras.geometry.windows import Edges, edges_of, inside, shift
 from fgf_keras.models.window.activation import activated
 from fgf_keras.models.window.average_pooling import AveragePooling
 from fgf_keras.models.window.convolution import Convolution, valid_convolution
 
 _CONVOLUTIONS = (Convolution, keras.layers.Conv2D)
 _POOLINGS = (AveragePooling, keras.layers.AveragePooling2D, keras.layers.MaxPooling2D)
-# Each acts on every pixel by itself, so that a window can be computed alone.
+# Each acts on every pixel separately, so that a window can be computed alone.
 _ACTIVATIONS = [f for _, f in inspect.getmembers(keras.activations, inspect.isfunction)]
 
 
@@ -31,8 +32,8 @@ class RoiCnn:
     """The logits of a classifier from windows of its images, by the classifier's own layers and weights.
 
     Args:
-        classifier: a `paper_cnn`, or any chain of Keras layers of its kind: convolutions with stride 1 and
-            "same" padding, each perhaps followed by a pooling whose pools lie side by side; `Flatten`;
+        classifier: a `paper_cnn`, or any chain of Keras layers of this kind: convolutions with stride 1 and
+            "same" padding, each optionally followed by a pooling whose pools do not overlap; `Flatten`;
             then any layers.
 
     Raises:
@@ -54,12 +55,12 @@ class RoiCnn:
         return _RoiCnnAt(self, origin)
 
     def logits(self, window: tf.Tensor, origin: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits (B, 1) or (B, K) of images that are zero outside of a window.
+        """Logits (B, 1) or (B, K) of images that are zero outside a window.
 
         Args:
             window: (B, rows, columns, C), the image inside the window, which lies on the canvas.
             origin: (B, 2) int32, first row and column of each window.
-            training: handed to the layers after the convolutions.
+            training: passed to the layers after the convolutions.
         """
         outputs, background = window, None
         for stage in self._stages:
@@ -72,23 +73,23 @@ class RoiCnn:
 
 
 class _RoiCnnAt(NamedTuple):
-    """`RoiCnn` for windows at fixed origins, in the form of a classifier."""
+    """`RoiCnn` for windows at fixed origins, with the interface of a classifier."""
 
     network: RoiCnn
     origin: tf.Tensor
 
-    def __call__(self, image, training=False):
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.network.logits(image, self.origin, training=training)
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> str:
         return self.network.compute_dtype
 
 
 class _Axis(NamedTuple):
-    """One axis of a background map: `head` pixels that the border has changed, the inside, `tail` more.
+    """One axis of a background map: `head` pixels affected by the border, the interior, and `tail` more.
 
-    The inside is constant, so few pixels stand for all: head, one of the inside, tail.
+    The interior is constant, so few pixels stand for all: the head, one pixel of the interior, the tail.
     """
 
     size: int
@@ -96,20 +97,20 @@ class _Axis(NamedTuple):
     tail: int
 
     @property
-    def few(self):
+    def few(self) -> int:
         """Number of pixels that stand for all."""
         return min(self.size, self.head + 1 + self.tail)
 
-    def selection(self, pixels):
+    def selection(self, pixels: np.ndarray) -> np.ndarray:
         """Which of the few stands for each of n pixels: (n, few) of zeros and ones, zeros off the canvas."""
         pixels = pixels[:, np.newaxis]
-        chosen = np.minimum(pixels, np.maximum(self.head, pixels - (self.size - self.few)))
+        index = np.minimum(pixels, np.maximum(self.head, pixels - (self.size - self.few)))
         on_canvas = (pixels >= 0) & (pixels < self.size)
-        return ((np.arange(self.few) == chosen) & on_canvas).astype(np.float32)
+        return ((np.arange(self.few) == index) & on_canvas).astype(np.float32)
 
 
 class _Step(NamedTuple):
-    """One axis of a stage, from pixels to cells: a kernel, then pools side by side from pixel 0 on."""
+    """One axis of a stage, from pixels to cells: a kernel, then adjacent pools that start at pixel 0."""
 
     kernel: int
     pool: int
@@ -117,52 +118,54 @@ class _Step(NamedTuple):
     after: _Axis
 
     @classmethod
-    def of(cls, kernel, pool, axis, is_first):
-        """The step that an axis takes."""
+    def of(cls, kernel: int, pool: int, axis: _Axis, is_first: bool) -> "_Step":
+        """The step along an axis."""
         size = axis.size // pool
         if is_first:
-            # The zeros off the canvas continue those of the image: no border is seen.
+            # The zeros off the canvas continue those of the image, so the border has no effect.
             return cls(kernel, pool, axis, _Axis(size, 0, 0))
         head = -(-(axis.head + (kernel - 1) // 2) // pool)
         tail = size - (axis.size - axis.tail - kernel // 2) // pool
         return cls(kernel, pool, axis, _Axis(size, min(head, size), min(tail, size)))
 
     @property
-    def margin(self):
-        """Pixels that the first cell reads off the canvas."""
+    def margin(self) -> int:
+        """Number of pixels off the canvas that the first cell reads."""
         return (self.kernel - 1) // 2
 
-    def cells(self, pixels):
-        """The most cells that so many neighbouring pixels can have an effect on."""
+    def cells(self, pixels: int | tf.Tensor) -> int | tf.Tensor:
+        """The largest number of cells that this many neighbouring pixels can affect."""
         cells = (pixels + self.kernel + self.pool - 3) // self.pool + 1
         return min(cells, self.after.size) if isinstance(cells, int) else tf.minimum(cells, self.after.size)
 
-    def pixels(self, cells):
-        """How many pixels neighbouring cells read."""
+    def pixels(self, cells: int | tf.Tensor) -> int | tf.Tensor:
+        """The number of pixels that neighbouring cells read."""
         return cells * self.pool + self.kernel - 1
 
-    def read_by_few(self):
-        """The pixels from which the cells are computed that stand for all.
+    def read_by_few(self) -> np.ndarray:
+        """The pixels that are read by the cells that stand for all.
 
-        They are neighbours where those cells are. Pixels are left out between the inside and the tail, and
-        both read across the gap: what they find there is of the inside too.
+        They are neighbours if those cells are. Pixels between the interior and the tail are left out. Cells
+        on both sides read across the gap, where all pixels belong to the interior.
         """
         pixels = np.arange(self.pixels(self.after.few)) - self.margin
         gap = (self.after.size - self.after.few) * self.pool
         return np.where(pixels < (self.after.head + 1) * self.pool, pixels, pixels + gap)
 
-    def read_by_all(self):
-        """The pixels that any cells read."""
+    def read_by_all(self) -> np.ndarray:
+        """The pixels that are read by any cell."""
         return np.arange(self.pixels(self.after.size)) - self.margin
 
 
 class _Stage:
     """Convolution, activation and pooling by layers of the classifier, on windows and on the background."""
 
-    def __init__(self, convolution, pooling, axes, *, is_first):
+    def __init__(
+        self, convolution: keras.Layer, pooling: keras.Layer | None, axes: Sequence[_Axis], *, is_first: bool
+    ) -> None:
         pools = pooling.pool_size if pooling is not None else (1, 1)
         sizes = zip(convolution.kernel_size, pools, axes)
-        self.steps = [_Step.of(*one, is_first) for one in sizes]
+        self.steps = [_Step.of(kernel, pool, axis, is_first) for kernel, pool, axis in sizes]
         self._convolution, self._pooling = convolution, pooling
         self._pool = np.array(pools, np.int32)
         self._margin = np.array([step.margin for step in self.steps], np.int32)
@@ -170,7 +173,9 @@ class _Stage:
         self._of_few = [step.before.selection(step.read_by_few())[np.newaxis] for step in self.steps]
         self._of_all = [step.before.selection(step.read_by_all()) for step in self.steps]
 
-    def __call__(self, window, origin, background):
+    def __call__(
+        self, window: tf.Tensor, origin: tf.Tensor, background: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Window, origin and background after the stage; a background of None is zero.
 
         Args:
@@ -197,37 +202,37 @@ class _Stage:
         weights = self._weights()
         return self._computed(view, *weights), corner, self._computed(few, *weights)[0]
 
-    def _weights(self):
+    def _weights(self) -> list[tf.Tensor | None]:
         layer = self._convolution
-        # Outside of the layer's own call Keras does not cast its weights.
+        # Outside the layer's own call Keras does not cast its weights.
         cast = [
             tf.cast(weight, layer.compute_dtype)
             for weight in (layer.kernel, layer.bias)[: 1 + layer.use_bias]
         ]
         return cast if layer.use_bias else [*cast, None]
 
-    def _computed(self, view, kernel, bias):
-        """The map of a view that holds all that the convolution reads."""
+    def _computed(self, view: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+        """The feature map of a view that holds all pixels that the convolution reads."""
         outputs = valid_convolution(tf.cast(view, kernel.dtype), kernel)
         outputs = activated(outputs, bias, self._convolution.activation)
         return outputs if self._pooling is None else self._pooling(outputs)
 
 
-def _before(background, window, offset, edges):
-    """Rectangles (B, *edges, C) of whole maps: the window where it is, and the background behind it."""
+def _before(background: tf.Tensor, window: tf.Tensor, offset: tf.Tensor, edges: Edges) -> tf.Tensor:
+    """Rectangles (B, *edges, C) of whole maps: the window where it lies, the background elsewhere."""
     return tf.where(inside(offset, edges, edges_of(window)), shift(window, offset, edges), background)
 
 
-def _spread(background, selections):
+def _spread(background: tf.Tensor, selections: Sequence[tf.Tensor]) -> tf.Tensor:
     """Rectangles of the background, (B, h, w, C), by selections (B, h, few) and (B, w, few) of its pixels."""
-    # By products with zeros and ones: their derivatives are products again, where those of a gather scatter.
+    # By products with zeros and ones, whose derivatives are products again; that of a gather is a scatter.
     rows, columns = (tf.cast(selection, background.dtype) for selection in selections)
     return tf.matmul(columns[:, tf.newaxis], tf.einsum("byr,rxc->byxc", rows, background))
 
 
-def _chain(classifier):
-    """The layers of a classifier, each of which takes the output of the one before it."""
-    # A class of its own may do anything between its layers.
+def _chain(classifier: keras.Model) -> list[keras.Layer]:
+    """The layers of a classifier, each of which takes the output of the previous one."""
+    # A user-defined class may do anything between its layers.
     if type(classifier).__module__.partition(".")[0] != "keras" or not getattr(classifier, "inputs", None):
         raise ModelError(
             f"the classifier is a {type(classifier).__name__}, not a keras.Sequential or a keras.Model made "
@@ -244,19 +249,21 @@ def _chain(classifier):
     return layers
 
 
-def _only(layer, end):
+def _only(layer: keras.Layer, end: str) -> Any:
     try:
         return getattr(layer, end)
     except (AttributeError, ValueError):  # called several times, or never
         return None
 
 
-def _stages_and_head(layers):
+def _stages_and_head(
+    layers: list[keras.Layer],
+) -> tuple[list[tuple[keras.Layer, keras.Layer | None]], list[keras.Layer]]:
     """Pairs of a convolution and its pooling or None, and `Flatten` with all layers after it."""
     flatten = next((i for i, layer in enumerate(layers) if type(layer) is keras.layers.Flatten), None)
     if flatten is None:
         raise ModelError("it has no Flatten layer")
-    stages = []
+    stages: list[tuple[keras.Layer, keras.Layer | None]] = []
     for layer in layers[:flatten]:
         _require_local(layer)
         if type(layer) in _CONVOLUTIONS:
@@ -270,12 +277,12 @@ def _stages_and_head(layers):
     return stages, layers[flatten:]
 
 
-def _require_local(layer):
-    """Refuse a layer that a stage does not compute as Keras does."""
+def _require_local(layer: keras.Layer) -> None:
+    """Refuse a layer that a stage would not compute as Keras does."""
     if type(layer) not in _CONVOLUTIONS + _POOLINGS:
         raise ModelError(f"layer {layer.name!r} before Flatten is a {type(layer).__name__}")
     if type(layer) in _CONVOLUTIONS:
-        expected = {
+        expected: dict[str, Any] = {
             "padding": "same",
             "strides": (1, 1),
             "dilation_rate": (1, 1),
@@ -288,6 +295,6 @@ def _require_local(layer):
     else:
         expected = {"padding": "valid", "strides": layer.pool_size}
     for key, value in {**expected, "data_format": "channels_last"}.items():
-        found = getattr(layer, key, None)
-        if found != value:
-            raise ModelError(f"layer {layer.name!r} has {key}={found!r}, not {value!r}")
+        actual = getattr(layer, key, None)
+        if actual != value:
+            raise ModelError(f"layer {layer.name!r} has {key}={actual!r}, not {value!r}")

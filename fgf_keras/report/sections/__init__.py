@@ -1,1 +1,1 @@
-"""What a report says, one subject per file: its words, its table, its plot."""
+"""The sections of a report, one subject per file: text, tables and plots."""

@@ -1,11 +1,11 @@
-"""What each feature contributes to joint S, and what changes when its reward is left out."""
+"""The contribution of each feature to joint S, and the effect of leaving out its reward."""
 
 from fgf_keras.report.document import Section, Table, Text
 from fgf_keras.results.interval import Interval
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 
-# What is shown of a row of an `ablation_table`, with its heading.
+# The columns of an `ablation_table` that are shown, with their headings.
 _SHOWN = {
     "unique": "unique share",
     "shapley": "Shapley share",
@@ -16,7 +16,7 @@ _SHOWN = {
 
 
 def ablation_section(study: Study) -> Section:
-    """What each feature is worth."""
+    """The table of features with a lead sentence."""
     lead = Text(
         f"Shares of each feature in the joint S of {study.ablated}, and how figures change when the feature "
         "is left out of the reward."

@@ -1,20 +1,22 @@
-"""S and F with intervals, beside what random features reach."""
+"""S and F with intervals, compared with the nulls."""
 
 from itertools import cycle
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from fgf_keras.flow.status import ENDED, FlowStatus
-from fgf_keras.report.document import Callout, Plot, Section, Table, Text
+from fgf_keras.report.document import Block, Callout, Plot, Section, Table, Text
 from fgf_keras.report.style import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, svg_of
 from fgf_keras.report.words import in_words, percent
 from fgf_keras.results.columns import QUANTITIES, feature_title, share_column
 from fgf_keras.results.interval import Interval, number, rounded
-from fgf_keras.results.metrics import PartMetrics
+from fgf_keras.results.metrics import PartMetrics, PathCounts
 
 NULL_CAVEATS = [
     "p-values of means over patients are statements about this one network, not evidence of what training "
@@ -28,16 +30,16 @@ NULL_CAVEATS = [
     "while a null stays, and that alone lets F exceed it.",
 ]
 
-# All but that of what was measured; there may be a null for each correlation length.
+# All colours except that of the measured means; there may be one null per correlation length.
 _NULL_COLOURS = (GREY, GREEN, PURPLE, ORANGE, *COLOURS[5:])
 
 
 def alignment_section(metrics: PartMetrics, features: list[str]) -> Section:
-    """S and F on each support with intervals, beside what chance would give.
+    """S and F on each support with intervals, compared with chance.
 
     Args:
-        metrics: of the part that is reported.
-        features: names.
+        metrics: of the reported part.
+        features: names of the features.
     """
     blocks = []
     for support in metrics.supports:
@@ -46,12 +48,12 @@ def alignment_section(metrics: PartMetrics, features: list[str]) -> Section:
 
 
 def nulls_callout() -> Callout:
-    """What a comparison with random features says, and what it does not."""
+    """What a comparison with random features shows, and what it does not show."""
     return Callout("How to read the nulls", NULL_CAVEATS, "warning")
 
 
-def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *, of="") -> list:
-    """S and F on one support; `of` names the model where there are several."""
+def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *, of: str = "") -> list[Block]:
+    """S and F on one support; `of` is the name of the model if there are several."""
     shares, nulls = metrics.shares(support), metrics.paths[support].nulls
     whose = f"{of}: " if of else ""
     sentence = alignment_sentence(metrics, support, features)
@@ -83,11 +85,11 @@ def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *,
     return [Text(sentence), plot, *tables, Text(left_out_sentence(metrics, support))]
 
 
-def _mean(row):
+def _mean(row: pd.Series) -> Interval:
     return Interval(row["mean"], row["low"], row["high"])
 
 
-def _band_text(row, null):
+def _band_text(row: pd.Series, null: str) -> str:
     band = row[[f"{null}.{end}" for end in ("mean", "q05", "q95", "p")]]
     if band.isna().any():
         return "–"
@@ -96,16 +98,16 @@ def _band_text(row, null):
 
 
 def alignment_sentence(metrics: PartMetrics, support: str, features: list[str]) -> str:
-    """How much the named features explain, on one support.
+    """How much of the gradient the named features explain on one support.
 
     Args:
         metrics: of a part.
         support: where gradients were compared.
-        features: names.
+        features: names of the features.
     """
     where = "inside the tumour" if support == "mask" else "over the whole picture"
 
-    def mean(quantity, feature):
+    def mean(quantity: str, feature: str) -> float:
         return metrics[share_column(support, quantity, feature)].mean
 
     if np.isnan(mean("S", "joint")):
@@ -129,7 +131,7 @@ def alignment_sentence(metrics: PartMetrics, support: str, features: list[str]) 
     return f"{sentence}{alone if len(features) > 1 else ''}. {chance}{on_the_way}"
 
 
-def _chance_sentence(metrics, support):
+def _chance_sentence(metrics: PartMetrics, support: str) -> str:
     joint = metrics.table.loc[share_column(support, "S", "joint")]
     smooth = next((null for null in metrics.paths[support].nulls if null.startswith("smooth")), None)
     if smooth and not np.isnan(joint[f"{smooth}.mean"]):
@@ -141,14 +143,14 @@ def _chance_sentence(metrics, support):
 
 
 def left_out_sentence(metrics: PartMetrics, support: str) -> str:
-    """Who is left out of the means of a support, and why."""
+    """The patients left out of the means on a support, and the reasons."""
     paths, n = metrics.paths[support], metrics.n
     if not any(paths.undefined.values()):
         return f"None of the {n} patients is left out: S and F are defined for all of them.{_accuracy(paths)}"
     reasons = [
         f"{paths.status[status.name.lower()]} {status.name.lower().replace('_', ' ')} ({status.sentence})"
         for status in FlowStatus
-        # Tables of earlier versions have fewer statuses.
+        # Files of earlier versions have fewer statuses.
         if status not in ENDED and paths.status.get(status.name.lower())
     ]
     return (
@@ -158,8 +160,8 @@ def left_out_sentence(metrics: PartMetrics, support: str) -> str:
     )
 
 
-def _accuracy(paths):
-    """How accurate F is, and whether paths lead far away; "" in files of earlier versions."""
+def _accuracy(paths: PathCounts) -> str:
+    """How accurate F is, and whether some paths are very long; "" for files of earlier versions."""
     if paths.flow_error is None:
         return ""
     sentence = f" The estimated error of F is {max(paths.flow_error, 1e-4):.4f} or less."
@@ -172,16 +174,16 @@ def _accuracy(paths):
 
 
 def alignment_plot(shares: pd.DataFrame, nulls: list[str]) -> Figure:
-    """S and F of each feature with intervals, the 5-95 % bands of the nulls behind them.
+    """Plot S and F of each feature with intervals, and the 5-95 % bands of the nulls behind them.
 
     Args:
         shares: rows of a support, see `PartMetrics.shares`.
-        nulls: in the order of the colours.
+        nulls: names of the nulls, in the order of the colours.
     """
     names = list(dict.fromkeys(shares["feature"]))
     figure = Figure(figsize=(9, 0.9 + 0.52 * len(names)))
     panels = figure.subplots(1, 2, sharey=True)
-    # As far as anything reaches, in steps that one can read.
+    # The axis ends at the largest value of any interval or band.
     ends = shares[["low", "high", *(f"{null}.q95" for null in nulls)]].to_numpy(float)
     reach = max(0.01, np.nanmax(ends, initial=0.01))
     for axes, kind, title in zip(panels, QUANTITIES, ("S, at the patient", "F, on the way to the boundary")):
@@ -200,13 +202,13 @@ def alignment_plot(shares: pd.DataFrame, nulls: list[str]) -> Figure:
     return figure
 
 
-def _draw_row(axes, y, row, nulls):
+def _draw_row(axes: Axes, y: int, row: pd.Series, nulls: list[str]) -> None:
     height = 0.62 / max(1, len(nulls))
     for k, (null, colour) in enumerate(zip(nulls, cycle(_NULL_COLOURS))):
         low, high = row[f"{null}.q05"], row[f"{null}.q95"]
         if not np.isnan(low):
             bottom = y + 0.31 - (k + 1) * height
-            # A band that is thinner than a line is still to be seen.
+            # With a line, so that a very thin band is still visible.
             axes.broken_barh(
                 [(low, high - low)], (bottom, height * 0.9), color=colour, alpha=0.5, linewidth=1
             )
@@ -217,7 +219,7 @@ def _draw_row(axes, y, row, nulls):
     axes.plot(row["mean"], y, "o", color=BLUE, markersize=6, markeredgecolor=PAPER)
 
 
-def _alignment_legend(nulls):
-    handles = [Line2D([], [], color=BLUE, marker="o", linewidth=2)]
+def _alignment_legend(nulls: list[str]) -> tuple[list[Artist], list[str]]:
+    handles: list[Artist] = [Line2D([], [], color=BLUE, marker="o", linewidth=2)]
     handles += [Patch(color=colour, alpha=0.5) for _, colour in zip(nulls, cycle(_NULL_COLOURS))]
     return handles, ["measured mean and interval", *(f"{null} null, 5–95\u00a0%" for null in nulls)]

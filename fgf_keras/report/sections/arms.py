@@ -1,10 +1,12 @@
 """The arms of a comparison side by side, with differences and verdicts."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fgf_keras.report.document import Bullets, Fold, Plot, Section, Table
+from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table
 from fgf_keras.report.sections.protocol import protocol_rows
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.style import COLOURS, FAINT, GREY, PAPER, svg_of
@@ -14,12 +16,12 @@ from fgf_keras.results.study import Study
 
 
 def arms_section(study: Study) -> Section:
-    """The headline metrics of every arm as a plot and a table, then all metrics."""
+    """The main metrics of every arm as a plot and a table, then all metrics."""
     blocks = _side_by_side(study) if study.protocol.empty else _over_splits(study)
     return Section("arms", "The arms side by side", blocks)
 
 
-def _over_splits(study):
+def _over_splits(study: Study) -> list[Block]:
     config, table, titles, arms = study.config, study.protocol, study.headlines, study.arms
     cells = {(row["arm"], row["figure"]): row for row in as_records(table)}
     rows = [[arm, *(with_spread(cells[arm, m]["mean"], cells[arm, m]["sd"]) for m in titles)] for arm in arms]
@@ -34,11 +36,11 @@ def _over_splits(study):
         for arm, metric in intervals
     }
     caption = f"{study.part} part: mean ± standard deviation over splits"
-    blocks = [
+    blocks: list[Block] = [
         Table(caption, ["arm", *titles.values()], rows),
         _arms_plot(study, intervals, points, f"{config.evaluate.confidence:.0%} corrected"),
     ]
-    # Under laws that are known, arms have no patients in common.
+    # Under known laws, arms have no patients in common.
     if config.truth is not None:
         return blocks
     if len(arms) > 1:
@@ -48,28 +50,35 @@ def _over_splits(study):
             "resampled t-test of Nadeau and Bengio], p"
         )
         blocks.append(Table(caption, ["arm", *titles.values()], differences))
-    every = protocol_rows(study)
-    blocks.append(Fold("Every figure of every arm", [Table("As in protocol.md", every.header, every.rows)]))
+    metrics = protocol_rows(study)
+    blocks.append(
+        Fold("Every figure of every arm", [Table("As in protocol.md", metrics.header, metrics.rows)])
+    )
     if "verdict" in table:
         blocks.append(Fold("Every verdict", [Bullets(list(table["verdict"].dropna()))]))
     return blocks
 
 
-def _side_by_side(study):
+def _side_by_side(study: Study) -> list[Block]:
     runs = study.runs.items()
     intervals = {(arm, metric): part[metric] for metric in study.headlines for arm, part in runs}
     table = side_by_side_table(study.runs, f"{study.part} part, with intervals over patients")
     return [_arms_plot(study, intervals, {key: [] for key in intervals}, "over patients"), table]
 
 
-def _difference(cell):
+def _difference(cell: dict[str, Any]) -> str:
     if cell["difference"] is None:
         return "undefined"
     bounds = f"[{number(cell['difference_low'])}, {number(cell['difference_high'])}]"
     return f"{number(cell['difference'])} {bounds}, p {number(cell['p'])}"
 
 
-def _arms_plot(study, intervals, points, what):
+def _arms_plot(
+    study: Study,
+    intervals: dict[tuple[str, str], Interval],
+    points: dict[tuple[str, str], list[float]],
+    what: str,
+) -> Plot:
     table = pd.DataFrame(
         [
             {"arm": arm, "metric": metric, "title": study.headlines[metric], "points": points[arm, metric]}
@@ -89,7 +98,7 @@ def _arms_plot(study, intervals, points, what):
 
 
 def arms_plot(table: pd.DataFrame) -> Figure:
-    """One panel per metric, one row per arm: mean, interval cut at 0 and 1, and faintly what each split gave.
+    """One panel per metric, one row per arm: mean, interval cut at 0 and 1, and the splits as faint points.
 
     Args:
         table: with the columns arm, metric, title, mean, low, high (NaN where there is no interval), points

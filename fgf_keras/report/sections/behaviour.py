@@ -1,16 +1,17 @@
-"""What the score does when a feature is changed in the image itself, beside what the gradient says."""
+"""The change of the score when a feature is changed in the image, compared with what the gradient says."""
 
 from itertools import cycle
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from fgf_keras.report.document import Bullets, Plot, Section, Table, Text
+from fgf_keras.report.document import Block, Bullets, Plot, Section, Table, Text
 from fgf_keras.report.style import COLOURS, GREY, svg_of
 from fgf_keras.results.interval import Interval, rounded
 
 
-def behaviour_section(content: dict) -> Section:
-    """Whether the score moves with the features.
+def behaviour_section(content: dict[str, Any]) -> Section:
+    """Whether the score changes with the features.
 
     Args:
         content: of behaviour.json.
@@ -38,7 +39,7 @@ def behaviour_section(content: dict) -> Section:
         "Mean change of the score, with intervals over patients, where a feature is moved by so many of its "
         "standard deviations over the patients."
     )
-    blocks = [
+    blocks: list[Block] = [
         lead,
         Plot("behaviour", alt, caption, svg_of(behaviour_plot(features), "behaviour")),
         Table(
@@ -52,7 +53,7 @@ def behaviour_section(content: dict) -> Section:
     return Section("behaviour", "Does the score move with the features?", blocks)
 
 
-def _agreement_blocks(support, agreement):
+def _agreement_blocks(support: str, agreement: dict[str, Any]) -> list[Block]:
     rows = [
         [f"{kind} and effect", str(_correlation(agreement[kind])), str(agreement[kind]["n"])] for kind in "SF"
     ]
@@ -69,8 +70,8 @@ def _agreement_blocks(support, agreement):
     return [table, Bullets(orders)]
 
 
-def behaviour_summary(content: dict) -> list:
-    """The same in short: the change of the score by each move, and a sentence per support.
+def behaviour_summary(content: dict[str, Any]) -> list[Block]:
+    """A summary: the change of the score by each move, and one sentence per support.
 
     Args:
         content: of behaviour.json.
@@ -85,7 +86,7 @@ def behaviour_summary(content: dict) -> list:
         changes = [_change(moves[name].get(amount), content["n"]) for amount in amounts]
         left_out = f"{entry['left_out']} of {content['n']}"
         rows.append([name.replace("_", " "), *changes, str(_interval(entry["effect"])), left_out])
-    blocks = []
+    blocks: list[Block] = []
     if amounts:
         caption = f"{content['split']} split: change of the score when tumours move along a feature"
         header = ["", *(f"{amount:+g} sd" for amount in amounts), "effect of 1 sd", "left out"]
@@ -95,7 +96,7 @@ def behaviour_summary(content: dict) -> list:
     return [*blocks, Bullets(lines)]
 
 
-def _agreement_sentence(support, agreement):
+def _agreement_sentence(support: str, agreement: dict[str, Any]) -> str:
     parts = []
     for kind in "SF":
         correlation = _correlation(agreement[kind])
@@ -104,33 +105,33 @@ def _agreement_sentence(support, agreement):
     return f"Rank agreement of the effects with alignment (support {support}): {'; '.join(parts)}"
 
 
-def _change(move, patients):
-    """The change of the score, with the number of patients where it is not that of all."""
+def _change(move: dict[str, Any] | None, patients: int) -> str:
+    """The change of the score, with the number of patients unless it is that of all of them."""
     if move is None:
         return "–"
     count = f" ({move['n']})" if move["n"] < patients else ""
     return rounded(move["score_change"]["mean"]) + count
 
 
-def _reason(entry):
+def _reason(entry: dict[str, Any]) -> str:
     if entry["left_out"]:
         return f"no tumour could be, {entry['left_out']} left out"
     return "no known move in image space"
 
 
-def _interval(summary):
+def _interval(summary: dict[str, Any]) -> Interval:
     return Interval.of(summary["mean"], summary["ci"])
 
 
-def _correlation(agreement):
+def _correlation(agreement: dict[str, Any]) -> Interval:
     return Interval.of(agreement["spearman_mean"], agreement["ci"])
 
 
-def behaviour_plot(features: dict) -> Figure:
-    """The mean change of the score against the change of each feature, one panel per feature.
+def behaviour_plot(features: dict[str, Any]) -> Figure:
+    """Plot the mean change of the score against the change of each feature, one panel per feature.
 
     Args:
-        features: those of behaviour.json.
+        features: the entry "features" of behaviour.json.
     """
     figure = Figure(figsize=(min(9.4, 0.8 + 2.9 * len(features)), 2.7))
     panels = figure.subplots(1, len(features), sharex=True, sharey=True, squeeze=False)[0]

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities are the rates that are observed."""
+"""Whether predicted probabilities agree with observed rates."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from fgf_keras.results.interval import Interval, rounded
 
 
 def calibration_section(config: Config, patients: pd.DataFrame, part: str, confidence: float) -> Section:
-    """Whether predicted probabilities are the rates that are observed."""
+    """Whether predicted probabilities agree with observed rates."""
     reported = patients[patients["split"] == part]
     labels, probability = reported["label"].to_numpy(), reported["probability"].to_numpy()
     bins = calibration_bins(labels, probability, confidence=confidence)
@@ -51,7 +51,7 @@ def calibration_section(config: Config, patients: pd.DataFrame, part: str, confi
 
 
 def imbalance_sentence(config: Config) -> str:
-    """What the training does to probabilities."""
+    """How the handling of class imbalance in the training affects probabilities."""
     if config.train.imbalance == "none":
         return "Both classes counted as often as they are there, so that probabilities can be read as such."
     how = (
@@ -66,11 +66,11 @@ def imbalance_sentence(config: Config) -> str:
     )
 
 
-def calibration_plot(bins: pd.DataFrame, labels, probability) -> Figure:
-    """Observed rate against predicted probability, with the scores of both classes below.
+def calibration_plot(bins: pd.DataFrame, labels: np.ndarray, probability: np.ndarray) -> Figure:
+    """Plot the observed rate against the predicted probability, with the predictions of both classes below.
 
     Args:
-        bins: by `calibration.calibration_bins`.
+        bins: see `calibration.calibration_bins`.
         labels: (N,) in {0, 1}.
         probability: (N,).
     """

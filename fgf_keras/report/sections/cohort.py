@@ -1,4 +1,6 @@
-"""The patients that were measured, who of them is left out, and the form of their images."""
+"""The measured patients, the patients left out, and the form of the images."""
+
+from typing import Any
 
 from fgf_keras.config import Config
 from fgf_keras.data.prepared.preparation import describe_left_out
@@ -6,12 +8,14 @@ from fgf_keras.report.document import Block, Bullets, Section, Table, Text
 from fgf_keras.results.metrics import RunMetrics
 
 
-def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict) -> Section:
-    """Patients, positive ones, exclusions, the form of images.
+def data_section(
+    config: Config, data: dict[str, Any], metrics: RunMetrics, trained: dict[str, Any]
+) -> Section:
+    """Numbers of patients and of positive ones, exclusions, and the form of the images.
 
     Args:
         config: of the run.
-        data: description of the cohort that was measured, see `Cohort.description`.
+        data: description of the measured cohort, see `Cohort.description`.
         metrics: of the run.
         trained: description of the cohort that the network was trained on.
     """
@@ -44,8 +48,8 @@ def data_section(config: Config, data: dict, metrics: RunMetrics, trained: dict)
     return Section("data", "The data", [*blocks, Bullets(sentences)])
 
 
-def exclusions(data: dict) -> list[str]:
-    """Who of the source is not in the cohort, a sentence each.
+def exclusions(data: dict[str, Any]) -> list[str]:
+    """One sentence per reason why patients of the source are not in the cohort.
 
     Args:
         data: see `Cohort.description`.

@@ -1,16 +1,16 @@
-"""Known ways in which alignment misleads, as a report names those that were found."""
+"""The findings: known ways in which alignment can mislead, and which of them apply."""
 
 from typing import Any
 
-from fgf_keras.report.document import Bullets, Callout, Fold, Terms, Text
+from fgf_keras.report.document import Block, Bullets, Callout, Fold, Terms, Text
 from fgf_keras.results.findings import SIGNATURES
 
 
-def findings_blocks(findings: list[dict] | None) -> list:
-    """Findings as call-outs; what was looked for in vain, or could not be, is folded.
+def findings_blocks(findings: list[dict[str, Any]] | None) -> list[Block]:
+    """Findings as call-outs; signatures that were not found or could not be checked are folded.
 
     Args:
-        findings: see `results.findings.run_findings`; None where nothing was looked for.
+        findings: see `results.findings.run_findings`; None if nothing was checked.
     """
     if findings is None:
         return []
@@ -21,7 +21,10 @@ def findings_blocks(findings: list[dict] | None) -> list:
         for each in findings
         if each["found"]
     ]
-    blocks = [Text(f"Of {len(findings)} known ways to go wrong, found: {len(callouts)}."), *callouts]
+    blocks: list[Block] = [
+        Text(f"Of {len(findings)} known ways to go wrong, found: {len(callouts)}."),
+        *callouts,
+    ]
     for state, title in ((False, "Checked and not found"), (None, "Could not be checked")):
         others = [(each["title"], each["why"]) for each in findings if each["found"] is state]
         if others:
@@ -29,8 +32,8 @@ def findings_blocks(findings: list[dict] | None) -> list:
     return blocks
 
 
-def findings_summary(findings: list[dict[str, Any]] | None) -> list:
-    """The same in short: what was found, with numbers and remedy; the rest in a line each."""
+def findings_summary(findings: list[dict[str, Any]] | None) -> list[Block]:
+    """A summary: the findings with numbers and remedies, then one line each for all others."""
     findings = findings or []
     lines = [
         f"Found: {each['title']}. {each['why']}. Try: {each['try']}." for each in findings if each["found"]
@@ -46,9 +49,9 @@ def findings_summary(findings: list[dict[str, Any]] | None) -> list:
     return [Bullets(lines)]
 
 
-def _listed(findings):
-    """Titles, each once with the arms that it is about."""
-    arms = {}
+def _listed(findings: list[dict[str, Any]]) -> str:
+    """The titles, each once, with the arms that they concern."""
+    arms: dict[str, list[str]] = {}
     for each in findings:
         title = SIGNATURES[each["name"]][0]
         arms.setdefault(title, []).append(each["title"].removeprefix(title).strip(" ()"))

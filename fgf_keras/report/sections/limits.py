@@ -1,4 +1,4 @@
-"""What the measurements do not say."""
+"""The limits of the measurements."""
 
 from fgf_keras.report.document import Bullets, Section
 
@@ -16,5 +16,5 @@ LIMITS = [
 
 
 def limits_section() -> Section:
-    """What a reader must not conclude."""
+    """What must not be concluded from a report."""
     return Section("limits", "Limits", [Bullets(LIMITS)])

@@ -1,4 +1,6 @@
-"""One network of each arm of a comparison in detail, and pages of patients of some."""
+"""One network of each arm of a comparison in detail, and pages of patients for some arms."""
+
+from collections.abc import Mapping
 
 from fgf_keras.report.document import Block, Fold, Page, Section, Text
 from fgf_keras.report.sections.alignment import alignment_blocks, nulls_callout
@@ -12,7 +14,7 @@ def networks_section(study: Study, arms: list[str]) -> Section:
 
     Args:
         study: the comparison.
-        arms: which are shown.
+        arms: names of the arms that are shown.
     """
     blocks: list[Block] = [Text("Intervals are over the patients of that split, for that one network.")]
     for arm in arms:
@@ -34,11 +36,11 @@ def networks_section(study: Study, arms: list[str]) -> Section:
     return Section("alignment", "Alignment of one network of each arm", blocks)
 
 
-def pages_section(pages: dict) -> Section:
-    """Patients of one network of each arm.
+def pages_section(pages: Mapping[tuple[str, str], tuple[str, bytes]]) -> Section:
+    """Pages of patients of one network of some arms.
 
     Args:
-        pages: (file relative to the report, PNG) by name of a trial and support.
+        pages: (file relative to the report, PNG) by name of the trial and support.
     """
     blocks: list[Block] = []
     for (trial, support), (file, png) in pages.items():

@@ -1,7 +1,10 @@
-"""What a reader with one minute takes away of a comparison, and what its arms are."""
+"""The overview of a comparison: the main results, the question, and the arms."""
+
+import pandas as pd
 
 from fgf_keras.config import Config
-from fgf_keras.report.document import Bullets, Callout, Section, Table, Terms, Text, Tiles
+from fgf_keras.config.truth import LawArm
+from fgf_keras.report.document import Block, Bullets, Callout, Section, Table, Terms, Text, Tiles
 from fgf_keras.report.sections.question import GLOSSARY, QUESTION
 from fgf_keras.report.sections.settings import reward_in_words
 from fgf_keras.report.words import TRUST
@@ -21,7 +24,7 @@ MOST_ARMS = 4
 
 
 def detailed_arms(study: Study) -> list[str]:
-    """Names of the arms that are shown in detail: all, or where they are many, the first and those chosen."""
+    """Names of the arms that are shown in detail: all or, if there are many, the first and the chosen."""
     if len(study.arms) <= MOST_ARMS:
         return study.arms
     chosen = [arm for arm in study.chosen.values() if arm]
@@ -29,7 +32,7 @@ def detailed_arms(study: Study) -> list[str]:
 
 
 def overview_section(study: Study) -> Section:
-    """What a reader with one minute takes away."""
+    """The main results in short."""
     arms, trials, splits = study.arms, study.trials, study.trials["repeat"].nunique()
     sentences = [
         f"{len(arms)} arms ({', '.join(arms)}) on {splits} split{'s' * (splits != 1)} of the cohort: "
@@ -41,7 +44,7 @@ def overview_section(study: Study) -> Section:
             "One split and one seed: differences within the intervals mean nothing. protocol.repeats trains "
             "the arms on several."
         )
-    # Arms of known laws have no patients in common.
+    # Under known laws, arms have no patients in common.
     elif study.config.truth is None:
         sentences += _verdicts(study.protocol, study.headlines)
         sentences.append("Verdicts are one by one, not corrected for the number of figures and arms.")
@@ -52,15 +55,15 @@ def overview_section(study: Study) -> Section:
             f"± {number(values.std())} over {values.count()} splits" if splits > 1 else _bounds(study, arm)
         )
         tiles.append((f"AUC, {arm}", number(values.mean()), spread))
-    blocks = [Tiles(tiles), Bullets([*sentences, TRUST])]
+    blocks: list[Block] = [Tiles(tiles), Bullets([*sentences, TRUST])]
     if study.failures:
         lines = [f"{name}: {error}" for name, error in study.failures.items()]
         blocks.append(Callout("Failed trainings", lines, "warning"))
     return Section("summary", "In short", blocks)
 
 
-def _verdicts(table, titles):
-    """One sentence per difference that is shown, and one for all that are not."""
+def _verdicts(table: pd.DataFrame, titles: dict[str, str]) -> list[str]:
+    """One sentence per significant difference, and one for all others."""
     if "verdict" not in table:
         return []
     compared = table[table["figure"].isin(titles) & table["verdict"].notna()]
@@ -74,14 +77,14 @@ def _verdicts(table, titles):
     return sentences + ([f"No difference from {first} is shown of {rest}."] if rest else [])
 
 
-def _bounds(study, arm):
+def _bounds(study: Study, arm: str) -> str:
     parts = (study.part_of(key) for key in study.metrics if key[1] == arm)
     auc = next((part["auc"] for part in parts if part), None)
     return "" if auc is None else f"interval {number(auc.low)} to {number(auc.high)}"
 
 
 def comparison_question_section(config: Config) -> Section:
-    """What was asked, the words the answer uses, and what the arms are."""
+    """The question, the glossary, and the table of the arms."""
     if config.truth is None:
         lead, header = COMPARED, ["arm", "reward"]
         rows = [[arm.name, reward_in_words(arm.reward)] for arm in config.arms]
@@ -92,7 +95,7 @@ def comparison_question_section(config: Config) -> Section:
     return Section("question", "What was asked", [Text(QUESTION), Text(lead), arms, Terms(GLOSSARY)])
 
 
-def _law(arm):
+def _law(arm: LawArm) -> str:
     used = {name: value for name, value in arm.law.model_dump().items() if value}
     return (
         ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in used.items())

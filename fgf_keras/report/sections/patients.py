@@ -1,9 +1,10 @@
-"""Every patient of a part, in one plot and as a table, and pictures of some of them."""
+"""All patients of a part in one plot and as a table, and pictures of some of them."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fgf_keras.pictures.files import ShownPatient
@@ -19,16 +20,16 @@ NO_PICTURES = Text("No pictures were asked for (evaluate.pictures: 0).")
 
 
 def patients_section(
-    patients: pd.DataFrame, part: str, features: list[str], supports, threshold: float
+    patients: pd.DataFrame, part: str, features: list[str], supports: Iterable[str], threshold: float
 ) -> Section:
-    """Every patient of a part in one plot for each support, and as a table.
+    """All patients of a part, in one plot per support and as a table.
 
     Args:
         patients: content of patients.csv.
-        part: which part is reported.
-        features: names.
+        part: name of the reported part.
+        features: names of the features.
         supports: where gradients were compared.
-        threshold: the logit of the decision.
+        threshold: of the decision, a logit.
     """
     blocks: list[Block] = []
     for support in supports:
@@ -50,21 +51,21 @@ def patients_section(
             plot,
             Fold(f"The {len(scanned)} patients as a table, support “{support}”", [table]),
         ]
-        # The first support is the one to look at.
+        # Only the first support is shown unfolded.
         blocks += inner if not blocks else [Fold(f"The same on support “{support}”", inner)]
     return Section("patients", "Patient by patient", blocks)
 
 
 def scanned_patients(patients: pd.DataFrame, support: str, features: Iterable[str]) -> pd.DataFrame:
-    """Patients from the highest score to the lowest, with the S and F that tables average.
+    """Patients from the highest score to the lowest, with the S and F that are averaged in tables.
 
     Columns: number, label, logit, probability, decision, status, S_<name> and F_<name> of each feature and
     joint, NaN where undefined.
 
     Args:
-        patients: of a part, as patients.csv holds them, by patient_id.
+        patients: rows of patients.csv of a part, indexed by patient_id.
         support: where gradients were compared.
-        features: names.
+        features: names of the features.
     """
     table = patients.sort_values("logit", ascending=False, kind="stable")
     columns = {"number": np.arange(1, len(table) + 1)}
@@ -76,7 +77,7 @@ def scanned_patients(patients: pd.DataFrame, support: str, features: Iterable[st
     return pd.DataFrame(columns, index=table.index)
 
 
-def _patients_table(scanned, support, features):
+def _patients_table(scanned: pd.DataFrame, support: str, features: Iterable[str]) -> Table:
     names = [f"{quantity}_{name}" for quantity in QUANTITIES for name in ("joint", *features)]
     header = [
         "patient",
@@ -103,18 +104,18 @@ def _patients_table(scanned, support, features):
 
 
 def gallery_section(shown: dict[str, list[ShownPatient]], patients: pd.DataFrame) -> Section:
-    """Some patients: slice, gradient and its parts, the image at the boundary.
+    """Pictures of some patients: slice, gradient and its parts, the image at the boundary.
 
     Args:
-        shown: by support.
-        patients: as patients.csv holds them, by patient_id.
+        shown: patients with their pictures, by support.
+        patients: rows of patients.csv, indexed by patient_id.
     """
     blocks: list[Block] = []
-    for support, chosen in shown.items():
-        titles = ", ".join(title for title, _, _ in chosen[0].pictures)
-        alt = f"{len(chosen)} patients, one row each, on support {support}: {titles}."
-        galleries = [_patient(each, patients, support) for each in chosen]
-        gallery = Gallery(galleries, f"patients_{support}.png", alt)
+    for support, shown_patients in shown.items():
+        titles = ", ".join(title for title, _, _ in shown_patients[0].pictures)
+        alt = f"{len(shown_patients)} patients, one row each, on support {support}: {titles}."
+        rows = [_patient(patient, patients, support) for patient in shown_patients]
+        gallery = Gallery(rows, f"patients_{support}.png", alt)
         lead = Text(f"Support “{support}”. {SCALES}")
         inner: list[Block] = [lead, gallery]
         blocks += inner if not blocks else [Fold(f"The same patients on support “{support}”", inner)]
@@ -122,11 +123,11 @@ def gallery_section(shown: dict[str, list[ShownPatient]], patients: pd.DataFrame
 
 
 def page_gallery_section(pages: dict[str, bytes], features: Iterable[str]) -> Section:
-    """The same from the pages alone, of a run that has no single pictures.
+    """The same section from whole pages, for a run without single pictures.
 
     Args:
         pages: content of patients_<support>.png by support.
-        features: names.
+        features: names of the features.
     """
     blocks: list[Block] = []
     for support, png in pages.items():
@@ -140,7 +141,7 @@ def page_gallery_section(pages: dict[str, bytes], features: Iterable[str]) -> Se
     return Section("pictures", "Patients shown", blocks or [NO_PICTURES])
 
 
-def _patient(shown, patients, support):
+def _patient(shown: ShownPatient, patients: pd.DataFrame, support: str) -> tuple[str, list[Picture]]:
     row = patients.loc[shown.patient_id]
     outcome, decision = (("negative", "positive")[int(row[key])] for key in ("label", "decision"))
     heading = (
@@ -160,12 +161,12 @@ def _patient(shown, patients, support):
 
 
 def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float) -> Figure:
-    """Every patient of a part from the highest score to the lowest: score, then S and F of all and of each.
+    """Plot all patients from the highest score to the lowest: the score, then S and F, joint and per feature.
 
     Args:
         patients: see `scanned_patients`.
-        features: names of the panels below the joint share.
-        threshold: the logit of the decision.
+        features: names of the features, one panel each below the joint share.
+        threshold: of the decision, a logit.
     """
     names = ["joint", *features]
     figure = Figure(figsize=(9.4, 1.6 + 1.35 * len(names)))
@@ -173,14 +174,14 @@ def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float)
     x, positive = patients["number"].to_numpy(), patients["label"].to_numpy() == 1
     size = float(np.clip(500 / len(x), 2.5, 6))
     for axes in (score, *panels):
-        for at in x[positive]:
-            axes.axvline(at, color=ORANGE, alpha=0.22, linewidth=max(1.0, size * 0.8), zorder=0)
+        for position in x[positive]:
+            axes.axvline(position, color=ORANGE, alpha=0.22, linewidth=max(1.0, size * 0.8), zorder=0)
         axes.grid(axis="x", visible=False)
-    for chosen, colour, label in ((~positive, BLUE, "negative"), (positive, ORANGE, "positive")):
-        score.plot(x[chosen], patients["logit"][chosen], "o", color=colour, markersize=size, label=label)
+    for members, colour, label in ((~positive, BLUE, "negative"), (positive, ORANGE, "positive")):
+        score.plot(x[members], patients["logit"][members], "o", color=colour, markersize=size, label=label)
     score.axhline(threshold, color=INK, linestyle="--", linewidth=0.8, label="threshold")
     score.set_ylabel("score")
-    # Above, where there are no patients.
+    # Above the axes, where it hides no patients.
     above = {"loc": "lower right", "bbox_to_anchor": (1, 0.96), "ncols": 3, "borderaxespad": 0}
     score.legend(**above)
     for axes, name in zip(panels, names):
@@ -192,7 +193,7 @@ def patients_plot(patients: pd.DataFrame, features: list[str], threshold: float)
     return figure
 
 
-def _shares_of(axes, x, patients, name, size):
+def _shares_of(axes: Axes, x: np.ndarray, patients: pd.DataFrame, name: str, size: float) -> None:
     pointwise, flow = (patients[f"{kind}_{name}"].to_numpy(float) for kind in "SF")
     axes.vlines(x, pointwise, flow, color=FAINT, linewidth=1)
     axes.plot(x, pointwise, "o", color=GREEN, markersize=size, label="S")

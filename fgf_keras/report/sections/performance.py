@@ -1,11 +1,12 @@
-"""How well the network classifies: metrics with intervals, ROC, and the effect of the threshold."""
+"""The performance of the network: metrics with intervals, ROC, and the effect of the threshold."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from sklearn.metrics import roc_curve
 
-from fgf_keras.report.document import Plot, Section, Table, Text
+from fgf_keras.report.document import Block, Plot, Section, Table, Text
 from fgf_keras.report.sections.roc import GRID, roc_axes, roc_on_grid
 from fgf_keras.report.style import BLUE, ORANGE, PAPER, svg_of
 from fgf_keras.report.words import of_network
@@ -23,8 +24,8 @@ def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, 
     Args:
         metrics: of the run.
         patients: content of patients.csv.
-        part: which part is reported.
-        seed: of the band of the ROC.
+        part: name of the reported part.
+        seed: of the resamples for the band of the ROC.
     """
     names = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
     rows = [
@@ -32,10 +33,10 @@ def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, 
     ]
     rows[:2] = rows[1::-1]
     reported, threshold = metrics.parts[part], metrics.threshold
-    tested = patients[patients["split"] == part]
-    labels, decided = tested["label"].to_numpy(), tested["decision"].to_numpy()
-    counts = {(a, b): int(((labels == a) & (decided == b)).sum()) for a in (0, 1) for b in (0, 1)}
-    blocks = [
+    rows_of_part = patients[patients["split"] == part]
+    labels, decisions = rows_of_part["label"].to_numpy(), rows_of_part["decision"].to_numpy()
+    counts = {(a, b): int(((labels == a) & (decisions == b)).sum()) for a in (0, 1) for b in (0, 1)}
+    blocks: list[Block] = [
         Table(f"Figures with {metrics.confidence:.0%} intervals", ["", *metrics.parts], rows),
         Text(
             f"The threshold is the one with the {threshold['criterion']} on {threshold['chosen_on']} "
@@ -44,7 +45,9 @@ def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, 
             f"{reported.n - reported.n_positive} others it calls {counts[0, 1]} positive."
         ),
     ]
-    figure = roc_plot(labels, tested["logit"], threshold["logit"], confidence=metrics.confidence, seed=seed)
+    figure = roc_plot(
+        labels, rows_of_part["logit"], threshold["logit"], confidence=metrics.confidence, seed=seed
+    )
     auc = reported["auc"]
     alt = (
         f"ROC curve of {reported.n} {part} patients: sensitivity against 1 − specificity. AUC {auc}. At the "
@@ -78,13 +81,15 @@ def performance_sentence(metrics: PartMetrics, confidence: float) -> str:
     )
 
 
-def roc_plot(labels, logits, threshold, *, confidence, seed) -> Figure:
-    """ROC with a bootstrap band over patients and the point of the chosen threshold.
+def roc_plot(
+    labels: ArrayLike, logits: ArrayLike, threshold: float, *, confidence: float, seed: int
+) -> Figure:
+    """Plot the ROC with a bootstrap band over patients and the point of the chosen threshold.
 
     Args:
         labels: (N,) in {0, 1}.
         logits: (N,).
-        threshold: a logit; above it is positive.
+        threshold: a logit; scores above it are positive.
         confidence: of the band.
         seed: of the resamples.
     """
@@ -95,21 +100,21 @@ def roc_plot(labels, logits, threshold, *, confidence, seed) -> Figure:
     axes.fill_between(GRID, low, high, color=BLUE, alpha=0.2, linewidth=0, label=f"{confidence:.0%} band")
     false, true, _ = roc_curve(labels, logits)
     axes.plot(false, true, color=BLUE, label="test patients")
-    decided = logits > threshold
+    decisions = logits > threshold
     axes.plot(
-        decided[labels == 0].mean(), decided[labels == 1].mean(), "o", color=ORANGE, markersize=8,
+        decisions[labels == 0].mean(), decisions[labels == 1].mean(), "o", color=ORANGE, markersize=8,
         markeredgecolor=PAPER, label="chosen threshold", zorder=4,
     )  # fmt: skip
     roc_axes(axes)
     return figure
 
 
-def roc_band(labels, logits, *, confidence, seed):
+def roc_band(labels: np.ndarray, logits: np.ndarray, *, confidence: float, seed: int) -> np.ndarray:
     """Percentiles of the true positive rate at `GRID`, over patients resampled within each class."""
     rng = np.random.default_rng(seed)
     positive, negative = logits[labels == 1], logits[labels == 0]
     curves = np.empty((RESAMPLES, len(GRID)))
     for k in range(RESAMPLES):
-        drawn = [rng.choice(side, len(side)) for side in (positive, negative)]
-        curves[k] = roc_on_grid(np.repeat([1, 0], [len(positive), len(negative)]), np.concatenate(drawn))
+        resample = [rng.choice(side, len(side)) for side in (positive, negative)]
+        curves[k] = roc_on_grid(np.repeat([1, 0], [len(positive), len(negative)]), np.concatenate(resample))
     return np.array(percentiles(curves, confidence))

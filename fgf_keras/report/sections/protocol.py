@@ -1,4 +1,4 @@
-"""Arms over repeated splits: means, differences from the first arm, and verdicts, as a table."""
+"""The table of arms over repeated splits: means, differences from the first arm, and verdicts."""
 
 from fgf_keras.report.document import Block, Bullets, Table
 from fgf_keras.results.columns import JOINT, metric_title, share_of
@@ -8,7 +8,7 @@ from fgf_keras.results.study import Study
 
 
 def protocol_caption(study: Study) -> str:
-    """What the numbers of a `protocol_table` are."""
+    """The caption that explains the numbers of a `protocol_table`."""
     splits, confidence = study.trials["repeat"].nunique(), study.config.evaluate.confidence
     return (
         f"{study.part} part of {splits} splits: mean ± standard deviation over splits; differences paired by "
@@ -17,48 +17,48 @@ def protocol_caption(study: Study) -> str:
 
 
 def protocol_rows(study: Study) -> Table:
-    """One row per metric: mean ± sd of every arm, each arm's difference, and whom they leave out."""
+    """One row per metric: mean ± sd of every arm, the difference of each arm, and the patients left out."""
     table, arms = study.protocol, study.arms
     cells = {(row["arm"], row["figure"]): row for row in as_records(table)}
     most = max(row["splits"] for row in cells.values())
     header = ["figure", *arms, *(f"{arm} − {arms[0]}" for arm in arms[1:]), "patients left out"]
     rows = []
     for metric in dict.fromkeys(table["figure"]):
-        of_arms = [cells[arm, metric] for arm in arms]
+        by_arm = [cells[arm, metric] for arm in arms]
         differences = [
             f"{number(row['difference'])} [{number(row['difference_low'])}, {number(row['difference_high'])}]"
-            for row in of_arms[1:]
+            for row in by_arm[1:]
         ]
         # A metric can be undefined for a whole split, which is then missing from the mean.
         means = [
             with_spread(row["mean"], row["sd"])
             + (f" ({row['splits']} of {most} splits)" if row["splits"] < most else "")
-            for row in of_arms
+            for row in by_arm
         ]
-        left_out = " / ".join(str(row["left_out"]) for row in of_arms)
+        left_out = " / ".join(str(row["left_out"]) for row in by_arm)
         rows.append([metric_title(metric), *means, *differences, left_out])
     return Table(protocol_caption(study), header, rows)
 
 
-def protocol_blocks(study: Study) -> list:
-    """The table with every verdict below."""
+def protocol_blocks(study: Study) -> list[Block]:
+    """The table, followed by all verdicts."""
     verdicts = study.protocol.get("verdict")
     return [protocol_rows(study), *([] if verdicts is None else [Bullets(list(verdicts.dropna()))])]
 
 
-def protocol_summary(study: Study) -> list:
-    """The headline metrics alone, which a screen has room for, with their verdicts below."""
-    every, table = protocol_rows(study), study.protocol
+def protocol_summary(study: Study) -> list[Block]:
+    """The main metrics only, which fit on a screen, followed by their verdicts."""
+    full, table = protocol_rows(study), study.protocol
     titles = {metric_title(metric) for metric in table["figure"] if _is_headline(metric)}
-    headlines = [row for row in every.rows if row[0] in titles]
+    headlines = [row for row in full.rows if row[0] in titles]
     blocks: list[Block] = [
-        Table(f"{every.caption}; all {len(every.rows)} are in protocol.md", every.header, headlines)
+        Table(f"{full.caption}; all {len(full.rows)} are in protocol.md", full.header, headlines)
     ]
     if "verdict" in table:
         blocks.append(Bullets(list(table[table["figure"].map(_is_headline)]["verdict"].dropna())))
     return blocks
 
 
-def _is_headline(metric):
+def _is_headline(metric: str) -> bool:
     share = share_of(metric)
     return share.feature == JOINT if share else metric in ("balanced_accuracy", "auc")

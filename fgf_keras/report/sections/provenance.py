@@ -1,6 +1,7 @@
-"""How a report was made: command, versions, configuration, and the settings that its numbers depend on."""
+"""The provenance of a report: command, versions and configuration, after the settings and the limits."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fgf_keras._version import __version__
 from fgf_keras.config import Config, dump_yaml
@@ -15,21 +16,21 @@ class Provenance:
 
     Attributes:
         config: of the run.
-        environment: content of its environment.json.
-        command: that wrote the report, to be typed again.
+        environment: content of environment.json of the run.
+        command: the command that wrote the report.
     """
 
     config: Config
-    environment: dict
+    environment: dict[str, Any]
     command: str
 
 
 def closing_sections(provenance: Provenance, fingerprint: str) -> list[Section]:
-    """What the numbers are sensitive to, limits, and how the report was made.
+    """The settings that the numbers depend on, the limits, and how the report was made.
 
     Args:
         provenance: of the run.
-        fingerprint: of the data that was measured.
+        fingerprint: of the measured data.
     """
     return [
         settings_section(provenance.config),
@@ -38,7 +39,7 @@ def closing_sections(provenance: Provenance, fingerprint: str) -> list[Section]:
     ]
 
 
-def _provenance_section(provenance, fingerprint):
+def _provenance_section(provenance: Provenance, fingerprint: str) -> Section:
     environment = provenance.environment
     rows = [["fgf_keras", environment["fgf_keras"]], ["Python", environment["python"]]]
     rows += [[name, version] for name, version in environment["packages"].items()]

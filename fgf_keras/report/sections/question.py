@@ -1,4 +1,4 @@
-"""What is asked, and the words that the answer uses."""
+"""The question of a report, and the glossary."""
 
 from fgf_keras.report.document import Section, Terms, Text
 
@@ -55,5 +55,5 @@ GLOSSARY = [
 
 
 def question_section() -> Section:
-    """What was asked, and the words the answer uses."""
+    """The question and the glossary."""
     return Section("question", "What was asked", [Text(QUESTION), Terms(GLOSSARY)])

@@ -1,9 +1,11 @@
-"""ROC curves of the arms of a comparison, and what every ROC plot shares."""
+"""ROC curves of the arms of a comparison, and functions for all ROC plots."""
 
 from itertools import cycle
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from fgf_keras.report.document import Plot, Section
 from fgf_keras.report.style import COLOURS, GREY, svg_of
@@ -14,11 +16,11 @@ GRID = np.linspace(0, 1, 101)
 
 
 def arms_roc_section(study: Study, arms: list[str]) -> Section:
-    """ROC of each arm.
+    """The ROC curve of each arm.
 
     Args:
         study: the comparison.
-        arms: which are drawn.
+        arms: names of the arms that are drawn.
     """
     curves = {}
     for arm in arms:
@@ -36,8 +38,8 @@ def arms_roc_section(study: Study, arms: list[str]) -> Section:
     return Section("roc", "ROC curves", [plot])
 
 
-def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
-    """The mean ROC of each arm over splits, at the same false positive rates; bands of two arms are ± one sd.
+def arms_roc_plot(curves: dict[str, list[tuple[ArrayLike, ArrayLike]]]) -> Figure:
+    """Plot the mean ROC of each arm over splits; with at most two arms, bands of ± one standard deviation.
 
     Args:
         curves: [(labels (N,), logits (N,)), …], one per split, by arm.
@@ -47,7 +49,7 @@ def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
     for (arm, splits), colour in zip(curves.items(), cycle(COLOURS)):
         rates = np.stack([roc_on_grid(np.asarray(labels), np.asarray(logits)) for labels, logits in splits])
         mean = rates.mean(axis=0)
-        # Bands of more than two arms cannot be told apart.
+        # More than two bands would be hard to distinguish.
         if len(rates) > 1 and len(curves) <= 2:
             spread = rates.std(axis=0, ddof=1)
             axes.fill_between(
@@ -63,17 +65,17 @@ def arms_roc_plot(curves: dict[str, list[tuple]]) -> Figure:
     return figure
 
 
-def roc_on_grid(labels, logits) -> np.ndarray:
-    """True positive rate at `GRID`, the highest where the curve is upright."""
+def roc_on_grid(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """The true positive rate at `GRID`, the highest one where the curve is vertical."""
     positive, negative = (np.sort(logits[labels == k]) for k in (1, 0))
-    # The threshold that at most this part of the negative ones is above.
+    # The number of negative patients that may be above the threshold at each false positive rate.
     above = np.floor(GRID * len(negative) + 1e-9).astype(int)
     threshold = np.concatenate([negative[::-1], [-np.inf]])[above]
     return 1 - np.searchsorted(positive, threshold, side="right") / len(positive)
 
 
-def roc_axes(axes) -> None:
-    """Axes, the line of chance and the legend of ROC curves."""
+def roc_axes(axes: Axes) -> None:
+    """Set up the axes of a ROC plot, with the line of chance and the legend."""
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xlabel("1 − specificity")

@@ -1,16 +1,17 @@
-"""S and F of the trained network beside those of networks that have learned nothing."""
+"""Sanity checks: S and F of the trained network compared with networks that have learned nothing."""
 
 from itertools import cycle
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from fgf_keras.report.document import Bullets, Plot, Section, Table, Text
+from fgf_keras.report.document import Block, Bullets, Plot, Section, Table, Text
 from fgf_keras.report.style import COLOURS, GREY, INK, svg_of
 from fgf_keras.report.words import in_words
 from fgf_keras.results.interval import Interval, number, or_nan, rounded
 
 
-def sanity_section(content: dict) -> Section:
+def sanity_section(content: dict[str, Any]) -> Section:
     """Whether S and F depend on what the network has learned.
 
     Args:
@@ -18,7 +19,7 @@ def sanity_section(content: dict) -> Section:
     """
     support, features = content["support"], content["features"]
     steps = ", ".join(step["name"] for step in content["steps"])
-    blocks = [
+    blocks: list[Block] = [
         Text(
             "If alignment were a property of images and features alone, a network with random weights, or "
             f"one trained on permuted labels, would have it too. On {content['split']} patients, support "
@@ -47,8 +48,8 @@ def sanity_section(content: dict) -> Section:
     return Section("sanity", "Does alignment depend on what was learned?", blocks)
 
 
-def sanity_summary(content: dict) -> list:
-    """The same in short: one row per step, and the verdicts.
+def sanity_summary(content: dict[str, Any]) -> list[Block]:
+    """A summary: one row per step, and the verdicts.
 
     Args:
         content: of sanity.json.
@@ -63,13 +64,13 @@ def sanity_summary(content: dict) -> list:
     return [Table(caption, header, rows), Bullets(content["verdicts"])]
 
 
-def _cell(step, kind, name):
-    mean, reach = step[kind][name]["mean"], step["null"][kind][name]["q95"]
-    return "undefined" if mean is None else f"{rounded(mean)} ({rounded(reach)})"
+def _cell(step: dict[str, Any], kind: str, name: str) -> str:
+    mean, q95 = step[kind][name]["mean"], step["null"][kind][name]["q95"]
+    return "undefined" if mean is None else f"{rounded(mean)} ({rounded(q95)})"
 
 
-def sanity_plot(content: dict) -> Figure:
-    """S and F of each feature over the steps, with the band of the null of the joint share."""
+def sanity_plot(content: dict[str, Any]) -> Figure:
+    """Plot S and F of each feature over the steps, with the band of the null of the joint share."""
     steps, features = content["steps"], content["features"]
     x = list(range(len(steps)))
     figure = Figure(figsize=(9.4, 3.9))
@@ -90,6 +91,6 @@ def sanity_plot(content: dict) -> Figure:
         axes.set_xticks(x, [step["name"] for step in steps], rotation=35, ha="right")
         axes.set_ylim(-0.04, 1.04)
     panels[0].set_ylabel("share")
-    labelled = panels[0].get_legend_handles_labels()
-    figure.legend(*labelled, loc="outside lower center", ncols=len(labelled[0]))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     return figure

@@ -23,22 +23,22 @@ _WHY = {
 
 
 def settings_section(config: Config) -> Section:
-    """Each setting, what it is in this run, and why it matters."""
+    """The table of settings: the value in this run, and why it matters."""
     table = Table(
-        "Change one of these, and figures above change",
+        "Settings that change the numbers above",
         ["setting", "here", "why it matters"],
         settings_rows(config),
         words=True,
     )
-    return Section("settings", "What the figures are sensitive to", [table])
+    return Section("settings", "What the numbers depend on", [table])
 
 
 def settings_rows(config: Config) -> list[list[str]]:
-    """Setting, what it is here, why it matters."""
-    data, measured, flow = config.data, config.evaluate, config.evaluate.flow
-    lengths = ", ".join(f"{length:g}" for length in measured.correlation_lengths)
-    here = {
-        "evaluate.support": ", ".join(measured.support),
+    """Rows of (setting, value in this run, why it matters)."""
+    data, evaluate, flow = config.data, config.evaluate, config.evaluate.flow
+    lengths = ", ".join(f"{length:g}" for length in evaluate.correlation_lengths)
+    values = {
+        "evaluate.support": ", ".join(evaluate.support),
         "data.slice": data.slice if data.source in ("dicom", "volumes") else "as the source has it",
         "data.window": f"{data.window[0]:g} to {data.window[1]:g} HU",
         "data.size": f"{data.size} px",
@@ -48,29 +48,29 @@ def settings_rows(config: Config) -> list[list[str]]:
         "train": f"{config.train.epochs} epochs, learning rate {config.train.learning_rate:g}",
         "evaluate.flow": f"{flow.steps} to {flow.max_steps} steps, tolerance {flow.tolerance:g}, "
         f"mean over {flow.weight}",
-        "evaluate.nulls": f"{', '.join(measured.nulls) or 'none'}; {measured.null_draws} draws; "
+        "evaluate.nulls": f"{', '.join(evaluate.nulls) or 'none'}; {evaluate.null_draws} draws; "
         f"smooth: {lengths} px",
         "threshold": "largest balanced accuracy on validation",
         "data.splits": f"test {data.splits.test:g}, validation {data.splits.validation:g}",
         "seed": str(config.seed),
     }
-    return [[key, value, _WHY[key]] for key, value in here.items()]
+    return [[key, value, _WHY[key]] for key, value in values.items()]
 
 
 def reward_in_words(reward: RewardConfig) -> str:
-    """What is added to the loss."""
+    """The reward in words: kind, weights, features, warm-up and support."""
     if reward.kind == "none":
         return "none"
     weight = reward.weight
     weights = (
         ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
     )
-    named = f", on {in_words(reward.features)}" if reward.features else ""
+    features = f", on {in_words(reward.features)}" if reward.features else ""
     warmup = f"warm-up {reward.warmup_epochs} epochs"
-    return f"{reward.kind}, λ = {weights}{named}; {warmup}, support {reward.support}"
+    return f"{reward.kind}, λ = {weights}{features}; {warmup}, support {reward.support}"
 
 
-def _spacing(config):
+def _spacing(config: Config) -> str:
     data = config.data
     if data.source in ("phantom", "png"):
         return " × ".join(f"{mm:g}" for mm in data.spacing) + " mm"

@@ -1,4 +1,4 @@
-"""Runs side by side: one row per metric, one column per run."""
+"""The table of runs side by side: one row per metric, one column per run."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def side_by_side_table(runs: dict[str, PartMetrics], caption: str) -> Table:
     """Classification, then alignment on each support, as `mean [low, high]` over patients.
 
     Args:
-        runs: the same part of each run, by its name.
+        runs: the same part of each run, by the name of the run.
         caption: of the table.
     """
     parts = list(runs.values())
@@ -30,7 +30,7 @@ def side_by_side_table(runs: dict[str, PartMetrics], caption: str) -> Table:
     return Table(caption, ["", *runs], rows)
 
 
-def _white(part, support):
+def _white(part: PartMetrics, support: str) -> str:
     shares = part.shares(support, "S").set_index("feature")["expected"]
-    one, joint = shares.iloc[0], shares.get("joint", np.nan)
-    return "undefined" if np.isnan(one) else f"{one:.2g} / {joint:.2g}"
+    feature, joint = shares.iloc[0], shares.get("joint", np.nan)
+    return "undefined" if np.isnan(feature) else f"{feature:.2g} / {joint:.2g}"

@@ -1,20 +1,20 @@
-"""What a reader with one minute takes away of one network."""
+"""The main results of one network in short."""
 
 from fgf_keras.report.document import Bullets, Section, Tiles
 from fgf_keras.report.sections.alignment import alignment_sentence, left_out_sentence
 from fgf_keras.report.sections.performance import performance_sentence
 from fgf_keras.report.words import TRUST
 from fgf_keras.results.columns import share_column
-from fgf_keras.results.interval import rounded
+from fgf_keras.results.interval import Interval, rounded
 from fgf_keras.results.metrics import PartMetrics
 
 
 def summary_section(metrics: PartMetrics, features: list[str], confidence: float) -> Section:
-    """The headline metrics, and what they say in words.
+    """The main metrics, and the same in words.
 
     Args:
-        metrics: of the part that is reported.
-        features: names.
+        metrics: of the reported part.
+        features: names of the features.
         confidence: of the intervals.
     """
     tiles = [
@@ -31,6 +31,6 @@ def summary_section(metrics: PartMetrics, features: list[str], confidence: float
     return Section("summary", "In short", [Tiles(tiles), Bullets(sentences)])
 
 
-def _tile(name, interval, confidence):
+def _tile(name: str, interval: Interval, confidence: float) -> tuple[str, str, str]:
     bounds = f"{confidence:.0%} interval {rounded(interval.low)} to {rounded(interval.high)}"
     return name, rounded(interval.mean), bounds

@@ -1,9 +1,12 @@
-"""What alignment costs: S and F against accuracy over a grid of reward weights, and the weights chosen."""
+"""The cost of alignment: S and F against accuracy over a grid of reward weights, and the chosen weights."""
+
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fgf_keras.report.document import Bullets, Plot, Section, Table
+from fgf_keras.report.document import Block, Bullets, Plot, Section, Table
 from fgf_keras.report.style import BLUE, INK, ORANGE, svg_of
 from fgf_keras.results.columns import share_column
 from fgf_keras.results.interval import Interval, number
@@ -17,12 +20,12 @@ _LABELS = {
     "S_joint": "joint S",
     "F_joint": "joint F",
 }
-# Marker, colour, and where the weight is written, of each kind of reward.
+# Marker, colour, and the position of the label with the weight, for each kind of reward.
 _MARKERS = {"sum": ("o", BLUE, (-5, -10), "right"), "joint": ("s", ORANGE, (5, 4), "left")}
 
 
 def trade_off_section(study: Study) -> Section:
-    """How much accuracy an alignment costs, over the grid of λ."""
+    """The cost of alignment in accuracy, over the grid of λ."""
     support, sentences = study.config.evaluate.support[0], sweep_sentences(study)
     names = {"auc": "AUC", "auc_change": "change of AUC", "S_joint": "joint S", "F_joint": "joint F"}
     rows = [
@@ -43,11 +46,11 @@ def trade_off_section(study: Study) -> Section:
     svg = svg_of(trade_off_plot(study.trade_off, support), "trade_off")
     header = ["arm", *names.values(), "Pareto front", "chosen", "failed"]
     table = Table("Validation part, means over splits", header, rows)
-    blocks = [Bullets(sentences), Plot("trade_off", alt, caption, svg), table]
+    blocks: list[Block] = [Bullets(sentences), Plot("trade_off", alt, caption, svg), table]
     return Section("trade-off", "What alignment costs", blocks)
 
 
-def trade_off_summary(study: Study) -> list:
+def trade_off_summary(study: Study) -> list[Block]:
     """One row per arm with intervals, and what was chosen."""
     names = {
         "auc": "AUC",
@@ -68,7 +71,7 @@ def trade_off_summary(study: Study) -> list:
 
 
 def sweep_sentences(study: Study) -> list[str]:
-    """What was chosen of each kind of reward, and how it does on test."""
+    """The arm chosen for each kind of reward, and its results on the test part."""
     if study.config.sweep is None:
         return []
     tolerance, sentences = f"{study.config.sweep.tolerance:g}", []
@@ -86,11 +89,11 @@ def sweep_sentences(study: Study) -> list[str]:
 
 
 def trade_off_plot(table: pd.DataFrame, support: str) -> Figure:
-    """Joint S and F against AUC and balanced accuracy: one line per kind of reward.
+    """Plot joint S and F against AUC and balanced accuracy, with one line per kind of reward.
 
     Args:
         table: a `trade_off_table`.
-        support: that it is of.
+        support: the support of S and F in the table.
     """
     figure = Figure(figsize=(9, 7), layout="constrained")
     panels = figure.subplots(2, 2, sharex="col", sharey="row")
@@ -119,14 +122,14 @@ def trade_off_plot(table: pd.DataFrame, support: str) -> Figure:
             axes.set_ylabel(f"{_LABELS[alignment]} ({support})")
             axes.label_outer()
             axes.grid(alpha=0.5)
-    labelled = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*labelled, loc="outside lower center", ncols=len(labelled[0]))
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     figure.suptitle("Validation part, means over splits; numbers are λ")
     return figure
 
 
-def _errors(axes, rows, x, y, **style):
-    """Points with intervals; bars are left out where there is none (a single split)."""
+def _errors(axes: Axes, rows: pd.DataFrame, x: str, y: str, **style: Any) -> None:
+    """Points with intervals; without bars if there are no intervals (a single split)."""
     bars = {
         f"{axis}err": rows[[f"{name}_low", f"{name}_high"]]
         .sub(rows[name], axis=0)
@@ -136,13 +139,13 @@ def _errors(axes, rows, x, y, **style):
         .T
         for axis, name in (("x", x), ("y", y))
     }
-    _, _, drawn = axes.errorbar(rows[x], rows[y], **bars, elinewidth=0.9, **style)
-    for line in drawn:
+    _, _, bar_lines = axes.errorbar(rows[x], rows[y], **bars, elinewidth=0.9, **style)
+    for line in bar_lines:
         line.set_alpha(0.4)
 
 
-def _around_means(axes, table, x, y):
-    """Limits that show the means: intervals of a few splits may reach far beyond."""
+def _around_means(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+    """Set limits that show the means; the intervals of a few splits may be much wider."""
     for name, limit in ((x, axes.set_xlim), (y, axes.set_ylim)):
         low, high = table[name].min(), table[name].max()
         if low <= high:

@@ -1,13 +1,15 @@
-"""What alignment found of laws that are known: alignment, recovery, and how often each null was wrong."""
+"""Alignment compared with known laws: S and F under each law, recovery, and error rates of the nulls."""
 
 import textwrap
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from fgf_keras.config.truth import NOTHING
-from fgf_keras.report.document import Plot, Section, Table
+from fgf_keras.report.document import Block, Plot, Section, Table
 from fgf_keras.report.style import svg_of
 from fgf_keras.results.columns import JOINT
 from fgf_keras.results.protocol import as_records
@@ -18,7 +20,7 @@ CAPTION = (
     "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses the "
     "feature, else dotted; bars: 5–95 % of such means of null features"
 )
-# Of the caption.
+# Width of the caption.
 CHARACTERS_PER_INCH = 14
 _PLACE = ("role", "null", "quantity")
 _GREYS = ("0.88", "0.75", "0.6", "0.45")
@@ -26,15 +28,15 @@ _COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:purple", "tab:brown", "t
 
 
 def truth_section(study: Study) -> Section:
-    """What is known of the laws, beside what alignment found."""
+    """The plot of alignment under each law."""
     caption = f"{CAPTION}. Tables are in truth.md of the run."
     alt = "Alignment with each feature under each law of the labels, as truth.md tells it in tables."
     plot = Plot("truth", alt, caption, svg_of(truth_plot(study.truth), "truth"))
     return Section("truth", "Is what is known found?", [plot])
 
 
-def truth_tables(study: Study) -> list[Table]:
-    """Alignment under each law, recovery and rates; without those that have no rows."""
+def truth_tables(study: Study) -> list[Block]:
+    """The tables of alignment under each law, recovery and rejection rates; empty ones are left out."""
     config = study.config
     alignment = (
         f"Means over test patients, support {config.evaluate.support[0]}; * the label depends on the feature"
@@ -49,7 +51,7 @@ def truth_tables(study: Study) -> list[Table]:
         "the features, the largest distance of the patients' p-values from uniform, and the networks whose "
         "mean over patients is significant"
     )
-    tables = [
+    tables: list[Table] = [
         Table(alignment, *_alignment_rows(study.truth)),
         Table(recovery, *_recovery_rows(study.recovery)),
         Table(rates, *_rate_rows(study.rates)),
@@ -65,13 +67,14 @@ def _alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     header += [f"{kind} {words}" for kind in "SF" for words in _words(features)]
     header += ["first by S, by F", "left out of S / F"]
     rows = []
-    for (law, prevalence), of_law in trials.groupby(["law", "prevalence"], sort=False):
-        means = of_law.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
-        used = set(of_law.loc[of_law["role"] == "used", "feature"])
-        row = [law, f"{prevalence:g}", f"{of_law['auc'].mean():.2f} ({_number(of_law['auc_oracle'].mean())})"]
+    for (law, prevalence), law_rows in trials.groupby(["law", "prevalence"], sort=False):
+        means = law_rows.groupby("feature", sort=False)[["S", "F"]].mean().loc[features]
+        used = set(law_rows.loc[law_rows["role"] == "used", "feature"])
+        auc, oracle = law_rows["auc"].mean(), law_rows["auc_oracle"].mean()
+        row = [law, f"{prevalence:g}", f"{auc:.2f} ({_number(oracle)})"]
         row += [_number(means.loc[name, kind]) + "*" * (name in used) for kind in "SF" for name in features]
         first = [means[kind].idxmax() if means[kind].notna().all() else "undefined" for kind in "SF"]
-        left_out = of_law[of_law["feature"] == JOINT][["undefined_S", "undefined_F"]].sum()
+        left_out = law_rows[law_rows["feature"] == JOINT][["undefined_S", "undefined_F"]].sum()
         rows.append([*row, ", ".join(_words(first)), " / ".join(f"{count:.0f}" for count in left_out)])
     return header, rows
 
@@ -84,10 +87,10 @@ def _recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     cells = {(row["law"], row["reading"]): row for row in as_records(recovery)}
     rows = []
     for reading in dict.fromkeys(recovery["reading"]):
-        of_laws = [cells[law, reading] for law in laws]
+        by_law = [cells[law, reading] for law in laws]
         counts = [
             f"{row['recovered']}/{row['trials']} ({row['recovered_learned']}/{row['learned']})"
-            for row in of_laws
+            for row in by_law
         ]
         rows.append([" ".join(_words([reading])), *counts])
     return ["ranked by", *laws], rows
@@ -101,26 +104,28 @@ def _rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     cells = {(*(row[key] for key in _PLACE), row["feature"]): row for row in as_records(rates)}
     rows = []
     for place in dict.fromkeys(key[:-1] for key in cells):
-        # The label may use a feature in every law, or in none.
-        of_features = [cells.get((*place, feature)) for feature in features]
-        row = [roles[place[0]], *place[1:], *("–" if one is None else _rate(one) for one in of_features)]
-        row.append(", ".join("–" if one is None else _number(one["distance"]) for one in of_features))
+        # A cell is missing if the label uses a feature in every law or in none.
+        by_feature = [cells.get((*place, feature)) for feature in features]
+        row = [roles[place[0]], *place[1:], *("–" if cell is None else _rate(cell) for cell in by_feature)]
+        row.append(", ".join("–" if cell is None else _number(cell["distance"]) for cell in by_feature))
         row.append(
-            ", ".join("–" if one is None else f"{one['cohort_hits']}/{one['cohorts']}" for one in of_features)
+            ", ".join(
+                "–" if cell is None else f"{cell['cohort_hits']}/{cell['cohorts']}" for cell in by_feature
+            )
         )
         rows.append(row)
     return header, rows
 
 
-def _words(names):
+def _words(names: Iterable[str]) -> list[str]:
     return [name.replace("log_aspect_ratio", "aspect").replace("_", " ") for name in names]
 
 
-def _number(value):
+def _number(value: float | None) -> str:
     return "–" if value is None or np.isnan(value) else f"{value:.2f}"
 
 
-def _rate(row):
+def _rate(row: dict[str, Any]) -> str:
     low, high = row["rate_low"], row["rate_high"]
     return _number(row["rate"]) + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
 
@@ -133,23 +138,23 @@ def truth_plot(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(3.4 * columns, 2.9 * -(-len(laws) // columns) + 0.6), layout="constrained")
     panels = figure.subplots(-(-len(laws) // columns), columns, sharey=True, squeeze=False).ravel()
     features = list(dict.fromkeys(shares["feature"]))
-    # Against white noise everything is aligned: its band is the axis.
+    # Compared with white noise everything is aligned: its band would coincide with the axis.
     bands = [null for null in nulls(shares) if null != "white"]
     for axes, law in zip(panels, laws):
-        of_law = shares[shares["law"] == law]
-        prevalences = sorted(set(of_law["prevalence"]), reverse=True)
+        law_rows = shares[shares["law"] == law]
+        prevalences = sorted(set(law_rows["prevalence"]), reverse=True)
         for i, (feature, colour) in enumerate(zip(features, _COLOURS * len(features))):
-            of_feature = of_law[of_law["feature"] == feature]
-            means = of_feature.groupby("prevalence").mean(numeric_only=True).loc[prevalences]
-            at = np.arange(len(prevalences)) + 0.22 * (i - (len(features) - 1) / 2)
+            feature_rows = law_rows[law_rows["feature"] == feature]
+            means = feature_rows.groupby("prevalence").mean(numeric_only=True).loc[prevalences]
+            x = np.arange(len(prevalences)) + 0.22 * (i - (len(features) - 1) / 2)
             for null, grey in zip(bands, _GREYS):
                 low, high = means[f"S_{null}_q05"], means[f"S_{null}_q95"]
-                # Means over patients spread little: a band is never thinner than a line.
-                axes.bar(at, np.maximum(high - low, 0.012), 0.2, low, color=grey, label=f"{null}, S")
-            used = (of_feature["role"] == "used").any()
+                # Bands of means over patients are thin; they are drawn at least as thick as a line.
+                axes.bar(x, np.maximum(high - low, 0.012), 0.2, low, color=grey, label=f"{null}, S")
+            used = (feature_rows["role"] == "used").any()
             label = feature.replace("_", " ")
-            axes.plot(at, means["S"], "o-" if used else "o:", color=colour, ms=5, lw=0.8, label=label)
-            axes.plot(at, means["F"], "o", color=colour, ms=8, mfc="none", mew=0.8)
+            axes.plot(x, means["S"], "o-" if used else "o:", color=colour, ms=5, lw=0.8, label=label)
+            axes.plot(x, means["F"], "o", color=colour, ms=8, mfc="none", mew=0.8)
         axes.set_title(law.replace("_", " "), fontsize=9)
         axes.set_xticks(np.arange(len(prevalences)), [f"{prevalence:g}" for prevalence in prevalences])
         axes.set_ylim(-0.03, 1.03)
@@ -166,7 +171,7 @@ def truth_plot(table: pd.DataFrame) -> Figure:
 
 
 def titled_truth_plot(table: pd.DataFrame) -> Figure:
-    """The same with its caption above, for a file of its own."""
+    """The same plot with its caption as a title, for a file of its own."""
     figure = truth_plot(table)
     inches = figure.get_size_inches()[0]
     figure.suptitle(textwrap.fill(CAPTION, int(CHARACTERS_PER_INCH * inches)), fontsize=9)

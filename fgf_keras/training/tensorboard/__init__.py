@@ -1,1 +1,1 @@
-"""What TensorBoard shows of a training."""
+"""Everything that a training writes for TensorBoard."""

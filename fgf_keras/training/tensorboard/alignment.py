@@ -1,4 +1,4 @@
-"""What TensorBoard shows of alignment beside its means over epochs."""
+"""Alignment in TensorBoard: comparison with chance, histograms, pictures, precision and recall."""
 
 from collections.abc import Sequence
 
@@ -19,25 +19,25 @@ from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 
 class AlignmentSummaries:
-    """Writes what an `AlignmentCallback` measures, into the run "validation".
+    """Writes the measurements of an `AlignmentCallback` into the run "validation".
 
-    The layout of the page "Custom Scalars"; S and F of the watched samples, the same in every epoch, beside
-    the 5 and 95 % of smooth random features in the same samples (watched/…); histograms over samples
-    (per_patient/…); pictures of the first few (patients/…); with labels of two classes, the curve of
-    precision and recall.
+    It writes the layout of the page "Custom Scalars"; S and F of the watched samples, the same in every
+    epoch, with the 5 and 95 % quantiles of smooth random features in the same samples (watched/…); histograms
+    over samples (per_patient/…); pictures of the first few (patients/…); with labels of two classes, the
+    precision-recall curve.
 
     Args:
         writers: of the runs.
         patient_id: (N,) names of the samples, for pictures; their numbers by default.
         labels: (N,) in {0, 1}, of the samples.
-        null_draws: random features a watched sample, at least 20, or 0 for none.
-        correlation_length: of these, px; see `nulls.fields.smooth_fields`.
-        seed: of these.
-        pictures_every: epochs between two pictures of a patient, with one of the last epoch; 0 for none.
-        pictures: of how many samples, the first of those watched.
+        null_draws: number of random features per watched sample, at least 20, or 0 for none.
+        correlation_length: of the random features, px; see `nulls.fields.smooth_fields`.
+        seed: of the random features.
+        pictures_every: epochs between two pictures of a patient, besides that of the last epoch; 0 for none.
+        pictures: number of samples with pictures, the first of those watched.
 
     Raises:
-        ModelError: a number below its least.
+        ModelError: a number below its minimum.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class AlignmentSummaries:
         self._pictures = pictures
 
     def begin(self, names: Sequence[str]) -> None:
-        """Write what is known before training.
+        """Write the layout, which is known before training.
 
         Args:
             names: of the features.
@@ -81,11 +81,11 @@ class AlignmentSummaries:
         self.writers.flush()
 
     def draws(self) -> NullDraws | None:
-        """For a measurement: null features, the same each time; None where there are none."""
+        """New null draws for a measurement, which are the same each time; None without null features."""
         return NullDraws(self._null) if self.null_draws else None
 
     def wants_pictures(self, epoch: int, *, last: bool) -> bool:
-        """Whether there are pictures of this epoch, which come with a measurement."""
+        """Whether this epoch has pictures, which require a measurement."""
         return bool(self._pictures_every) and (last or epoch % self._pictures_every == 0)
 
     def write(
@@ -93,76 +93,86 @@ class AlignmentSummaries:
         epoch: int,
         samples: AlignmentSamples,
         measure: AlignmentMeasure,
-        found: Measured,
+        values: Measured,
         *,
         pictures: bool,
     ) -> None:
         """Write a measurement.
 
         Args:
-            epoch: of it.
-            samples: that were measured.
-            measure: that they were measured with.
-            found: the results.
+            epoch: of the measurement.
+            samples: the samples that were measured.
+            measure: the measure they were measured with.
+            values: the results.
             pictures: whether to draw the first few samples.
         """
         with self.writers.run("validation", epoch):
-            self._watched(found)
-            self._histograms(found)
-            self._precision_and_recall(found)
+            self._watched(values)
+            self._histograms(values)
+            self._precision_and_recall(values)
             if pictures:
-                self._patients(epoch, samples, measure, found)
+                self._patients(epoch, samples, measure, values)
         self.writers.flush()
 
-    def _watched(self, found):
+    def _watched(self, values: Measured) -> None:
         for kind in "SF":
-            rows = {WATCHED: found.watched_mean(kind)}
-            if found.null is not None:
-                rows |= dict(zip(BAND, found.null_band(kind)))
-            for tag, values in rows.items():
-                for name, value in zip([*self._names, "joint"], values):
+            rows = {WATCHED: values.watched_mean(kind)}
+            if values.null is not None:
+                rows |= dict(zip(BAND, values.null_band(kind)))
+            for tag, row in rows.items():
+                for name, value in zip([*self._names, "joint"], row):
                     tf.summary.scalar(tag.format(kind=kind, name=name), value)
 
-    def _histograms(self, found):
-        for kind, shares in (("S", found.S), ("F", found.F)):
+    def _histograms(self, values: Measured) -> None:
+        for kind, shares in (("S", values.S), ("F", values.F)):
             for i, name in enumerate([*self._names, "joint"]):
                 if shares.defined.any():
                     tf.summary.histogram(f"per_patient/{kind}_{name}", shares.values[shares.defined, i])
 
-    def _precision_and_recall(self, found):
-        if self._labels is None or found.logits.shape[1] != 1 or not np.isfinite(found.logits).all():
+    def _precision_and_recall(self, values: Measured) -> None:
+        if self._labels is None or values.logits.shape[1] != 1 or not np.isfinite(values.logits).all():
             return
-        content = pr_curve.pb("precision_and_recall", self._labels == 1, expit(found.logits[:, 0]))
+        content = pr_curve.pb("precision_and_recall", self._labels == 1, expit(values.logits[:, 0]))
         tf.summary.experimental.write_raw_pb(content.SerializeToString())
 
-    def _patients(self, epoch, samples, measure, found):
-        # Late: only pictures need their libraries.
+    def _patients(
+        self, epoch: int, samples: AlignmentSamples, measure: AlignmentMeasure, values: Measured
+    ) -> None:
+        # Imported here, because only pictures need these libraries.
         from fgf_keras.pictures.panels import patient_panels
         from fgf_keras.pictures.training_strip import SCALES, EpochScales, patient_png
 
-        count = min(self._pictures, len(found.F.values))
+        count = min(self._pictures, len(values.F.values))
         image, mask, spacing = samples.tensors(measure, slice(0, count))
         fields = {key: value.numpy() for key, value in measure.fields(image, mask, spacing).items()}
         fields |= {"image": image.numpy(), "mask": mask.numpy()}
         metadata = image_metadata.create_summary_metadata(None, SCALES).SerializeToString()
         for k in range(count):
-            S, F = (np.where(s.defined[k], s.values[k], np.nan) for s in (found.S, found.F))
+            S, F = (np.where(s.defined[k], s.values[k], np.nan) for s in (values.S, values.F))
             sample = {key: value[k] for key, value in fields.items()}
             ending = "" if np.isfinite(F[-1]) else "not reached"
-            shares = [dict(zip([*self._names, "joint"], values)) for values in (S, F)]
-            shown = patient_panels(sample, self._names, *shares, ending, EpochScales)
-            width, height, png = patient_png(self._heading(epoch, k, samples, found, S, F), shown)
+            S_by_name, F_by_name = (dict(zip([*self._names, "joint"], row)) for row in (S, F))
+            panels = patient_panels(sample, self._names, S_by_name, F_by_name, ending, EpochScales)
+            width, height, png = patient_png(self._heading(epoch, k, samples, values, S, F), panels)
             tf.summary.write(
                 f"patients/{k + 1} {samples.patient_id[k]}",
                 tf.constant([str(width), str(height), png]),
                 metadata=tf.compat.v1.SummaryMetadata.FromString(metadata),
             )
 
-    def _heading(self, epoch, k, samples, found, S, F):
+    def _heading(
+        self,
+        epoch: int,
+        k: int,
+        samples: AlignmentSamples,
+        values: Measured,
+        S: np.ndarray,
+        F: np.ndarray,
+    ) -> list[str]:
         from fgf_keras.pictures.panels import shares_caption
 
         label = "" if self._labels is None else f"label {self._labels[k]}   "
-        score = f"logit {found.logits[k, 0]:.2f}   " if found.logits.shape[1] == 1 else ""
+        score = f"logit {values.logits[k, 0]:.2f}   " if values.logits.shape[1] == 1 else ""
         return [
             f"{samples.patient_id[k]}   {label}epoch {epoch}",
             f"{score}joint: {shares_caption(S[-1], F[-1])}",

@@ -1,4 +1,4 @@
-"""What TensorBoard's HParams page shows of a run: its settings beside its final metrics."""
+"""TensorBoard's HParams page of a run: its settings beside its final metrics."""
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api
@@ -10,13 +10,13 @@ from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 
 def write_hparams(folder: RunFolder, config: Config, metrics: dict[str, dict[str, float]]) -> None:
-    """Write what was rewarded and how much, and AUC, balanced accuracy, joint S and F of each part.
+    """Write what was rewarded and by how much, and AUC, balanced accuracy, joint S and F of each part.
 
-    The page shows the first five settings and the first five metrics without being asked, so there are no
-    more settings, and of S and F those on the first support alone.
+    By default the page shows the first five settings and the first five metrics, so there are no more than
+    five settings, and S and F are those on the first support.
 
     Args:
-        folder: of the run; written below its logs.
+        folder: of the run; the files are written below its logs.
         config: of the run.
         metrics: means by part, then by column, see `PartMetrics.means`; NaN where undefined.
     """
@@ -33,7 +33,7 @@ def write_hparams(folder: RunFolder, config: Config, metrics: dict[str, dict[str
         "rewarded_features": ", ".join(reward.features or ["all"]) if reward.kind != "none" else "none",
         "seed": config.seed,
     }
-    # The name of a row. Runs that differ in none of these settings are still different runs.
+    # The name of a row, because runs with the same settings are still different runs.
     trial = "/".join(folder.path.resolve().parts[-3:])
     headlines = [share_column(config.evaluate.support[0], quantity, "joint") for quantity in "SF"]
     with SummaryWriters(folder.logs) as writers, writers.run("hparams", config.train.epochs):

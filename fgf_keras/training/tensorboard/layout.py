@@ -1,11 +1,11 @@
-"""What TensorBoard's page "Custom Scalars" shows: alignment beside chance, and beside AUC."""
+"""The layout of TensorBoard's page "Custom Scalars": alignment compared with chance and with AUC."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2, summary
 
-# A mean of patients who are watched, and the band that null features have in the same patients.
+# Tags of the mean over watched patients, and of the band of null features in the same patients.
 WATCHED = "watched/{kind}_{name}"
 BAND = ("watched/{kind}_{name}_null_05", "watched/{kind}_{name}_null_95")
 
@@ -23,20 +23,20 @@ def write_layout(names: Sequence[str], *, watched: bool, null: bool) -> None:
 
 
 def chart_layout(names: Sequence[str], *, watched: bool, null: bool) -> layout_pb2.Layout:
-    """A chart a feature with S and F, against chance where there are bands, and one with AUC beside both."""
-    # TensorBoard merges the layouts of all runs by the titles: those of other contents have other titles.
+    """One chart per feature with S and F, with the bands of chance if there are any, and one with AUC."""
+    # TensorBoard merges the layouts of all runs by their titles, so different contents need different titles.
     if watched and null:
         title = "Above chance? ■ S, ◆ F of watched patients; bands: 5–95 % of smooth random features in them"
         chart = _margin_chart
     else:
         title = "Alignment: ■ S, ◆ F"
         chart = _line_chart
-    of = WATCHED if watched else "alignment/{kind}_{name}"
+    tag = WATCHED if watched else "alignment/{kind}_{name}"
     # TensorBoard draws the charts of a category from the last to the first.
-    charts = [chart(name, of) for name in reversed([*names, "joint"])]
+    charts = [chart(name, tag) for name in reversed([*names, "joint"])]
     against_auc = layout_pb2.Chart(
         title="AUC, joint S and F",
-        # Regular expressions; the second way is how Keras's own callback calls it.
+        # Regular expressions; epoch_auc is the name that Keras's own callback uses.
         multiline=layout_pb2.MultilineChartContent(
             tag=["(metrics/|epoch_)auc$", "alignment/S_joint$", "alignment/F_joint$"]
         ),
@@ -49,12 +49,12 @@ def chart_layout(names: Sequence[str], *, watched: bool, null: bool) -> layout_p
     )
 
 
-def _margin_chart(name, of):
+def _margin_chart(name: str, tag: str) -> layout_pb2.Chart:
     series = [
         layout_pb2.MarginChartContent.Series(
             **{
-                field: tag.format(kind=kind, name=name)
-                for field, tag in zip(("value", "lower", "upper"), (of, *BAND))
+                field: pattern.format(kind=kind, name=name)
+                for field, pattern in zip(("value", "lower", "upper"), (tag, *BAND))
             }
         )
         for kind in "SF"
@@ -62,10 +62,10 @@ def _margin_chart(name, of):
     return layout_pb2.Chart(title=_title(name), margin=layout_pb2.MarginChartContent(series=series))
 
 
-def _line_chart(name, of):
-    tags = [of.format(kind=kind, name=name) + "$" for kind in "SF"]
+def _line_chart(name: str, tag: str) -> layout_pb2.Chart:
+    tags = [tag.format(kind=kind, name=name) + "$" for kind in "SF"]
     return layout_pb2.Chart(title=_title(name), multiline=layout_pb2.MultilineChartContent(tag=tags))
 
 
-def _title(name):
+def _title(name: str) -> str:
     return name.replace("_", " ")

@@ -1,4 +1,7 @@
-"""What TensorBoard shows of a run as a whole: its settings, its surroundings, its network."""
+"""The run as a whole in TensorBoard: its settings, its environment, its network."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -9,45 +12,45 @@ from fgf_keras.training.tensorboard.writers import SummaryWriters
 
 
 def write_run(
-    writers: SummaryWriters, config: Config, surroundings: dict | None, classifier: Classifier
+    writers: SummaryWriters, config: Config, environment: Mapping[str, Any] | None, classifier: Classifier
 ) -> None:
     """Write the resolved configuration and the environment as text, layers and operations as graphs.
 
     Args:
         writers: of the run "train".
         config: of the run.
-        surroundings: as environment.json holds them, or None.
+        environment: the content of environment.json, or None.
         classifier: Keras model that is a graph of layers.
     """
-    # What the graph page knows a Keras model by.
+    # The metadata by which the graph page recognises a Keras model.
     layers = tf.compat.v1.SummaryMetadata()
     layers.plugin_data.plugin_name = "graph_keras_model"
     layers.plugin_data.content = b"1"
     with writers.run("train", 0):
         tf.summary.text("run/config", f"```yaml\n{dump_yaml(config)}```")
-        if surroundings is not None:
-            tf.summary.text("run/environment", _table(surroundings))
+        if environment is not None:
+            tf.summary.text("run/environment", _table(environment))
         tf.summary.write("keras", classifier.to_json(), metadata=layers)
-        # The page opens on operations, and shows an error where there are layers alone.
+        # The page opens with the operations, and shows an error if there are only layers.
         tf.summary.graph(_operations(classifier))
     writers.flush()
 
 
-def _operations(classifier):
+def _operations(classifier: Classifier) -> tf.Graph:
     (image,) = classifier.inputs
-    # `call`, because the page would show what is in the scope of a whole model as a closed box.
+    # `call`, because the page would collapse the scope of a whole model into a single node.
     traced = tf.function(lambda image: classifier.call(image, training=False), autograph=False)
     with forgotten_custom_gradients():
         return traced.get_concrete_function(tf.TensorSpec(image.shape, image.dtype)).graph
 
 
-def _table(tree):
+def _table(tree: Mapping[str, Any]) -> str:
     rows = [f"| {key} | {value} |" for key, value in _leaves(tree)]
     return "\n".join(["| | |", "|---|---|", *rows])
 
 
-def _leaves(tree, prefix=""):
-    """Dotted names and texts of all that a tree of dictionaries holds."""
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted name and text of each value in a tree of dictionaries."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")

@@ -1,6 +1,6 @@
-"""What a training writes into `logs`, as scalars that TensorBoard shows in a few groups."""
+"""The `logs` of a training as scalars, which TensorBoard shows in a few groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,11 +16,11 @@ class EpochScalars(keras.callbacks.Callback):
     """Writes all of `logs` after every epoch, training and validation as two runs with the same tags.
 
     loss/{total, task, reward}, alignment/{S, F}_<feature or joint>, metrics/<name>, and in the run "train"
-    schedule/{learning_rate, reward_scale}. It belongs after the callbacks that add to `logs`.
+    schedule/{learning_rate, reward_scale}. Put it after the callbacks that add to `logs`.
 
     Args:
         writers: of the runs "train" and "validation".
-        feature_names: whose S and F are alignment.
+        feature_names: the features whose S and F are shown under alignment.
     """
 
     def __init__(self, writers: SummaryWriters, feature_names: Sequence[str]) -> None:
@@ -29,18 +29,25 @@ class EpochScalars(keras.callbacks.Callback):
         self._names = list(feature_names)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write them."""
+        """Write the logs of the epoch."""
         write_scalars(self._writers, epoch, {**(logs or {}), **self._schedule()}, self._names)
 
-    def _schedule(self):
+    def _schedule(self) -> dict[str, float]:
         schedule = {"learning_rate": float(self.model.optimizer.learning_rate)}
         if hasattr(self.model, "reward_scale"):
             schedule["reward_scale"] = float(self.model.reward_scale)
         return schedule
 
 
-def write_scalars(writers: SummaryWriters, epoch: int, logs: dict, names: Sequence[str]) -> None:
-    """Write each of `logs` under the tag that its group has, and let TensorBoard see it."""
+def write_scalars(writers: SummaryWriters, epoch: int, logs: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Write each of `logs` under the tag of its group, and flush, so that TensorBoard sees it.
+
+    Args:
+        writers: of the runs "train" and "validation".
+        epoch: of the logs.
+        logs: numbers by name; names that start with "val_" belong to the run "validation".
+        names: of the features whose S and F are alignment.
+    """
     for run, prefix in (("train", ""), ("validation", "val_")):
         of_run = {key: v for key, v in logs.items() if key.startswith("val_") == (run == "validation")}
         if of_run:
@@ -50,7 +57,7 @@ def write_scalars(writers: SummaryWriters, epoch: int, logs: dict, names: Sequen
     writers.flush()
 
 
-def _tag(key, names):
+def _tag(key: str, names: Sequence[str]) -> str:
     if key in _LOSSES:
         return f"loss/{_LOSSES[key]}"
     kind, _, name = key.partition("_")
