@@ -8,6 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import TINY, command, commands
+from PIL import Image
+
+from fgf_keras.config import load_config
+from fgf_keras.data.source import source_of
 
 ARMS = (
     "protocol.arms=[{name: plain, reward: {kind: none}}, {name: rewarded, reward: {kind: sum, weight: 0.1}}]"
@@ -33,7 +37,7 @@ def run(place):
     assert done.code == 0, done.err
     latest = place / "runs" / "tiny" / "latest"
     assert f"Run folder: {latest.resolve().relative_to(place)}" in done.out
-    assert "effect of 1 sd" in done.out
+    assert "|change| for 1 sd" in done.out
     assert "because there is no baseline to compare with" in done.out
     return latest.resolve()
 
@@ -45,6 +49,23 @@ def arms(place):
     done = command("train.py", "--config", "tiny.yaml", *overrides, cwd=place)
     assert done.code == 0, done.err
     return (place / "compared" / "latest").resolve()
+
+
+def write_slices(place):
+    """Another cohort, as masked slices whose HU window is in no file, and slices.yaml for it."""
+    config = load_config(place / "tiny.yaml", ["seed=3", "data.phantom.patients=20"])
+    cohort = source_of(config).cohort()
+    (place / "slices").mkdir()
+    for name, image, mask in zip(cohort.patient_id, cohort.images, cohort.masks):
+        # Nothing inside the tumour is as dark as the background.
+        pixels = np.where(mask, np.clip(np.round(255 * image), 1, 255), 0)[..., 0]
+        Image.fromarray(pixels.astype(np.uint8)).save(place / "slices" / f"{name}.png")
+    rows = [f"{name};{label}" for name, label in zip(cohort.patient_id, cohort.labels)]
+    (place / "labels.csv").write_text("\n".join(["id;Distant", *rows]), encoding="utf-8")
+    (place / "slices.yaml").write_text(
+        "data: {source: png, root: ., labels_file: labels.csv, image_folder: slices, size: 32}\n",
+        encoding="utf-8",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +82,7 @@ def evaluations(place, run, arms):
     (place / "stopped" / "config.yaml").write_text(config, encoding="utf-8")
     (place / "stopped" / "UNFINISHED").write_text("", encoding="utf-8")
     external = ["evaluate.py", "--run", run, "--config", "tiny.yaml", "seed=1"]
+    write_slices(place)
     return commands(
         {
             "again": ["evaluate.py", "--run", "moved", "--sanity", "--permutations", "2"],
@@ -68,6 +90,7 @@ def evaluations(place, run, arms):
             "sanity elsewhere": [*external, "--sanity", "data.phantom.prevalence=0.3"],
             "sanity of arms": ["evaluate.py", "--run", arms, "--sanity"],
             "external": [*external, "data.phantom.prevalence=0.3"],
+            "slices": ["evaluate.py", "--run", run, "--config", "slices.yaml"],
             "own cohort": [*external, "seed=0"],
             "window": [*external, "data.window=[-100,300]"],
             "size": [*external, "data.size=40"],
@@ -122,7 +145,7 @@ def test_a_report_is_written_again_without_tensorflow(place, run):
     assert not re.search(r"\| +(tensorflow|keras)\b", done.err)
     shown = done.out.partition("Written: ")[0]
     assert max(map(len, shown.splitlines())) <= 80
-    assert "effect of 1 sd" in done.out
+    assert "|change| for 1 sd" in done.out
     for name in ("report_figures/roc.svg", "report_figures/alignment_mask.svg"):
         pair = [folder / "evaluation" / name for folder in (run, place / "rendered")]
         assert pair[0].read_bytes() == pair[1].read_bytes(), name
@@ -262,14 +285,16 @@ def test_arms_are_searched_for_failures_together_and_each_alone(arms):
 def test_the_same_seed_gives_the_same_numbers_in_another_process(run, arms):
     once, again = read(run / "metrics.json"), read(arms / "rewarded" / "metrics.json")
     for split in once["splits"].values():
-        del split["alignment"]["image"]
+        for content in ("alignment", "effects"):
+            del split[content]["image"]
     assert once == again
 
 
 def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     assert evaluations["external"].code == 0, evaluations["external"].err
     metrics = read(run / "evaluation-tiny" / "metrics.json")
-    assert metrics["threshold"] == read(run / "metrics.json")["threshold"]
+    for key in ("threshold", "reference"):
+        assert metrics[key] == read(run / "metrics.json")[key]
     assert list(metrics["splits"]) == ["external"]
     assert read(run / "evaluation-tiny" / "behaviour.json")["split"] == "external"
     assert metrics["splits"]["external"]["n"] == 60
@@ -279,6 +304,19 @@ def test_external_validation_keeps_the_threshold_of_the_run(run, evaluations):
     patients = pd.read_csv(run / "evaluation-tiny" / "patients.csv")
     assert (patients.split == "external").all()
     assert ((patients.logit > metrics["threshold"]["logit"]) == patients.decision).all()
+
+
+def test_effects_in_another_cohort_are_in_the_units_of_the_run(run, evaluations):
+    assert evaluations["slices"].code == 0, evaluations["slices"].err
+    reference = read(run / "metrics.json")["reference"]
+    assert reference["units"] == {"brightness": "HU", "extent": "mm"}
+    assert read(run / "evaluation-slices" / "metrics.json")["reference"] == reference
+    patients = pd.read_csv(run / "evaluation-slices" / "patients.csv")
+    for name, sd in reference["sd"].items():
+        effect = patients[f"mask.slope_{name}"] * sd
+        assert np.allclose(patients[f"mask.effect_{name}"], effect, rtol=1e-4)
+    assert patients["mask.value_brightness"].between(-50, 300).all()
+    assert patients["mask.value_brightness"].std() > 1
 
 
 @pytest.mark.parametrize(

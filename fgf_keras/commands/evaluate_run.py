@@ -1,6 +1,7 @@
 """Evaluate the model of a finished run on its own cohort or on an external one."""
 
 import logging
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from fgf_keras.data.splits import load_splits, read_split_rows
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.files import read_json
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.results.interval import or_nan
 from fgf_keras.run.folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -63,8 +65,18 @@ def evaluate_run(
         seed=config.seed,
         n_train=metrics["n_train"],
         threshold=metrics["threshold"],
+        # That of the run, whose reference is in its units; images of another cohort are mapped alike.
+        hu_window=source_of(config).hu_window(),
+        reference_sd=reference_sd_of(metrics),
         title=title,
     )
+
+
+def reference_sd_of(metrics: dict[str, Any]) -> dict[str, float] | None:
+    """The standard deviations over the training patients; None in metrics of earlier versions."""
+    if "reference" not in metrics:
+        return None
+    return {name: or_nan(sd) for name, sd in metrics["reference"]["sd"].items()}
 
 
 def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict[str, np.ndarray]]:

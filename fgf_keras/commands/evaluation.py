@@ -1,5 +1,6 @@
 """Evaluation of a trained model on a cohort: metrics of every part, a table of patients, pictures."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,22 +9,19 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from fgf_keras.commands.explainer import explainer, training_sd
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
-from fgf_keras.flow.settings import Flow
-from fgf_keras.flow.step import step_of
 from fgf_keras.measure.behaviour import behaviour
-from fgf_keras.measure.explain import Explainer
 from fgf_keras.measure.explanation import Explanation
-from fgf_keras.nulls.draws import NullDraws
-from fgf_keras.nulls.settings import Nulls
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.results.alignment import alignment_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.classification import choose_threshold, classification_metrics
+from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
@@ -119,6 +117,8 @@ def evaluate(
     seed: int,
     n_train: int,
     threshold: dict[str, Any] | None = None,
+    hu_window: Sequence[float] | None = None,
+    reference_sd: Mapping[str, float | None] | None = None,
     title: str | None = None,
 ) -> Evaluation:
     """Measure classification and alignment of a two-class `AlignmentModel` on every part of the patients.
@@ -133,6 +133,8 @@ def evaluate(
         n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; by default, chosen on the part "validation".
+        hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
+        reference_sd: standard deviations of the features over the training patients, if those are in no part.
         title: for the progress bars.
 
     Raises:
@@ -140,11 +142,15 @@ def evaluate(
         RunError: a score that is not finite.
     """
     data = cohort.description(splits)
+    if reference_sd is None and "train" in splits:
+        reference_sd = training_sd(model, cohort.select(splits["train"]), hu_window)
     if not settings.training_patients:
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
+    measuring: dict[str, Any] = {"nulls": settings.nulls, "seed": seed}
+    measuring |= {"hu_window": hu_window, "reference_sd": reference_sd}
     explanations: dict[str, Explanation] = {
-        support: explainer(model, cohort, settings, support=support, nulls=settings.nulls, seed=seed)(
+        support: explainer(model, cohort, settings, support=support, **measuring)(
             cohort.images,
             cohort.masks,
             spacing=cohort.spacing,
@@ -160,14 +166,7 @@ def evaluate(
             "training diverged in its last steps. Lower train.learning_rate or reward.weight."
         )
     if threshold is None:
-        validation = splits["validation"]
-        logit = choose_threshold(cohort.labels[validation], logits[validation])
-        threshold = {
-            "logit": logit,
-            "probability": float(expit(logit)),
-            "chosen_on": "validation",
-            "criterion": "largest balanced accuracy",
-        }
+        threshold = _chosen_threshold(cohort.labels, logits, splits["validation"])
     resampling: dict[str, Any] = {
         "bootstrap": settings.bootstrap,
         "confidence": settings.confidence,
@@ -177,15 +176,13 @@ def evaluate(
         "threshold": threshold,
         "confidence": settings.confidence,
         "n_train": n_train,
+        "reference": _reference(next(iter(explanations.values())), reference_sd is not None),
         "splits": {},
     }
     for name, rows in splits.items():
         metrics["splits"][name] = {
             **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
-            "alignment": {
-                support: alignment_table(explanation, rows, **resampling)
-                for support, explanation in explanations.items()
-            },
+            **_alignment_and_effects(explanations, rows, resampling),
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     last, rows = list(splits.items())[-1]
@@ -201,37 +198,33 @@ def evaluate(
     return Evaluation(metrics, patients, explanations, shown_ids, data, findings, effects)
 
 
-def explainer(
-    model: "AlignmentModel",
-    cohort: Cohort,
-    settings: EvaluateConfig,
-    *,
-    support: str,
-    nulls: list[str],
-    seed: int,
-) -> Explainer:
-    """An `Explainer` for the patients of a cohort, set up as the configuration says."""
-    return Explainer(
-        model,
-        cohort.images.shape[1:],
-        features=None,
-        support=support,
-        flow=Flow.of(settings.flow),
-        noise_draws=settings.noise_draws,
-        nulls=Nulls(kinds=nulls, draws=settings.null_draws, lengths=settings.correlation_lengths, seed=seed),
-        alpha=settings.alpha,
-        batch_size=settings.batch_size,
-    )
+def _chosen_threshold(labels: np.ndarray, logits: np.ndarray, validation: np.ndarray) -> dict[str, Any]:
+    logit = choose_threshold(labels[validation], logits[validation])
+    return {
+        "logit": logit,
+        "probability": float(expit(logit)),
+        "chosen_on": "validation",
+        "criterion": "largest balanced accuracy",
+    }
 
 
-def require_measurable(settings: EvaluateConfig) -> None:
-    """Refuse settings that `explainer` cannot use, before anything is trained.
+def _alignment_and_effects(
+    explanations: dict[str, Explanation], rows: np.ndarray, resampling: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        key: {
+            support: content(explanation, rows, **resampling) for support, explanation in explanations.items()
+        }
+        for key, content in (("alignment", alignment_table), ("effects", effects_content))
+    }
 
-    Raises:
-        ConfigError: a null or a step of the path that cannot be imported or is of the wrong class.
-    """
-    step_of(settings.flow.step)
-    NullDraws(Nulls(kinds=settings.nulls))
+
+def _reference(explanation: Explanation, trained: bool) -> dict[str, Any]:
+    return {
+        "of": "training patients" if trained else "measured patients",
+        "sd": explanation.settings["reference_sd"],
+        "units": explanation.settings["units"],
+    }
 
 
 def _measured(cohort: Cohort, splits: dict[str, np.ndarray]) -> tuple[Cohort, dict[str, np.ndarray]]:

@@ -106,6 +106,7 @@ def _write(
             "status_meaning": status.sentence,
             "threshold": description.threshold,
             "support": description.support,
+            "units": description.features,
             **numbers,
             "flow_status": flow.name.lower(),
             "flow_status_meaning": flow.sentence,

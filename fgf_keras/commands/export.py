@@ -1,9 +1,9 @@
 """Export the model of a finished run for serving."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fgf_keras.commands.evaluate_run import load_model
+from fgf_keras.commands.evaluate_run import load_model, reference_sd_of
 from fgf_keras.config import Config
 from fgf_keras.data.source import source_of
 from fgf_keras.errors import DataError, RunError
@@ -41,19 +41,32 @@ def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bo
             f"{folder.path} is a comparison, which has many models. Give one of its runs, e.g. --run "
             f"{trials_of(config)[0].folder(folder).path}."
         )
-    threshold = read_json(folder.metrics_file)["threshold"]["logit"]
+    metrics = read_json(folder.metrics_file)
     model = load_model(folder)
     versions = folder.saved_model.parent
     if version is None:
         numbers = [int(path.name) for path in versions.glob("[0-9]*") if path.name.isdigit()]
         version = max(numbers, default=0) + 1
-    return write_export(model, config, threshold, versions / str(version), jit_compile=jit_compile)
+    return write_export(model, config, metrics, versions / str(version), jit_compile=jit_compile)
 
 
 def write_export(
-    model: "AlignmentModel", config: Config, threshold: float, path: str | Path, *, jit_compile: bool = False
+    model: "AlignmentModel",
+    config: Config,
+    metrics: dict[str, Any],
+    path: str | Path,
+    *,
+    jit_compile: bool = False,
 ) -> Path:
-    """Export a trained model together with the settings for images and measurements in its configuration."""
+    """Export a trained model together with the settings for images and measurements in its configuration.
+
+    Args:
+        model: the trained model.
+        config: of its run.
+        metrics: content of metrics.json, with the threshold and the reference of effects.
+        path: folder of the version.
+        jit_compile: see `export_saved_model`.
+    """
     source = source_of(config)
     try:
         spacing = source.pixel_spacing()
@@ -65,12 +78,13 @@ def write_export(
     export_saved_model(
         model,
         path,
-        threshold=threshold,
+        threshold=metrics["threshold"]["logit"],
         window_hu=source.hu_window(),
         spacing_mm=None if spacing is None else tuple(spacing),
         config=settings,
         support=config.evaluate.support[0],
         flow=Flow.of(config.evaluate.flow),
         jit_compile=jit_compile,
+        reference_sd=reference_sd_of(metrics),
     )
     return path

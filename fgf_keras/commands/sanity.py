@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from fgf_keras.commands.evaluate_run import load_model, own_cohort
-from fgf_keras.commands.evaluation import explainer
+from fgf_keras.commands.explainer import explainer
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError

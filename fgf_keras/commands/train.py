@@ -51,7 +51,7 @@ def resume_training(path: str | Path) -> RunFolder:
 
 def _prepared(config: Config) -> dict[str, "TrialData"]:
     """Cohort and splits of each trial by its name; raises early if anything cannot be used."""
-    from fgf_keras.commands.evaluation import require_measurable
+    from fgf_keras.commands.explainer import require_measurable
     from fgf_keras.commands.trial_data import trial_data
     from fgf_keras.data.prepared.preparation import describe_left_out
     from fgf_keras.training.build import build_features, build_model

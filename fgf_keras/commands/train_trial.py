@@ -12,6 +12,7 @@ from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.commands.export import write_export
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import require_unseen
 from fgf_keras.errors import FgfError, RunError
 from fgf_keras.files import write_json
@@ -100,11 +101,12 @@ def train_and_evaluate(
         reward=config.reward,
         seed=config.seed,
         n_train=len(splits["train"]),
+        hu_window=source_of(config).hu_window(),
         title=title and f"Evaluating {title}",
     )
     result = evaluation.write(folder.evaluation, provenance=provenance, pictures=pictures)
     if export:
-        write_export(model, config, evaluation.metrics["threshold"]["logit"], folder.saved_model)
+        write_export(model, config, evaluation.metrics, folder.saved_model)
     means = {part: result.metrics.parts[part].means for part in ("validation", "test")}
     write_hparams(folder, config, means)
     write_json(folder.metrics_file, evaluation.metrics)

@@ -9,6 +9,9 @@ import tensorflow as tf
 
 from fgf_keras.errors import FeatureError
 
+# Parts of names of columns that stand before the name of a feature.
+_PARTS = ("alone", "shapley", "share")
+
 
 class Feature:
     """A differentiable number g(image, mask).
@@ -22,12 +25,14 @@ class Feature:
     Attributes:
         default_name: the name of features that are created without one; None where a name is required.
         unit: of the value; empty for none.
+        of_intensity: the value is a weighted mean of intensities, so that it can be reported in HU.
         shift_invariant: moving image and mask together by whole pixels changes only the position of the
             gradient, so that the gradient may be computed in a window around the mask.
     """
 
     default_name: ClassVar[str | None] = None
     unit: ClassVar[str] = ""
+    of_intensity: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = False
 
     def __init__(self, *, name: str | None = None) -> None:
@@ -51,6 +56,15 @@ class Feature:
             (B,).
         """
         raise NotImplementedError
+
+    def is_defined(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
+        """Whether the value is what its name says, (B,) bool; True unless overridden.
+
+        On a path to the decision boundary, images may leave the range in which they can be measured, and a
+        value is then only a continuation.
+        """
+        del mask, spacing
+        return tf.ones([tf.shape(image)[0]], tf.bool)
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """∇g with respect to the image, (B, H, W, C); by automatic differentiation unless overridden.
@@ -135,8 +149,11 @@ def unique_names(features: Sequence[Feature]) -> list[str]:
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         raise FeatureError(f"Features need names of their own. Received twice: {', '.join(duplicates)}.")
-    if "joint" in names:
-        raise FeatureError(
-            "The name 'joint' is taken by the joint share of all features. Rename the feature."
-        )
+    for name in names:
+        if name in ("joint", "unexplained", "unexplained_share"):
+            raise FeatureError(f"The name {name!r} is taken by a column of all features. Rename the feature.")
+        # Columns such as slope_alone_<name> must not be those of another feature.
+        clash = next((f"{part}_{name}" for part in _PARTS if f"{part}_{name}" in names), None)
+        if clash is not None:
+            raise FeatureError(f"Features {name!r} and {clash!r} would share columns. Rename one of them.")
     return names

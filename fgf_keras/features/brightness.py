@@ -18,6 +18,7 @@ class Brightness(Feature):
     """
 
     default_name = "brightness"
+    of_intensity = True
     shift_invariant = True
 
     def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:

@@ -27,6 +27,10 @@ class Extent(Feature):
         spread = tf.abs(tf.where(trace == 0, tf.ones_like(trace), trace))
         return tf.sign(trace) * tf.sqrt(spread)
 
+    def is_defined(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
+        """See `Feature.is_defined`; False where negative intensities make a variance or the mass negative."""
+        return image_moments(weights(image, mask), spacing).are_of_a_tumour
+
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
         moments = image_moments(weights(image, mask), spacing)

@@ -29,6 +29,10 @@ class LogAspectRatio(Feature):
         major, minor, least, _ = _axes(image, mask, spacing)
         return 0.5 * (_log(major, least) - _log(minor, least))
 
+    def is_defined(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
+        """See `Feature.is_defined`; False where negative intensities make a variance or the mass negative."""
+        return image_moments(weights(image, mask), spacing).are_of_a_tumour
+
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
         major, minor, least, moments = _axes(image, mask, spacing)

@@ -43,6 +43,12 @@ class Moments(NamedTuple):
             uneven, tf.sqrt(tf.where(uneven, square, tf.ones_like(square))), tf.zeros_like(square)
         )
 
+    @property
+    def are_of_a_tumour(self) -> tf.Tensor:
+        """(B,) bool, whether the mass and both variances are those of intensities, not negative."""
+        smallest = (self.trace - self.anisotropy) / 2
+        return (self.total > 0) & (smallest >= -ROUND[smallest.dtype] * tf.abs(self.trace))
+
 
 # λ₁ - λ₂ below this part of λ₁ + λ₂ is rounding: the tumour is round and has no major axis.
 ROUND = {tf.float32: 1e-6, tf.float64: 1e-13}

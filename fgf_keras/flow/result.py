@@ -19,7 +19,7 @@ class FlowResult(NamedTuple):
 
     Attributes:
         boundary: (B, H, W, C), the image at the end of the path.
-        score: (B,), z at the start.
+        score, end_score: (B,), z at the start and at the end.
         residual: (B,), |z(end)/z(start)|; NaN where there is no direction to follow.
         length: (B,), arc length, in units of the image; NaN where the path did not end.
         far: (B,) bool, whether it is longer than `FAR` norms of the image.
@@ -36,6 +36,7 @@ class FlowResult(NamedTuple):
 
     boundary: tf.Tensor
     score: tf.Tensor
+    end_score: tf.Tensor
     residual: tf.Tensor
     length: tf.Tensor
     far: tf.Tensor
@@ -85,6 +86,7 @@ def flow_result(
     return FlowResult(
         boundary=paths.end,
         score=start.score,
+        end_score=tf.where(on_boundary, tf.zeros_like(z_end), z_end),
         residual=residual,
         length=length,
         far=arrived & (norm > 0) & (length > FAR * norm),

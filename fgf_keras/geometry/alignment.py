@@ -87,8 +87,8 @@ def normalised_features(products: Products) -> tf.Tensor:
     return _unit_diagonal(products.features)
 
 
-def class_alignment(products: Products, contrasts: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """S_i of the centred logit of each class, (B, K, m), and the joint share, (B, K).
+def class_products(products: Products, contrasts: np.ndarray) -> list[Products]:
+    """The products of the gradient of the centred logit of each class, (B, 1, …) each.
 
     Args:
         products: of the K-1 contrasts.
@@ -97,13 +97,9 @@ def class_alignment(products: Products, contrasts: np.ndarray) -> tuple[tf.Tenso
     basis = tf.cast(contrasts, products.cross.dtype)
     gram = tf.einsum("rk,brs,sk->bk", basis, products.section, basis)
     cross = tf.einsum("rk,bri->bki", basis, products.cross)
-    by_class = [
+    return [
         Products(gram[:, k, None, None], cross[:, k, None], products.features) for k in range(basis.shape[1])
     ]
-    return (
-        tf.stack([pointwise_alignment(p) for p in by_class], axis=1),
-        tf.stack([joint_alignment(p) for p in by_class], axis=1),
-    )
 
 
 def differentiable_alignment(products: Products, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:

@@ -56,12 +56,8 @@ def decision_score(logits: tf.Tensor, pair: tf.Tensor) -> tf.Tensor:
     return closest[:, 0] - closest[:, 1]
 
 
-def decision_norm(section: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """‖∇z‖ of the decision's score, (B,), from the inner products of the section's gradients (B, R, R)."""
-    if logits.shape[1] == 1:
-        return tf.sqrt(section[:, 0, 0])
-    # The score is the difference of two logits, and therefore a linear combination of the contrasts.
+def decision_weights(logits: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The decision's score as a linear combination of the contrasts of K logits: its weights, (B, K-1)."""
     top, other = tf.unstack(decision_pair(logits), axis=1)
-    one, two = (tf.one_hot(index, logits.shape[1], dtype=section.dtype) for index in (top, other))
-    weights = tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, section.dtype))
-    return tf.sqrt(tf.maximum(tf.einsum("br,brs,bs->b", weights, section, weights), 0))
+    one, two = (tf.one_hot(index, logits.shape[1], dtype=dtype) for index in (top, other))
+    return tf.matmul(one - two, tf.constant(contrasts(logits.shape[1]).T, dtype))

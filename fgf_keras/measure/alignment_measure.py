@@ -14,7 +14,7 @@ from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.alignment import (
     Products,
-    class_alignment,
+    class_products,
     joint_alignment,
     normalised_features,
     orthonormal,
@@ -25,12 +25,21 @@ from fgf_keras.geometry.alignment import (
 )
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
-from fgf_keras.geometry.sections import contrasts, decision_norm, decision_pair, decision_score
+from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
 from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
+from fgf_keras.geometry.slopes import decision_products, slopes, slopes_alone
+from fgf_keras.measure.path_quantities import PathQuantities, feature_changes
 from fgf_keras.models.input_gradient import Classifier, decision_gradient, section_gradients
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
+# Measured for the centred logit of each class as well.
+_OF_EACH_CLASS = {
+    "S": pointwise_alignment,
+    "S_joint": joint_alignment,
+    "slope": slopes,
+    "slope_alone": slopes_alone,
+}
 # Function of (image, mask, spacing) to tensors with a leading batch axis, by name.
 Graph = Callable[..., dict[str, tf.Tensor]]
 
@@ -100,8 +109,8 @@ class AlignmentMeasure:
 
     def fields(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """The fields of a picture: those of `drawn`, and the image at the boundary, as `boundary`."""
-        boundary = self.along_flow(image, mask, spacing)["boundary"]
-        return {**self.drawn(image, mask, spacing), "boundary": boundary}
+        along = self.along_flow(image, mask, spacing)
+        return self.drawn(image, mask, spacing) | {"boundary": along["boundary"]}
 
     def tensors(self, *arrays: np.ndarray) -> list[tf.Tensor]:
         """Arrays as tensors of the type that the classifier computes in."""
@@ -128,46 +137,50 @@ class AlignmentMeasure:
 
         logits (B, 1 or K), logit (B,), the decision's score, class (B,), gradient_norm (B,) of that score
         on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, S_noise
-        (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support; for K > 2 also
-        S_class (B, K, m), S_class_joint (B, K).
+        (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support, value (B, m) of the
+        features, slope and slope_alone (B, m) of that score (see `geometry.slopes`); for K > 2 also S_class,
+        slope_class and slope_alone_class (B, K, m), S_joint_class (B, K).
         """
         logits, section = section_gradients(view.classifier, view.image)
         section = on_support(section, self._region(view))
         products = self._products(section, view)
         classes = logits.shape[1]
-        rank = pseudo_inverse(normalised_features(products))[1]
+        decision = decision_products(products, logits)
         result = {
             "logits": logits,
             "logit": decision_score(logits, decision_pair(logits)),
             "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
-            "gradient_norm": decision_norm(products.section, logits),
+            "gradient_norm": tf.sqrt(tf.maximum(decision.section[:, 0, 0], 0)),
             "S": pointwise_alignment(products),
             "S_joint": joint_alignment(products),
             "unique": unique_shares(products),
-            "rank": tf.cast(rank, tf.int32),
+            "rank": tf.cast(pseudo_inverse(normalised_features(products))[1], tf.int32),
             "section_rank": tf.cast(section_rank(products), tf.int32),
             "dimension": self._dimension(view),
+            "value": view.feature_values(self.features),
+            "slope": slopes(decision),
+            "slope_alone": slopes_alone(decision),
         }
         if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:
             result["shapley"] = shapley_shares(products)
         if self.noise_draws:
             result["S_noise"] = self._noise_alignment(section, view)
         if classes > 2:
-            result["S_class"], result["S_class_joint"] = class_alignment(products, contrasts(classes))
+            by_class = class_products(products, contrasts(classes))
+            for key, function in _OF_EACH_CLASS.items():
+                result[f"{key}_class"] = tf.stack([function(p) for p in by_class], axis=1)
         if self.nulls:
             result |= self._null_fields("S", orthonormal(section))
             result |= {"null_features": self._feature_gradients(view), "null_mask": view.mask}
         return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
 
     def _along_flow(self, view: View) -> dict[str, tf.Tensor]:
-        """F along the path to the decision boundary.
+        """F and contributions along the path to the decision boundary.
 
-        For each weight ("arc", "score"): F_<weight> (B, m), F_joint_<weight>, F_joint_magnitude_<weight> (the
-        mean of √S_joint) and F_noise_<weight> (B,), and F_error_<weight> (B, m + 1), the estimated errors of
-        the first two; residual, length, far, status, evaluations (B,); boundary (B, H, W, C), the image at
-        the end of the path.
+        What `PathQuantities.reported` says; change (B, m) of the features, NaN where they end undefined;
+        residual, length, far, status, evaluations (B,); boundary (B, H, W, C), the end of the path.
         """
-        count = len(self.features)
+        quantities = PathQuantities(len(self.features), bool(self.noise_draws))
         # Such features are zero outside the mask and do not depend on its position.
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
 
@@ -179,8 +192,9 @@ class AlignmentMeasure:
         def score(image: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self._score(view_of(image, context), context[-1])
 
+        @_traced_once
         def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
-            return self._observe(point, view_of(point.image, context))
+            return quantities.observed(point, self._path_products(point, view_of(point.image, context)))
 
         def focus(fields: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
             inside, narrower = view_of(None, context).around_mask(fields)
@@ -192,8 +206,8 @@ class AlignmentMeasure:
 
         observer = Observer(
             observe,
-            count + 2 + bool(self.noise_draws),
-            controlled=count + 1,
+            sum(quantities.widths.values()),
+            controlled=quantities.controlled,
             focus=focus if focused else None,
             linear=noise if self.noise_draws else None,
         )
@@ -208,14 +222,8 @@ class AlignmentMeasure:
             compiled=self._compiled,
         )
         result = self._null_fields("F", flow.directions) if self.nulls else {}
-        for weight, means in (("arc", flow.arc_mean), ("score", flow.score_mean)):
-            result[f"F_{weight}"] = means[:, :count]
-            result[f"F_joint_{weight}"] = means[:, count]
-            result[f"F_joint_magnitude_{weight}"] = means[:, count + 1]
-            if self.noise_draws:
-                result[f"F_noise_{weight}"] = means[:, count + 2]
-        for weight, errors in (("arc", flow.arc_error), ("score", flow.score_error)):
-            result[f"F_error_{weight}"] = errors[:, : count + 1]
+        result |= quantities.reported(flow)
+        result["change"] = feature_changes(view, view.at(flow.boundary, view.context), self.features)
         for key in ("residual", "length", "far", "status", "evaluations"):
             result[key] = getattr(flow, key)
         return result | {"boundary": view.on_canvas(flow.boundary)}
@@ -250,19 +258,12 @@ class AlignmentMeasure:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
         return score, on_support(gradient, self._region(view))
 
-    def _observe(self, point: PathPoint, view: View) -> tf.Tensor:
-        section = point.size[:, tf.newaxis, tf.newaxis]
+    def _path_products(self, point: PathPoint, view: View) -> Products:
         products = self._products(point.direction[:, tf.newaxis], view)
         # Inside the windows of the features lies only a part of the direction, so its norm comes from
         # outside.
-        products = products._replace(section=tf.cast(section, products.section.dtype))
-        joint = joint_alignment(products)[:, tf.newaxis]
-        quantities = [pointwise_alignment(products), joint, tf.sqrt(joint)]
-        if self.noise_draws:
-            noise = tf.cast(point.linear, joint.dtype) ** 2
-            size = tf.cast(point.size, joint.dtype)[:, tf.newaxis]
-            quantities.append(tf.reduce_mean(noise, axis=1, keepdims=True) / size)
-        return tf.concat(quantities, axis=1)
+        section = point.size[:, tf.newaxis, tf.newaxis]
+        return products._replace(section=tf.cast(section, products.section.dtype))
 
     def _products(self, section: tf.Tensor, view: View) -> Products:
         # In float64: near Σw = 0 on a path, the gradients of all moments become nearly parallel, and float32

@@ -1,7 +1,7 @@
 """Measurement of any Keras classifier: S, F, shares and p-values per sample."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ from fgf_keras.config.base import check_draws
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.features.base import Feature, refuse_coupled, unique_names
+from fgf_keras.features.units import unit_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.batches import in_batches
+from fgf_keras.measure.effects import in_units, standard_deviations, with_effects
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import Classifier
@@ -38,6 +40,8 @@ def explain(
     nulls: Nulls | str | Sequence[str] = (),
     alpha: float = 0.05,
     batch_size: int = 8,
+    hu_window: Sequence[float] | None = None,
+    reference_sd: Mapping[str, float | None] | None = None,
     progress: str | None = None,
 ) -> Explanation:
     """How much of what a classifier reacts to is explained by features, sample by sample.
@@ -56,6 +60,10 @@ def explain(
         nulls: random features to compare with; one or several names of kinds stand for `Nulls(kinds=…)`.
         alpha: significance level, which determines how many draws are needed.
         batch_size: samples in memory at once.
+        hu_window: (low, high), the HU range that the images were mapped from to [0, 1]; brightness is then
+            reported in HU.
+        reference_sd: standard deviation of each feature by name over a reference cohort, in reported units,
+            for the effects (None for one that does not vary); by default over the given samples.
         progress: text of a progress bar; no bar by default.
 
     Returns:
@@ -78,6 +86,8 @@ def explain(
         nulls=nulls,
         alpha=alpha,
         batch_size=batch_size,
+        hu_window=hu_window,
+        reference_sd=reference_sd,
     )
     return explainer(images, masks, spacing=spacing, patient_id=patient_id, progress=progress)
 
@@ -89,6 +99,7 @@ class Explainer:
         model: see `explain`.
         image_shape: (H, W, C).
         features, support, flow, noise_draws, nulls, alpha, batch_size: as for `explain`, without defaults.
+        hu_window, reference_sd: as for `explain`.
 
     Raises:
         ConfigError, FeatureError: as for `explain`.
@@ -106,6 +117,8 @@ class Explainer:
         nulls: Nulls | str | Sequence[str],
         alpha: float,
         batch_size: int,
+        hu_window: Sequence[float] | None = None,
+        reference_sd: Mapping[str, float | None] | None = None,
     ) -> None:
         self._mask_input = isinstance(model, AlignmentModel)
         self._classifier = model.classifier if self._mask_input else logits_of(model)
@@ -134,6 +147,8 @@ class Explainer:
         )
         self._batch_size = batch_size
         self._nulls = nulls
+        self._units = [unit_of(feature, hu_window) for feature in features]
+        self._reference_sd = reference_sd
         self._settings: dict[str, Any] = {
             "support": support,
             "weight": flow.average,
@@ -196,7 +211,17 @@ class Explainer:
             }
 
         classes = max(2, values["logits"].shape[1])
-        return Explanation(ids, self._names, self._settings, values, classes, pictures, draws.finish())
+        reference = self._reference_sd
+        if reference is None:
+            # Whether a feature varies is a question about its own values, without the offset of HU.
+            scale = [unit.scale for unit in self._units]
+            reference = dict(zip(self._names, standard_deviations(values["value"]) * scale))
+        values, sd = with_effects(in_units(values, self._units), self._names, reference)
+        settings = self._settings | {
+            "units": {name: unit.symbol for name, unit in zip(self._names, self._units)},
+            "reference_sd": {name: None if np.isnan(value) else value for name, value in sd.items()},
+        }
+        return Explanation(ids, self._names, settings, values, classes, pictures, draws.finish())
 
     def _check(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> None:
         """Refuse a classifier or features that cannot be measured, by trying them on a few samples; once."""

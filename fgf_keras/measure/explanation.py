@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fgf_keras.flow.status import FlowStatus
+from fgf_keras.errors import DataError
+from fgf_keras.flow.status import FlowStatus, has_flow
 from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
 from fgf_keras.nulls.null import NullShares
 from fgf_keras.nulls.white import white_p_value
@@ -68,9 +69,18 @@ class Explanation:
         exceeds twice the norm of the image), status. F is NaN unless the status is "reached" or
         "on_boundary".
 
+        Signed, with the units of the features in `settings`: value_<feature>; slope_<feature>, the change of
+        the score per unit of the feature with the other features held (`geometry.slopes.slopes`);
+        slope_alone_<feature>, without holding them; effect_<feature>, the slope times the standard deviation
+        over the reference cohort. Along the path to the boundary, NaN like F: change_<feature>, its value at
+        the end minus that at the sample (NaN also where `Feature.is_defined` is False at the end);
+        contribution_<feature>, the part of the score that is lost along the feature, -∫ slope dg;
+        contribution_shapley_<feature>, the same with overlapping features treated alike; unexplained. The
+        contributions and `unexplained` add up to the score (to `flow_residual`).
+
         Args:
             per_class: for K > 2, one row per sample and class instead, with the centred logit of that class
-                and the S of its own gradient.
+                and S, slopes and effects of its own gradient.
         """
         if per_class:
             return self._class_frame()
@@ -86,6 +96,7 @@ class Explanation:
         for key in ("unique", "shapley"):
             if key in v:
                 columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
+        columns |= self._effects()
         columns |= self._drawn_p_values() | self._white_p_values()
         errors = v[f"F_error_{weight}"]
         columns |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*names, "joint"])}
@@ -156,6 +167,48 @@ class Explanation:
 
         return patient_page(self.panels(patients), self.settings["support"], path=path)
 
+    def plot_contributions(self, patients: Any, *, path: str | Path | None = None) -> "Figure":
+        """Waterfalls: the score of each patient as a sum over the features, down to the decision boundary.
+
+        Args:
+            patients: id, or list of ids, to show.
+            path: file to write the plot to as well.
+
+        Returns:
+            A matplotlib figure.
+
+        Raises:
+            DataError: an id that is not in the explanation, or for which F is undefined.
+        """
+        from fgf_keras.pictures.waterfall import Contributions, waterfalls
+
+        ids = [str(patient) for patient in np.atleast_1d(patients)]
+        frame = self.to_frame()
+        missing = [patient for patient in ids if patient not in frame.index]
+        if missing or not ids:
+            named = ", ".join(missing[:10]) or "(none named)"
+            raise DataError(f"No such patients in this explanation: {named}.")
+        units = self.settings["units"]
+        figure = waterfalls(
+            [Contributions.of(patient, frame.loc[patient], self.feature_names, units) for patient in ids]
+        )
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
+
+    def _effects(self) -> dict[str, np.ndarray]:
+        """Values of the features, signed effects, and contributions along the path, by column."""
+        v = self.values
+        columns: dict[str, np.ndarray] = {}
+        has_path = has_flow(self.status, v["F_joint_score"])
+        for key in ("value", "slope", "slope_alone", "effect"):
+            columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(self.feature_names)}
+        for key in ("change", "contribution", "contribution_shapley"):
+            if key in v:
+                along = np.where(has_path[:, np.newaxis], v[key], np.nan)
+                columns |= {f"{key}_{name}": along[:, i] for i, name in enumerate(self.feature_names)}
+        return columns | {"unexplained": np.where(has_path, v["unexplained"], np.nan)}
+
     def _drawn_p_values(self) -> dict[str, np.ndarray]:
         columns = {}
         for label, shares in self.nulls.items():
@@ -185,5 +238,8 @@ class Explanation:
         columns = {"centred_logit": centred.ravel()}
         for i, name in enumerate(self.feature_names):
             columns[f"S_{name}"] = v["S_class"][:, :, i].ravel()
-        columns["S_joint"] = v["S_class_joint"].ravel()
+        columns["S_joint"] = v["S_joint_class"].ravel()
+        for key in ("slope", "slope_alone", "effect"):
+            for i, name in enumerate(self.feature_names):
+                columns[f"{key}_{name}"] = v[f"{key}_class"][:, :, i].ravel()
         return pd.DataFrame(columns, index=index)

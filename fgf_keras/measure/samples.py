@@ -10,9 +10,11 @@ from fgf_keras.data.slices import check_slices
 from fgf_keras.flow.status import has_flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure, Graph
 from fgf_keras.measure.batches import in_batches
+from fgf_keras.measure.effects import standard_deviations
 from fgf_keras.models.inputs import unpack_inputs
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.null import NullShares
+from fgf_keras.results.bootstrap import known_mean
 
 
 class Shares(NamedTuple):
@@ -38,12 +40,15 @@ class Measured(NamedTuple):
         S: of all samples.
         F: of the watched samples, which come first; defined for those whose path ended on the boundary.
         logits: (N, 1 or K) of all samples.
+        effect: (N, m), the slope of the score along each feature times the standard deviation of the feature
+            over all samples; NaN for a feature that does not vary.
         null: `NullShares` of smooth fields in the watched samples; None if none were drawn.
     """
 
     S: Shares
     F: Shares
     logits: np.ndarray
+    effect: np.ndarray
     null: NullShares | None
 
     def null_band(self, kind: str) -> np.ndarray:
@@ -53,6 +58,10 @@ class Measured(NamedTuple):
         if self.null is None or not len(rows):
             return np.full((2, shares.values.shape[1]), np.nan)
         return np.quantile(self.null.of_cohort(kind, rows), [0.05, 0.95], axis=0)
+
+    def mean_effect(self) -> np.ndarray:
+        """(m,): the mean effect of each feature over the samples where it is defined."""
+        return known_mean(self.effect)
 
     def watched_mean(self, kind: str) -> np.ndarray:
         """(m + 1,): the mean of S or F over the samples of the band."""
@@ -115,7 +124,8 @@ class AlignmentSamples:
             parts.append(self._of(measure, slice(self._watched, len(self)), (measure.at_sample,)))
         whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[-1]}
         null = draws.finish()["smooth"] if draws is not None else None
-        return Measured(_pointwise(whole), _along_flow(values), whole["logits"], null)
+        effect = whole["slope"] * standard_deviations(whole["value"])
+        return Measured(_pointwise(whole), _along_flow(values), whole["logits"], effect, null)
 
     def tensors(self, measure: AlignmentMeasure, rows: slice) -> list[tf.Tensor]:
         """Image, mask and spacing of some samples, in the form that a measure takes."""

@@ -68,6 +68,10 @@ class View:
         """g of each feature, (B, m)."""
         return tf.stack([feature.value(*self._inputs_of(feature)) for feature in features], axis=1)
 
+    def features_defined(self, features: Sequence[Feature]) -> tf.Tensor:
+        """Whether the value of each feature is what its name says, (B, m) bool; see `Feature.is_defined`."""
+        return tf.stack([feature.is_defined(*self._inputs_of(feature)) for feature in features], axis=1)
+
     def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
         """∇g of each feature, (B, m, rows, columns, C)."""
         return stack_gradients(features, self.image, self.mask, self.spacing)

@@ -7,6 +7,7 @@ from fgf_keras.report.sections.alignment import alignment_section
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
 from fgf_keras.report.sections.cohort import data_section
+from fgf_keras.report.sections.effects import effects_section
 from fgf_keras.report.sections.findings import findings_blocks, findings_summary
 from fgf_keras.report.sections.patients import gallery_section, page_gallery_section, patients_section
 from fgf_keras.report.sections.performance import performance_section
@@ -39,7 +40,7 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
 
 
 def _summary(provenance: Provenance, result: RunResult) -> Section:
-    section = summary_section(result.part, _features(provenance), result.metrics.confidence)
+    section = summary_section(result, _features(provenance))
     section.blocks.extend(findings_blocks(result.findings))
     return section
 
@@ -65,6 +66,14 @@ def _calibration(provenance: Provenance, result: RunResult) -> Section:
 
 def _alignment(provenance: Provenance, result: RunResult) -> Section:
     return alignment_section(result.part, _features(provenance))
+
+
+def _effects(provenance: Provenance, result: RunResult) -> Section | None:
+    shown = next(iter(result.shown.values()), [])
+    ids = [patient.patient_id for patient in shown]
+    return effects_section(
+        result.part, result.metrics.reference, _features(provenance), result.patients, ids, result.behaviour
+    )
 
 
 def _patients(provenance: Provenance, result: RunResult) -> Section:
@@ -98,6 +107,7 @@ SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _performance,
     _calibration,
     _alignment,
+    _effects,
     _patients,
     _pictures,
     _behaviour,

@@ -58,6 +58,11 @@ def rounded(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:.0e}"
 
 
+def signed(value: float) -> str:
+    """As `rounded`, with a sign."""
+    return f"+{rounded(value)}" if value > 0 else rounded(value)
+
+
 def number(value: float | None) -> str:
     """A number as text; "undefined" for None and NaN."""
     return "undefined" if value is None or math.isnan(value) else rounded(value)

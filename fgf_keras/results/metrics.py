@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fgf_keras.results.columns import CLASSIFICATION, JOINT, JOINT_MAGNITUDE, QUANTITIES, share_column
+from fgf_keras.results.effects import effects_table
 from fgf_keras.results.interval import Interval, or_nan
 
 # Identifies a trial: (name of the split, name of the arm).
@@ -67,6 +68,21 @@ def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]
 
 
 @dataclass(frozen=True)
+class Reference:
+    """The cohort whose standard deviations give effects their size.
+
+    Attributes:
+        of: "training patients", or "measured patients" where the former are unknown.
+        sd: by feature, in its unit; None for a feature that does not vary.
+        units: symbols by feature, "" for none.
+    """
+
+    of: str
+    sd: dict[str, float | None]
+    units: dict[str, str]
+
+
+@dataclass(frozen=True)
 class PathCounts:
     """How the paths to the decision boundary ended, for the patients of one part on one support.
 
@@ -94,6 +110,7 @@ class PartMetrics:
         n, n_positive: number of patients, and of positive patients among them.
         table: the rows of the part, indexed by metric, see `metrics_table`.
         paths: by support.
+        effects: signed effects by support, see `effects.effects_table`; no rows in files of earlier versions.
     """
 
     name: str
@@ -101,6 +118,7 @@ class PartMetrics:
     n_positive: int
     table: pd.DataFrame
     paths: dict[str, PathCounts]
+    effects: dict[str, pd.DataFrame]
 
     def __getitem__(self, metric: str) -> Interval:
         """The mean and interval of a metric by the name of its column; `KeyError` if it does not exist."""
@@ -131,6 +149,7 @@ class RunMetrics:
         n_train: number of patients that the model was trained on.
         confidence: of the intervals.
         threshold: {"logit", "probability", "chosen_on", "criterion"} of the decision.
+        reference: of the effects, see `Reference`; None in files of earlier versions.
         content: of the file.
     """
 
@@ -138,6 +157,7 @@ class RunMetrics:
     n_train: int
     confidence: float
     threshold: dict[str, Any]
+    reference: Reference | None
     content: dict[str, Any] = field(repr=False)
 
     @classmethod
@@ -151,10 +171,15 @@ class RunMetrics:
                 content["n_positive"],
                 table.loc[name],
                 {support: _path_counts(each) for support, each in content["alignment"].items()},
+                {
+                    support: effects_table(content.get("effects", {}).get(support, {}))
+                    for support in content["alignment"]
+                },
             )
             for name, content in metrics["splits"].items()
         }
-        return cls(parts, metrics["n_train"], metrics["confidence"], metrics["threshold"], metrics)
+        reference = Reference(**metrics["reference"]) if "reference" in metrics else None
+        return cls(parts, metrics["n_train"], metrics["confidence"], metrics["threshold"], reference, metrics)
 
 
 def _path_counts(table: dict[str, Any]) -> PathCounts:

@@ -36,6 +36,8 @@ class Description:
         spacing_mm: (row, column) distance of pixels in training; None if patients keep their own.
         support, weight, steps, max_steps, tolerance: of alignment and flow, as for `explain`.
         jit_compile: whether XLA compiles it.
+        reference_sd: standard deviations of the features over the training patients, in these units, which
+            give effects their size; None for a feature that does not vary, or without effects.
         config: the resolved configuration of its run, without paths and keys; None if there is none.
     """
 
@@ -54,6 +56,8 @@ class Description:
     tolerance: float
     jit_compile: bool
     config: dict[str, Any] | None
+    # Not in exports of earlier versions.
+    reference_sd: dict[str, float | None] | None = None
 
     @classmethod
     def of(cls, **attributes: Any) -> "Description":

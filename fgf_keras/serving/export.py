@@ -1,6 +1,8 @@
 """Export of a model as a SavedModel that can be used with TensorFlow alone."""
 
+import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,17 @@ def export_saved_model(
     support: str = "mask",
     flow: Flow | None = None,
     jit_compile: bool = False,
+    reference_sd: Mapping[str, float | None] | None = None,
 ) -> None:
     """Export an `AlignmentModel` for TensorFlow Serving, with the gradient and the flow inside.
 
     Signatures, each of any batch size; see docs/serving.md and `Signatures` for the outputs:
 
     - `serving_default`: image (B, H, W, C), mask (B, H, W, 1) float32 → status, probability, logit, class;
-    - `alignment`: image, mask, spacing (B, 2) in mm → these, S, its unique parts and white-noise p-values;
-    - `explain`: the same inputs → these, F, how the path ended, ∇z, its explained part, the boundary;
+    - `alignment`: image, mask, spacing (B, 2) in mm → these, S, its unique parts, white-noise p-values,
+      values of features, slopes and effects;
+    - `explain`: the same inputs → these, F, contributions, how the path ended, ∇z, its explained part, the
+      boundary;
     - `predict_examples`: examples (B,), serialised `tf.train.Example` → as `serving_default`.
 
     The classifier sees image·mask. The folder appears only when it is complete. Beside the graph,
@@ -52,14 +57,25 @@ def export_saved_model(
         support, flow: of alignment and of the path, see `explain`.
         jit_compile: let XLA compile each signature for each batch size at its first request; the server must
             have XLA for its device.
+        reference_sd: standard deviation of each feature by name over the training patients, in HU for
+            brightness if `window_hu` is given; None for no effects.
 
     Raises:
         ModelError: the model is not an `AlignmentModel` or not built, or the folder already exists.
+        ConfigError: a feature is missing from `reference_sd`, or its value is negative.
     """
     path = Path(path)
     _check(model, path)
     flow = flow or Flow()
-    signatures = Signatures(model, threshold=threshold, support=support, flow=flow, jit_compile=jit_compile)
+    signatures = Signatures(
+        model,
+        threshold=threshold,
+        support=support,
+        flow=flow,
+        jit_compile=jit_compile,
+        window_hu=window_hu,
+        reference_sd=reference_sd,
+    )
     archive = keras.export.ExportArchive()
     archive.track(model.classifier)
     endpoints = signatures.endpoints()
@@ -75,7 +91,8 @@ def export_saved_model(
     Description.of(
         image_shape=signatures.image_shape,
         classes=classes,
-        features={feature.name: feature.unit for feature in model.features},
+        features={feature.name: unit.symbol for feature, unit in zip(model.features, signatures.units)},
+        reference_sd=_without_nan(signatures.reference_sd),
         threshold={"logit": threshold, "probability": float(expit(threshold))} if classes == 2 else None,
         window_hu=window_hu,
         spacing_mm=spacing_mm,
@@ -89,6 +106,13 @@ def export_saved_model(
     ).write(unfinished)
     write_warmup(unfinished, {name: specs for name, (_, specs) in endpoints.items()})
     unfinished.rename(path)
+
+
+def _without_nan(reference_sd: dict[str, float] | None) -> dict[str, float | None] | None:
+    """Standard deviations for JSON, where undefined numbers are null."""
+    if reference_sd is None:
+        return None
+    return {name: None if math.isnan(sd) else sd for name, sd in reference_sd.items()}
 
 
 def _check(model: Any, path: Path) -> None:

@@ -14,6 +14,11 @@ from fgf_keras.flow.status import FlowStatus
 from fgf_keras.serving.description import Description
 from fgf_keras.serving.input_status import InputStatus
 
+# Columns of a feature begin with these.
+_KINDS = (
+    *("S", "F", "unique", "p_white", "flow_error", "value", "slope", "slope_alone", "effect"),
+    *("change", "contribution", "contribution_shapley"),
+)
 SIGNATURES = ("serving_default", "alignment", "explain", "predict_examples")
 
 
@@ -50,7 +55,9 @@ class Alignment(Prediction):
 
     Attributes:
         shares: one row per sample: S_<feature>, S_joint, S_joint_magnitude, unique_<feature>,
-            p_white_<feature>, for two classes p_white_joint.
+            p_white_<feature>, for two classes p_white_joint; value_<feature>, slope_<feature>,
+            slope_alone_<feature>, effect_<feature>, see `Explanation.to_frame`. Exports of earlier versions
+            have fewer columns.
     """
 
     shares: pd.DataFrame
@@ -62,7 +69,9 @@ class Alignment(Prediction):
 
 @dataclass(frozen=True, eq=False)
 class ServedExplanation(Alignment):
-    """S and F of N samples and the fields they describe; the shares also hold F_<feature>, F_joint and so on.
+    """S and F of N samples and the fields they describe.
+
+    The shares also hold F_<feature>, F_joint, contribution_<feature> and so on.
 
     Attributes:
         flow_status: (N,) of `FlowStatus`.
@@ -212,5 +221,6 @@ def _decided(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _shares(outputs: Mapping[str, np.ndarray], features: Iterable[str]) -> pd.DataFrame:
     """The columns of alignment in a fixed order, which the outputs of a graph do not have."""
     names = [*features, "joint", "joint_magnitude"]
-    order = [f"{kind}_{name}" for kind in ("S", "F", "unique", "p_white", "flow_error") for name in names]
-    return pd.DataFrame({key: outputs[key] for key in [*order, "flow_residual"] if key in outputs})
+    order = [f"{kind}_{name}" for kind in _KINDS for name in names]
+    columns = [*order, "unexplained", "flow_residual"]
+    return pd.DataFrame({key: outputs[key] for key in columns if key in outputs})

@@ -1,11 +1,13 @@
 """The signatures of a served model: prediction, alignment and explanation, all inside one graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
+from fgf_keras.features.units import unit_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
+from fgf_keras.measure.effects import checked_sd
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.white import white_p_value_in_graph
@@ -26,15 +28,34 @@ class Signatures:
         threshold: logit above which a sample of two classes is of class 1.
         support, flow: as for `explain`.
         jit_compile: whether to compile by XLA, at the first request of each batch size.
+        window_hu: as `hu_window` for `explain`.
+        reference_sd: as for `explain`; None for no effects.
+
+    Attributes:
+        units: of the features, `Unit` each.
+        reference_sd: by feature; NaN for those that do not vary.
+
+    Raises:
+        ConfigError: a feature is missing from `reference_sd`, or its value is negative.
     """
 
     def __init__(
-        self, model: AlignmentModel, *, threshold: float, support: str, flow: Flow, jit_compile: bool
+        self,
+        model: AlignmentModel,
+        *,
+        threshold: float,
+        support: str,
+        flow: Flow,
+        jit_compile: bool,
+        window_hu: Sequence[float] | None = None,
+        reference_sd: Mapping[str, float | None] | None = None,
     ) -> None:
         self.image_shape = tuple(model.classifier.input_shape[1:])
         self._names, self._weight, self._threshold = model.feature_names, flow.average, threshold
         self._classifier = model.classifier
         self._compiled = jit_compile
+        self.units = [unit_of(feature, window_hu) for feature in model.features]
+        self.reference_sd = None if reference_sd is None else checked_sd(self._names, reference_sd)
         evaluation = measured_evaluation(model)
         # On the mask, whatever the support is: a prediction needs no gradients outside of it.
         self._placement = Placement(model.classifier, evaluation=evaluation)
@@ -77,13 +98,16 @@ class Signatures:
     def alignment(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
 
-        For two classes also p_white_joint.
+        Also value_<feature>, slope_<feature>, slope_alone_<feature> and, if the standard deviations of a
+        reference cohort are known, effect_<feature>; for two classes also p_white_joint.
         """
         return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
 
     def explain(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `alignment`, with F_<feature>, F_joint, F_joint_magnitude, flow_residual and flow_status (B,).
 
+        Where F is defined, also contribution_<feature>, contribution_shapley_<feature> (for up to five
+        features), change_<feature> and unexplained; see `Explanation.to_frame`.
         Also fields (B, H, W, C): gradient (of the decision's score), explained (its component along the
         features), boundary (the image at the end of the path).
         """
@@ -115,6 +139,7 @@ class Signatures:
         errors = values[f"F_error_{self._weight}"]
         along |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*self._names, "joint"])}
         along |= {"flow_residual": values["residual"], "flow_status": values["status"]}
+        along |= self._contributions(values)
         return {
             **self._pointwise(values),
             **along,
@@ -126,6 +151,7 @@ class Signatures:
         columns = {f"S_{name}": values["S"][:, i] for i, name in enumerate(self._names)}
         columns |= {"S_joint": values["S_joint"], "S_joint_magnitude": tf.sqrt(values["S_joint"])}
         columns |= {f"unique_{name}": values["unique"][:, i] for i, name in enumerate(self._names)}
+        columns |= self._effects(values)
         section = values["section_rank"][:, tf.newaxis]
         by_feature = white_p_value_in_graph(values["S"], dimension[:, tf.newaxis], section)
         columns |= {f"p_white_{name}": by_feature[:, i] for i, name in enumerate(self._names)}
@@ -133,6 +159,34 @@ class Signatures:
             rank = tf.maximum(values["rank"], 1)
             columns["p_white_joint"] = white_p_value_in_graph(values["S_joint"], dimension, rank)
         return {**self._decided(logits), **columns}
+
+    def _effects(self, values: _Outputs) -> _Outputs:
+        scale, offset = (
+            tf.constant([getattr(unit, key) for unit in self.units], values["value"].dtype)
+            for key in ("scale", "offset")
+        )
+        effects = {"value": offset + scale * values["value"]}
+        effects |= {key: values[key] / scale for key in ("slope", "slope_alone")}
+        if self.reference_sd is not None:
+            effects["effect"] = effects["slope"] * tf.constant(list(self.reference_sd.values()), scale.dtype)
+        return self._by_feature(effects)
+
+    def _contributions(self, values: _Outputs) -> _Outputs:
+        missing = tf.math.is_nan(values["F_joint_score"])
+        nan = tf.constant(float("nan"), self._measure.dtype)
+        scale = tf.constant([unit.scale for unit in self.units], self._measure.dtype)
+        along = {"change": scale * values["change"], "contribution": values["contribution"]}
+        if "contribution_shapley" in values:
+            along["contribution_shapley"] = values["contribution_shapley"]
+        along = {key: tf.where(missing[:, tf.newaxis], nan, array) for key, array in along.items()}
+        return self._by_feature(along) | {"unexplained": tf.where(missing, nan, values["unexplained"])}
+
+    def _by_feature(self, arrays: _Outputs) -> _Outputs:
+        return {
+            f"{key}_{name}": array[:, i]
+            for key, array in arrays.items()
+            for i, name in enumerate(self._names)
+        }
 
     def _decided(self, logits: tf.Tensor) -> _Outputs:
         if logits.shape[1] == 1:

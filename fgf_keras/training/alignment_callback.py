@@ -31,7 +31,8 @@ class AlignmentCallback(keras.callbacks.Callback):
     after it in the list (EarlyStopping, ModelCheckpoint, CSVLogger, TensorBoard) can use them; give those
     `mode="max"`. Between two measurements of F the previous one is repeated.
     S is averaged over the samples where it is defined, F over those whose path reached the boundary within
-    `MOST_STEPS` steps.
+    `MOST_STEPS` steps. With F come the signed effects, `val_effect_<feature>`: the mean change of the score,
+    in logits, per standard deviation of the feature over the samples.
 
     With `log_dir`, TensorBoard shows S and F as scalars, compared with chance, as histograms and in pictures
     of a few samples: see `AlignmentSummaries`. The runs are `log_dir`/train and `log_dir`/validation; give
@@ -134,6 +135,7 @@ class AlignmentCallback(keras.callbacks.Callback):
         logs |= self._flow
         if self._own_writers is not None:
             keys = [f"{kind}_{name}" for kind in "SF" for name in [*self._names, "joint"]]
+            keys += [f"effect_{name}" for name in self._names]
             alignment = {key: value for key, value in logs.items() if key.removeprefix("val_") in keys}
             write_scalars(self._own_writers, epoch, alignment, self._names)
 
@@ -147,10 +149,12 @@ class AlignmentCallback(keras.callbacks.Callback):
         values = self._validation.measured(self._measure, draws)
         self._pointwise = self._by_name("val_S", values.S.mean())
         self._flow = self._by_name("val_F", values.F.mean())
+        self._flow |= self._by_name("val_effect", values.mean_effect())
         if self._training is not None:
             self._flow |= self._by_name("F", self._training.along_flow(self._measure).mean())
         if self._summaries is not None:
             self._summaries.write(epoch, self._validation, self._measure, values, pictures=pictures)
 
     def _by_name(self, prefix: str, means: np.ndarray) -> dict[str, float]:
+        # Effects have no joint value.
         return {f"{prefix}_{name}": float(value) for name, value in zip([*self._names, "joint"], means)}

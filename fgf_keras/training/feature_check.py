@@ -9,11 +9,10 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature
+from fgf_keras.features.units import is_constant
 
 # Patients in memory at once.
 BATCH = 16
-# Differences of values below this fraction of the largest value are rounding errors.
-ROUNDING = 1e-6
 
 
 def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
@@ -34,7 +33,7 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
                 f"Feature {feature.name!r} is not a number for {undefined.sum()} of {len(values)} patients: "
                 f"{listing(cohort.patient_id[undefined])}. Leave these patients out, or fix the feature."
             )
-        if np.ptp(values) <= ROUNDING * np.abs(values).max():
+        if is_constant(values):
             raise FeatureError(
                 f"Feature {feature.name!r} is {values[0]:g} for all {len(values)} patients: it tells none of "
                 "them apart, and alignment with it says nothing about them. Leave it out of features, or "
@@ -43,10 +42,11 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
 
 
 def feature_values(feature: Feature, cohort: Cohort) -> np.ndarray:
-    """The value of the feature for every patient, (N,)."""
+    """The value of the feature for every patient, (N,), on what a classifier sees: image·mask."""
     values = []
     for start in range(0, len(cohort), BATCH):
         rows = slice(start, start + BATCH)
-        arrays = (cohort.images[rows], cohort.masks[rows], cohort.spacing[rows])
+        masks = cohort.masks[rows]
+        arrays = (cohort.images[rows] * masks, masks, cohort.spacing[rows])
         values.append(feature.value(*(tf.constant(a, tf.float32) for a in arrays)).numpy())
     return np.concatenate(values)

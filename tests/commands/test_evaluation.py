@@ -35,6 +35,7 @@ def evaluated():
             reward=CONFIG.reward,
             seed=0,
             n_train=len(splits["train"]),
+            hu_window=CONFIG.data.window,
         )
         for part in (True, False)
     ]
@@ -52,6 +53,23 @@ def test_without_the_training_patients_the_others_are_measured_alike(evaluated):
     assert part.patients["label"].tolist() == [
         int(cohort.labels[i]) for i in sorted([*splits["validation"], *splits["test"]])
     ]
+
+
+def test_effects_have_the_size_of_the_spread_over_the_training_patients(evaluated):
+    cohort, splits, whole, part = evaluated
+    low, high = CONFIG.data.window
+    pixels = cohort.masks.sum(axis=(1, 2, 3))
+    brightness = (high - low) * (cohort.images * cohort.masks).sum(axis=(1, 2, 3)) / pixels
+    spread = brightness[splits["train"]].std(ddof=1)
+    for found in (whole, part):
+        reference = found.metrics["reference"]
+        assert (reference["of"], reference["units"]) == ("training patients", {"brightness": "HU"})
+        assert reference["sd"]["brightness"] == pytest.approx(spread, rel=1e-4)
+        patients = found.patients[found.patients["split"] == "test"]
+        effect = patients["mask.slope_brightness"] * spread
+        assert patients["mask.effect_brightness"].tolist() == pytest.approx(effect.tolist(), rel=1e-4)
+        summary = found.metrics["splits"]["test"]["effects"]["mask"]["brightness"]["effect"]
+        assert summary["mean"] == pytest.approx(effect.mean(), rel=1e-4)
 
 
 def test_of_the_training_patients_the_number_of_patients_stays(evaluated):

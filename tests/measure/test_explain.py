@@ -93,6 +93,9 @@ def test_the_frame_has_a_row_a_patient_and_the_columns_of_the_design(cohort, pla
         *("F_joint", "F_joint_magnitude", "S_noise", "F_noise"),
         *(f"unique_{name}" for name in names),
         *(f"shapley_{name}" for name in names),
+        *(f"{key}_{name}" for key in ("value", "slope", "slope_alone", "effect") for name in names),
+        *(f"{key}_{name}" for key in ("change", "contribution", "contribution_shapley") for name in names),
+        "unexplained",
         *(f"p_white_{name}" for name in [*names, "joint"]),
         *(f"flow_error_{name}" for name in [*names, "joint"]),
         *("flow_residual", "flow_length", "flow_far", "status"),
@@ -101,7 +104,7 @@ def test_the_frame_has_a_row_a_patient_and_the_columns_of_the_design(cohort, pla
     without = plain.to_frame()
     assert set(frame) - set(without) == {"S_noise", "F_noise"}
     assert np.allclose(frame["S_joint_magnitude"] ** 2, frame["S_joint"], atol=CLOSE)
-    assert np.allclose(frame.filter(like="shapley_").sum(axis=1), frame["S_joint"], atol=CLOSE)
+    assert np.allclose(frame.filter(regex="^shapley_").sum(axis=1), frame["S_joint"], atol=CLOSE)
 
 
 @pytest.mark.parametrize("support", ["mask", "image"])

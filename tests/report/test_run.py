@@ -39,7 +39,17 @@ CONFIG = parse_config(
     }
 )
 SPLITS = {"train": np.arange(15), "validation": np.arange(15, 30), "test": np.arange(30, 45)}
-SECTIONS = ["summary", "question", "data", "performance", "calibration", "alignment", "patients", "pictures"]
+SECTIONS = [
+    "summary",
+    "question",
+    "data",
+    "performance",
+    "calibration",
+    "alignment",
+    "effects",
+    "patients",
+    "pictures",
+]
 SECTIONS += ["behaviour", "settings", "limits", "provenance"]
 
 

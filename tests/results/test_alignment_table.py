@@ -45,7 +45,10 @@ def explanation(classes=2, weight="arc", noise=True):
         "length": np.ones(N),
         "far": np.zeros(N, bool),
         "status": status,
+        "unexplained": rng.normal(size=N),
     }
+    for key in ("value", "slope", "slope_alone", "effect", "change", "contribution"):
+        values[key] = rng.normal(size=(N, 2))
     for kind, scale in (("arc", 1.0), ("score", 0.5)):
         values[f"F_{kind}"] = scale * f
         values[f"F_joint_{kind}"] = scale * f_joint

@@ -21,7 +21,8 @@ def served(exported):
 
 def test_the_description_says_what_one_has_to_know(served):
     told = served.description
-    assert told.features == {"brightness": "", "extent": "mm", "log_aspect_ratio": ""}
+    assert told.features == {"brightness": "HU", "extent": "mm", "log_aspect_ratio": ""}
+    assert told.reference_sd is None
     assert (told.image_shape, told.classes) == ((16, 16, 1), 2)
     assert (told.window_hu, told.spacing_mm) == ((-50, 300), (1.0, 1.5))
     logit = told.threshold["logit"]

@@ -15,6 +15,12 @@ FIELDS = ("gradient", "explained", "boundary")
 # What no patient of these changes by more than rounding: paths that ended well within the tolerance.
 FLOW = Flow(average="score", max_steps=8, tolerance=1e-2)
 SETTINGS = {"flow": FLOW}
+# The scale and the spread that signed effects are given in.
+WINDOW = (-50, 300)
+SPREAD = {"reference_sd": {"brightness": 30.0, "extent": 1.5, "log_aspect_ratio": 0.2}}
+POINTWISE = ("value", "slope", "slope_alone", "effect")
+ALONG = ("change", "contribution", "contribution_shapley")
+NAMES = ("brightness", "extent", "log_aspect_ratio")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,7 @@ def served(tmp_path_factory, make_model):
         ("narrow", "plain"),
     ]:
         path = place / f"{name}_{key}"
-        export_saved_model(models[name], path, **SETTINGS, **choices[key])
+        export_saved_model(models[name], path, window_hu=WINDOW, **SPREAD, **SETTINGS, **choices[key])
         loaded[name, key] = tf.saved_model.load(str(path))
     return models, loaded
 
@@ -55,6 +61,8 @@ def explained(model, patients, **settings):
         patients["mask"],
         spacing=patients["spacing"],
         noise_draws=0,
+        hu_window=WINDOW,
+        **SPREAD,
         **SETTINGS,
         **settings,
     )
@@ -64,13 +72,16 @@ def assert_same(answer, explanation):
     frame = explanation.to_frame()
     shared = [key for key in frame if key in answer and key not in ("status", "class", "flow_residual")]
     measured = [f"{kind}_{name}" for kind in "SF" for name in ("brightness", "extent", "joint_magnitude")]
-    assert set(measured) <= set(shared)
+    measured += [f"{kind}_{name}" for kind in (*POINTWISE, *ALONG) for name in NAMES]
+    assert {*measured, "unexplained"} <= set(shared)
     for key in shared:
         if key.startswith("p_"):
             # The exact law turns a rounding of S into a factor.
             assert np.allclose(np.log(answer[key]), np.log(frame[key]), atol=1e-3, rtol=1e-4), key
         else:
-            assert np.allclose(answer[key], frame[key], atol=CLOSE, rtol=CLOSE), key
+            # Brightness is in HU, which are small steps of the window.
+            scale = WINDOW[1] - WINDOW[0] if key in ("value_brightness", "change_brightness") else 1
+            assert np.allclose(answer[key], frame[key], atol=CLOSE * scale, rtol=CLOSE), key
     assert (answer["class"] == frame["class"]).all()
     assert (answer["flow_residual"] <= FLOW.tolerance).all()
     assert [FlowStatus(s).name.lower() for s in answer["flow_status"]] == frame["status"].tolist()
@@ -126,8 +137,10 @@ def test_each_signature_says_the_same_of_what_it_shares_with_another(served, mak
         for key, value in found[small].items():
             assert np.allclose(value, found[large][key], atol=CLOSE), key
     assert set(found["explain"]) - set(found["alignment"]) == {
-        *(f"F_{name}" for name in ("brightness", "extent", "log_aspect_ratio", "joint", "joint_magnitude")),
-        *(f"flow_error_{name}" for name in ("brightness", "extent", "log_aspect_ratio", "joint")),
+        *(f"F_{name}" for name in (*NAMES, "joint", "joint_magnitude")),
+        *(f"flow_error_{name}" for name in (*NAMES, "joint")),
+        *(f"{key}_{name}" for key in ALONG for name in NAMES),
+        "unexplained",
         "flow_residual",
         "flow_status",
         *FIELDS,

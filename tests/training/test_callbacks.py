@@ -71,6 +71,8 @@ def test_alignment_is_measured_as_explain_does_and_reaches_later_callbacks(rng):
     for name in ("brightness", "extent", "joint"):
         assert spy.seen[-1][f"val_S_{name}"] == pytest.approx(frame[f"S_{name}"].mean(), rel=1e-4)
         assert spy.seen[-1][f"val_F_{name}"] == pytest.approx(frame[f"F_{name}"][:5].mean(), rel=1e-4)
+    for name in ("brightness", "extent"):
+        assert spy.seen[-1][f"val_effect_{name}"] == pytest.approx(frame[f"effect_{name}"].mean(), rel=1e-4)
     flows = [logs["val_F_joint"] for logs in spy.seen]
     assert flows[0] == flows[1] != flows[2]
     assert flows[3] != flows[2], "the last epoch has a measurement of its own"
@@ -107,7 +109,8 @@ def test_with_a_log_dir_alignment_is_in_tensorboard(rng, tmp_path):
             for tag in (f"per_patient/{kind}_{name}", *(f"watched/{kind}_{name}{s}" for s in BANDS)):
                 assert validation.pop(tag) == [0, 2, 3]
     pictures = {f"patients/{k + 1} {k}": [0, 3] for k in range(4)}
-    assert validation == {"custom_scalars__config__": [0], **pictures}
+    effects = {f"effects/{name}": [0, 1, 2, 3] for name in ("brightness", "extent")}
+    assert validation == {"custom_scalars__config__": [0], **pictures, **effects}
 
 
 def test_graphs_are_traced_once_however_many_epochs_there_are(rng, tmp_path, monkeypatch):

@@ -159,7 +159,8 @@ def test_scalars_are_the_logs_in_the_same_groups_for_training_and_validation(ser
     both = {"loss/total", "loss/task", "loss/reward", "metrics/auc"}
     both |= {f"alignment/{kind}_{name}" for kind in "SF" for name in NAMES}
     assert tags[TRAIN] == both | {"schedule/learning_rate", "schedule/reward_scale"}
-    assert {tag for tag in tags[VALIDATION] if not tag.startswith("watched/")} == both
+    signed = {f"effects/{name}" for name in NAMES if name != "joint"}
+    assert {tag for tag in tags[VALIDATION] if not tag.startswith("watched/")} == both | signed
     for run, prefix in ((TRAIN, ""), (VALIDATION, "val_")):
         for tag, key in (
             ("loss/total", "loss"),
@@ -171,11 +172,14 @@ def test_scalars_are_the_logs_in_the_same_groups_for_training_and_validation(ser
         ):
             expected = {epoch: logs[prefix + key] for epoch, logs in enumerate(watched.logs)}
             assert server.points(run, tag) == pytest.approx(expected), (run, tag)
+    for tag in signed:
+        expected = {epoch: logs[f"val_{tag.replace('s/', '_')}"] for epoch, logs in enumerate(watched.logs)}
+        assert server.points(VALIDATION, tag) == pytest.approx(expected), tag
     assert server.points(TRAIN, "schedule/learning_rate") == pytest.approx(dict.fromkeys(range(EPOCHS), 0.05))
 
 
 def test_the_layout_shows_each_feature_beside_chance_and_alignment_beside_auc(server):
-    chance, auc = server.get("plugin/custom_scalars/layout")["category"]
+    chance, auc, direction = server.get("plugin/custom_scalars/layout")["category"]
     assert "chance" in chance["title"].lower()
     # The page shows them from the last to the first.
     assert [chart["title"] for chart in reversed(chance["chart"])] == NAMES
@@ -197,6 +201,9 @@ def test_the_layout_shows_each_feature_beside_chance_and_alignment_beside_auc(se
         assert answer["regex_valid"]
         drawn |= answer["tag_to_events"]
     assert set(drawn) == {"metrics/auc", "alignment/S_joint", "alignment/F_joint"}
+    (expression,) = direction["chart"][0]["multiline"]["tag"]
+    answer = server.get("plugin/custom_scalars/scalars", run=VALIDATION, tag=expression)
+    assert set(answer["tag_to_events"]) == {f"effects/{name}" for name in NAMES if name != "joint"}
 
 
 def test_the_band_is_that_of_the_null_in_the_same_patients(server, watched):

@@ -44,7 +44,7 @@ def behaviour_section(content: dict[str, Any]) -> Section:
         Plot("behaviour", alt, caption, svg_of(behaviour_plot(features), "behaviour")),
         Table(
             "Mean absolute change of the score for one standard deviation either way",
-            ["", "effect", "unit of the feature", "patients left out"],
+            ["", "absolute change", "unit of the feature", "patients left out"],
             effects,
         ),
     ]
@@ -89,7 +89,7 @@ def behaviour_summary(content: dict[str, Any]) -> list[Block]:
     blocks: list[Block] = []
     if amounts:
         caption = f"{content['split']} split: change of the score when tumours move along a feature"
-        header = ["", *(f"{amount:+g} sd" for amount in amounts), "effect of 1 sd", "left out"]
+        header = ["", *(f"{amount:+g} sd" for amount in amounts), "|change| for 1 sd", "left out"]
         blocks.append(Table(caption, header, rows))
     lines = [f"Not moved: {', '.join(unmoved)}."] if unmoved else []
     lines += [_agreement_sentence(support, each) for support, each in content["agreement"].items()]

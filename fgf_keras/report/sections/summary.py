@@ -2,26 +2,30 @@
 
 from fgf_keras.report.document import Bullets, Section, Tiles
 from fgf_keras.report.sections.alignment import alignment_sentence, left_out_sentence
+from fgf_keras.report.sections.effects import direction_sentence
 from fgf_keras.report.sections.performance import performance_sentence
 from fgf_keras.report.words import TRUST
 from fgf_keras.results.columns import share_column
 from fgf_keras.results.interval import Interval, rounded
-from fgf_keras.results.metrics import PartMetrics
+from fgf_keras.results.run import RunResult
 
 
-def summary_section(metrics: PartMetrics, features: list[str], confidence: float) -> Section:
+def summary_section(result: RunResult, features: list[str]) -> Section:
     """The main metrics, and the same in words.
 
     Args:
-        metrics: of the reported part.
+        result: of the evaluation.
         features: names of the features.
-        confidence: of the intervals.
     """
+    metrics, confidence = result.part, result.metrics.confidence
     tiles = [
         _tile(name, metrics[key], confidence)
         for key, name in (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy"))
     ]
     sentences = [performance_sentence(metrics, confidence)]
+    direction = direction_sentence(metrics, result.metrics.reference, features, result.behaviour)
+    if direction is not None:
+        sentences.append(direction)
     for support in metrics.supports:
         joint = metrics[share_column(support, "S", "joint_magnitude")]
         if joint.is_defined:

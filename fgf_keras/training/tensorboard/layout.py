@@ -41,10 +41,15 @@ def chart_layout(names: Sequence[str], *, watched: bool, null: bool) -> layout_p
             tag=["(metrics/|epoch_)auc$", "alignment/S_joint$", "alignment/F_joint$"]
         ),
     )
+    effects = layout_pb2.Chart(
+        title="Change of the score, in logits, per standard deviation of each feature",
+        multiline=layout_pb2.MultilineChartContent(tag=["effects/.*"]),
+    )
     return layout_pb2.Layout(
         category=[
             layout_pb2.Category(title=title, chart=charts),
             layout_pb2.Category(title="Alignment against AUC", chart=[against_auc]),
+            layout_pb2.Category(title="Direction: does the score rise or fall?", chart=[effects]),
         ]
     )
 

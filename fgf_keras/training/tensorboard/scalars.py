@@ -15,8 +15,8 @@ _SCHEDULE = ("learning_rate", "reward_scale")
 class EpochScalars(keras.callbacks.Callback):
     """Writes all of `logs` after every epoch, training and validation as two runs with the same tags.
 
-    loss/{total, task, reward}, alignment/{S, F}_<feature or joint>, metrics/<name>, and in the run "train"
-    schedule/{learning_rate, reward_scale}. Put it after the callbacks that add to `logs`.
+    loss/{total, task, reward}, alignment/{S, F}_<feature or joint>, effects/<feature>, metrics/<name>, and in
+    the run "train" schedule/{learning_rate, reward_scale}. Put it after the callbacks that add to `logs`.
 
     Args:
         writers: of the runs "train" and "validation".
@@ -63,4 +63,6 @@ def _tag(key: str, names: Sequence[str]) -> str:
     kind, _, name = key.partition("_")
     if kind in ("S", "F") and name in (*names, "joint"):
         return f"alignment/{key}"
+    if kind == "effect" and name in names:
+        return f"effects/{name}"
     return f"schedule/{key}" if key in _SCHEDULE else f"metrics/{key}"

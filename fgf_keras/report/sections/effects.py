@@ -1,0 +1,230 @@
+"""Signed effects: in which direction the score goes with each feature, by how much, and what makes it up."""
+
+from typing import Any
+
+import pandas as pd
+
+from fgf_keras.pictures.waterfall import Contributions, waterfalls
+from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table, Text
+from fgf_keras.report.style import svg_of
+from fgf_keras.report.words import in_words, percent
+from fgf_keras.results.columns import feature_title, patient_column
+from fgf_keras.results.effects import SHARE, UNEXPLAINED_SHARE
+from fgf_keras.results.interval import UNDEFINED, Interval, number, signed
+from fgf_keras.results.metrics import PartMetrics, Reference
+
+LEAD = (
+    "S and F are squares: they say how much of the reaction is a feature, but neither in which direction the "
+    "score goes nor by how much. The slope of a feature is the change of the score, in logits, per unit of "
+    "the feature when the intensities of an image change a little and the other features are held. Its "
+    "effect is the slope times one standard deviation of the feature, which makes features comparable."
+)
+MOVED = (
+    "“Tumour changed”: the score was asked again for images in which the tumour itself is brighter, larger "
+    "or longer by one standard deviation of these patients, as far as pixels allow. The two answer different "
+    "questions. The effect says what small changes of intensities do to this image; the changed tumour says "
+    "what another patient's tumour would do. For size and shape they can differ greatly, because a larger "
+    "tumour has pixels where there were none."
+)
+ON_THE_WAY = (
+    "On the way from the patient to the decision boundary the score goes to zero. The contribution of a "
+    "feature is the part that is lost while the image changes along that feature; what is lost along none of "
+    "them is unexplained. Together they add up to the score."
+)
+
+
+def effects_section(
+    metrics: PartMetrics,
+    reference: Reference | None,
+    features: list[str],
+    patients: pd.DataFrame,
+    shown: list[str],
+    behaviour: dict[str, Any] | None = None,
+) -> Section | None:
+    """Effects and contributions on each support; None for files of an earlier version.
+
+    Args:
+        metrics: of the reported part.
+        reference: of the effects.
+        features: names of the features.
+        patients: rows of patients.csv, indexed by patient_id.
+        shown: ids of the patients whose waterfalls are drawn.
+        behaviour: content of behaviour.json, or None.
+    """
+    if reference is None:
+        return None
+    blocks: list[Block] = [Text(LEAD), *_effect_blocks(metrics, reference, features, _moved(behaviour))]
+    blocks.append(Text(ON_THE_WAY))
+    for support in metrics.supports:
+        inner: list[Block] = [_shares_table(metrics, features, support)]
+        inner += _waterfalls(patients, shown, features, reference, support)
+        first = support == metrics.supports[0]
+        blocks += inner if first else [Fold(f"The same on support “{support}”", inner)]
+    return Section("effects", "In which direction, and by how much", blocks)
+
+
+def direction_sentence(
+    metrics: PartMetrics,
+    reference: Reference | None,
+    features: list[str],
+    behaviour: dict[str, Any] | None = None,
+) -> str | None:
+    """With which features the score rises and falls, on the first support; None if it is unknown."""
+    if reference is None:
+        return None
+    table = _indexed(metrics, metrics.supports[0])
+    parts: dict[str, list[str]] = {"rises": [], "falls": [], "unknown": []}
+    for name in features:
+        effect = _interval(table.loc[(name, "effect")])
+        words = f"{feature_title(name)} ({signed(effect.mean)} per {_one_sd(name, reference)})"
+        direction = _direction(effect)
+        parts[direction].append(feature_title(name) if direction == "unknown" else words)
+    sentences = [f"{verb} with {', '.join(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
+    sentence = "When the intensities of an image change a little along a feature, "
+    sentence += f"the score {' and '.join(sentences)}, in logits on average. " if sentences else ""
+    if parts["unknown"]:
+        unknown = f"no direction is shown for {in_words(parts['unknown'])}. "
+        sentence += unknown[0].upper() + unknown[1:] if sentences else unknown
+    moved = {name: change for name, change in _moved(behaviour).items() if name in features}
+    if moved:
+        changes = ", ".join(f"{change} ({feature_title(name)})" for name, change in moved.items())
+        sentence += (
+            "When the tumour itself is changed by one standard deviation of these patients, the score "
+            f"changes by {changes}."
+        )
+    return sentence.strip()
+
+
+def _moved(behaviour: dict[str, Any] | None) -> dict[str, Interval]:
+    """The mean change of the score when tumours are changed by +1 standard deviation, by feature."""
+    changes = {}
+    for name, entry in (behaviour or {"features": {}})["features"].items():
+        for move in entry["moves"]:
+            if move["amount"] == 1:
+                changes[name] = Interval.of(move["score_change"]["mean"], move["score_change"]["ci"])
+    return changes
+
+
+def _effect_blocks(
+    metrics: PartMetrics, reference: Reference, features: list[str], moved: dict[str, Interval]
+) -> list[Block]:
+    """Effects on the first support: those of features inside the mask are the same on each."""
+    table = _indexed(metrics, metrics.supports[0])
+    headings = ["tumour changed"] if moved else []
+    effects = Table(
+        f"Effects, {metrics.n} {metrics.name} patients: mean [interval]",
+        ["", "effect", "median", "positive in", "slope", "1 sd", *headings],
+        [
+            [
+                feature_title(name),
+                str(_interval(table.loc[(name, "effect")])),
+                number(table.loc[(name, "effect"), "median"]),
+                _share(table.loc[(name, "effect"), "positive"]),
+                _per_unit(table.loc[(name, "slope")], reference.units[name]),
+                _one_sd(name, reference),
+                *([str(moved.get(name, UNDEFINED))] if moved else []),
+            ]
+            for name in features
+        ],
+    )
+    notes = [Text(f"One standard deviation is that of the {reference.of}.")]
+    return [
+        Bullets([_effect_sentence(name, table, reference) for name in features]),
+        effects,
+        *notes,
+        *([Text(MOVED)] if moved else []),
+    ]
+
+
+def _shares_table(metrics: PartMetrics, features: list[str], support: str) -> Table:
+    table = _indexed(metrics, support)
+    rows = [(feature_title(name), table.loc[(name, SHARE)]) for name in features]
+    rows.append(("unexplained", table.loc[("", UNEXPLAINED_SHARE)]))
+    return Table(
+        f"Share of the score that is lost along each feature, support “{support}”: mean [interval]",
+        ["", "share of the score", "median", "patients"],
+        [[title, str(_interval(row)), number(row["median"]), str(int(row["n"]))] for title, row in rows],
+    )
+
+
+def _waterfalls(
+    patients: pd.DataFrame, shown: list[str], features: list[str], reference: Reference, support: str
+) -> list[Block]:
+    rows = patients.loc[[patient for patient in shown if patient in patients.index]]
+    named = rows.rename(columns=lambda column: str(column).removeprefix(f"{support}."))
+    known = (
+        named[named["unexplained"].notna()] if patient_column(support, "unexplained") in rows else named[:0]
+    )
+    if known.empty:
+        return []
+    sums = [
+        Contributions.of(str(patient), row, features, reference.units) for patient, row in known.iterrows()
+    ]
+    name = f"contributions_{support}"
+    left_out = len(rows) - len(known)
+    caption = (
+        f"Support “{support}”. From the score of each patient shown down to the decision boundary at 0. "
+        "Orange raises the score, blue lowers it, grey is explained by no feature; beside each feature, how "
+        "it changes on the way to the boundary."
+    )
+    if any(each.far for each in sums):
+        caption += (
+            " Paths marked “very long” are longer than twice the norm of their image: they end unlike any "
+            "image that was trained on, so their sums describe the network, not the patient."
+        )
+    if left_out:
+        caption += f" Left out: {left_out} for whom F is undefined."
+    alt = "Scores as sums. " + " ".join(f"{each.patient_id}: {each.sentence}." for each in sums)
+    return [Plot(name, alt, caption, svg_of(waterfalls(sums), name))]
+
+
+def _effect_sentence(name: str, table: pd.DataFrame, reference: Reference) -> str:
+    row = table.loc[(name, "effect")]
+    effect, title = _interval(row), feature_title(name).capitalize()
+    if not effect.is_defined:
+        why = (
+            f"it does not vary among the {reference.of}"
+            if reference.sd[name] is None
+            else "it is defined in no patient"
+        )
+        return f"{title}: the effect is undefined, because {why}."
+    one = f"{title}: one standard deviation ({_one_sd(name, reference)}) corresponds to {effect} logits"
+    rises, falls = _share(row["positive"]), _share(row["negative"])
+    if _direction(effect) == "unknown":
+        return (
+            f"{one} on average, so no direction is shown; the slope is positive in {rises} and negative in "
+            f"{falls} of {int(row['n'])} patients."
+        )
+    sign, share = ("positive", rises) if effect.mean > 0 else ("negative", falls)
+    return f"{one} on average; the slope is {sign} in {share} of {int(row['n'])} patients."
+
+
+def _direction(effect: Interval) -> str:
+    if not effect.is_known or effect.low <= 0 <= effect.high:
+        return "unknown"
+    return "rises" if effect.mean > 0 else "falls"
+
+
+def _one_sd(name: str, reference: Reference) -> str:
+    sd = reference.sd[name]
+    if sd is None:
+        return "–"
+    return f"{sd:.3g}\u00a0{reference.units[name]}".rstrip()
+
+
+def _per_unit(row: pd.Series, unit: str) -> str:
+    # Slopes per HU are small numbers.
+    value = "undefined" if row.isna()["mean"] else f"{row['mean']:.2g}"
+    return f"{value} per\u00a0{unit}" if unit else value
+
+
+def _share(value: float) -> str:
+    return percent(value) if value == value else "–"
+
+
+def _indexed(metrics: PartMetrics, support: str) -> pd.DataFrame:
+    return metrics.effects[support].set_index(["feature", "quantity"]).sort_index()
+
+
+def _interval(row: pd.Series) -> Interval:
+    return Interval(row["mean"], row["low"], row["high"])
