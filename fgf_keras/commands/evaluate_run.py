@@ -14,7 +14,6 @@ from fgf_keras.data.splits import load_splits, read_split_rows
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.files import read_json
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.results.interval import or_nan
 from fgf_keras.run.folder import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -72,11 +71,9 @@ def evaluate_run(
     )
 
 
-def reference_sd_of(metrics: dict[str, Any]) -> dict[str, float] | None:
+def reference_sd_of(metrics: dict[str, Any]) -> dict[str, float | None] | None:
     """The standard deviations over the training patients; None in metrics of earlier versions."""
-    if "reference" not in metrics:
-        return None
-    return {name: or_nan(sd) for name, sd in metrics["reference"]["sd"].items()}
+    return metrics["reference"]["sd"] if "reference" in metrics else None
 
 
 def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict[str, np.ndarray]]:

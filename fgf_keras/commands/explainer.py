@@ -10,7 +10,7 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.features.units import unit_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.step import step_of
-from fgf_keras.measure.effects import standard_deviations
+from fgf_keras.measure.effects import reference_of
 from fgf_keras.measure.explain import Explainer
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
@@ -62,8 +62,5 @@ def training_sd(
 ) -> dict[str, float]:
     """The standard deviation of each feature over patients, in reported units; NaN if it does not vary."""
     values = np.stack([feature_values(feature, patients) for feature in model.features], axis=1)
-    deviations = standard_deviations(values)
-    return {
-        feature.name: deviation * unit_of(feature, hu_window).scale
-        for feature, deviation in zip(model.features, deviations)
-    }
+    units = [unit_of(feature, hu_window) for feature in model.features]
+    return reference_of(values, model.feature_names, units)

@@ -45,6 +45,6 @@ def unit_of(feature: Feature, hu_window: Sequence[float] | None = None) -> Unit:
     return Unit("HU", high - low, low)
 
 
-def is_constant(values: np.ndarray) -> np.ndarray:
-    """Whether each column of values (N, m) is the same in all rows up to rounding, (m,) bool."""
-    return np.ptp(values, axis=0) <= ROUNDING * np.abs(values).max(axis=0)
+def is_constant(values: np.ndarray) -> bool:
+    """Whether values (N,) are all the same up to rounding."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())

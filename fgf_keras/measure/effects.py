@@ -8,9 +8,8 @@ import numpy as np
 from fgf_keras.errors import ConfigError
 from fgf_keras.features.units import Unit, is_constant
 
-# Quantities per unit of a feature, and quantities in its unit without an offset.
+# Quantities per unit of a feature.
 _PER_UNIT = ("slope", "slope_alone", "slope_class", "slope_alone_class")
-_IN_UNITS = ("change",)
 
 
 def in_units(values: Mapping[str, np.ndarray], units: Sequence[Unit]) -> dict[str, np.ndarray]:
@@ -23,13 +22,13 @@ def in_units(values: Mapping[str, np.ndarray], units: Sequence[Unit]) -> dict[st
     scale = np.array([unit.scale for unit in units])
     offset = np.array([unit.offset for unit in units])
     converted = {key: values[key] / scale for key in _PER_UNIT if key in values}
-    converted |= {key: values[key] * scale for key in _IN_UNITS}
-    return {**values, **converted, "value": offset + scale * values["value"]}
+    converted |= {"change": scale * values["change"], "value": offset + scale * values["value"]}
+    return {**values, **converted}
 
 
 def with_effects(
     values: Mapping[str, np.ndarray], names: Sequence[str], reference_sd: Mapping[str, float | None]
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+) -> tuple[dict[str, np.ndarray], dict[str, float | None]]:
     """Add `effect` (N, m): slope times the standard deviation of the feature over a reference cohort.
 
     Args:
@@ -38,21 +37,21 @@ def with_effects(
         reference_sd: by name, in reported units; see `checked_sd`.
 
     Returns:
-        The arrays, and the standard deviation by name.
+        The arrays, and the standard deviation by name, None for a feature that does not vary.
 
     Raises:
         ConfigError: see `checked_sd`.
     """
     sd = checked_sd(names, reference_sd)
-    row = np.array(list(sd.values()))
+    row = np.array(list(sd.values()), np.float64)
     effects = {"effect": values["slope"] * row}
     if "slope_class" in values:
         effects["effect_class"] = values["slope_class"] * row
     return {**values, **effects}, sd
 
 
-def checked_sd(names: Sequence[str], reference_sd: Mapping[str, float | None]) -> dict[str, float]:
-    """Standard deviations by name, in the order of the features; NaN for features that do not vary.
+def checked_sd(names: Sequence[str], reference_sd: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Standard deviations by name, in the order of the features; None for features that do not vary.
 
     A feature that does not vary over the reference cohort (0, NaN or None) has no effect of one standard
     deviation.
@@ -70,7 +69,7 @@ def checked_sd(names: Sequence[str], reference_sd: Mapping[str, float | None]) -
     wrong = [f"{name} {value:g}" for name, value in sd.items() if value < 0 or math.isinf(value)]
     if wrong:
         raise ConfigError(f"reference_sd must be finite and not negative. Received: {', '.join(wrong)}.")
-    return {name: value if value > 0 else float("nan") for name, value in sd.items()}
+    return {name: value if value > 0 else None for name, value in sd.items()}
 
 
 def standard_deviations(values: np.ndarray) -> np.ndarray:
@@ -81,6 +80,18 @@ def standard_deviations(values: np.ndarray) -> np.ndarray:
     deviations = np.full(values.shape[1], np.nan)
     for i, column in enumerate(np.asarray(values, np.float64).T):
         finite = column[np.isfinite(column)]
-        if len(finite) > 1 and not is_constant(finite[:, np.newaxis])[0]:
+        if len(finite) > 1 and not is_constant(finite):
             deviations[i] = finite.std(ddof=1)
     return deviations
+
+
+def reference_of(values: np.ndarray, names: Sequence[str], units: Sequence[Unit]) -> dict[str, float]:
+    """The standard deviation of each feature by name, in reported units; NaN for one that does not vary.
+
+    Args:
+        values: (N, m) of the reference cohort, before units: whether a feature varies is a question about its
+            own values, without the offset of HU.
+        names, units: of the m features.
+    """
+    deviations = standard_deviations(values)
+    return {name: deviation * unit.scale for name, deviation, unit in zip(names, deviations, units)}

@@ -15,7 +15,7 @@ from fgf_keras.features.units import unit_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.batches import in_batches
-from fgf_keras.measure.effects import in_units, standard_deviations, with_effects
+from fgf_keras.measure.effects import in_units, reference_of, with_effects
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import Classifier
@@ -213,13 +213,11 @@ class Explainer:
         classes = max(2, values["logits"].shape[1])
         reference = self._reference_sd
         if reference is None:
-            # Whether a feature varies is a question about its own values, without the offset of HU.
-            scale = [unit.scale for unit in self._units]
-            reference = dict(zip(self._names, standard_deviations(values["value"]) * scale))
+            reference = reference_of(values["value"], self._names, self._units)
         values, sd = with_effects(in_units(values, self._units), self._names, reference)
         settings = self._settings | {
             "units": {name: unit.symbol for name, unit in zip(self._names, self._units)},
-            "reference_sd": {name: None if np.isnan(value) else value for name, value in sd.items()},
+            "reference_sd": sd,
         }
         return Explanation(ids, self._names, settings, values, classes, pictures, draws.finish())
 

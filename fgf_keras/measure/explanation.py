@@ -182,19 +182,27 @@ class Explanation:
         """
         from fgf_keras.pictures.waterfall import Contributions, waterfalls
 
-        ids = [str(patient) for patient in np.atleast_1d(patients)]
-        frame = self.to_frame()
-        missing = [patient for patient in ids if patient not in frame.index]
-        if missing or not ids:
-            named = ", ".join(missing[:10]) or "(none named)"
-            raise DataError(f"No such patients in this explanation: {named}.")
-        units = self.settings["units"]
+        frame, units = self.to_frame().iloc[self.rows_of(patients)], self.settings["units"]
         figure = waterfalls(
-            [Contributions.of(patient, frame.loc[patient], self.feature_names, units) for patient in ids]
+            [Contributions.of(str(name), row, self.feature_names, units) for name, row in frame.iterrows()]
         )
         if path is not None:
             figure.savefig(path, dpi=150)
         return figure
+
+    def rows_of(self, patients: Any) -> np.ndarray:
+        """The positions of patients by id or list of ids, in that order.
+
+        Raises:
+            DataError: an id that is not in the explanation, or none.
+        """
+        rows = {patient: row for row, patient in enumerate(self.patient_id)}
+        ids = [str(patient) for patient in np.atleast_1d(patients)]
+        missing = [patient for patient in ids if patient not in rows]
+        if missing or not ids:
+            named = ", ".join(missing[:10]) or "(none named)"
+            raise DataError(f"No such patients in this explanation: {named}.")
+        return np.array([rows[patient] for patient in ids])
 
     def _effects(self) -> dict[str, np.ndarray]:
         """Values of the features, signed effects, and contributions along the path, by column."""

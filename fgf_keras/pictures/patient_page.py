@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from fgf_keras.errors import DataError
 from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.panels import CONTOUR, OwnScales, Panel, PatientPanels, panel_pixels, patient_panels
 
@@ -55,22 +54,19 @@ def page_patients(
     Raises:
         DataError: an id that is not in the explanation.
     """
-    ids = list(explanation.patient_id)
-    patients = ids[:MOST_ON_A_PAGE] if patients is None else [str(p) for p in patients]
-    missing = [p for p in patients if p not in ids]
-    if missing or not patients:
-        raise DataError(f"No such patients in this explanation: {', '.join(missing[:10]) or '(none named)'}.")
-    rows = np.array([ids.index(p) for p in patients])
+    rows = explanation.rows_of(
+        explanation.patient_id[:MOST_ON_A_PAGE] if patients is None else list(patients)
+    )
     fields = pictures(rows)
     frame = explanation.to_frame().iloc[rows]
     return [
         page_patient(
-            patient,
+            str(patient),
             {name: field[k] for name, field in fields.items()},
             frame.iloc[k],
             explanation.feature_names,
         )
-        for k, patient in enumerate(patients)
+        for k, patient in enumerate(explanation.patient_id[rows])
     ]
 
 

@@ -8,13 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fgf_keras.errors import DataError
+from fgf_keras.pictures.colours import BLUE, GREY, INK, ORANGE
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-# As in the pictures of gradients, a warm colour raises the score and blue lowers it.
-RAISES, LOWERS, REST, LINE = "#d9731a", "#3b82c4", "#8b949e", "#24292f"
 # Inches.
 _WIDTH, _ROW, _MARGIN = 4.7, 0.3, 0.75
 # Parts of the width of a plot left for the numbers beside the bars.
@@ -110,7 +109,7 @@ class Contributions:
     def number(self, value: float) -> str:
         """A part of the score with its sign, and with enough decimals for a score of this size."""
         size = np.floor(np.log10(abs(self.score))) if self.score else 0
-        decimals = int(np.clip(1 - size, 1, 6)) + (size >= 0)
+        decimals = int(np.clip(1 - size, 2, 6))
         return f"{value:+.{decimals}f}"
 
 
@@ -139,14 +138,15 @@ def _draw(axes: "Axes", patient: Contributions) -> None:
     ends = patient.score - np.cumsum([0.0, *amounts])
     low, high = min(0.0, *ends), max(0.0, *ends)
     room = _ROOM * ((high - low) or 1.0)
-    axes.barh(0, patient.score, color=LINE, height=0.62)
+    axes.barh(0, patient.score, color=INK, height=0.62)
     _write(axes, 0, patient.number(patient.score), max(0.0, patient.score), room)
     for i, amount in enumerate(amounts, start=1):
-        colour = REST if i == len(amounts) else RAISES if amount >= 0 else LOWERS
+        # As in the pictures of gradients, a warm colour raises the score and blue lowers it.
+        colour = GREY if i == len(amounts) else ORANGE if amount >= 0 else BLUE
         axes.barh(i, -amount, left=ends[i - 1], color=colour, height=0.62)
-        axes.plot([ends[i - 1]] * 2, [i - 1, i], color=REST, linewidth=0.7)
+        axes.plot([ends[i - 1]] * 2, [i - 1, i], color=GREY, linewidth=0.7)
         _write(axes, i, patient.number(amount), max(ends[i - 1], ends[i]), room)
-    axes.axvline(0, color=LINE, linewidth=0.8, linestyle="--")
+    axes.axvline(0, color=INK, linewidth=0.8, linestyle="--")
     axes.set_yticks(range(len(labels) + 1), ["score", *labels], parse_math=False)
     axes.set_ylim(len(labels) + 0.5, -0.5)
     axes.set_xlim(low - 0.3 * room, high + 1.3 * room)

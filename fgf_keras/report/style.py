@@ -9,12 +9,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# These three are replaced by colours of the page, which has a light and a dark mode.
-INK, FAINT, PAPER = "#24292f", "#d0d7de", "#fdfdfc"
+from fgf_keras.pictures.colours import FAINT, INK, PAPER
+
 _PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "none"}
-# Middle tones: visible on a light and a dark background, and distinguishable with colour blindness.
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b82c4", "#d9731a", "#2f9e6e", "#a070c8", "#8b949e"
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY, "#c2557a", "#8a7a2e", "#3fa7b5")
 
 # Largest scale at which a plot is drawn: text of 9 points then has the size of captions.
 PIXELS_PER_POINT = 1.5

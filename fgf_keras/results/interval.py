@@ -34,6 +34,11 @@ class Interval(NamedTuple):
         """From the columns <name>, <name>_low and <name>_high of a row, see `ResampledMean.named`."""
         return cls.of(row[name], (row[f"{name}_low"], row[f"{name}_high"]))
 
+    @classmethod
+    def of_means(cls, row: pd.Series) -> "Interval":
+        """From the columns mean, low and high of a row of `metrics_table` or `effects_table`."""
+        return cls(*(float(row[field]) for field in cls._fields))
+
     @property
     def is_known(self) -> bool:
         """Whether there is an estimate with an interval."""

@@ -122,7 +122,7 @@ class PartMetrics:
 
     def __getitem__(self, metric: str) -> Interval:
         """The mean and interval of a metric by the name of its column; `KeyError` if it does not exist."""
-        return Interval(*self.table.loc[metric, ["mean", "low", "high"]])
+        return Interval.of_means(self.table.loc[metric])
 
     @property
     def supports(self) -> list[str]:

@@ -1,6 +1,5 @@
 """Export of a model as a SavedModel that can be used with TensorFlow alone."""
 
-import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,7 +91,7 @@ def export_saved_model(
         image_shape=signatures.image_shape,
         classes=classes,
         features={feature.name: unit.symbol for feature, unit in zip(model.features, signatures.units)},
-        reference_sd=_without_nan(signatures.reference_sd),
+        reference_sd=signatures.reference_sd,
         threshold={"logit": threshold, "probability": float(expit(threshold))} if classes == 2 else None,
         window_hu=window_hu,
         spacing_mm=spacing_mm,
@@ -106,13 +105,6 @@ def export_saved_model(
     ).write(unfinished)
     write_warmup(unfinished, {name: specs for name, (_, specs) in endpoints.items()})
     unfinished.rename(path)
-
-
-def _without_nan(reference_sd: dict[str, float] | None) -> dict[str, float | None] | None:
-    """Standard deviations for JSON, where undefined numbers are null."""
-    if reference_sd is None:
-        return None
-    return {name: None if math.isnan(sd) else sd for name, sd in reference_sd.items()}
 
 
 def _check(model: Any, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from fgf_keras.features.units import unit_of
@@ -33,7 +34,7 @@ class Signatures:
 
     Attributes:
         units: of the features, `Unit` each.
-        reference_sd: by feature; NaN for those that do not vary.
+        reference_sd: by feature; None for those that do not vary.
 
     Raises:
         ConfigError: a feature is missing from `reference_sd`, or its value is negative.
@@ -168,7 +169,8 @@ class Signatures:
         effects = {"value": offset + scale * values["value"]}
         effects |= {key: values[key] / scale for key in ("slope", "slope_alone")}
         if self.reference_sd is not None:
-            effects["effect"] = effects["slope"] * tf.constant(list(self.reference_sd.values()), scale.dtype)
+            sd = np.array(list(self.reference_sd.values()), np.float64)
+            effects["effect"] = effects["slope"] * tf.constant(sd, scale.dtype)
         return self._by_feature(effects)
 
     def _contributions(self, values: _Outputs) -> _Outputs:

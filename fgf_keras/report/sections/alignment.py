@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from fgf_keras.flow.status import ENDED, FlowStatus
+from fgf_keras.pictures.colours import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE
 from fgf_keras.report.document import Block, Callout, Plot, Section, Table, Text
-from fgf_keras.report.style import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words, percent
 from fgf_keras.results.columns import QUANTITIES, feature_title, share_column
 from fgf_keras.results.interval import Interval, number, rounded
@@ -75,7 +76,7 @@ def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *,
             f"{whose}{kind} on support “{support}”: mean [interval], and of each null mean (5–95\u00a0%), p",
             ["", kind, "median", *(f"{null} null" for null in nulls)],
             [
-                [feature_title(row["feature"]), str(_mean(row)), number(row["median"])]
+                [feature_title(row["feature"]), str(Interval.of_means(row)), number(row["median"])]
                 + [_band_text(row, null) for null in nulls]
                 for _, row in shares[shares["quantity"] == kind].iterrows()
             ],
@@ -83,10 +84,6 @@ def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *,
         for kind in QUANTITIES
     ]
     return [Text(sentence), plot, *tables, Text(left_out_sentence(metrics, support))]
-
-
-def _mean(row: pd.Series) -> Interval:
-    return Interval(row["mean"], row["low"], row["high"])
 
 
 def _band_text(row: pd.Series, null: str) -> str:

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fgf_keras.pictures.colours import COLOURS, FAINT, GREY, PAPER
 from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table
 from fgf_keras.report.sections.protocol import protocol_rows
 from fgf_keras.report.sections.side_by_side import side_by_side_table
-from fgf_keras.report.style import COLOURS, FAINT, GREY, PAPER, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.results.interval import Interval, number, with_spread
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fgf_keras.config import Config
+from fgf_keras.pictures.colours import BLUE, GREY, INK, ORANGE
 from fgf_keras.report.document import Fold, Plot, Section, Table, Text
-from fgf_keras.report.style import BLUE, GREY, INK, ORANGE, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.results.calibration import calibration_bins, calibration_summary
 from fgf_keras.results.interval import Interval, rounded
 

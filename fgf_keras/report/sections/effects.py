@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fgf_keras.pictures.waterfall import Contributions, waterfalls
 from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table, Text
 from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words, percent
-from fgf_keras.results.columns import feature_title, patient_column
+from fgf_keras.results.columns import feature_title
 from fgf_keras.results.effects import SHARE, UNEXPLAINED_SHARE
 from fgf_keras.results.interval import UNDEFINED, Interval, number, signed
 from fgf_keras.results.metrics import PartMetrics, Reference
@@ -75,7 +76,7 @@ def direction_sentence(
     table = _indexed(metrics, metrics.supports[0])
     parts: dict[str, list[str]] = {"rises": [], "falls": [], "unknown": []}
     for name in features:
-        effect = _interval(table.loc[(name, "effect")])
+        effect = Interval.of_means(table.loc[(name, "effect")])
         words = f"{feature_title(name)} ({signed(effect.mean)} per {_one_sd(name, reference)})"
         direction = _direction(effect)
         parts[direction].append(feature_title(name) if direction == "unknown" else words)
@@ -117,7 +118,7 @@ def _effect_blocks(
         [
             [
                 feature_title(name),
-                str(_interval(table.loc[(name, "effect")])),
+                str(Interval.of_means(table.loc[(name, "effect")])),
                 number(table.loc[(name, "effect"), "median"]),
                 _share(table.loc[(name, "effect"), "positive"]),
                 _per_unit(table.loc[(name, "slope")], reference.units[name]),
@@ -127,11 +128,10 @@ def _effect_blocks(
             for name in features
         ],
     )
-    notes = [Text(f"One standard deviation is that of the {reference.of}.")]
     return [
         Bullets([_effect_sentence(name, table, reference) for name in features]),
         effects,
-        *notes,
+        Text(f"One standard deviation is that of the {reference.of}."),
         *([Text(MOVED)] if moved else []),
     ]
 
@@ -143,18 +143,18 @@ def _shares_table(metrics: PartMetrics, features: list[str], support: str) -> Ta
     return Table(
         f"Share of the score that is lost along each feature, support “{support}”: mean [interval]",
         ["", "share of the score", "median", "patients"],
-        [[title, str(_interval(row)), number(row["median"]), str(int(row["n"]))] for title, row in rows],
+        [
+            [title, str(Interval.of_means(row)), number(row["median"]), str(int(row["n"]))]
+            for title, row in rows
+        ],
     )
 
 
 def _waterfalls(
     patients: pd.DataFrame, shown: list[str], features: list[str], reference: Reference, support: str
 ) -> list[Block]:
-    rows = patients.loc[[patient for patient in shown if patient in patients.index]]
-    named = rows.rename(columns=lambda column: str(column).removeprefix(f"{support}."))
-    known = (
-        named[named["unexplained"].notna()] if patient_column(support, "unexplained") in rows else named[:0]
-    )
+    rows = patients.loc[shown].rename(columns=lambda column: str(column).removeprefix(f"{support}."))
+    known = rows[rows["unexplained"].notna()]
     if known.empty:
         return []
     sums = [
@@ -180,7 +180,7 @@ def _waterfalls(
 
 def _effect_sentence(name: str, table: pd.DataFrame, reference: Reference) -> str:
     row = table.loc[(name, "effect")]
-    effect, title = _interval(row), feature_title(name).capitalize()
+    effect, title = Interval.of_means(row), feature_title(name).capitalize()
     if not effect.is_defined:
         why = (
             f"it does not vary among the {reference.of}"
@@ -214,17 +214,13 @@ def _one_sd(name: str, reference: Reference) -> str:
 
 def _per_unit(row: pd.Series, unit: str) -> str:
     # Slopes per HU are small numbers.
-    value = "undefined" if row.isna()["mean"] else f"{row['mean']:.2g}"
+    value = "undefined" if np.isnan(row["mean"]) else f"{row['mean']:.2g}"
     return f"{value} per\u00a0{unit}" if unit else value
 
 
 def _share(value: float) -> str:
-    return percent(value) if value == value else "–"
+    return "–" if np.isnan(value) else percent(value)
 
 
 def _indexed(metrics: PartMetrics, support: str) -> pd.DataFrame:
     return metrics.effects[support].set_index(["feature", "quantity"]).sort_index()
-
-
-def _interval(row: pd.Series) -> Interval:
-    return Interval(row["mean"], row["low"], row["high"])

@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fgf_keras.pictures.colours import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE
 from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.patient_page import SCALES
 from fgf_keras.report.document import Block, Fold, Gallery, Page, Picture, Plot, Section, Table, Text
-from fgf_keras.report.style import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words
 from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
 from fgf_keras.results.interval import number, rounded

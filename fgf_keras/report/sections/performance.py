@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_curve
 
+from fgf_keras.pictures.colours import BLUE, ORANGE, PAPER
 from fgf_keras.report.document import Block, Plot, Section, Table, Text
 from fgf_keras.report.sections.roc import GRID, roc_axes, roc_on_grid
-from fgf_keras.report.style import BLUE, ORANGE, PAPER, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import of_network
 from fgf_keras.results.bootstrap import percentiles
 from fgf_keras.results.columns import CLASSIFICATION

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from fgf_keras.pictures.colours import COLOURS, GREY
 from fgf_keras.report.document import Plot, Section
-from fgf_keras.report.style import COLOURS, GREY, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.results.study import Study
 
 # False positive rates at which curves are averaged.

@@ -5,8 +5,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from fgf_keras.pictures.colours import COLOURS, GREY, INK
 from fgf_keras.report.document import Block, Bullets, Plot, Section, Table, Text
-from fgf_keras.report.style import COLOURS, GREY, INK, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words
 from fgf_keras.results.interval import Interval, number, or_nan, rounded
 

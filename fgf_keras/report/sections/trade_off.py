@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fgf_keras.pictures.colours import BLUE, INK, ORANGE
 from fgf_keras.report.document import Block, Bullets, Plot, Section, Table
-from fgf_keras.report.style import BLUE, INK, ORANGE, svg_of
+from fgf_keras.report.style import svg_of
 from fgf_keras.results.columns import share_column
 from fgf_keras.results.interval import Interval, number
 from fgf_keras.results.protocol import as_records
