@@ -12,34 +12,16 @@ from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import Observer, PathPoint
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
-from fgf_keras.geometry.alignment import (
-    Products,
-    class_products,
-    joint_alignment,
-    normalised_features,
-    orthonormal,
-    pointwise_alignment,
-    projection,
-    pseudo_inverse,
-    section_rank,
-)
+from fgf_keras.geometry.alignment import Products, orthonormal, projection
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
-from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
-from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
-from fgf_keras.geometry.slopes import decision_products, slopes, slopes_alone
+from fgf_keras.geometry.sections import decision_pair
 from fgf_keras.measure.path_quantities import PathQuantities, feature_changes
+from fgf_keras.measure.sample_quantities import quantities_at_sample
 from fgf_keras.models.input_gradient import Classifier, decision_gradient, section_gradients
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
-# Measured for the centred logit of each class as well.
-_OF_EACH_CLASS = {
-    "S": pointwise_alignment,
-    "S_joint": joint_alignment,
-    "slope": slopes,
-    "slope_alone": slopes_alone,
-}
 # Function of (image, mask, spacing) to tensors with a leading batch axis, by name.
 Graph = Callable[..., dict[str, tf.Tensor]]
 
@@ -135,40 +117,16 @@ class AlignmentMeasure:
     def _at_sample(self, view: View) -> dict[str, tf.Tensor]:
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
-        logits (B, 1 or K), logit (B,), the decision's score, class (B,), gradient_norm (B,) of that score
-        on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, S_noise
-        (B,), rank (B,) of the features, section_rank (B,), dimension (B,) of the support, value (B, m) of the
-        features, slope and slope_alone (B, m) of that score (see `geometry.slopes`); for K > 2 also S_class,
-        slope_class and slope_alone_class (B, K, m), S_joint_class (B, K).
+        What `quantities_at_sample` says; S_noise (B,), dimension (B,) of the support, value (B, m) of the
+        features.
         """
         logits, section = section_gradients(view.classifier, view.image)
         section = on_support(section, self._region(view))
         products = self._products(section, view)
-        classes = logits.shape[1]
-        decision = decision_products(products, logits)
-        result = {
-            "logits": logits,
-            "logit": decision_score(logits, decision_pair(logits)),
-            "class": tf.cast(logits[:, 0] > 0, tf.int32) if classes == 1 else tf.argmax(logits, 1, tf.int32),
-            "gradient_norm": tf.sqrt(tf.maximum(decision.section[:, 0, 0], 0)),
-            "S": pointwise_alignment(products),
-            "S_joint": joint_alignment(products),
-            "unique": unique_shares(products),
-            "rank": tf.cast(pseudo_inverse(normalised_features(products))[1], tf.int32),
-            "section_rank": tf.cast(section_rank(products), tf.int32),
-            "dimension": self._dimension(view),
-            "value": view.feature_values(self.features),
-            "slope": slopes(decision),
-            "slope_alone": slopes_alone(decision),
-        }
-        if len(self.features) <= MOST_FEATURES_FOR_SHAPLEY:
-            result["shapley"] = shapley_shares(products)
+        result = quantities_at_sample(products, logits)
+        result |= {"dimension": self._dimension(view), "value": view.feature_values(self.features)}
         if self.noise_draws:
             result["S_noise"] = self._noise_alignment(section, view)
-        if classes > 2:
-            by_class = class_products(products, contrasts(classes))
-            for key, function in _OF_EACH_CLASS.items():
-                result[f"{key}_class"] = tf.stack([function(p) for p in by_class], axis=1)
         if self.nulls:
             result |= self._null_fields("S", orthonormal(section))
             result |= {"null_features": self._feature_gradients(view), "null_mask": view.mask}
