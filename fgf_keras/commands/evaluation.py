@@ -25,6 +25,7 @@ from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
+from fgf_keras.results.population import population_content
 from fgf_keras.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def evaluate(
         metrics["splits"][name] = {
             **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
             **_alignment_and_effects(explanations, rows, resampling),
+            "population": _population(explanations, rows, resampling),
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     last, rows = list(splits.items())[-1]
@@ -217,6 +219,14 @@ def _alignment_and_effects(
         }
         for key, content in (("alignment", alignment_table), ("effects", effects_content))
     }
+
+
+def _population(
+    explanations: dict[str, Explanation], rows: np.ndarray, resampling: dict[str, Any]
+) -> dict[str, Any]:
+    # Scores and values are the same on every support.
+    explanation = next(iter(explanations.values()))
+    return population_content(*explanation.scores_and_values(rows), explanation.feature_names, **resampling)
 
 
 def _reference(explanation: Explanation, trained: bool) -> dict[str, Any]:

@@ -1,14 +1,10 @@
 """The joint share split among the features: unique shares and Shapley shares."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
 from fgf_keras.geometry.alignment import Products, explained_share, normalised_features
-
-# Exact Shapley shares need the joint share of all 2^m subsets.
-MOST_FEATURES_FOR_SHAPLEY = 10
+from fgf_keras.geometry.shapley import all_subsets, shapley_weights
 
 
 def unique_shares(products: Products) -> tf.Tensor:
@@ -28,20 +24,8 @@ def shapley_shares(products: Products) -> tf.Tensor:
         ValueError: more than `MOST_FEATURES_FOR_SHAPLEY` features.
     """
     count = products.features.shape[-1]
-    if count > MOST_FEATURES_FOR_SHAPLEY:
-        raise ValueError(
-            f"Exact Shapley shares take 2^m subsets, so at most {MOST_FEATURES_FOR_SHAPLEY} features. "
-            f"Received: {count} features."
-        )
-    subsets = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-    sizes = subsets.sum(axis=1)
-    weights = np.zeros((2**count, count))
-    for subset, (members, size) in enumerate(zip(subsets, sizes)):
-        for i in range(count):
-            others = size - members[i]
-            weight = math.factorial(others) * math.factorial(count - others - 1) / math.factorial(count)
-            weights[subset, i] = weight if members[i] else -weight
-    shares = _subset_shares(products, subsets)
+    weights = shapley_weights(count)
+    shares = _subset_shares(products, all_subsets(count))
     return tf.matmul(shares, tf.constant(weights, shares.dtype))
 
 

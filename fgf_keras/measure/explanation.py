@@ -14,6 +14,7 @@ from fgf_keras.flow.status import FlowStatus, has_flow
 from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
 from fgf_keras.nulls.null import NullShares
 from fgf_keras.nulls.white import white_p_value
+from fgf_keras.results.population import PopulationShare, population_share
 
 if TYPE_CHECKING:  # matplotlib is loaded only where a picture is drawn
     from matplotlib.figure import Figure
@@ -125,6 +126,28 @@ class Explanation:
             raise ValueError("There are no nulls to compare with: call explain(…, nulls='matched').")
         rows = np.arange(len(self)) if rows is None else np.asarray(rows)
         return (patient_table if per_patient else cohort_table)(self, rows)
+
+    def population(self, rows: np.ndarray | None = None, **settings: Any) -> PopulationShare:
+        """What the score follows over the samples: R² of the logit on the values of the features.
+
+        For K > 2 classes, R² of all centred logits together. No gradients are used: a feature to which the
+        score reacts little can still decide it, because it varies much between patients.
+
+        Args:
+            rows: indices of the samples; all by default.
+            settings: permutations, bootstrap, confidence and seed of `results.population.population_share`.
+
+        Raises:
+            DataError: fewer samples than features + 2.
+        """
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        scores, values = self.scores_and_values(rows)
+        return PopulationShare(population_share(scores, values, self.feature_names, **settings))
+
+    def scores_and_values(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n,), or (n, K) for K > 2 classes, and values of the features (n, m) of some samples."""
+        scores = self.values["logit" if self.classes == 2 else "logits"]
+        return scores[rows], self.values["value"][rows]
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Settings, the sentence of each status, and one record per sample; undefined numbers are null.

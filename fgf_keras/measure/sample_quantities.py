@@ -12,7 +12,8 @@ from fgf_keras.geometry.alignment import (
     section_rank,
 )
 from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
-from fgf_keras.geometry.shares import MOST_FEATURES_FOR_SHAPLEY, shapley_shares, unique_shares
+from fgf_keras.geometry.shapley import MOST_FEATURES_FOR_SHAPLEY
+from fgf_keras.geometry.shares import shapley_shares, unique_shares
 from fgf_keras.geometry.slopes import decision_products, slopes, slopes_alone
 
 # Measured for the centred logit of each class as well.

@@ -9,6 +9,7 @@ import pandas as pd
 from fgf_keras.results.columns import CLASSIFICATION, JOINT, JOINT_MAGNITUDE, QUANTITIES, share_column
 from fgf_keras.results.effects import effects_table
 from fgf_keras.results.interval import Interval, or_nan
+from fgf_keras.results.population import PopulationShare
 
 # Identifies a trial: (name of the split, name of the arm).
 Key = tuple[str, str]
@@ -111,6 +112,7 @@ class PartMetrics:
         table: the rows of the part, indexed by metric, see `metrics_table`.
         paths: by support.
         effects: signed effects by support, see `effects.effects_table`; no rows in files of earlier versions.
+        population: what the score follows over patients; None in files of earlier versions.
     """
 
     name: str
@@ -119,6 +121,7 @@ class PartMetrics:
     table: pd.DataFrame
     paths: dict[str, PathCounts]
     effects: dict[str, pd.DataFrame]
+    population: PopulationShare | None = None
 
     def __getitem__(self, metric: str) -> Interval:
         """The mean and interval of a metric by the name of its column; `KeyError` if it does not exist."""
@@ -175,6 +178,7 @@ class RunMetrics:
                     support: effects_table(content.get("effects", {}).get(support, {}))
                     for support in content["alignment"]
                 },
+                PopulationShare(content["population"]) if "population" in content else None,
             )
             for name, content in metrics["splits"].items()
         }

@@ -1,0 +1,205 @@
+"""What the score follows over patients: the share of its variation that the values of features explain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fgf_keras.errors import DataError
+from fgf_keras.results.bootstrap import percentiles
+from fgf_keras.results.columns import JOINT
+from fgf_keras.results.explained_variance import (
+    average_ranks,
+    explained_variance,
+    permuted_variance,
+    varying,
+)
+from fgf_keras.results.interval import Interval, or_nan
+from fgf_keras.results.surrogate import FEWEST_PATIENTS, cross_fitted, normal_scores, stage_shares
+
+# "ranks" asks for any increasing relation, "linear" for a straight one.
+SCALES = ("ranks", "linear")
+# Resamples in memory at once.
+_TOGETHER = 100
+# What curves add to straight lines, and what pairs of features add to curves.
+BENDS, INTERACTIONS, FLEXIBLE = "bends", "interactions", "flexible"
+
+
+@dataclass(frozen=True, repr=False)
+class PopulationShare:
+    """R² of the score on the values of features over patients, see `population_share`.
+
+    Attributes:
+        content: as in metrics.json.
+    """
+
+    content: dict[str, Any]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per scale and feature, see `population_table`."""
+        return population_table(self.content)
+
+    @property
+    def reason(self) -> str:
+        """Why there is none; empty where there is one."""
+        return str(self.content.get("reason", ""))
+
+    def __repr__(self) -> str:
+        if self.reason:
+            return f"PopulationShare({self.reason})"
+        table = self.to_frame().set_index(["scale", "feature"])
+        rows = table.loc["ranks"].iterrows()
+        shares = ", ".join(f"{name} {Interval.of_means(row)}, p {row['p']:.2g}" for name, row in rows)
+        return f"PopulationShare({self.content['n']} patients; by ranks: {shares})"
+
+
+def population_share(
+    scores: np.ndarray,
+    values: np.ndarray,
+    names: Sequence[str],
+    *,
+    permutations: int = 1000,
+    bootstrap: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """How much of the variation of a score over patients the values of features explain.
+
+    R² of the least-squares fit of the score to the values, of their ranks and linear; split over the features
+    by LMG (Shapley values of R²). No gradients are used. A bootstrap resamples patients; R² of a resample is
+    larger by about m/N, so it is the p-value, not the interval, that says whether there is more than chance.
+
+    Args:
+        scores: (N,) logits; (N, K) for K > 2 classes, of which R² is that of the centred logits together.
+        values: (N, m).
+        names: of the m features.
+        permutations: number of random assignments of scores to patients, for p-values.
+        bootstrap: number of resamples of patients.
+        confidence: of the intervals.
+        seed: of all three.
+
+    Returns:
+        {"n", "left_out": patients with an undefined score or value, "constant": features that do not vary,
+        "ranks" and "linear": {feature or "joint": {"share", "ci", "unique" (not for "joint"), "p": (1 +
+        #{permuted share ≥ share})/(1 + permutations), "chance": 95 % quantile of the permuted shares}},
+        "flexible": {"bends", "interactions", "share": {"share", "ci"}}, cross-fitted R², see `surrogate`;
+        None for fewer than `surrogate.FEWEST_PATIENTS` patients}. Constant features have share 0 and p 1.
+
+    Raises:
+        DataError: fewer patients than features + 2, or a score that does not vary.
+    """
+    scores = np.asarray(scores, np.float64).reshape(len(values), -1)
+    scores = scores - scores.mean(axis=1, keepdims=True) if scores.shape[1] > 1 else scores
+    values = np.asarray(values, np.float64)
+    complete = np.isfinite(scores).all(axis=1) & np.isfinite(values).all(axis=1)
+    scores, values = scores[complete], values[complete]
+    _check(scores, len(names), int((~complete).sum()))
+    constant = ~varying(values)[0]
+    values = np.where(constant, 0.0, values)
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(0, len(scores), (bootstrap, len(scores)))
+    content: dict[str, Any] = {
+        "n": len(scores),
+        "left_out": int((~complete).sum()),
+        "constant": [name for name, is_constant in zip(names, constant) if is_constant],
+    }
+    for scale in SCALES:
+        by_rank = scale == "ranks"
+        sample = (average_ranks(scores), average_ranks(values)) if by_rank else (scores, values)
+        share = explained_variance(*sample)
+        chance = permuted_variance(*sample, permutations, rng)
+        resampled = _resampled(scores, values, samples, by_rank)
+        content[scale] = _by_feature(names, share, chance, percentiles(resampled, confidence))
+    content[FLEXIBLE] = _flexible(scores, values, samples, confidence, seed)
+    return content
+
+
+def population_table(content: dict[str, Any]) -> pd.DataFrame:
+    """The content as a tidy table: scale, feature, mean (the share), low, high, unique, p, chance.
+
+    Scale is "ranks", "linear" or "flexible"; the "features" of the last are "bends", "interactions" and
+    "joint".
+
+    Args:
+        content: from `population_share`; without rows where that was impossible.
+    """
+    columns = ["scale", "feature", *Interval._fields, "unique", "p", "chance"]
+    rows = []
+    for scale in (*SCALES, FLEXIBLE):
+        for feature, entry in (content.get(scale) or {}).items():
+            row = {"scale": scale, "feature": feature}
+            row |= Interval.of(entry["share"], entry["ci"])._asdict()
+            rows.append(row | {key: or_nan(entry.get(key)) for key in ("unique", "p", "chance")})
+    return pd.DataFrame(rows, columns=columns)
+
+
+def population_content(
+    scores: np.ndarray, values: np.ndarray, names: Sequence[str], **settings: Any
+) -> dict[str, Any]:
+    """`population_share`, or {"n", "reason"} where it is impossible."""
+    try:
+        return population_share(scores, values, names, **settings)
+    except DataError as error:
+        return {"n": len(values), "reason": str(error)}
+
+
+def _check(scores: np.ndarray, features: int, left_out: int) -> None:
+    if len(scores) < features + 2:
+        raise DataError(
+            f"The population share of {features} features needs at least {features + 2} patients with a "
+            f"score and all values. Received: {len(scores)}"
+            + (f", and {left_out} with undefined ones" if left_out else "")
+            + ". Measure more patients or fewer features."
+        )
+    if not varying(scores).any():
+        raise DataError(f"The score is the same for all {len(scores)} patients: there is nothing to explain.")
+
+
+def _by_feature(
+    names: Sequence[str], share: np.ndarray, chance: np.ndarray, interval: list[Any]
+) -> dict[str, Any]:
+    """The entries of the features and of the joint share, from the columns of `explained_variance`."""
+    (low, high), count = np.array(interval), len(names)
+    p = (1 + (chance >= share - 1e-12).sum(axis=0)) / (1 + len(chance))
+    upper = np.quantile(chance, 0.95, axis=0)
+    entries: dict[str, Any] = {}
+    for column, name in enumerate([JOINT, *names]):
+        if np.isnan(share[column]):
+            continue
+        entry = {"share": float(share[column]), "ci": [float(low[column]), float(high[column])]}
+        if name != JOINT:
+            entry["unique"] = float(share[column + count])
+        entries[name] = entry | {"p": float(p[column]), "chance": float(upper[column])}
+    return {name: entries[name] for name in (*names, JOINT) if name in entries}
+
+
+def _resampled(scores: np.ndarray, values: np.ndarray, samples: np.ndarray, by_rank: bool) -> np.ndarray:
+    shares = []
+    for start in range(0, len(samples), _TOGETHER):
+        some = samples[start : start + _TOGETHER]
+        sample = scores[some], values[some]
+        shares.append(explained_variance(*(map(average_ranks, sample) if by_rank else sample)))
+    return np.concatenate(shares)
+
+
+def _flexible(
+    scores: np.ndarray, values: np.ndarray, samples: np.ndarray, confidence: float, seed: int
+) -> dict[str, Any] | None:
+    varies = values.any(axis=0)
+    if len(scores) < FEWEST_PATIENTS or not varies.any():
+        return None
+    targets = normal_scores(scores)
+    predictions = cross_fitted(targets, normal_scores(values[:, varies]), seed)
+    share = stage_shares(targets, predictions)
+    resampled = stage_shares(targets[samples], predictions[:, samples])
+
+    def entry(value: np.ndarray | float, values: np.ndarray | float) -> dict[str, Any]:
+        return {"share": float(value), "ci": percentiles(np.asarray(values), confidence)}
+
+    return {
+        BENDS: entry(share.additive - share.linear, resampled.additive - resampled.linear),
+        INTERACTIONS: entry(share.flexible - share.additive, resampled.flexible - resampled.additive),
+        JOINT: entry(share.flexible, resampled.flexible),
+    }
