@@ -9,17 +9,19 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from fgf_keras.commands.experiments import experiments
 from fgf_keras.commands.explainer import explainer, training_sd
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import read_json, write_json
-from fgf_keras.measure.behaviour import behaviour
+from fgf_keras.measure.explain import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.results.alignment import alignment_table
 from fgf_keras.results.arm import TrialResult
+from fgf_keras.results.chosen import shown_patients
 from fgf_keras.results.classification import choose_threshold, classification_metrics
 from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
@@ -45,6 +47,7 @@ class Evaluation:
         data: description of the cohort, see `Cohort.description`.
         findings: content of findings.json, see `findings.run_findings`.
         behaviour: content of behaviour.json, see `behaviour.behaviour`; None if it was not requested.
+        controls: content of controls.json, see `controls.controls`; None if they were not requested.
     """
 
     metrics: dict[str, Any]
@@ -54,6 +57,7 @@ class Evaluation:
     data: dict[str, Any]
     findings: list[dict[str, Any]]
     behaviour: dict[str, Any] | None = None
+    controls: dict[str, Any] | None = None
 
     def write(
         self, directory: str | Path, *, provenance: "Provenance | None" = None, pictures: bool = True
@@ -83,8 +87,9 @@ class Evaluation:
                     pictures_shown[support] = shown_patients(panels)
         write_pictures(pictures_shown, directory)
         self.patients.to_csv(directory / "patients.csv")
-        if self.behaviour is not None:
-            write_json(directory / "behaviour.json", self.behaviour)
+        for name, content in (("behaviour", self.behaviour), ("controls", self.controls)):
+            if content is not None:
+                write_json(directory / f"{name}.json", content)
         write_json(directory / "findings.json", {"findings": self.findings})
         write_json(directory / "data.json", self.data)
         sanity = directory / "sanity.json"
@@ -95,6 +100,7 @@ class Evaluation:
             self.data,
             findings=self.findings,
             behaviour=self.behaviour,
+            controls=self.controls,
             sanity=read_json(sanity) if sanity.is_file() else None,
             shown=pictures_shown,
         )
@@ -150,15 +156,19 @@ def evaluate(
     cohort, splits = _measured(cohort, splits)
     measuring: dict[str, Any] = {"nulls": settings.nulls, "seed": seed}
     measuring |= {"hu_window": hu_window, "reference_sd": reference_sd}
+    explainers: dict[str, Explainer] = {
+        support: explainer(model, cohort, settings, support=support, **measuring)
+        for support in settings.support
+    }
     explanations: dict[str, Explanation] = {
-        support: explainer(model, cohort, settings, support=support, **measuring)(
+        support: explain(
             cohort.images,
             cohort.masks,
             spacing=cohort.spacing,
             patient_id=cohort.patient_id,
             progress=title and f"{title}, alignment on support {support}",
         )
-        for support in settings.support
+        for support, explain in explainers.items()
     }
     logits = next(iter(explanations.values())).values["logit"].astype(np.float64)
     if not np.isfinite(logits).all():
@@ -188,16 +198,15 @@ def evaluate(
         }
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     last, rows = list(splits.items())[-1]
-    shown_ids = _shown(cohort, logits, rows, settings.pictures)
-    effects = None
-    if settings.behaviour:
-        effects = behaviour(
-            model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
-        )
-    result = TrialResult.of(RunMetrics.of(metrics), patients, effects, last)
+    shown_ids = list(shown_patients(patients, last, settings))
+    changed = experiments(
+        model, cohort, rows, explainers, explanations, settings,
+        split=last, threshold=threshold["logit"], resampling=resampling,
+    )  # fmt: skip
+    result = TrialResult.of(RunMetrics.of(metrics), patients, changed.get("behaviour"), last)
     names = [feature.name for feature in model.features]
     findings = run_findings(result, reward, names, settings, seed=seed)
-    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, effects)
+    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, **changed)
 
 
 def _chosen_threshold(labels: np.ndarray, logits: np.ndarray, validation: np.ndarray) -> dict[str, Any]:
@@ -268,10 +277,3 @@ def _patients(
         for support, explanation in explanations.items()
     ]
     return pd.concat([table, *parts], axis=1)
-
-
-def _shown(cohort: Cohort, logits: np.ndarray, rows: np.ndarray, count: int) -> list[str]:
-    """Ids of patients spread evenly over the ranked scores of a part, from the highest to the lowest."""
-    order = rows[np.argsort(-logits[rows], kind="stable")]
-    positions = np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int))
-    return [str(cohort.patient_id[i]) for i in order[positions]]

@@ -173,8 +173,12 @@ class Explainer:
         spacing: np.ndarray | Sequence[float] | None = None,
         patient_id: Sequence[str] | np.ndarray | None = None,
         progress: str | None = None,
+        nulls: bool = True,
     ) -> Explanation:
-        """The explanation of samples; arguments and errors are those of `explain`."""
+        """The explanation of samples; arguments and errors are those of `explain`.
+
+        With `nulls=False` none are drawn, which makes a second explanation by the same graphs cheaper.
+        """
         images, masks = np.asarray(images), np.asarray(masks)
         ids = np.arange(len(images)).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
         check_slices(ids, images, masks)
@@ -183,7 +187,7 @@ class Explainer:
             raise DataError(f"patient_id must name each sample once. More than once: {listing(duplicates)}.")
         _check_shape(self._classifier, images)
         spacings = _per_sample(spacing, len(images))
-        measure, draws = self._measure, NullDraws(self._nulls)
+        measure, draws = self._measure, NullDraws(self._nulls) if nulls else None
 
         def batch(rows: slice | np.ndarray) -> list[tf.Tensor]:
             return measure.tensors(images[rows], masks[rows], spacings[rows])
@@ -219,7 +223,9 @@ class Explainer:
             "units": {name: unit.symbol for name, unit in zip(self._names, self._units)},
             "reference_sd": sd,
         }
-        return Explanation(ids, self._names, settings, values, classes, pictures, draws.finish())
+        return Explanation(
+            ids, self._names, settings, values, classes, pictures, draws.finish() if draws else {}
+        )
 
     def _check(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> None:
         """Refuse a classifier or features that cannot be measured, by trying them on a few samples; once."""

@@ -72,7 +72,9 @@ def _split(gram: np.ndarray, cross: np.ndarray, total: np.ndarray) -> np.ndarray
     joint = shares[..., -1:]
     lmg = shares @ shapley_weights(count) if few else np.full((*shares.shape[:-1], count), np.nan)
     positions = [int(np.flatnonzero((subsets == row).all(axis=1))[0]) for row in without]
-    return np.concatenate([joint, lmg, joint - shares[..., positions]], axis=-1)
+    columns = np.concatenate([joint, lmg, joint - shares[..., positions]], axis=-1)
+    # Neither rounding errors below 0 nor negative zeros.
+    return np.where(columns <= 0, 0.0, columns)
 
 
 def _share(gram: np.ndarray, cross: np.ndarray, subset: np.ndarray, regular: bool) -> np.ndarray:
