@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,14 @@ if TYPE_CHECKING:
 
 def provenance_of(config: Config, folder: RunFolder) -> Provenance:
     """How a run was made, and the command that is running now."""
-    return Provenance(config, read_json(folder.environment_file), command_line(sys.argv))
+    path = folder.path.resolve()
+    return Provenance(
+        config,
+        read_json(folder.environment_file),
+        command_line(sys.argv),
+        folder=f"{path.parent.name}/{path.name}",
+        date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    )
 
 
 def command_line(argv: list[str]) -> str:

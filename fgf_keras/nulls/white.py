@@ -12,6 +12,9 @@ from fgf_keras.geometry.alignment import Products, pointwise_alignment, pseudo_i
 from fgf_keras.geometry.products import inner_products, on_support
 from fgf_keras.geometry.windows import Edges, crop_one
 
+# The smallest p-value.
+SMALLEST = float(np.finfo(np.float64).tiny)
+
 
 def white_null(dimension: int, rank: int = 1) -> Any:
     """The law of alignment with white noise: Beta(rank/2, (dimension - rank)/2), mean rank/dimension.
@@ -40,7 +43,8 @@ def white_p_value(alignment: ArrayLike, dimension: ArrayLike, rank: ArrayLike = 
     p_value = np.where(np.isnan(alignment), np.nan, 1.0)
     proper = (rank > 0) & (rank < dimension) & ~np.isnan(alignment)
     d, k = dimension[proper], rank[proper]
-    p_value[proper] = stats.beta.sf(alignment[proper], k / 2, (d - k) / 2)
+    # Never 0: no p-value is, and one smaller than a float64 can be is at most that.
+    p_value[proper] = np.maximum(stats.beta.sf(alignment[proper], k / 2, (d - k) / 2), SMALLEST)
     return p_value
 
 

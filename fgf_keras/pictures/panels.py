@@ -11,6 +11,8 @@ from matplotlib import colormaps
 # Pixels shown around the tumour.
 MARGIN = 8
 CONTOUR = "#e0a000"
+# Red and blue of medium brightness, which can be told from white and from black.
+RAISES, LOWERS = (214, 55, 45), (45, 115, 215)
 # A field (h, w) as it is drawn, and its limits.
 Scaled = tuple[np.ndarray, tuple[float, float]]
 
@@ -100,9 +102,33 @@ def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
     Returns:
         (h', w', 3) uint8.
     """
+    return _enlarged(colormaps[panel.colours](_share(panel), bytes=True)[..., :3], mask, edge)
+
+
+def see_through_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
+    """As `panel_pixels`, with a signed field in red and blue that let the page through where it is near zero.
+
+    So a gradient is drawn on the background of a page, light or dark, and stands out on both.
+
+    Returns:
+        (h', w', 4) uint8.
+    """
+    if not panel.signed:
+        pixels = panel_pixels(panel, mask, edge)
+        return np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=-1)
+    value = 2 * _share(panel)[..., np.newaxis] - 1
+    colour = np.where(value > 0, RAISES, LOWERS)
+    pixels = np.concatenate([colour, np.round(255 * np.abs(value))], axis=-1).astype(np.uint8)
+    return _enlarged(pixels, mask, edge)
+
+
+def _share(panel: Panel) -> np.ndarray:
     low, high = panel.limits
-    share = np.clip((panel.field - low) / (high - low), 0, 1)
-    pixels = colormaps[panel.colours](share, bytes=True)[..., :3]
+    return np.asarray(np.clip((panel.field - low) / (high - low), 0, 1))
+
+
+def _enlarged(pixels: np.ndarray, mask: np.ndarray, edge: int) -> np.ndarray:
+    """Pixels (h, w, channels) with the contour of the mask, enlarged until the edge is at least `edge` px."""
     factor = max(1, math.ceil(edge / len(mask)))
     pixels, inside = (np.repeat(np.repeat(a, factor, 0), factor, 1) for a in (pixels, mask > 0))
     padded = np.pad(inside, 2)
@@ -111,7 +137,8 @@ def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
     core = np.logical_and.reduce(
         [padded[2 + i : 2 + i + n, 2 + j : 2 + j + m] for i in (-2, 0, 2) for j in (-2, 0, 2)]
     )
-    pixels[inside & ~core] = [int(CONTOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    contour = [int(CONTOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    pixels[inside & ~core] = contour if pixels.shape[-1] == 3 else [*contour, 255]
     return pixels
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fgf_keras.pictures.files import ShownPatient
-from fgf_keras.pictures.panels import CONTOUR, OwnScales, Panel, PatientPanels, panel_pixels, patient_panels
+from fgf_keras.pictures.panels import (
+    CONTOUR,
+    OwnScales,
+    Panel,
+    PatientPanels,
+    patient_panels,
+    see_through_pixels,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,9 +148,14 @@ def shown_patients(patients: list[PagePatient]) -> list[ShownPatient]:
 
 
 def panel_png(panel: Panel, mask: np.ndarray) -> bytes:
-    """A single panel as PNG, at least `EDGE` px wide, with the contour of the mask (h, w)."""
+    """A single panel as PNG, at least `EDGE` px wide, with the contour of the mask (h, w).
+
+    Gradients are transparent where they are near zero.
+    """
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(panel_pixels(panel, mask, EDGE)).quantize(128).save(stream, "PNG", optimize=True)
+    picture = Image.fromarray(see_through_pixels(panel, mask, EDGE))
+    # The only method of Pillow that keeps transparency.
+    picture.quantize(128, method=Image.Quantize.FASTOCTREE).save(stream, "PNG", optimize=True)
     return stream.getvalue()

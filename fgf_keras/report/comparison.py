@@ -55,8 +55,9 @@ def comparison_report(
         sections += [networks_section(study, arms), pages_section(pages)]
     sections += closing_sections(provenance, data["fingerprint"])
     return Document(
-        f"Feature gradient flow: {config.run.name}",
-        f"A comparison of {len(config.arms)} arms. {study.part.capitalize()} patients.",
+        f"Comparison of {len(config.arms)} arms: {config.run.name}",
+        "Feature gradient flow: what networks that were trained differently react to. "
+        f"{study.part.capitalize()} patients.",
         sections,
     )
 

@@ -1,22 +1,29 @@
 """The report on one network: evaluation/report.html and report.md, and the summary on a terminal."""
 
 from collections.abc import Callable
+from typing import Any
 
-from fgf_keras.report.document import Block, Document, Section
+from fgf_keras.report.document import Block, Document, Section, Text
 from fgf_keras.report.sections.alignment import alignment_section
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
 from fgf_keras.report.sections.cohort import data_section
-from fgf_keras.report.sections.effects import effects_section
+from fgf_keras.report.sections.contributions import waterfall_blocks
+from fgf_keras.report.sections.controls import controls_section
+from fgf_keras.report.sections.effects import ON_THE_WAY, effects_section
 from fgf_keras.report.sections.findings import findings_blocks, findings_summary
+from fgf_keras.report.sections.lenses import lenses_section
 from fgf_keras.report.sections.patients import gallery_section, page_gallery_section, patients_section
 from fgf_keras.report.sections.performance import performance_section
+from fgf_keras.report.sections.population import population_section
 from fgf_keras.report.sections.provenance import Provenance, closing_sections
 from fgf_keras.report.sections.question import question_section
 from fgf_keras.report.sections.sanity import sanity_section, sanity_summary
+from fgf_keras.report.sections.score_groups import score_group_blocks
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.sections.summary import summary_section
 from fgf_keras.report.style import report_style
+from fgf_keras.results.chosen import shown_patients
 from fgf_keras.results.run import RunResult
 
 
@@ -40,8 +47,14 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
 
 
 def _summary(provenance: Provenance, result: RunResult) -> Section:
-    section = summary_section(result, _features(provenance))
+    section = summary_section(result, _features(provenance), provenance.config.evaluate.alpha)
     section.blocks.extend(findings_blocks(result.findings))
+    return section
+
+
+def _lenses(provenance: Provenance, result: RunResult) -> Section:
+    section = lenses_section(result, _features(provenance))
+    section.blocks.extend(_waterfalls(provenance, result))
     return section
 
 
@@ -69,22 +82,40 @@ def _alignment(provenance: Provenance, result: RunResult) -> Section:
 
 
 def _effects(provenance: Provenance, result: RunResult) -> Section | None:
-    shown = next(iter(result.shown.values()), [])
-    ids = [patient.patient_id for patient in shown]
     return effects_section(
-        result.part, result.metrics.reference, _features(provenance), result.patients, ids, result.behaviour
+        result.part,
+        result.metrics.reference,
+        _features(provenance),
+        result.patients,
+        _shown(result),
+        result.behaviour,
     )
+
+
+def _population(provenance: Provenance, result: RunResult) -> Section | None:
+    return population_section(result.part, provenance.config.evaluate.alpha)
+
+
+def _controls(provenance: Provenance, result: RunResult) -> Section | None:
+    return None if result.controls is None else controls_section(result.controls, result.part)
 
 
 def _patients(provenance: Provenance, result: RunResult) -> Section:
     part, threshold = result.part, result.metrics.threshold["logit"]
-    return patients_section(result.patients, part.name, _features(provenance), part.supports, threshold)
+    section = patients_section(result.patients, part.name, _features(provenance), part.supports, threshold)
+    rows = result.patients[result.patients["split"] == part.name]
+    settings: dict[str, Any] = {"confidence": result.metrics.confidence, "seed": provenance.config.seed}
+    section.blocks.extend(score_group_blocks(rows, part.supports[0], threshold, **settings))
+    return section
 
 
 def _pictures(provenance: Provenance, result: RunResult) -> Section:
     if result.pages and not result.shown:
         return page_gallery_section(result.pages, _features(provenance))
-    return gallery_section(result.shown, result.patients)
+    reasons = shown_patients(result.patients, result.part.name, provenance.config.evaluate)
+    # Pictures of earlier versions were chosen otherwise.
+    known = reasons if set(_shown(result)) <= set(reasons) else {}
+    return gallery_section(result.shown, result.patients, known)
 
 
 def _behaviour(provenance: Provenance, result: RunResult) -> Section | None:
@@ -95,6 +126,22 @@ def _sanity(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.sanity is None else sanity_section(result.sanity)
 
 
+def _waterfalls(provenance: Provenance, result: RunResult) -> list[Block]:
+    reference, shown = result.metrics.reference, _shown(result)
+    if reference is None or not shown:
+        return []
+    support = result.part.supports[0]
+    return [
+        Text(ON_THE_WAY),
+        *waterfall_blocks(result.patients, shown, _features(provenance), reference, support),
+    ]
+
+
+def _shown(result: RunResult) -> list[str]:
+    """Ids of the patients with pictures."""
+    return [patient.patient_id for patient in next(iter(result.shown.values()), [])]
+
+
 def _features(provenance: Provenance) -> list[str]:
     return [feature.name for feature in provenance.config.features]
 
@@ -102,15 +149,18 @@ def _features(provenance: Provenance) -> list[str]:
 # In the order of the report: functions of (provenance, result) that return a section or None.
 SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _summary,
+    _lenses,
     _question,
     _data,
     _performance,
     _calibration,
-    _alignment,
+    _population,
     _effects,
+    _alignment,
     _patients,
     _pictures,
     _behaviour,
+    _controls,
     _sanity,
 ]
 

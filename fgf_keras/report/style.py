@@ -15,6 +15,8 @@ _PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--line)", PAPER: "none"}
 
 # Largest scale at which a plot is drawn: text of 9 points then has the size of captions.
 PIXELS_PER_POINT = 1.5
+# Smallest part of that scale; wider plots than this many pixels scroll anyway.
+LEGIBLE, WIDEST_IN_VIEW = 0.66, 640
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -78,8 +80,8 @@ def inline_svg(svg: bytes) -> str:
     opening = text[: text.index(">") + 1]
     (view, width), *_ = re.findall(r'(viewBox="0 0 ([0-9.]+) [^"]*")', opening)
     pixels = float(width) * PIXELS_PER_POINT
-    # On narrower pages the plot scrolls.
-    size = f"width:{pixels:.0f}px;min-width:{0.75 * pixels:.0f}px"
+    # On narrower pages a plot shrinks while its text stays legible, and scrolls below that.
+    size = f"width:{pixels:.0f}px;min-width:min({LEGIBLE * pixels:.0f}px, {WIDEST_IN_VIEW}px)"
     return f'<svg {view} style="{size}" aria-hidden="true">' + text[len(opening) :].replace(
         "xlink:href", "href"
     )

@@ -1,5 +1,6 @@
 """Phrases that several sections of a report share."""
 
+import math
 from collections.abc import Iterable
 
 NOT_CLINICAL = "Not for clinical use."
@@ -13,6 +14,20 @@ TRUST = (
 def percent(value: float) -> str:
     """A share in percent, with two significant digits below 1 %."""
     return f"{100 * value:.0f}\u00a0%" if value >= 0.0095 else f"{100 * value:.2g}\u00a0%"
+
+
+def p_text(p: float, draws: float = math.nan) -> str:
+    """A p-value; the smallest that so many draws allow, and those that round to 0, as bounds.
+
+    Args:
+        p: the value.
+        draws: number of draws it was computed from; NaN if it was not, or if that is unknown.
+    """
+    if math.isnan(p):
+        return "p –"
+    if p * (1 + draws) <= 1 + 1e-9:
+        return f"p ≤ {p:.2g}"
+    return f"p {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 def in_words(names: Iterable[str]) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from fgf_keras.results import resampled
 from fgf_keras.results.columns import share_column
 from fgf_keras.results.protocol import averaging
-from fgf_keras.results.resampled import resampled_mean
 
 SHARES = ("unique", "shapley")
 
@@ -44,7 +44,9 @@ def ablation_table(
             row: dict[str, Any] = {"support": support, "feature": feature}
             for share in SHARES:
                 columns = [table[share_column(support, share, feature)] for table in patients]
-                row |= resampled_mean([column.mean() for column in columns], **over_splits).named(share)
+                row |= resampled.resampled_mean(
+                    [column.mean() for column in columns], within=resampled.SHARES, **over_splits
+                ).named(share)
                 row[f"{share}_left_out"] = int(sum(column.isna().sum() for column in columns))
             without = by_arm[f"without_{feature}"]
             for name, metric in (
@@ -53,6 +55,8 @@ def ablation_table(
                 ("auc", "auc"),
             ):
                 change = without[metric] - by_arm[arm][metric]
-                row |= resampled_mean(change, **over_splits).named(f"without_reward_{name}")
+                row |= resampled.resampled_mean(change, within=resampled.DIFFERENCES, **over_splits).named(
+                    f"without_reward_{name}"
+                )
             rows.append(row)
     return pd.DataFrame(rows)

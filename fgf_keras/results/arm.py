@@ -12,7 +12,7 @@ from fgf_keras.results.columns import share_of
 from fgf_keras.results.interval import UNDEFINED, Interval
 from fgf_keras.results.metrics import PartMetrics, RunMetrics
 from fgf_keras.results.patients import defined_shares
-from fgf_keras.results.resampled import resampled_mean
+from fgf_keras.results.resampled import DIFFERENCES, SHARES, resampled_mean
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class ArmResult:
         """See `TrialResult.effect`."""
         effects = {split: trial.effect(feature) for split, trial in self.trials.items()}
         if len(effects) > 1:
-            return self._over_splits({split: effect.mean for split, effect in effects.items()})
+            return self._over_splits(
+                {split: effect.mean for split, effect in effects.items()}, within=(0.0, np.inf)
+            )
         return next(iter(effects.values()), UNDEFINED)
 
     def minus(self, other: "ArmResult", name: str) -> Interval:
@@ -116,7 +118,8 @@ class ArmResult:
                 {
                     split: self.trials[split].metrics[name].mean - other.trials[split].metrics[name].mean
                     for split in common
-                }
+                },
+                within=DIFFERENCES,
             )
         if not common:
             return UNDEFINED
@@ -125,7 +128,7 @@ class ArmResult:
             return self._of_patients(*(defined_shares(patients, name) for patients in pair))
         return self._of_decisions(name, *pair)
 
-    def _over_splits(self, by_split: dict[str, float]) -> Interval:
+    def _over_splits(self, by_split: dict[str, float], within: tuple[float, float] = SHARES) -> Interval:
         trials = [self.trials[split] for split in by_split]
         if not trials:
             return UNDEFINED
@@ -133,7 +136,7 @@ class ArmResult:
             "n_train": float(np.mean([trial.n_train for trial in trials])),
             "n_test": float(np.mean([trial.metrics.n for trial in trials])),
         }
-        mean = resampled_mean(list(by_split.values()), confidence=self.confidence, **sizes)
+        mean = resampled_mean(list(by_split.values()), confidence=self.confidence, within=within, **sizes)
         return Interval(mean.mean, mean.low, mean.high)
 
     def _of_patients(self, shares: pd.Series, other: pd.Series) -> Interval:

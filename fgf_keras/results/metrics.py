@@ -32,7 +32,7 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     `mask.S_brightness`. Columns: support, quantity ("S", "F" or the metric itself), feature ("joint" for the
     squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median; undefined, the
     number of patients left out; expected, the mean S of white noise; and for each null <null>.mean, .q05,
-    .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error and .p_adjusted.
+    .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error, .p_adjusted and .draws.
     Undefined values are NaN.
 
     Args:
@@ -65,6 +65,7 @@ def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]
                 for null, content in table.get("nulls", {}).items():
                     entry = content[quantity].get(feature, {})
                     row |= {f"{null}.{end}": or_nan(entry.get(key)) for key, end in _OF_NULL.items()}
+                    row[f"{null}.draws"] = or_nan(content.get("draws"))
                 yield row
 
 

@@ -46,6 +46,17 @@ class PopulationShare:
         """Why there is none; empty where there is one."""
         return str(self.content.get("reason", ""))
 
+    @property
+    def permutations(self) -> int:
+        """Number of random assignments of scores to patients."""
+        return int(self.content["permutations"])
+
+    def by_feature(self, scale: str) -> dict[str, tuple[Interval, float]]:
+        """Share and p-value of each feature and the joint share on a scale; none if there is a reason."""
+        table = self.to_frame()
+        rows = table[table["scale"] == scale]
+        return {row["feature"]: (Interval.of_means(row), float(row["p"])) for _, row in rows.iterrows()}
+
     def __repr__(self) -> str:
         if self.reason:
             return f"PopulationShare({self.reason})"
@@ -81,7 +92,8 @@ def population_share(
         seed: of all three.
 
     Returns:
-        {"n", "left_out": patients with an undefined score or value, "constant": features that do not vary,
+        {"n", "left_out": patients with an undefined score or value, "permutations", "constant": features that
+        do not vary,
         "ranks" and "linear": {feature or "joint": {"share", "ci", "unique" (not for "joint"), "p": (1 +
         #{permuted share ≥ share})/(1 + permutations), "chance": 95 % quantile of the permuted shares}},
         "flexible": {"bends", "interactions", "share": {"share", "ci"}}, cross-fitted R², see `surrogate`;
@@ -103,6 +115,7 @@ def population_share(
     content: dict[str, Any] = {
         "n": len(scores),
         "left_out": int((~complete).sum()),
+        "permutations": permutations,
         "constant": [name for name, is_constant in zip(names, constant) if is_constant],
     }
     for scale in SCALES:

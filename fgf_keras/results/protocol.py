@@ -7,7 +7,7 @@ import pandas as pd
 
 from fgf_keras.results.columns import metric_title, share_of
 from fgf_keras.results.metrics import Key, RunMetrics
-from fgf_keras.results.resampled import resampled_mean, verdict
+from fgf_keras.results.resampled import DIFFERENCES, SHARES, resampled_mean, verdict
 
 
 def trial_table(metrics_by_trial: dict[Key, RunMetrics | None], part: str) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def trial_table(metrics_by_trial: dict[Key, RunMetrics | None], part: str) -> pd
     return pd.DataFrame(rows)
 
 
-def averaging(trials: pd.DataFrame, confidence: float) -> dict[str, float]:
+def averaging(trials: pd.DataFrame, confidence: float) -> dict[str, Any]:
     """The arguments of `resampled_mean` besides the values, for a `trial_table`."""
     sizes = {name: trials[name].mean() for name in ("n_train", "n_test")}
     return sizes | {"confidence": confidence}
@@ -63,13 +63,13 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
     for arm in arms:
         for metric in metric_names(trials):
             values = by_arm[arm][metric]
-            mean = resampled_mean(values, **over_splits)
+            mean = resampled_mean(values, within=SHARES, **over_splits)
             row = {"arm": arm, "figure": metric, "mean": mean.mean, "sd": values.std(ddof=1)}
             row |= {"low": mean.low, "high": mean.high, "splits": mean.splits}
             row["left_out"] = int(by_arm[arm].get(f"left_out.{metric}", pd.Series([0])).sum())
             if arm != arms[0]:
                 # Aligned by the index, which is the split: differences are within splits.
-                difference = resampled_mean(values - reference[metric], **over_splits)
+                difference = resampled_mean(values - reference[metric], within=DIFFERENCES, **over_splits)
                 row |= {"difference": difference.mean, "difference_low": difference.low}
                 row |= {"difference_high": difference.high, "p": difference.p, "pairs": difference.splits}
                 title = metric_title(metric)

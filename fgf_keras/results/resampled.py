@@ -30,13 +30,20 @@ class ResampledMean(NamedTuple):
         return {name: self.mean, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
+# The possible values of accuracies and shares, and of differences of two of them.
+SHARES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
 _SAME = ResampledMean(0.0, 0.0, 0.0, 1.0, 0)
 # A spread below this fraction of the mean is a rounding error.
 _ROUNDING = 1e-12
 
 
 def resampled_mean(
-    values: ArrayLike, *, n_train: float, n_test: float, confidence: float = 0.95
+    values: ArrayLike,
+    *,
+    n_train: float,
+    n_test: float,
+    confidence: float = 0.95,
+    within: tuple[float, float] = (-np.inf, np.inf),
 ) -> ResampledMean:
     """The corrected resampled t-test: mean / √((1/J + n_test/n_train) s²) with J−1 degrees of freedom.
 
@@ -48,6 +55,8 @@ def resampled_mean(
         n_train: number of patients that a model is trained on.
         n_test: number of patients that it is tested on.
         confidence: of the interval.
+        within: the possible values; the t distribution knows none, and of two splits its interval is so wide
+            that it exceeds them.
 
     Source: Nadeau and Bengio, "Inference for the generalization error" (Machine Learning 52, 2003).
     """
@@ -63,7 +72,8 @@ def resampled_mean(
         return ResampledMean(mean, np.nan, np.nan, np.nan, splits) if mean else _SAME._replace(splits=splits)
     half = float(stats.t.ppf(0.5 + confidence / 2, splits - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, splits - 1))
-    return ResampledMean(mean, mean - half, mean + half, p, splits)
+    low, high = max(mean - half, within[0]), min(mean + half, within[1])
+    return ResampledMean(mean, low, high, p, splits)
 
 
 def verdict(

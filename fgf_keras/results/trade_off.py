@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from fgf_keras.config import Config
 from fgf_keras.results.columns import QUANTITIES, share_column
 from fgf_keras.results.protocol import averaging
-from fgf_keras.results.resampled import resampled_mean
+from fgf_keras.results.resampled import DIFFERENCES, SHARES, resampled_mean
 
 ACCURACIES = ("auc", "balanced_accuracy")
 
@@ -32,9 +32,9 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
         row = {"arm": arm.name, "kind": arm.reward.kind, "weight": weight}
         row["failed"] = int(arm_trials["auc"].isna().sum())
         for name, column in metrics.items():
-            row |= resampled_mean(arm_trials[column], **over_splits).named(name)
+            row |= resampled_mean(arm_trials[column], within=SHARES, **over_splits).named(name)
         change = arm_trials["auc"] - by_arm["baseline"]["auc"]
-        row |= resampled_mean(change, **over_splits).named("auc_change")
+        row |= resampled_mean(change, within=DIFFERENCES, **over_splits).named("auc_change")
         rows.append(row)
     table = pd.DataFrame(rows)
     table["pareto"] = pareto_front(table[["auc", "S_joint"]].to_numpy())

@@ -1,7 +1,10 @@
 """The environment of a run: enough to repeat it, nothing that identifies a person or a machine."""
 
 import platform
+import subprocess
+import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +18,11 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
 
 def environment(config: Config, cohort: Cohort, splits: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Versions, devices, seed, and the fingerprint and counts of the data."""
+    """Versions, date, devices, seed, and the fingerprint and counts of the data."""
     return {
         "fgf_keras": __version__,
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in _PACKAGES},
@@ -25,3 +30,23 @@ def environment(config: Config, cohort: Cohort, splits: dict[str, np.ndarray]) -
         "seed": config.seed,
         "data": cohort.description(splits),
     }
+
+
+def commit() -> str | None:
+    """The commit of the code, with "+" where files differ from it; None if the package is no git checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head, changes = (
+            subprocess.run(
+                ["git", *argv], cwd=root, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for argv in (
+                ("rev-parse", "--short=12", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no"),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + "+" * bool(changes)

@@ -6,6 +6,7 @@ from metrics_file import alignment, estimate, metrics_content, part
 
 from fgf_keras.errors import DataError
 from fgf_keras.pictures.waterfall import Contribution, Contributions, waterfalls
+from fgf_keras.report.sections.contributions import waterfall_blocks
 from fgf_keras.report.sections.effects import direction_sentence, effects_section
 from fgf_keras.results.effects import EFFECTS
 from fgf_keras.results.metrics import RunMetrics
@@ -93,32 +94,30 @@ def test_a_direction_is_named_only_where_the_interval_shows_one(metrics, patient
 
 def test_in_short_both_questions_are_answered(metrics):
     sentence = direction_sentence(metrics.parts["test"], metrics.reference, NAMES, MOVES)
-    assert "rises with brightness (+0.700 per 22.8\u00a0HU)" in sentence
-    assert "falls with extent (-0.300 per 1.5\u00a0mm)" in sentence
-    assert "No direction is shown for log aspect ratio and still." in sentence
-    assert "changes by 0.800 [0.700, 0.900] (brightness), -1.100 [-1.200, -1.000] (extent)." in sentence
+    tumour, intensities = sentence.split("When only")
+    assert "rises with brightness (+0.80 per standard deviation)" in tumour
+    assert "falls with extent (-1.10 per standard deviation)" in tumour
+    assert "rises with brightness (+0.70 per 22.8\u00a0HU)" in intensities
+    assert "falls with extent (-0.30 per 1.5\u00a0mm)" in intensities
+    assert "none is shown for log aspect ratio and still." in intensities
 
 
 def test_waterfalls_are_those_of_the_patients_shown_whose_path_ended(metrics, patients):
-    section = effects_section(metrics.parts["test"], metrics.reference, NAMES, patients, ["P-1", "P-2"])
-    (plot,) = (block for block in section.blocks if block.kind == "plot")
+    (plot,) = waterfall_blocks(patients, ["P-1", "P-2"], NAMES, metrics.reference, "mask")
     assert "P-1: +2.10 = brightness +1.30 (falls by 31 HU) + extent +0.50 (falls by 4.2 mm)" in plot.alt
     assert "unexplained +0.30" in plot.alt
     assert "P-2" not in plot.alt
     assert "Left out: 1 for whom F is undefined" in plot.caption
     assert "very long" not in plot.caption
-    far = effects_section(
-        metrics.parts["test"], metrics.reference, NAMES, patients.assign(**{"mask.flow_far": True}), ["P-1"]
-    )
-    (plot,) = (block for block in far.blocks if block.kind == "plot")
+    far = patients.assign(**{"mask.flow_far": True})
+    (plot,) = waterfall_blocks(far, ["P-1"], NAMES, metrics.reference, "mask")
     assert "they end unlike any image that was trained on" in plot.caption
-    none = effects_section(metrics.parts["test"], metrics.reference, NAMES, patients, ["P-2"])
-    assert not [block for block in none.blocks if block.kind == "plot"]
+    assert waterfall_blocks(patients, ["P-2"], NAMES, metrics.reference, "mask") == []
 
 
 def test_metrics_of_an_earlier_version_have_no_such_section(metrics, patients):
     assert effects_section(metrics.parts["test"], None, NAMES, patients, ["P-1"]) is None
-    assert direction_sentence(metrics.parts["test"], None, NAMES) is None
+    assert direction_sentence(metrics.parts["test"], None, NAMES) == ""
 
 
 def test_a_waterfall_ends_where_the_score_does():

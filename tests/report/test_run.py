@@ -41,16 +41,18 @@ CONFIG = parse_config(
 SPLITS = {"train": np.arange(15), "validation": np.arange(15, 30), "test": np.arange(30, 45)}
 SECTIONS = [
     "summary",
+    "lenses",
     "question",
     "data",
     "performance",
     "calibration",
-    "alignment",
+    "population",
     "effects",
+    "alignment",
     "patients",
     "pictures",
 ]
-SECTIONS += ["behaviour", "settings", "limits", "provenance"]
+SECTIONS += ["behaviour", "controls", "settings", "limits", "provenance"]
 
 
 class Page(HTMLParser):

@@ -14,9 +14,9 @@ from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.pictures.colours import BLUE, COLOURS, FAINT, GREEN, GREY, INK, ORANGE, PAPER, PURPLE
 from fgf_keras.report.document import Block, Callout, Plot, Section, Table, Text
 from fgf_keras.report.style import svg_of
-from fgf_keras.report.words import in_words, percent
+from fgf_keras.report.words import in_words, p_text, percent
 from fgf_keras.results.columns import QUANTITIES, feature_title, share_column
-from fgf_keras.results.interval import Interval, number, rounded
+from fgf_keras.results.interval import UNDEFINED, Interval, number, rounded
 from fgf_keras.results.metrics import PartMetrics, PathCounts
 
 NULL_CAVEATS = [
@@ -90,8 +90,8 @@ def _band_text(row: pd.Series, null: str) -> str:
     band = row[[f"{null}.{end}" for end in ("mean", "q05", "q95", "p")]]
     if band.isna().any():
         return "–"
-    mean, low, high, p = map(rounded, band)
-    return f"{mean} ({low}–{high}), p {p}"
+    mean, low, high, _ = map(rounded, band)
+    return f"{mean} ({low}–{high}), {p_text(row[f'{null}.p'], row[f'{null}.draws'])}"
 
 
 def alignment_sentence(metrics: PartMetrics, support: str, features: list[str]) -> str:
@@ -128,15 +128,47 @@ def alignment_sentence(metrics: PartMetrics, support: str, features: list[str]) 
     return f"{sentence}{alone if len(features) > 1 else ''}. {chance}{on_the_way}"
 
 
+def alignment_in_short(metrics: PartMetrics, features: list[str]) -> str:
+    """Joint S with its chance level, the largest single S, and joint F, on each support in one sentence."""
+    sentences = []
+    for support in metrics.supports:
+        joint = metrics[share_column(support, "S", "joint")].mean
+        where = "Inside the tumour" if support == "mask" else "Over the whole picture"
+        if np.isnan(joint):
+            sentences.append(f"{where}, S is undefined for every patient.")
+            continue
+        null = smooth_null(metrics, support)
+        chance = f" (random smooth fields: {percent(null.low)} to {percent(null.high)})" * null.is_known
+        shares = {name: metrics[share_column(support, "S", name)].mean for name in features}
+        largest = max(shares, key=lambda name: shares[name])
+        alone = f", {feature_title(largest)} alone {percent(shares[largest])}" if len(features) > 1 else ""
+        flow = metrics[share_column(support, "F", "joint")].mean
+        way = "" if np.isnan(flow) else f", and {percent(flow)} on the way to the decision boundary"
+        sentences.append(
+            f"{where}, the named features are {percent(joint)} of what the network reacts to at the "
+            f"patient's image{chance}{alone}{way}."
+        )
+    return " ".join(sentences)
+
+
 def _chance_sentence(metrics: PartMetrics, support: str) -> str:
+    null = smooth_null(metrics, support)
+    if null.is_known:
+        mean, low, high = map(percent, null)
+        return f"Random smooth fields reach {mean} of the squared gradient by chance ({low} to {high}). "
+    expected = metrics.table.loc[share_column(support, "S", "joint"), "expected"]
+    return f"White noise would reach {percent(expected)} by chance. "
+
+
+def smooth_null(metrics: PartMetrics, support: str) -> Interval:
+    """Mean and 5-95 % band of the joint S (squared) of smooth random fields; NaN if none were drawn."""
     joint = metrics.table.loc[share_column(support, "S", "joint")]
     smooth = next((null for null in metrics.paths[support].nulls if null.startswith("smooth")), None)
-    if smooth and not np.isnan(joint[f"{smooth}.mean"]):
-        mean, low, high = (percent(joint[f"{smooth}.{end}"]) for end in ("mean", "q05", "q95"))
-        return (
-            f"Random smooth fields would reach {mean} of the squared gradient by chance ({low} to {high}). "
-        )
-    return f"White noise would reach {percent(joint['expected'])} by chance. "
+    return (
+        Interval(*(float(joint[f"{smooth}.{end}"]) for end in ("mean", "q05", "q95")))
+        if smooth
+        else UNDEFINED
+    )
 
 
 def left_out_sentence(metrics: PartMetrics, support: str) -> str:

@@ -11,7 +11,8 @@ from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table
 from fgf_keras.report.sections.protocol import protocol_rows
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.style import svg_of
-from fgf_keras.results.interval import Interval, number, with_spread
+from fgf_keras.report.words import p_text
+from fgf_keras.results.interval import Interval, number, or_nan, with_spread
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 
@@ -71,7 +72,7 @@ def _difference(cell: dict[str, Any]) -> str:
     if cell["difference"] is None:
         return "undefined"
     bounds = f"[{number(cell['difference_low'])}, {number(cell['difference_high'])}]"
-    return f"{number(cell['difference'])} {bounds}, p {number(cell['p'])}"
+    return f"{number(cell['difference'])} {bounds}, {p_text(or_nan(cell['p']))}"
 
 
 def _arms_plot(

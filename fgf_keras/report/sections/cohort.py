@@ -42,10 +42,19 @@ def data_section(
         f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
         "is 0."
     )
-    sentences = [*exclusions(data), form]
+    sentences = [*exclusions(data), _positive(config), form]
     if unmeasured := [name for name in data["splits"] if name not in metrics.parts]:
         sentences.append(f"Not measured, as evaluate.training_patients has it: {', '.join(unmeasured)}.")
     return Section("data", "The data", [*blocks, Bullets(sentences)])
+
+
+def _positive(config: Config) -> str:
+    """What makes a patient positive."""
+    if config.data.source == "phantom":
+        return (
+            "Positive: the label 1, drawn for each phantom with a probability that depends on its features."
+        )
+    return f"Positive: 1 in the column “{config.data.label_column}” of {config.data.labels_file}."
 
 
 def exclusions(data: dict[str, Any]) -> list[str]:

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fgf_keras.pictures.waterfall import Contributions, waterfalls
-from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table, Text
-from fgf_keras.report.style import svg_of
+from fgf_keras.report.document import Block, Bullets, Fold, Section, Table, Text
+from fgf_keras.report.sections.contributions import waterfall_blocks
 from fgf_keras.report.words import in_words, percent
 from fgf_keras.results.columns import feature_title
 from fgf_keras.results.effects import SHARE, UNEXPLAINED_SHARE
-from fgf_keras.results.interval import UNDEFINED, Interval, number, signed
+from fgf_keras.results.interval import UNDEFINED, Interval, number
+from fgf_keras.results.lenses import moved_by_one
 from fgf_keras.results.metrics import PartMetrics, Reference
 
 LEAD = (
@@ -54,12 +54,14 @@ def effects_section(
     """
     if reference is None:
         return None
-    blocks: list[Block] = [Text(LEAD), *_effect_blocks(metrics, reference, features, _moved(behaviour))]
+    blocks: list[Block] = [Text(LEAD), *_effect_blocks(metrics, reference, features, moved_by_one(behaviour))]
     blocks.append(Text(ON_THE_WAY))
     for support in metrics.supports:
         inner: list[Block] = [_shares_table(metrics, features, support)]
-        inner += _waterfalls(patients, shown, features, reference, support)
         first = support == metrics.supports[0]
+        # Those of the first support are shown feature by feature.
+        if not first:
+            inner += waterfall_blocks(patients, shown, features, reference, support)
         blocks += inner if first else [Fold(f"The same on support “{support}”", inner)]
     return Section("effects", "In which direction, and by how much", blocks)
 
@@ -69,41 +71,36 @@ def direction_sentence(
     reference: Reference | None,
     features: list[str],
     behaviour: dict[str, Any] | None = None,
-) -> str | None:
-    """With which features the score rises and falls, on the first support; None if it is unknown."""
+) -> str:
+    """With which features the score rises and falls, on the first support; "" if it is unknown."""
     if reference is None:
-        return None
+        return ""
     table = _indexed(metrics, metrics.supports[0])
+    effects = {name: Interval.of_means(table.loc[(name, "effect")]) for name in features}
+    slopes = _directions(effects, reference)
+    moved = {name: change for name, change in moved_by_one(behaviour).items() if name in features}
+    if not moved:
+        return f"When the intensities of an image change a little along a feature, {slopes}"
+    return (
+        f"When the tumour itself is changed, {_directions(moved, None)} When only its intensities change a "
+        f"little along a feature, {slopes}"
+    )
+
+
+def _directions(changes: dict[str, Interval], reference: Reference | None) -> str:
+    """In which direction the score goes with each feature, in logits per standard deviation."""
     parts: dict[str, list[str]] = {"rises": [], "falls": [], "unknown": []}
-    for name in features:
-        effect = Interval.of_means(table.loc[(name, "effect")])
-        words = f"{feature_title(name)} ({signed(effect.mean)} per {_one_sd(name, reference)})"
-        direction = _direction(effect)
-        parts[direction].append(feature_title(name) if direction == "unknown" else words)
-    sentences = [f"{verb} with {', '.join(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
-    sentence = "When the intensities of an image change a little along a feature, "
-    sentence += f"the score {' and '.join(sentences)}, in logits on average. " if sentences else ""
-    if parts["unknown"]:
-        unknown = f"no direction is shown for {in_words(parts['unknown'])}. "
-        sentence += unknown[0].upper() + unknown[1:] if sentences else unknown
-    moved = {name: change for name, change in _moved(behaviour).items() if name in features}
-    if moved:
-        changes = ", ".join(f"{change} ({feature_title(name)})" for name, change in moved.items())
-        sentence += (
-            "When the tumour itself is changed by one standard deviation of these patients, the score "
-            f"changes by {changes}."
+    for name, change in changes.items():
+        direction, title = _direction(change), feature_title(name)
+        size = "standard deviation" if reference is None else _one_sd(name, reference)
+        parts[direction].append(
+            title if direction == "unknown" else f"{title} ({change.mean:+.2f} per {size})"
         )
-    return sentence.strip()
-
-
-def _moved(behaviour: dict[str, Any] | None) -> dict[str, Interval]:
-    """The mean change of the score when tumours are changed by +1 standard deviation, by feature."""
-    changes = {}
-    for name, entry in (behaviour or {"features": {}})["features"].items():
-        for move in entry["moves"]:
-            if move["amount"] == 1:
-                changes[name] = Interval.of(move["score_change"]["mean"], move["score_change"]["ci"])
-    return changes
+    sentences = [f"{verb} with {', '.join(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
+    if not sentences:
+        return f"no direction is shown for {in_words(parts['unknown'])}."
+    unknown = f"; none is shown for {in_words(parts['unknown'])}" if parts["unknown"] else ""
+    return f"the score {' and '.join(sentences)}, in logits on average{unknown}."
 
 
 def _effect_blocks(
@@ -148,34 +145,6 @@ def _shares_table(metrics: PartMetrics, features: list[str], support: str) -> Ta
             for title, row in rows
         ],
     )
-
-
-def _waterfalls(
-    patients: pd.DataFrame, shown: list[str], features: list[str], reference: Reference, support: str
-) -> list[Block]:
-    rows = patients.loc[shown].rename(columns=lambda column: str(column).removeprefix(f"{support}."))
-    known = rows[rows["unexplained"].notna()]
-    if known.empty:
-        return []
-    sums = [
-        Contributions.of(str(patient), row, features, reference.units) for patient, row in known.iterrows()
-    ]
-    name = f"contributions_{support}"
-    left_out = len(rows) - len(known)
-    caption = (
-        f"Support “{support}”. From the score of each patient shown down to the decision boundary at 0. "
-        "Orange raises the score, blue lowers it, grey is explained by no feature; beside each feature, how "
-        "it changes on the way to the boundary."
-    )
-    if any(each.far for each in sums):
-        caption += (
-            " Paths marked “very long” are longer than twice the norm of their image: they end unlike any "
-            "image that was trained on, so their sums describe the network, not the patient."
-        )
-    if left_out:
-        caption += f" Left out: {left_out} for whom F is undefined."
-    alt = "Scores as sums. " + " ".join(f"{each.patient_id}: {each.sentence}." for each in sums)
-    return [Plot(name, alt, caption, svg_of(waterfalls(sums), name))]
 
 
 def _effect_sentence(name: str, table: pd.DataFrame, reference: Reference) -> str:

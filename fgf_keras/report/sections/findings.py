@@ -22,7 +22,7 @@ def findings_blocks(findings: list[dict[str, Any]] | None) -> list[Block]:
         if each["found"]
     ]
     blocks: list[Block] = [
-        Text(f"Of {len(findings)} known ways to go wrong, found: {len(callouts)}."),
+        Text(_counts(findings)),
         *callouts,
     ]
     for state, title in ((False, "Checked and not found"), (None, "Could not be checked")):
@@ -30,6 +30,18 @@ def findings_blocks(findings: list[dict[str, Any]] | None) -> list[Block]:
         if others:
             blocks.append(Fold(f"{title}: {len(others)}", [Terms(others)]))
     return blocks
+
+
+def _counts(findings: list[dict[str, Any]]) -> str:
+    """How many known ways to go wrong were checked, were found, and could not be checked."""
+    checked = [each for each in findings if each["found"] is not None]
+    found = sum(bool(each["found"]) for each in checked)
+    unchecked = len(findings) - len(checked)
+    if not checked:
+        return f"None of {len(findings)} known ways to go wrong could be checked."
+    sentence = f"Of {len(findings)} known ways to go wrong, {len(checked)} were checked and "
+    sentence += f"{found} found" if found else "none was found"
+    return f"{sentence}; {unchecked} could not be checked." if unchecked else f"{sentence}."
 
 
 def findings_summary(findings: list[dict[str, Any]] | None) -> list[Block]:

@@ -1,6 +1,6 @@
 """All patients of a part in one plot and as a table, and pictures of some of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from fgf_keras.pictures.patient_page import SCALES
 from fgf_keras.report.document import Block, Fold, Gallery, Page, Picture, Plot, Section, Table, Text
 from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words
+from fgf_keras.results.chosen import RULE
 from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
 from fgf_keras.results.interval import number, rounded
 from fgf_keras.results.patients import defined_shares
@@ -104,22 +105,29 @@ def _patients_table(scanned: pd.DataFrame, support: str, features: Iterable[str]
     return Table(f"Support “{support}”", header, rows)
 
 
-def gallery_section(shown: dict[str, list[ShownPatient]], patients: pd.DataFrame) -> Section:
+def gallery_section(
+    shown: dict[str, list[ShownPatient]], patients: pd.DataFrame, reasons: Mapping[str, str]
+) -> Section:
     """Pictures of some patients: slice, gradient and its parts, the image at the boundary.
 
     Args:
         shown: patients with their pictures, by support.
         patients: rows of patients.csv, indexed by patient_id.
+        reasons: why each of them is shown, by id; empty if it is not known.
     """
-    blocks: list[Block] = []
+    blocks: list[Block] = [Text(f"How they were chosen: {RULE}")] if reasons and shown else []
     for support, shown_patients in shown.items():
         titles = ", ".join(title for title, _, _ in shown_patients[0].pictures)
         alt = f"{len(shown_patients)} patients, one row each, on support {support}: {titles}."
-        rows = [_patient(patient, patients, support) for patient in shown_patients]
+        rows = [
+            _patient(patient, patients, support, reasons.get(patient.patient_id, ""))
+            for patient in shown_patients
+        ]
         gallery = Gallery(rows, f"patients_{support}.png", alt)
         lead = Text(f"Support “{support}”. {SCALES}")
         inner: list[Block] = [lead, gallery]
-        blocks += inner if not blocks else [Fold(f"The same patients on support “{support}”", inner)]
+        first = support == next(iter(shown))
+        blocks += inner if first else [Fold(f"The same patients on support “{support}”", inner)]
     return Section("pictures", "Patients shown", blocks or [NO_PICTURES])
 
 
@@ -142,12 +150,14 @@ def page_gallery_section(pages: dict[str, bytes], features: Iterable[str]) -> Se
     return Section("pictures", "Patients shown", blocks or [NO_PICTURES])
 
 
-def _patient(shown: ShownPatient, patients: pd.DataFrame, support: str) -> tuple[str, list[Picture]]:
+def _patient(
+    shown: ShownPatient, patients: pd.DataFrame, support: str, reason: str
+) -> tuple[str, list[Picture]]:
     row = patients.loc[shown.patient_id]
     outcome, decision = (("negative", "positive")[int(row[key])] for key in ("label", "decision"))
     heading = (
         f"{shown.patient_id} – {outcome}, called {decision}, probability {rounded(row['probability'])}, "
-        f"score {row['logit']:.2f}"
+        f"score {row['logit']:.2f}{f' ({reason})' if reason else ''}"
     )
     pictures = [
         Picture(

@@ -5,9 +5,20 @@ from typing import Any
 
 from fgf_keras._version import __version__
 from fgf_keras.config import Config, dump_yaml
-from fgf_keras.report.document import Code, Fold, Section, Table, Text
+from fgf_keras.report.document import Bullets, Code, Fold, Section, Table, Text
 from fgf_keras.report.sections.limits import limits_section
 from fgf_keras.report.sections.settings import settings_section
+
+CITATIONS = [
+    "The method: Y. Jin, J. Garneau, P. T. Fletcher. Feature Gradient Flow for Interpreting Deep Neural "
+    "Networks in Head and Neck Cancer Prediction. IEEE International Symposium on Biomedical Imaging (ISBI), "
+    "2022. arXiv:2307.13061, https://arxiv.org/abs/2307.13061",
+    f"The software: fgf_keras, version {__version__}.",
+]
+DOCS = (
+    "How each section is computed and read: docs/report.md and docs/method.md of the package; what the nulls "
+    "and the lenses find on phantoms with known laws: docs/truth.md."
+)
 
 
 @dataclass(frozen=True)
@@ -18,11 +29,15 @@ class Provenance:
         config: of the run.
         environment: content of environment.json of the run.
         command: the command that wrote the report.
+        folder: of the run, without the path that leads to it.
+        date: of the report.
     """
 
     config: Config
     environment: dict[str, Any]
     command: str
+    folder: str = ""
+    date: str = ""
 
 
 def closing_sections(provenance: Provenance, fingerprint: str) -> list[Section]:
@@ -41,13 +56,19 @@ def closing_sections(provenance: Provenance, fingerprint: str) -> list[Section]:
 
 def _provenance_section(provenance: Provenance, fingerprint: str) -> Section:
     environment = provenance.environment
-    rows = [["fgf_keras", environment["fgf_keras"]], ["Python", environment["python"]]]
-    rows += [[name, version] for name, version in environment["packages"].items()]
-    rows += [["system", environment["system"]], ["devices", ", ".join(environment["devices"])]]
-    rows += [
-        ["this report", f"fgf_keras {__version__}"],
+    rows = [
+        ["fgf_keras", environment["fgf_keras"]],
+        # Files of earlier versions have neither.
+        ["commit", environment.get("commit") or "unknown"],
+        ["trained", environment.get("date") or "unknown"],
+        ["Python", environment["python"]],
+        *([name, version] for name, version in environment["packages"].items()),
+        ["system", environment["system"]],
+        ["devices", ", ".join(environment["devices"])],
         ["seed", str(environment["seed"])],
         ["data (SHA-256)", fingerprint],
+        *([["run folder", provenance.folder]] if provenance.folder else []),
+        ["this report", f"fgf_keras {__version__}" + (f", {provenance.date}" if provenance.date else "")],
     ]
     return Section(
         "provenance",
@@ -55,7 +76,10 @@ def _provenance_section(provenance: Provenance, fingerprint: str) -> Section:
         [
             Text("The command that wrote this report:"),
             Code(provenance.command),
-            Table("What the network was trained with", ["", "version"], rows, words=True),
+            Table("What the network was trained with", ["", ""], rows, words=True),
             Fold("The whole configuration", [Code(dump_yaml(provenance.config))]),
+            Text("To cite:"),
+            Bullets(CITATIONS),
+            Text(DOCS),
         ],
     )
