@@ -63,19 +63,20 @@ def classification_metrics(
         "sensitivity": recall_score(labels, decisions, pos_label=1),
         "specificity": recall_score(labels, decisions, pos_label=0),
     }
-    resampled = _resampled(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
+    resampled = resampled_metrics(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
     result: dict[str, Any] = {"n": len(labels), "n_positive": int(labels.sum())}
     for name, value in values.items():
         result[name] = {"value": float(value), "ci": percentiles(resampled[name], confidence)}
     return result
 
 
-def _resampled(
+def resampled_metrics(
     positive: np.ndarray, negative: np.ndarray, threshold: float, bootstrap: int, seed: int
 ) -> dict[str, np.ndarray | list[float]]:
     """The metrics of each resample, computed from the contributions of patients and pairs of patients.
 
-    scikit-learn takes milliseconds per call to check its arguments, which is slow for a thousand resamples.
+    For as many patients of each class, the same seed draws the same ones. scikit-learn takes milliseconds per
+    call to check its arguments, which is slow for a thousand resamples.
     """
     rng = np.random.default_rng(seed)
     positive_draws = rng.integers(0, len(positive), (bootstrap, len(positive)))
