@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from fgf_keras.commands.explainer import explainer, training_sd
+from fgf_keras.commands.collapse import collapse_content
+from fgf_keras.commands.explainer import explainer, training_reference
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
@@ -44,6 +45,7 @@ class Evaluation:
         data: description of the cohort, see `Cohort.description`.
         findings: content of findings.json, see `findings.run_findings`.
         behaviour: content of behaviour.json, see `behaviour.behaviour`; None if it was not requested.
+        collapse: content of collapse.json, see `collapse.collapse_content`.
     """
 
     metrics: dict[str, Any]
@@ -53,11 +55,12 @@ class Evaluation:
     data: dict[str, Any]
     findings: list[dict[str, Any]]
     behaviour: dict[str, Any] | None = None
+    collapse: dict[str, Any] | None = None
 
     def write(
         self, directory: str | Path, *, provenance: "Provenance | None" = None, pictures: bool = True
     ) -> RunResult:
-        """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv, patients_<support>.png.
+        """Write patients.csv, patients_<support>.png, and metrics, findings, behaviour, collapse, data.json.
 
         Args:
             directory: created if it does not exist.
@@ -84,6 +87,8 @@ class Evaluation:
         self.patients.to_csv(directory / "patients.csv")
         if self.behaviour is not None:
             write_json(directory / "behaviour.json", self.behaviour)
+        if self.collapse is not None:
+            write_json(directory / "collapse.json", self.collapse)
         write_json(directory / "findings.json", {"findings": self.findings})
         write_json(directory / "data.json", self.data)
         sanity = directory / "sanity.json"
@@ -94,6 +99,7 @@ class Evaluation:
             self.data,
             findings=self.findings,
             behaviour=self.behaviour,
+            collapse=self.collapse,
             sanity=read_json(sanity) if sanity.is_file() else None,
             shown=pictures_shown,
         )
@@ -119,6 +125,7 @@ def evaluate(
     threshold: dict[str, Any] | None = None,
     hu_window: Sequence[float] | None = None,
     reference_sd: Mapping[str, float | None] | None = None,
+    reference_mean: Mapping[str, float] | None = None,
     title: str | None = None,
 ) -> Evaluation:
     """Measure classification and alignment of a two-class `AlignmentModel` on every part of the patients.
@@ -134,7 +141,7 @@ def evaluate(
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; by default, chosen on the part "validation".
         hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
-        reference_sd: standard deviations of the features over the training patients, if those are in no part.
+        reference_sd, reference_mean: of the features over the training patients, if those are in no part.
         title: for the progress bars.
 
     Raises:
@@ -142,8 +149,9 @@ def evaluate(
         RunError: a score that is not finite.
     """
     data = cohort.description(splits)
-    if reference_sd is None and "train" in splits:
-        reference_sd = training_sd(model, cohort.select(splits["train"]), hu_window)
+    if "train" in splits and (reference_sd is None or reference_mean is None):
+        mean, sd = training_reference(model, cohort.select(splits["train"]), hu_window)
+        reference_mean, reference_sd = reference_mean or mean, reference_sd or sd
     if not settings.training_patients:
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
@@ -176,7 +184,7 @@ def evaluate(
         "threshold": threshold,
         "confidence": settings.confidence,
         "n_train": n_train,
-        "reference": _reference(next(iter(explanations.values())), reference_sd is not None),
+        "reference": _reference(next(iter(explanations.values())), reference_sd is not None, reference_mean),
         "splits": {},
     }
     for name, rows in splits.items():
@@ -192,10 +200,13 @@ def evaluate(
         effects = behaviour(
             model, cohort, rows, explanations, split=last, batch_size=settings.batch_size, **resampling
         )
+    known = {"threshold": threshold["logit"], "targets": reference_mean, "reference_sd": reference_sd}
+    known |= {"hu_window": hu_window, **resampling}
+    losses = collapse_content(model, cohort.select(rows), last, settings, **known)
     result = TrialResult.of(RunMetrics.of(metrics), patients, effects, last)
     names = [feature.name for feature in model.features]
     findings = run_findings(result, reward, names, settings, seed=seed)
-    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, effects)
+    return Evaluation(metrics, patients, explanations, shown_ids, data, findings, effects, losses)
 
 
 def _chosen_threshold(labels: np.ndarray, logits: np.ndarray, validation: np.ndarray) -> dict[str, Any]:
@@ -219,8 +230,9 @@ def _alignment_and_effects(
     }
 
 
-def _reference(explanation: Explanation, trained: bool) -> dict[str, Any]:
+def _reference(explanation: Explanation, trained: bool, mean: Mapping[str, float] | None) -> dict[str, Any]:
     return {
+        "mean": None if mean is None else dict(mean),
         "of": "training patients" if trained else "measured patients",
         "sd": explanation.settings["reference_sd"],
         "units": explanation.settings["units"],

@@ -67,6 +67,7 @@ def read_run(folder: RunFolder, where: str) -> RunResult:
         _data(folder, directory),
         findings=findings and findings["findings"],
         behaviour=_json(directory / "behaviour.json"),
+        collapse=_json(directory / "collapse.json"),
         sanity=_json(directory / "sanity.json"),
         shown=read_pictures(directory),
         pages={support: page.read_bytes() for support, page in pages.items() if page.is_file()},

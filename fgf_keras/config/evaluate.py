@@ -44,6 +44,8 @@ class EvaluateConfig(Group):
     noise_draws: Annotated[int, Field(ge=0)] = 4
     flow: FlowConfig = FlowConfig()
     behaviour: bool = True
+    collapse: bool = True
+    collapse_draws: Annotated[int, Field(ge=0)] = 20
     permutations: Positive = 1
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95

@@ -138,7 +138,9 @@ class Patients:
 
         def moved(chosen: np.ndarray) -> Collapsed:
             parts = [
-                flow.moved(starts[rows], images[rows], masks[rows], self._spacing[rows], chosen)
+                flow.moved(
+                    *map(tf.constant, (starts[rows], images[rows], masks[rows], self._spacing[rows], chosen))
+                )
                 for rows in self._batches(together)
             ]
             columns = {key: np.concatenate([part[key].numpy() for part in parts]) for key in parts[0]}
@@ -162,7 +164,9 @@ class Patients:
             rows = indices[start : start + self._batch_size]
             part = windows[start : start + self._batch_size]
             images = self._windows.select(rows).put(self._images[rows], part)
-            logits.append(self._graph(images, self._masks[rows], self._spacing[rows]).numpy())
+            logits.append(
+                self._graph(*map(tf.constant, (images, self._masks[rows], self._spacing[rows]))).numpy()
+            )
         return np.concatenate(logits).astype(np.float64)
 
     def random_moves(
@@ -212,7 +216,7 @@ class Patients:
         rows, columns, channels = self._images.shape[1:]
         signature = [tf.TensorSpec([None, rows, columns, n], self._dtype) for n in (channels, 1)]
         signature.append(tf.TensorSpec([None, 2], self._dtype))
-        return tf.function(on_canvas, input_signature=signature, autograph=False)
+        return tf.function(on_canvas, autograph=False).get_concrete_function(*signature)
 
 
 def _norm(fields: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.features.base import Feature, stack_gradients
-from fgf_keras.flow.chords import Observer, PathPoint, per_sample
+from fgf_keras.flow.chords import Observer, PathPoint, per_sample, where_set
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.step import Slope
@@ -91,7 +91,8 @@ class FeatureFlow:
             tf.TensorSpec([len(self._features)], tf.bool),
         ]
         self._score = tf.function(self._distance_and_field, autograph=False, reduce_retracing=True)
-        self.moved = tf.function(self._moved, input_signature=signature, autograph=False)
+        # TensorFlow must not warn of retracing because of a second flow.
+        self.moved = tf.function(self._moved, autograph=False).get_concrete_function(*signature)
 
     def _moved(
         self, start: tf.Tensor, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, chosen: tf.Tensor
@@ -140,21 +141,32 @@ class FeatureFlow:
     def _corrected(self, place: tf.Tensor, context: _Context) -> tuple[tf.Tensor, tf.Tensor]:
         """The ends of paths moved onto the targets by Gauss-Newton steps, and the distances left (B, m).
 
-        Steps of finite length leave the straight line in the space of features by their error.
+        They are needed because steps of finite length leave the straight line in the space of features. One
+        that does not come closer is halved.
         """
 
-        def correct(count: tf.Tensor, place: tf.Tensor, distance: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            after = place - self._least(place, distance, context)[0]
+        def correct(
+            count: tf.Tensor, place: tf.Tensor, distance: tf.Tensor, part: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            after = place - per_sample(part, place) * self._least(place, distance, context)[0]
             if self._latent_shape is None:
                 after = tf.where(context.mask > 0, tf.clip_by_value(after, 0, 1), after)
-            return count + 1, after, self._gap(after, context)
+            left = self._gap(after, context)
+            closer = tf.norm(left, axis=1) < tf.norm(distance, axis=1)
+            return (
+                count + 1,
+                where_set(closer, after, place),
+                where_set(closer, left, distance),
+                tf.where(closer, tf.ones_like(part), part / 2),
+            )
 
-        def is_off(count: tf.Tensor, place: tf.Tensor, distance: tf.Tensor) -> tf.Tensor:
-            del place
+        def is_off(count: tf.Tensor, place: tf.Tensor, distance: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
+            del place, part
             return (count < _CORRECTIONS) & tf.reduce_any(tf.abs(distance) > _EXACT)
 
-        first = (tf.constant(0), place, self._gap(place, context))
-        _, place, distance = tf.while_loop(is_off, correct, first, parallel_iterations=1)
+        distance = self._gap(place, context)
+        first = (tf.constant(0), place, distance, tf.ones_like(distance[:, 0]))
+        _, place, distance, _ = tf.while_loop(is_off, correct, first, parallel_iterations=1)
         return place, distance
 
     def _gap(self, place: tf.Tensor, context: _Context) -> tf.Tensor:

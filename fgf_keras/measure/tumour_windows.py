@@ -88,7 +88,7 @@ def moved_by(image: np.ndarray, field: np.ndarray, norm: np.ndarray) -> np.ndarr
         norm: (N,).
     """
     x, v = (values.reshape(len(image), -1).astype(np.float64) for values in (image, field))
-    room = np.where(v > 0, 1 - x, x)
+    room = np.where(v > 0, 1 - x, np.where(v < 0, x, 0))
     size = np.abs(v)
     stop = np.divide(room, size, out=np.zeros_like(x), where=size > 0)
     order = np.argsort(stop, axis=1)

@@ -19,6 +19,7 @@ class RunResult:
         data: description of the measured cohort, see `Cohort.description`.
         findings: content of findings.json; None if nothing was checked.
         behaviour: content of behaviour.json, or None.
+        collapse: content of collapse.json, or None.
         sanity: content of sanity.json, or None.
         shown: patients with their pictures, by support.
         pages: content of patients_<support>.png by support, for runs without single pictures.
@@ -29,6 +30,7 @@ class RunResult:
     data: dict[str, Any]
     findings: list[dict[str, Any]] | None = None
     behaviour: dict[str, Any] | None = None
+    collapse: dict[str, Any] | None = None
     sanity: dict[str, Any] | None = None
     shown: dict[str, list[ShownPatient]] = field(default_factory=dict)
     pages: dict[str, bytes] = field(default_factory=dict)

@@ -50,7 +50,7 @@ SECTIONS = [
     "patients",
     "pictures",
 ]
-SECTIONS += ["behaviour", "settings", "limits", "provenance"]
+SECTIONS += ["behaviour", "collapse", "settings", "limits", "provenance"]
 
 
 class Page(HTMLParser):
