@@ -67,12 +67,13 @@ def test_each_feature_has_a_sentence_a_clinician_can_read(content):
         "average log aspect ratio (0.4), the AUC would be 0.810 instead of 0.820, a difference that" in ratio
     )
     assert "undefined: too few patients" in gloss
-    assert gloss.endswith("40 of 40 patients could not be brought there and are left out (stationary 40).")
+    assert "40 of 40 patients could not be brought there and are left out" in gloss
+    assert gloss.endswith("(no change of the image leads further: 40).")
     assert "would rise from 0.600 to 0.800" in noise
     assert "random" not in noise
     assert "average brightness, log aspect ratio, gloss and noise, the AUC would fall" in everything
     assert "5 of 40 patients could not be brought there" in everything
-    assert "(not reached 3, stationary 2)" in everything
+    assert "(the path ended elsewhere: 3, no change of the image leads further: 2)" in everything
     assert collapse_summary(content)[0].items == section.blocks[1].items
 
 
@@ -98,5 +99,5 @@ def test_a_single_feature_has_no_row_for_all(content):
     content |= {"together": None, "space": "latent", "split": "external"}
     section = collapse_section(content)
     assert len(section.blocks[1].items) == 4
-    assert "latent space" in section.blocks[-1].text
+    assert "in the latent space of a generative model" in section.blocks[-1].text
     assert "patients of another cohort" in section.blocks[0].text

@@ -12,6 +12,12 @@ from fgf_keras.results.interval import Interval, number, rounded, signed
 
 # What is moved when all features are.
 ALL = "all together"
+# Why a patient did not come to the target, by status.
+_REASONS = {
+    "not_reached": "the path ended elsewhere",
+    "stationary": "no change of the image leads further",
+    "overflow": "the feature is not a number",
+}
 
 
 def collapse_section(content: dict[str, Any]) -> Section:
@@ -20,7 +26,7 @@ def collapse_section(content: dict[str, Any]) -> Section:
     Args:
         content: of collapse.json.
     """
-    place = "the latent space of the generative model" if content["space"] == "latent" else "the image"
+    place = "the latent space of a generative model" if content["space"] == "latent" else "image space"
     lead = Text(
         f"The images of {content['n']} {of_network(content['split'])} were changed until a feature had the "
         "same value for all of them, its mean over the training patients, and the score was asked again. If "
@@ -31,11 +37,12 @@ def collapse_section(content: dict[str, Any]) -> Section:
         "Dots: the drop of the AUC when a feature is the same for all patients, with its interval over "
         "patients. Bars: the 5–95 % band of the drops when images move as far in random directions."
     )
-    sentences = _sentences(content)
+    drops = "; ".join(f"{name} {_drop(entry['auc'])}" for name, entry in _entries(content).items())
+    alt = f"Drop of the AUC for each feature, over the band of random directions: {drops}."
     blocks: list[Block] = [
         lead,
-        Bullets(sentences),
-        Plot("collapse", " ".join(sentences), caption, svg_of(collapse_plot(content), "collapse")),
+        Bullets(_sentences(content)),
+        Plot("collapse", alt, caption, svg_of(collapse_plot(content), "collapse")),
         _table(content),
         Text(
             f"Images move along the feature's own gradient in {place}, inside the tumour and inside the "
@@ -98,7 +105,9 @@ def _missing(entry: dict[str, Any], count: int) -> str:
     if entry["n"] == count:
         return ""
     reasons = ", ".join(
-        f"{status.replace('_', ' ')} {n}" for status, n in entry["status"].items() if status != "reached"
+        f"{_REASONS.get(status, status.replace('_', ' '))}: {n}"
+        for status, n in entry["status"].items()
+        if status != "reached"
     )
     return (
         f" {count - entry['n']} of {count} patients could not be brought there and are left out ({reasons})."
