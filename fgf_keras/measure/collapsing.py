@@ -20,7 +20,7 @@ from fgf_keras.models.view import Placement, View, measured_evaluation
 
 # Function of images (B, H, W, C) to latents (B, …), built of tf operations.
 Encode = Callable[[tf.Tensor], tf.Tensor]
-# Most pixels of images whose features are moved together; the flow needs some forty fields of that size.
+# Most pixels of images that are moved together; the flow of features needs some forty fields of that size.
 PIXELS_TOGETHER = 1 << 19
 
 
@@ -183,10 +183,12 @@ class Patients:
         before, distance = collapsed.before, collapsed.distance
         windows = self._windows.select(patients)
         inside = np.broadcast_to(windows.of(self._masks[patients]), before.shape)
+        parts = 1 + before.size // PIXELS_TOGETHER
         words, rng = np.array([seed, 0], np.int32), np.random.default_rng([seed, 1])
         for field in smooth_fields_in(windows, inside, draws, length, words):
             sign = rng.choice([-1, 1], (len(before), 1, 1, 1))
-            after = moved_by(before, sign * field, distance)
+            moves = zip(*(np.array_split(values, parts) for values in (before, sign * field, distance)))
+            after = np.concatenate([moved_by(*move) for move in moves])
             yield self.logits(after, patients), _norm(after.astype(np.float64) - before)
 
     def _batches(self, size: int) -> list[slice]:
