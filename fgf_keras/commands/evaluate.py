@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fgf_keras._backend import import_tensorflow
-from fgf_keras.commands.outcome import finish_comparison, finish_run, provenance_of
+from fgf_keras.commands.outcome import finish_comparison, finish_run
+from fgf_keras.commands.provenance import provenance_of
 from fgf_keras.config import Config
 from fgf_keras.errors import RunError
 from fgf_keras.files import write_json

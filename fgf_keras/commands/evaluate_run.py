@@ -67,6 +67,7 @@ def evaluate_run(
         # That of the run, whose reference is in its units; images of another cohort are mapped alike.
         hu_window=source_of(config).hu_window(),
         reference_sd=reference_sd_of(metrics),
+        reference_mean=metrics.get("reference", {}).get("mean"),
         title=title,
     )
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from fgf_keras.commands.experiments import experiments
-from fgf_keras.commands.explainer import explainer, training_sd
+from fgf_keras.commands.explainer import explainer, training_reference
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
@@ -48,6 +48,7 @@ class Evaluation:
         findings: content of findings.json, see `findings.run_findings`.
         behaviour: content of behaviour.json, see `behaviour.behaviour`; None if it was not requested.
         controls: content of controls.json, see `controls.controls`; None if they were not requested.
+        collapse: content of collapse.json, see `collapse.collapse_content`.
     """
 
     metrics: dict[str, Any]
@@ -58,11 +59,12 @@ class Evaluation:
     findings: list[dict[str, Any]]
     behaviour: dict[str, Any] | None = None
     controls: dict[str, Any] | None = None
+    collapse: dict[str, Any] | None = None
 
     def write(
         self, directory: str | Path, *, provenance: "Provenance | None" = None, pictures: bool = True
     ) -> RunResult:
-        """Write metrics.json, findings.json, behaviour.json, data.json, patients.csv, patients_<support>.png.
+        """Write patients.csv, patients_<support>.png, and metrics, findings, behaviour, collapse, data.json.
 
         Args:
             directory: created if it does not exist.
@@ -87,8 +89,8 @@ class Evaluation:
                     pictures_shown[support] = shown_patients(panels)
         write_pictures(pictures_shown, directory)
         self.patients.to_csv(directory / "patients.csv")
-        for name, content in (("behaviour", self.behaviour), ("controls", self.controls)):
-            if content is not None:
+        for name in ("behaviour", "collapse", "controls"):
+            if (content := getattr(self, name)) is not None:
                 write_json(directory / f"{name}.json", content)
         write_json(directory / "findings.json", {"findings": self.findings})
         write_json(directory / "data.json", self.data)
@@ -101,6 +103,7 @@ class Evaluation:
             findings=self.findings,
             behaviour=self.behaviour,
             controls=self.controls,
+            collapse=self.collapse,
             sanity=read_json(sanity) if sanity.is_file() else None,
             shown=pictures_shown,
         )
@@ -126,6 +129,7 @@ def evaluate(
     threshold: dict[str, Any] | None = None,
     hu_window: Sequence[float] | None = None,
     reference_sd: Mapping[str, float | None] | None = None,
+    reference_mean: Mapping[str, float] | None = None,
     title: str | None = None,
 ) -> Evaluation:
     """Measure classification and alignment of a two-class `AlignmentModel` on every part of the patients.
@@ -141,7 +145,7 @@ def evaluate(
         seed: of the bootstrap and of the nulls.
         threshold: {"logit", …} of an earlier evaluation; by default, chosen on the part "validation".
         hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
-        reference_sd: standard deviations of the features over the training patients, if those are in no part.
+        reference_sd, reference_mean: of the features over the training patients, if those are in no part.
         title: for the progress bars.
 
     Raises:
@@ -149,8 +153,9 @@ def evaluate(
         RunError: a score that is not finite.
     """
     data = cohort.description(splits)
-    if reference_sd is None and "train" in splits:
-        reference_sd = training_sd(model, cohort.select(splits["train"]), hu_window)
+    if "train" in splits and (reference_sd is None or reference_mean is None):
+        mean, sd = training_reference(model, cohort.select(splits["train"]), hu_window)
+        reference_mean, reference_sd = reference_mean or mean, reference_sd or sd
     if not settings.training_patients:
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
@@ -187,7 +192,7 @@ def evaluate(
         "threshold": threshold,
         "confidence": settings.confidence,
         "n_train": n_train,
-        "reference": _reference(next(iter(explanations.values())), reference_sd is not None),
+        "reference": _reference(next(iter(explanations.values())), reference_sd is not None, reference_mean),
         "splits": {},
     }
     for name, rows in splits.items():
@@ -202,6 +207,7 @@ def evaluate(
     changed = experiments(
         model, cohort, rows, explainers, explanations, settings,
         split=last, threshold=threshold["logit"], resampling=resampling,
+        reference={"targets": reference_mean, "reference_sd": reference_sd, "hu_window": hu_window},
     )  # fmt: skip
     result = TrialResult.of(RunMetrics.of(metrics), patients, changed.get("behaviour"), last)
     names = [feature.name for feature in model.features]
@@ -238,8 +244,9 @@ def _population(
     return population_content(*explanation.scores_and_values(rows), explanation.feature_names, **resampling)
 
 
-def _reference(explanation: Explanation, trained: bool) -> dict[str, Any]:
+def _reference(explanation: Explanation, trained: bool, mean: Mapping[str, float] | None) -> dict[str, Any]:
     return {
+        "mean": None if mean is None else dict(mean),
         "of": "training patients" if trained else "measured patients",
         "sd": explanation.settings["reference_sd"],
         "units": explanation.settings["units"],

@@ -1,10 +1,11 @@
-"""What a trained network does on changed images: tumours moved along features, and negative controls."""
+"""What a trained network does on changed images: moved tumours, collapsed features, negative controls."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fgf_keras.commands.collapse import collapse_content
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.behaviour import behaviour
@@ -27,8 +28,9 @@ def experiments(
     split: str,
     threshold: float,
     resampling: dict[str, Any],
+    reference: dict[str, Any],
 ) -> dict[str, dict[str, Any]]:
-    """The contents of behaviour.json and controls.json by name, without those that were not requested.
+    """The contents of behaviour.json, controls.json and collapse.json by name, if they were requested.
 
     Args:
         model: trained.
@@ -39,6 +41,7 @@ def experiments(
         split: name of the part.
         threshold: of the decision, a logit.
         resampling: bootstrap, confidence and seed of the intervals.
+        reference: targets and reference_sd of the collapse, and hu_window, see `collapse_content`.
     """
     contents = {}
     if settings.behaviour:
@@ -56,4 +59,7 @@ def experiments(
             threshold=threshold,
             **resampling,
         )
-    return contents
+    collapse = collapse_content(
+        model, cohort.select(rows), split, settings, threshold=threshold, **reference, **resampling
+    )
+    return contents if collapse is None else contents | {"collapse": collapse}

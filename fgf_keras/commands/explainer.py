@@ -57,10 +57,18 @@ def require_measurable(settings: EvaluateConfig) -> None:
     NullDraws(Nulls(kinds=settings.nulls))
 
 
-def training_sd(
+def training_reference(
     model: "AlignmentModel", patients: Cohort, hu_window: Sequence[float] | None
-) -> dict[str, float]:
-    """The standard deviation of each feature over patients, in reported units; NaN if it does not vary."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean and standard deviation of each feature over patients, in reported units.
+
+    The standard deviation is NaN if the feature does not vary.
+    """
     values = np.stack([feature_values(feature, patients) for feature in model.features], axis=1)
     units = [unit_of(feature, hu_window) for feature in model.features]
-    return reference_of(values, model.feature_names, units)
+    means = values.mean(axis=0, dtype=np.float64)
+    mean = {
+        name: float(unit.offset + unit.scale * value)
+        for name, unit, value in zip(model.feature_names, units, means)
+    }
+    return mean, reference_of(values, model.feature_names, units)

@@ -1,11 +1,9 @@
 """Reading the results of a run or a comparison, and writing and printing its tables and its report."""
 
-import shlex
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fgf_keras.commands.provenance import provenance_of
 from fgf_keras.config import Config
 from fgf_keras.config.protocol import SweepConfig
 from fgf_keras.data.phantom.oracle import oracle_auc
@@ -17,7 +15,6 @@ from fgf_keras.report.comparison import arms_table, comparison_report, compariso
 from fgf_keras.report.markdown import blocks_as_markdown
 from fgf_keras.report.run import run_report, run_summary
 from fgf_keras.report.sections.protocol import protocol_blocks
-from fgf_keras.report.sections.provenance import Provenance
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.sections.trade_off import trade_off_plot
 from fgf_keras.report.sections.truth import titled_truth_plot, truth_tables
@@ -33,28 +30,6 @@ from fgf_keras.run.trial import Trial, trials_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def provenance_of(config: Config, folder: RunFolder) -> Provenance:
-    """How a run was made, and the command that is running now."""
-    path = folder.path.resolve()
-    return Provenance(
-        config,
-        read_json(folder.environment_file),
-        command_line(sys.argv),
-        folder=f"{path.parent.name}/{path.name}",
-        date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-    )
-
-
-def command_line(argv: list[str]) -> str:
-    """The command that the user typed, from `sys.argv`, without the folder of the program."""
-    script = Path(argv[0])
-    if script.name == "__main__.py":
-        program = ["python", "-m", "fgf_keras"]
-    else:
-        program = ["python", script.name] if script.suffix == ".py" else [script.name]
-    return shlex.join([*program, *argv[1:]])
 
 
 def read_run(folder: RunFolder, where: str) -> RunResult:
@@ -76,6 +51,7 @@ def read_run(folder: RunFolder, where: str) -> RunResult:
         findings=findings and findings["findings"],
         behaviour=_json(directory / "behaviour.json"),
         controls=_json(directory / "controls.json"),
+        collapse=_json(directory / "collapse.json"),
         sanity=_json(directory / "sanity.json"),
         shown=read_pictures(directory),
         pages={support: page.read_bytes() for support, page in pages.items() if page.is_file()},

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from fgf_keras._backend import import_tensorflow
 from fgf_keras.commands.many import alone_in, run_trials
-from fgf_keras.commands.outcome import finish_comparison, finish_run, provenance_of
+from fgf_keras.commands.outcome import finish_comparison, finish_run
+from fgf_keras.commands.provenance import provenance_of
 from fgf_keras.config import Config
 from fgf_keras.config.data import PREPARED_FROM
 from fgf_keras.errors import RunError

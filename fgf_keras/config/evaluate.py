@@ -45,6 +45,8 @@ class EvaluateConfig(Group):
     flow: FlowConfig = FlowConfig()
     behaviour: bool = True
     controls: bool = True
+    collapse: bool = True
+    collapse_draws: Annotated[int, Field(ge=0)] = 20
     permutations: Positive = 1
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95

@@ -186,7 +186,7 @@ class Explainer:
             duplicates = sorted({name for name in ids if (ids == name).sum() > 1})
             raise DataError(f"patient_id must name each sample once. More than once: {listing(duplicates)}.")
         _check_shape(self._classifier, images)
-        spacings = _per_sample(spacing, len(images))
+        spacings = spacing_per_sample(spacing, len(images))
         measure, draws = self._measure, NullDraws(self._nulls) if nulls else None
 
         def batch(rows: slice | np.ndarray) -> list[tf.Tensor]:
@@ -265,7 +265,8 @@ def _check_shape(classifier: Classifier, images: np.ndarray) -> None:
         )
 
 
-def _per_sample(spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
+def spacing_per_sample(spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
+    """Spacing of pixels of each sample, (N, 2) mm, from one for all, one for each, or None for 1 mm."""
     spacing = np.asarray([1.0, 1.0] if spacing is None else spacing, np.float64)
     if spacing.shape not in ((2,), (count, 2)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
         raise DataError(

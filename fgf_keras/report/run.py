@@ -8,6 +8,7 @@ from fgf_keras.report.sections.alignment import alignment_section
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
 from fgf_keras.report.sections.cohort import data_section
+from fgf_keras.report.sections.collapse import collapse_section, collapse_summary
 from fgf_keras.report.sections.contributions import waterfall_blocks
 from fgf_keras.report.sections.controls import controls_section
 from fgf_keras.report.sections.effects import ON_THE_WAY, effects_section
@@ -122,6 +123,10 @@ def _behaviour(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.behaviour is None else behaviour_section(result.behaviour)
 
 
+def _collapse(provenance: Provenance, result: RunResult) -> Section | None:
+    return None if result.collapse is None else collapse_section(result.collapse)
+
+
 def _sanity(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.sanity is None else sanity_section(result.sanity)
 
@@ -160,6 +165,7 @@ SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _patients,
     _pictures,
     _behaviour,
+    _collapse,
     _controls,
     _sanity,
 ]
@@ -177,4 +183,6 @@ def run_summary(name: str, result: RunResult) -> list[Block]:
         blocks += sanity_summary(result.sanity)
     if result.behaviour is not None:
         blocks += behaviour_summary(result.behaviour)
+    if result.collapse is not None:
+        blocks += collapse_summary(result.collapse)
     return blocks + (findings_summary(result.findings) if result.findings else [])

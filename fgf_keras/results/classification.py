@@ -75,7 +75,8 @@ def resampled_metrics(
 ) -> dict[str, np.ndarray | list[float]]:
     """The metrics of each resample, computed from the contributions of patients and pairs of patients.
 
-    With the same numbers of patients, the same seed draws the same patients. scikit-learn takes milliseconds per call to check its arguments, which is slow for a thousand resamples.
+    For as many patients of each class, the same seed draws the same ones. scikit-learn takes milliseconds per
+    call to check its arguments, which is slow for a thousand resamples.
     """
     rng = np.random.default_rng(seed)
     positive_draws = rng.integers(0, len(positive), (bootstrap, len(positive)))

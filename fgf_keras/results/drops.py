@@ -44,13 +44,13 @@ def classification_drops(
         return {name: _entry(None, None, [None, None], []) for name in METRICS}
     start, end = (_metrics(labels, logits, threshold) for logits in (before, after))
     draws = [_metrics(labels, logits, threshold) for logits in random]
-    resamples = [
+    first, second = (
         resampled_metrics(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
         for logits in (before, after)
-    ]
+    )
     drops: dict[str, Any] = {}
     for name in METRICS:
-        paired = np.subtract(*(resample[name] for resample in resamples))
+        paired = np.subtract(np.asarray(first[name]), np.asarray(second[name]))
         values = [draw[name] for draw in draws]
         drops[name] = _entry(start[name], end[name], percentiles(paired, confidence), values)
     return drops

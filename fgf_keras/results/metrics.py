@@ -77,11 +77,13 @@ class Reference:
         of: "training patients", or "measured patients" where the former are unknown.
         sd: by feature, in its unit; None for a feature that does not vary.
         units: symbols by feature, "" for none.
+        mean: by feature, of the training patients; None if they are unknown, and in earlier versions.
     """
 
     of: str
     sd: dict[str, float | None]
     units: dict[str, str]
+    mean: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ EXPECTED = HERE / "expected"
 SMALL = HERE / "small.yaml"
 FGF = ("-m", "fgf_keras")
 # Whatever makes arms and splits: nothing that only a single run needs.
-MANY = ("evaluate.pictures=0", "train.measure=false", "evaluate.support=[mask]")
+MANY = ("evaluate.pictures=0", "train.measure=false", "evaluate.support=[mask]", "evaluate.collapse=false")
 
 # What is run, in this order, in one folder.
 COMMANDS = {

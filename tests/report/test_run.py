@@ -52,7 +52,7 @@ SECTIONS = [
     "patients",
     "pictures",
 ]
-SECTIONS += ["behaviour", "controls", "settings", "limits", "provenance"]
+SECTIONS += ["behaviour", "collapse", "controls", "settings", "limits", "provenance"]
 
 
 class Page(HTMLParser):
