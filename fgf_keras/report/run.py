@@ -11,7 +11,7 @@ from fgf_keras.report.sections.cohort import data_section
 from fgf_keras.report.sections.collapse import collapse_section, collapse_summary
 from fgf_keras.report.sections.contributions import waterfall_blocks
 from fgf_keras.report.sections.controls import controls_section
-from fgf_keras.report.sections.effects import ON_THE_WAY, effects_section
+from fgf_keras.report.sections.effects import effects_section
 from fgf_keras.report.sections.findings import findings_blocks, findings_summary
 from fgf_keras.report.sections.lenses import lenses_section
 from fgf_keras.report.sections.patients import gallery_section, page_gallery_section, patients_section
@@ -137,7 +137,9 @@ def _waterfalls(provenance: Provenance, result: RunResult) -> list[Block]:
         return []
     support = result.part.supports[0]
     return [
-        Text(ON_THE_WAY),
+        Text(
+            "The scores of the patients shown, as sums over the features (how they were chosen: see below):"
+        ),
         *waterfall_blocks(result.patients, shown, _features(provenance), reference, support),
     ]
 

@@ -62,15 +62,15 @@ def chosen_patients(patients: pd.DataFrame, alignment: pd.Series, count: int) ->
 
 def _candidates(patients: pd.DataFrame, alignment: pd.Series) -> Iterator[tuple[str, str]]:
     groups = []
-    for (label, decision), name in GROUPS.items():
+    for label, decision in GROUPS:
         members = patients[(patients["label"] == label) & (patients["decision"] == decision)]
         if len(members):
-            groups.append((name, decision, members["logit"].sort_values(kind="stable").index))
-    for name, _, ranked in groups:
-        yield str(ranked[(len(ranked) - 1) // 2]), f"{name}, median score"
+            groups.append((decision, members["logit"].sort_values(kind="stable").index))
+    for _, ranked in groups:
+        yield str(ranked[(len(ranked) - 1) // 2]), "median score of this group"
     known = alignment.dropna().sort_values(kind="stable").index
     if len(known):
         yield str(known[0]), "smallest joint S"
         yield str(known[-1]), "largest joint S"
-    for name, decision, ranked in groups:
-        yield str(ranked[-1 if decision else 0]), f"{name}, {'highest' if decision else 'lowest'} score"
+    for decision, ranked in groups:
+        yield str(ranked[-1 if decision else 0]), f"{'highest' if decision else 'lowest'} score of this group"

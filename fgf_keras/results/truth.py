@@ -12,6 +12,7 @@ from fgf_keras.config.truth import NOTHING, LawArm
 from fgf_keras.results.columns import JOINT, QUANTITIES, p_column, share_column
 from fgf_keras.results.metrics import Key, PartMetrics, RunMetrics
 from fgf_keras.results.rejections import rejections
+from fgf_keras.results.truth_lenses import LENSES, are_apart, lens_columns
 
 _TRIAL = ["repeat", "law", "prevalence"]
 
@@ -29,7 +30,8 @@ def truth_table(
     undefined_F, number of patients left out of them; for each null and each of S and F: S_over_<null> (mean
     minus that of the null), S_<null>_q05 and S_<null>_q95 (of the mean of the null), S_<null>_p,
     S_<null>_rate (share of patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean minus that
-    of the same network trained on random labels, if that law is among the laws.
+    of the same network trained on random labels, if that law is among the laws; population and effect with
+    their intervals, see `lens_columns`.
 
     The role is "used" or "unused" by the label, or "nothing" for the law without coefficients. The joint
     share is used if one of its features is. The row of a failed trial contains only its name.
@@ -58,14 +60,16 @@ def truth_table(
 def readings(table: pd.DataFrame) -> list[str]:
     """The columns of a `truth_table` that features can be ranked by."""
     over = [name for name in table.columns if name.startswith(("S_over_", "F_over_"))]
-    return ["S", "F", "unique", "shapley", *over]
+    return ["S", "F", "unique", "shapley", *(lens for lens in LENSES if lens in table), *over]
 
 
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
     """One row per law and reading: in how many trials the features used by the label are ranked first.
 
     Laws that use none or all of the features are left out. Columns: law, used, reading, trials (with defined
-    values), recovered, learned (trials whose network has learned something), recovered_learned.
+    values), recovered, learned (trials whose network has learned something), recovered_learned, and for
+    readings with intervals apart and apart_learned: in how many of them the intervals of the used features
+    lie above those of the others; NaN for other readings.
     """
     rows = []
     features = table[table["feature"].notna() & (table["feature"] != JOINT)]
@@ -76,8 +80,11 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
         for reading in readings(table):
             row = {"law": law, "used": ", ".join(used), "reading": reading}
             row |= dict.fromkeys(("trials", "recovered", "learned", "recovered_learned"), 0)
+            has_interval = f"{reading}_low" in law_rows
+            row |= dict.fromkeys(("apart", "apart_learned"), 0 if has_interval else math.nan)
             for _, trial in law_rows.groupby(_TRIAL, sort=False):
-                is_recovered = ranked_first(trial.set_index("feature")[reading], used)
+                by_feature = trial.set_index("feature")
+                is_recovered = ranked_first(by_feature[reading], used)
                 if is_recovered is None:
                     continue
                 learned = bool(trial["learned"].iloc[0])
@@ -85,6 +92,10 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
                 row["recovered"] += is_recovered
                 row["learned"] += learned
                 row["recovered_learned"] += is_recovered and learned
+                if has_interval:
+                    is_apart = are_apart(by_feature, reading, used)
+                    row["apart"] += is_apart
+                    row["apart_learned"] += is_apart and learned
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -170,6 +181,7 @@ def _features(
         for share in ("unique", "shapley"):
             column = patients.get(share_column(support, share, name))
             row[share] = math.nan if column is None else float(column.mean())
+        row |= lens_columns(part, support, name)
         for null in part.paths[support].nulls:
             for kind, metric in metrics.items():
                 p = patients[p_column(support, null, kind, name)].dropna()

@@ -11,7 +11,8 @@ import pytest
 from metrics_file import alignment, metrics_content, part
 
 from fgf_keras.commands.evaluation import evaluate
-from fgf_keras.commands.outcome import command_line, read_run
+from fgf_keras.commands.outcome import read_run
+from fgf_keras.commands.provenance import command_line
 from fgf_keras.config import parse_config
 from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.files import write_json

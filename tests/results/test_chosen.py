@@ -41,7 +41,7 @@ def test_the_missed_positive_comes_before_everything_else(patients, alignment):
     (only,) = chosen_patients(patients, alignment, 1).items()
     assert only == (
         "p00",
-        "missed positive, median score; smallest joint S; missed positive, lowest score",
+        "median score of this group; smallest joint S; lowest score of this group",
     )
     assert len(groups_of(patients, chosen_patients(patients, alignment, 4))) == 4
 
@@ -49,10 +49,10 @@ def test_the_missed_positive_comes_before_everything_else(patients, alignment):
 def test_medians_and_extremes_are_those_of_their_groups(patients, alignment):
     chosen = chosen_patients(patients, alignment, 10)
     found = patients[(patients["label"] == 1) & (patients["decision"] == 1)]["logit"].sort_values()
-    assert "positive, found, median score" in chosen[found.index[2]]
-    assert "positive, found, highest score" in chosen[found.index[-1]]
+    assert "median score of this group" in chosen[found.index[2]]
+    assert "highest score of this group" in chosen[found.index[-1]]
     calm = patients[(patients["label"] == 0) & (patients["decision"] == 0)]["logit"]
-    assert "negative, called negative, lowest score" in chosen[calm.idxmin()]
+    assert "lowest score of this group" in chosen[calm.idxmin()]
 
 
 def test_empty_groups_and_undefined_alignment_leave_room_for_others(patients, alignment):

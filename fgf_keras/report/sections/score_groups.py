@@ -57,7 +57,7 @@ def _sentence(correlation: Interval) -> str:
     side = "higher" if correlation.mean > 0 else "lower"
     return (
         f"Yes: {value}, so patients with a {side} score are explained better, and a mean over all patients "
-        "describes none of the two ends."
+        "describes neither end."
     )
 
 
