@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 from fgf_keras.errors import DataError
-from fgf_keras.results.classification import _resampled, choose_threshold, classification_metrics
+from fgf_keras.results.classification import choose_threshold, classification_metrics, resampled_metrics
 
 METRICS = ("balanced_accuracy", "auc", "sensitivity", "specificity")
 
@@ -46,7 +46,7 @@ def test_a_score_at_the_threshold_is_negative():
 def test_every_resample_has_the_metrics_that_scikit_learn_gives_it(rng):
     labels, logits = scores(rng, n=25, ties=True)
     positive, negative = logits[labels == 1], logits[labels == 0]
-    found = _resampled(positive, negative, 0.3, bootstrap=40, seed=7)
+    found = resampled_metrics(positive, negative, 0.3, bootstrap=40, seed=7)
     draws = np.random.default_rng(7)
     of_positive = draws.integers(0, len(positive), (40, len(positive)))
     of_negative = draws.integers(0, len(negative), (40, len(negative)))
