@@ -22,7 +22,7 @@ from fgf_keras.geometry.products import inner, inner_products, weighted_sum
 # Function of latents (B, …) to images (B, H, W, C), built of tf operations.
 Decode = Callable[[tf.Tensor], tf.Tensor]
 # Of the path, only its end matters; the tolerance is that of the mean cosine of its turn.
-FLOW = Flow(max_steps=64, tolerance=1e-2)
+FLOW = Flow(max_steps=32, tolerance=1e-2)
 # Rounds in which pixels at the ends of [0, 1] are fixed; with one feature, one round finds them all.
 _ROUNDS = 3
 # Most Gauss-Newton steps after the path, and the distance from the targets, in scales, that needs none.

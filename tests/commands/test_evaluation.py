@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from fgf_keras.commands.collapse import collapse_content
 from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.config import EvaluateConfig, parse_config
 from fgf_keras.data.source import source_of
@@ -76,3 +77,30 @@ def test_of_the_training_patients_the_number_of_patients_stays(evaluated):
     _, _, whole, part = evaluated
     assert part.metrics["n_train"] == whole.metrics["splits"]["train"]["n"]
     assert list(part.metrics["splits"]) == ["validation", "test"]
+
+
+def test_features_collapse_to_their_means_over_the_training_patients(evaluated):
+    cohort, splits, whole, part = evaluated
+    low, high = CONFIG.data.window
+    pixels = cohort.masks.sum(axis=(1, 2, 3))
+    brightness = low + (high - low) * (cohort.images * cohort.masks).sum(axis=(1, 2, 3)) / pixels
+    for found in (whole, part):
+        mean = found.metrics["reference"]["mean"]["brightness"]
+        assert mean == pytest.approx(brightness[splits["train"]].mean(), rel=1e-4)
+        content = found.collapse
+        assert (content["split"], content["n"]) == ("test", len(splits["test"]))
+        assert content["threshold"] == found.metrics["threshold"]["logit"]
+        entry = content["features"]["brightness"]
+        assert (entry["target"], entry["unit"]) == (mean, "HU")
+        assert entry["auc"]["before"] == pytest.approx(found.metrics["splits"]["test"]["auc"]["value"])
+
+
+def test_nothing_collapses_where_it_is_not_asked_for_or_has_no_target(evaluated):
+    cohort, splits, whole, _ = evaluated
+    model = build_model(CONFIG, cohort.images.shape[1:], 2)
+    patients = cohort.select(splits["test"])
+    known = {"threshold": 0.0, "seed": 0}
+    targets = whole.metrics["reference"]["mean"]
+    assert collapse_content(model, patients, "test", EvaluateConfig(), targets=None, **known) is None
+    settings = EvaluateConfig(collapse=False)
+    assert collapse_content(model, patients, "test", settings, targets=targets, **known) is None
