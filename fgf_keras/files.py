@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,3 +67,8 @@ def read_json(path: str | Path) -> Any:
         raise RunError(
             f"{path} cannot be read: {error}. The run is not complete; train or evaluate again."
         ) from None
+
+
+def now() -> str:
+    """The date and time, as files of a run state it."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())

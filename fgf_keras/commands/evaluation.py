@@ -15,7 +15,7 @@ from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
-from fgf_keras.files import read_json, write_json
+from fgf_keras.files import now, read_json, write_json
 from fgf_keras.measure.explain import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
@@ -152,7 +152,7 @@ def evaluate(
         DataError: a part with a single class.
         RunError: a score that is not finite.
     """
-    data = cohort.description(splits)
+    data = cohort.description(splits) | {"evaluated": now()}
     if "train" in splits and (reference_sd is None or reference_mean is None):
         mean, sd = training_reference(model, cohort.select(splits["train"]), hu_window)
         reference_mean, reference_sd = reference_mean or mean, reference_sd or sd

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 from pathlib import Path
 
 from fgf_keras.config import Config
@@ -19,7 +18,6 @@ def provenance_of(config: Config, folder: RunFolder) -> Provenance:
         read_json(folder.environment_file),
         command_line(sys.argv),
         folder=f"{path.parent.name}/{path.name}",
-        date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
 
 

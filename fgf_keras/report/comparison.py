@@ -53,7 +53,7 @@ def comparison_report(
         if study.ablation is not None:
             sections.append(ablation_section(study))
         sections += [networks_section(study, arms), pages_section(pages)]
-    sections += closing_sections(provenance, data["fingerprint"])
+    sections += closing_sections(provenance, data)
     return Document(
         f"Comparison of {len(config.arms)} arms: {config.run.name}",
         "Feature gradient flow: what networks that were trained differently react to. "

@@ -38,7 +38,7 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
     with report_style():
         candidates = [section(provenance, result) for section in SECTIONS]
     sections = [section for section in candidates if section is not None]
-    sections += closing_sections(provenance, result.data["fingerprint"])
+    sections += closing_sections(provenance, result.data)
     part = result.part.name.capitalize()
     return Document(
         f"Feature gradient flow: {provenance.config.run.name}",

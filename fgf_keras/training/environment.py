@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import tensorflow as tf
 from fgf_keras._version import __version__
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.files import now
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn")
 
@@ -22,7 +22,7 @@ def environment(config: Config, cohort: Cohort, splits: dict[str, np.ndarray]) -
     return {
         "fgf_keras": __version__,
         "commit": commit(),
-        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "date": now(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in _PACKAGES},

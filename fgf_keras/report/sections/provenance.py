@@ -30,31 +30,29 @@ class Provenance:
         environment: content of environment.json of the run.
         command: the command that wrote the report.
         folder: of the run, without the path that leads to it.
-        date: of the report.
     """
 
     config: Config
     environment: dict[str, Any]
     command: str
     folder: str = ""
-    date: str = ""
 
 
-def closing_sections(provenance: Provenance, fingerprint: str) -> list[Section]:
+def closing_sections(provenance: Provenance, data: dict[str, Any]) -> list[Section]:
     """The settings that the numbers depend on, the limits, and how the report was made.
 
     Args:
         provenance: of the run.
-        fingerprint: of the measured data.
+        data: description of the measured cohort, see `Cohort.description`.
     """
     return [
         settings_section(provenance.config),
         limits_section(),
-        _provenance_section(provenance, fingerprint),
+        _provenance_section(provenance, data),
     ]
 
 
-def _provenance_section(provenance: Provenance, fingerprint: str) -> Section:
+def _provenance_section(provenance: Provenance, data: dict[str, Any]) -> Section:
     environment = provenance.environment
     rows = [
         ["fgf_keras", environment["fgf_keras"]],
@@ -66,9 +64,10 @@ def _provenance_section(provenance: Provenance, fingerprint: str) -> Section:
         ["system", environment["system"]],
         ["devices", ", ".join(environment["devices"])],
         ["seed", str(environment["seed"])],
-        ["data (SHA-256)", fingerprint],
+        ["data (SHA-256)", data["fingerprint"]],
+        ["evaluated", data.get("evaluated") or "unknown"],
         *([["run folder", provenance.folder]] if provenance.folder else []),
-        ["this report", f"fgf_keras {__version__}" + (f", {provenance.date}" if provenance.date else "")],
+        ["this report", f"fgf_keras {__version__}"],
     ]
     return Section(
         "provenance",
