@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Quantities of each feature, as the columns of `Explanation.to_frame` begin.
 EFFECTS = ("effect", "slope", "slope_alone", "contribution", "contribution_shapley", "change")
+# The absolute value of the effect: features whose slope has either sign have a size all the same.
+SIZE = "effect_size"
 # The contribution divided by the score, and the same of what no feature explains.
 SHARE = "contribution_share"
 UNEXPLAINED, UNEXPLAINED_SHARE = "unexplained", "unexplained_share"
@@ -37,15 +39,17 @@ def effects_content(
         seed: of the resamples.
 
     Returns:
-        {feature: {quantity of `EFFECTS` or "contribution_share": summary}, "unexplained": summary,
-        "unexplained_share": summary}, each summary {"mean", "ci", "median", "positive" and "negative": shares
-        of patients with that sign, "n": number of patients in whom it is defined}. Shares are of the score
-        that is lost along the path, so that they add up to 1. Quantities that were not measured are left out.
+        {feature: {quantity of `EFFECTS`, "effect_size" or "contribution_share": summary}, "unexplained":
+        summary, "unexplained_share": summary}, each summary {"mean", "ci", "median", "positive" and
+        "negative": shares of patients with that sign, "n": number of patients in whom it is defined}. Shares
+        are of the score that is lost along the path, so that they add up to 1. Quantities that were not
+        measured are left out.
     """
     frame = explanation.to_frame().iloc[rows]
     names = explanation.feature_names
     lost = frame[[f"contribution_{name}" for name in names]].sum(axis=1, skipna=False) + frame[UNEXPLAINED]
     frame = frame.assign(**{f"{SHARE}_{name}": frame[f"contribution_{name}"] / lost for name in names})
+    frame = frame.assign(**{f"{SIZE}_{name}": frame[f"effect_{name}"].abs() for name in names})
     frame[UNEXPLAINED_SHARE] = frame[UNEXPLAINED] / lost
     rng = np.random.default_rng(seed)
 
@@ -62,7 +66,7 @@ def effects_content(
         }
 
     content: dict[str, Any] = {
-        name: {key: summary(f"{key}_{name}") for key in (*EFFECTS, SHARE) if f"{key}_{name}" in frame}
+        name: {key: summary(f"{key}_{name}") for key in (*EFFECTS, SHARE, SIZE) if f"{key}_{name}" in frame}
         for name in names
     }
     return content | {key: summary(key) for key in (UNEXPLAINED, UNEXPLAINED_SHARE)}

@@ -128,7 +128,7 @@ class Study:
         """See `truth.truth_table`; None without known laws."""
         if self.config.truth is None:
             return None
-        return truth_table(self.config, self.metrics, self._test_patients, self.oracle)
+        return truth_table(self.config, self.metrics, self._test_patients, self.oracle, self.behaviour)
 
     @cached_property
     def recovery(self) -> pd.DataFrame:

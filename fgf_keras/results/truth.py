@@ -22,6 +22,7 @@ def truth_table(
     metrics_by_trial: dict[Key, RunMetrics | None],
     patients: dict[Key, pd.DataFrame],
     oracle: dict[Key, float],
+    behaviour: dict[Key, dict[str, Any]] | None = None,
 ) -> pd.DataFrame:
     """One row per trial and feature, including the joint share, for the test part on the first support.
 
@@ -30,8 +31,8 @@ def truth_table(
     undefined_F, number of patients left out of them; for each null and each of S and F: S_over_<null> (mean
     minus that of the null), S_<null>_q05 and S_<null>_q95 (of the mean of the null), S_<null>_p,
     S_<null>_rate (share of patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean minus that
-    of the same network trained on random labels, if that law is among the laws; population and effect with
-    their intervals, see `lens_columns`.
+    of the same network trained on random labels, if that law is among the laws; population, effect and
+    moved with their intervals, see `lens_columns`.
 
     The role is "used" or "unused" by the label, or "nothing" for the law without coefficients. The joint
     share is used if one of its features is. The row of a failed trial contains only its name.
@@ -41,6 +42,7 @@ def truth_table(
         metrics_by_trial: metrics by (name of the repeat, name of the arm); None for a failed trial.
         patients: rows of patients.csv of the test part, by the same keys.
         oracle: AUC on the test part of the probability given by the law, by the same keys.
+        behaviour: content of behaviour.json, by the same keys, where it was measured.
     """
     rows = []
     for repeat in dict.fromkeys(repeat for repeat, _ in metrics_by_trial):
@@ -53,14 +55,16 @@ def truth_table(
                 continue
             part = metrics.parts["test"]
             trial |= _classification(part, oracle[key])
-            rows += [trial | row for row in _features(config, arm, part, patients[key])]
+            changes = (behaviour or {}).get(key)
+            rows += [trial | row for row in _features(config, arm, part, patients[key], changes)]
     return _over_nothing(pd.DataFrame(rows))
 
 
 def readings(table: pd.DataFrame) -> list[str]:
     """The columns of a `truth_table` that features can be ranked by."""
     over = [name for name in table.columns if name.startswith(("S_over_", "F_over_"))]
-    return ["S", "F", "unique", "shapley", *(lens for lens in LENSES if lens in table), *over]
+    lenses = [lens for lens in LENSES if lens in table and table[lens].notna().any()]
+    return ["S", "F", "unique", "shapley", *lenses, *over]
 
 
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +168,11 @@ def _classification(part: PartMetrics, oracle: float) -> dict[str, Any]:
 
 
 def _features(
-    config: Config, arm: LawArm, part: PartMetrics, patients: pd.DataFrame
+    config: Config,
+    arm: LawArm,
+    part: PartMetrics,
+    patients: pd.DataFrame,
+    behaviour: dict[str, Any] | None,
 ) -> Iterator[dict[str, Any]]:
     support = config.evaluate.support[0]
     names = [feature.name for feature in config.features]
@@ -181,7 +189,7 @@ def _features(
         for share in ("unique", "shapley"):
             column = patients.get(share_column(support, share, name))
             row[share] = math.nan if column is None else float(column.mean())
-        row |= lens_columns(part, support, name)
+        row |= lens_columns(part, support, name, behaviour)
         for null in part.paths[support].nulls:
             for kind, metric in metrics.items():
                 p = patients[p_column(support, null, kind, name)].dropna()

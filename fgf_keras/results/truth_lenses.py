@@ -1,41 +1,44 @@
-"""Lenses besides alignment in the tables of known laws: the population share and the size of the effect."""
+"""Lenses besides alignment in the tables of known laws: population share, effect, and moved tumours."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
+from fgf_keras.results.effects import SIZE
 from fgf_keras.results.interval import UNDEFINED, Interval
 from fgf_keras.results.metrics import PartMetrics
 
-LENSES = ("population", "effect")
+LENSES = ("population", "effect", "moved")
 
 
-def lens_columns(part: PartMetrics, support: str, feature: str) -> dict[str, float]:
-    """The columns population and effect, each with _low and _high, and population_p.
+def lens_columns(
+    part: PartMetrics, support: str, feature: str, behaviour: dict[str, Any] | None
+) -> dict[str, float]:
+    """The columns population, effect and moved, each with _low and _high, and population_p.
 
-    The population share is that of the ranks. The effect is the size of the mean effect of one standard
-    deviation, whatever its sign: laws may use a feature in either direction. NaN where it is undefined.
+    The population share is that of the ranks. Effect and moved are the sizes of the change of the score by
+    one standard deviation of the feature, by the slope and when tumours are moved: laws may use a feature in
+    either direction. NaN where they are undefined, or were not measured.
 
     Args:
         part: metrics of the test patients.
         support: where gradients were compared.
-        feature: its name, or "joint", which has no effect.
+        feature: its name, or "joint", which has a population share only.
+        behaviour: content of behaviour.json, or None.
     """
     population = {} if part.population is None else part.population.by_feature("ranks")
-    share, p = population.get(feature, (UNDEFINED, float("nan")))
+    share, p = population.get(feature, (UNDEFINED, math.nan))
     effects = part.effects[support]
-    rows = effects[(effects["feature"] == feature) & (effects["quantity"] == "effect")]
-    effect = UNDEFINED if rows.empty else size(Interval.of_means(rows.iloc[0]))
+    rows = effects[(effects["feature"] == feature) & (effects["quantity"] == SIZE)]
+    effect = UNDEFINED if rows.empty else Interval.of_means(rows.iloc[0])
+    entry = (behaviour or {"features": {}})["features"].get(feature)
+    moved = UNDEFINED if entry is None else Interval.of(entry["effect"]["mean"], entry["effect"]["ci"])
     columns = {"population_p": p}
-    for name, interval in zip(LENSES, (share, effect)):
+    for name, interval in zip(LENSES, (share, effect, moved)):
         columns |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return columns
-
-
-def size(effect: Interval) -> Interval:
-    """The absolute value of an effect with its interval, which begins at 0 where the sign is not known."""
-    low, high = sorted((abs(effect.low), abs(effect.high)))
-    return Interval(abs(effect.mean), 0.0 if effect.low <= 0 <= effect.high else low, high)
 
 
 def are_apart(by_feature: pd.DataFrame, lens: str, used: Sequence[str]) -> bool:
@@ -43,7 +46,7 @@ def are_apart(by_feature: pd.DataFrame, lens: str, used: Sequence[str]) -> bool:
 
     Args:
         by_feature: rows of one trial, indexed by feature.
-        lens: "population" or "effect".
+        lens: one of `LENSES`.
         used: names of the used features.
     """
     lowest = by_feature.loc[list(used), f"{lens}_low"].min()

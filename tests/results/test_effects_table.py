@@ -68,7 +68,7 @@ def test_what_is_defined_in_nobody_is_null(explanation):
 def test_the_table_has_a_row_for_each_quantity_of_each_feature(explanation):
     content = effects_content(explanation, np.arange(N), bootstrap=50)
     table = effects_table(content).set_index(["feature", "quantity"])
-    assert len(table) == len(NAMES) * (len(EFFECTS) + 1) + 2
+    assert len(table) == len(NAMES) * (len(EFFECTS) + 2) + 2
     row = table.loc["extent", "slope"]
     assert row["mean"] == content["extent"]["slope"]["mean"]
     assert [row["low"], row["high"]] == content["extent"]["slope"]["ci"]

@@ -1,5 +1,7 @@
 """Roles, rankings and rates of trials under known laws, from constructed figures."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -173,6 +175,52 @@ def test_a_failed_trial_is_told_and_left_out(found, tables, tmp_path):
     (line,) = [line for line in lines if line.startswith("| wide | 0.")]
     assert line.endswith(r"| 0.50 | 0.40\* | 0.45 | 0.36\* | brightness, brightness | 0 / 1 |")
     assert (tmp_path / "truth.png").stat().st_size > 10_000
+
+
+def with_lenses(found, population):
+    """The same metrics with a population share of brightness and extent, and effects of either sign."""
+    entries = {
+        name: {"share": mean, "ci": [mean - 0.05, mean + 0.05], "p": 0.01, "chance": 0.1}
+        for name, mean in population.items()
+    }
+    estimate = {"median": 0.0, "positive": 0.5, "negative": 0.5, "n": 10}
+    sizes = {"brightness": 0.2, "extent": 0.9}
+    for key, metrics in found.items():
+        content = copy.deepcopy(metrics.content)
+        test = content["splits"]["test"]
+        test["population"] = {"n": 10, "permutations": 99, "ranks": entries}
+        effects = {
+            name: {"effect_size": estimate | {"mean": mean, "ci": [mean - 0.1, mean + 0.1]}}
+            for name, mean in sizes.items()
+        }
+        test["effects"] = {"mask": effects}
+        found[key] = RunMetrics.of(content)
+    return found
+
+
+def test_other_lenses_are_readings_with_intervals(found, tables):
+    population = {"brightness": 0.1, "extent": 0.6, "joint": 0.7}
+    moves = {"features": {"extent": {"effect": {"mean": 1.0, "ci": [0.8, 1.2]}}}}
+    found = with_lenses(found, population)
+    behaviour = dict.fromkeys(found, moves)
+    table = truth_table(CONFIG, found, tables, dict.fromkeys(found, 0.9), behaviour)
+    rows = table[(table["law"] == "wide") & (table["prevalence"] == 0.5)].set_index("feature")
+    assert rows.loc["extent", ["population", "population_low", "effect", "moved"]].tolist() == pytest.approx(
+        [0.6, 0.55, 0.9, 1.0]
+    )
+    assert rows.loc["joint", "population"] == 0.7
+    assert np.isnan(rows.loc["brightness", "moved"])
+    recovery = recovery_table(table).set_index(["law", "reading"])
+    assert recovery.loc[("wide", "population"), ["trials", "recovered", "apart"]].tolist() == [2, 2, 2]
+    assert recovery.loc[("wide", "effect"), "apart"] == 2
+    assert np.isnan(recovery.loc[("wide", "S"), "apart"])
+    # Undefined for a feature: no ranking.
+    assert recovery.loc[("wide", "moved"), "trials"] == 0
+    other = truth_table(
+        CONFIG, with_lenses(found, population | {"extent": 0.15}), tables, dict.fromkeys(found, 0.9)
+    )
+    overlapping = recovery_table(other).set_index(["law", "reading"]).loc[("wide", "population")]
+    assert overlapping[["recovered", "apart"]].tolist() == [2, 0]
 
 
 def test_the_oracle_knows_the_law():

@@ -15,6 +15,7 @@ from fgf_keras.results.columns import JOINT
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
 from fgf_keras.results.truth import nulls
+from fgf_keras.results.truth_lenses import LENSES
 
 CAPTION = (
     "S (filled) and F (open), means over test patients at each prevalence; solid where the label uses the "
@@ -43,7 +44,7 @@ def truth_tables(study: Study) -> list[Block]:
     )
     recovery = (
         "Trials in which the features that the label depends on are ranked first, of all trials (of those "
-        "whose AUC is above 0.5 with its whole interval)"
+        "whose AUC is above 0.5 with its whole interval); apart: their intervals lie above the others'"
     )
     rates = (
         f"p ≤ {config.evaluate.alpha:g}: false positives, but power where features are used. Share of "
@@ -51,8 +52,14 @@ def truth_tables(study: Study) -> list[Block]:
         "the features, the largest distance of the patients' p-values from uniform, and the networks whose "
         "mean over patients is significant"
     )
+    lenses = (
+        "Other lenses, means over test patients and phantoms: population share; the change of the score by "
+        "one standard deviation, by the slope (effect) and when tumours are moved; * the label depends on "
+        "the feature"
+    )
     tables: list[Table] = [
         Table(alignment, *_alignment_rows(study.truth)),
+        Table(lenses, *_lens_rows(study.truth)),
         Table(recovery, *_recovery_rows(study.recovery)),
         Table(rates, *_rate_rows(study.rates)),
     ]
@@ -79,6 +86,25 @@ def _alignment_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def _lens_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of text: one row per law and prevalence, with the lenses besides S and F."""
+    lenses = [lens for lens in LENSES if lens in table and table[lens].notna().any()]
+    trials = table[table["feature"].notna() & (table["feature"] != JOINT)]
+    if not lenses or trials.empty:
+        return [], []
+    features = list(dict.fromkeys(trials["feature"]))
+    header = ["law", "prevalence", *(f"{lens} {words}" for lens in lenses for words in _words(features))]
+    rows = []
+    for (law, prevalence), law_rows in trials.groupby(["law", "prevalence"], sort=False):
+        means = law_rows.groupby("feature", sort=False)[lenses].mean().loc[features]
+        used = set(law_rows.loc[law_rows["role"] == "used", "feature"])
+        cells = [
+            _number(means.loc[name, lens]) + "*" * (name in used) for lens in lenses for name in features
+        ]
+        rows.append([law, f"{prevalence:g}", *cells])
+    return header, rows
+
+
 def _recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: one row per reading, one column per law."""
     if recovery.empty:
@@ -89,15 +115,22 @@ def _recovery_rows(recovery: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for reading in dict.fromkeys(recovery["reading"]):
         by_law = [cells[law, reading] for law in laws]
         counts = [
-            f"{row['recovered']}/{row['trials']} ({row['recovered_learned']}/{row['learned']})"
+            f"{row['recovered']}/{row['trials']} ({row['recovered_learned']}/{row['learned']}){_apart(row)}"
             for row in by_law
         ]
         rows.append([" ".join(_words([reading])), *counts])
     return ["ranked by", *laws], rows
 
 
+def _apart(row: dict[str, Any]) -> str:
+    """In how many trials the intervals are apart; "" for readings without intervals."""
+    return "" if row["apart"] is None else f", apart {row['apart']:.0f} ({row['apart_learned']:.0f})"
+
+
 def _rate_rows(rates: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text: one row per role, null and quantity, one column per feature."""
+    if rates.empty:
+        return [], []
     features = list(dict.fromkeys(rates["feature"]))
     header = ["features", "null", "of", *_words(features), "distance", "networks"]
     roles = {NOTHING: "random labels", "unused": "not used", "used": "used"}
