@@ -30,10 +30,16 @@ class NullShares:
 
     def of_cohort(self, kind: str, rows: np.ndarray) -> np.ndarray:
         """The S or F of each draw of the cohort, averaged over some patients, (n or n', m + 1)."""
-        draws = getattr(self, kind)[rows]
+        return self._over_patients(getattr(self, kind)[rows], rows)
+
+    def magnitude_of_cohort(self, kind: str, rows: np.ndarray) -> np.ndarray:
+        """The root of the joint S or F of each draw, averaged over some patients, (n or n',)."""
+        return self._over_patients(np.sqrt(getattr(self, kind)[rows, :, -1:]), rows)[:, 0]
+
+    def _over_patients(self, draws: np.ndarray, rows: np.ndarray) -> np.ndarray:
         if self.resample is not None:
             draws = np.take_along_axis(draws, self.resample[rows][..., np.newaxis], axis=1)
-        return draws.mean(axis=0, dtype=np.float64)
+        return np.asarray(draws.mean(axis=0, dtype=np.float64))
 
 
 class Null(ABC):

@@ -7,7 +7,9 @@ import pandas as pd
 
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.nulls.chance import defined as defined_for
+from fgf_keras.nulls.magnitude import magnitude_chance
 from fgf_keras.results.bootstrap import bootstrap_mean
+from fgf_keras.results.columns import JOINT_MAGNITUDE
 
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
@@ -39,9 +41,10 @@ def alignment_table(
         {"n", "status": {name: count}, "far": number of paths longer than twice the norm of the image,
         "flow_error": largest estimated error of the averaged F, "undefined": {"S", "F"}, "S" and "F":
         {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
-        {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint":
-        {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, all for
-        the mean over patients, see `Explanation.against_chance`.
+        {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature, "joint" or
+        "joint_magnitude": {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error",
+        "p_adjusted"}}}}}, all for the mean over patients, see `Explanation.against_chance` and
+        `magnitude_chance`.
     """
     frame = explanation.to_frame()
     rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
@@ -72,6 +75,9 @@ def alignment_table(
     table["white"] = _white(explanation, frame[defined["S"]], rows[defined["S"]])
     if explanation.nulls:
         table["nulls"] = _nulls(explanation.against_chance(rows))
+        for null, by_kind in magnitude_chance(explanation, rows).items():
+            for kind, entry in by_kind.items():
+                table["nulls"][null][kind][JOINT_MAGNITUDE] = _without_nan(entry)
     return table
 
 
@@ -92,10 +98,12 @@ def _nulls(chance: pd.DataFrame) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for row in chance.to_dict(orient="records"):
         null = tree.setdefault(row["null"], {"draws": row["draws"], "S": {}, "F": {}})
-        null[row["quantity"]][row["feature"]] = {
-            key: None if np.isnan(row[key]) else row[key] for key in _NULL_KEYS
-        }
+        null[row["quantity"]][row["feature"]] = _without_nan({key: row[key] for key in _NULL_KEYS})
     return tree
+
+
+def _without_nan(entry: dict[str, float]) -> dict[str, float | None]:
+    return {key: None if np.isnan(value) else value for key, value in entry.items()}
 
 
 def _white(explanation: "Explanation", frame: pd.DataFrame, rows: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from fgf_keras.flow.settings import Flow
 from fgf_keras.nulls.chance import p_value
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.fields import matched_fields, smooth_fields
+from fgf_keras.nulls.magnitude import magnitude_chance
 from fgf_keras.nulls.settings import Nulls
+from fgf_keras.results.alignment import alignment_table
 
 SIZE = 24
 N = 5
@@ -147,6 +149,22 @@ def test_the_permutation_null_has_one_draw_for_each_other_patient_and_more_for_t
     # The gradient of brightness is the same constant in every tumour.
     brightness = draws(found, "permutation", "S")[..., 0]
     assert np.allclose(brightness, found.values["S"][:, :1], atol=1e-5)
+
+
+def test_the_magnitude_is_compared_with_the_roots_of_the_draws(found):
+    rows = np.array([0, 2, 3])
+    content = magnitude_chance(found, rows)
+    assert set(content) == set(KINDS)
+    for kind, measured in (("S", "S_joint_magnitude"), ("F", "F_joint_magnitude")):
+        roots = np.sqrt(draws(found, "smooth", kind)[rows, :, -1]).mean(axis=0)
+        mean = found.to_frame()[measured].to_numpy()[rows].mean()
+        entry = content["smooth"][kind]
+        assert entry["null_mean"] == pytest.approx(roots.mean(), rel=1e-5)
+        assert entry["null_q95"] == pytest.approx(np.quantile(roots, 0.95), rel=1e-5)
+        assert entry["p"] == pytest.approx((1 + np.sum(roots >= mean - 1e-6)) / 41)
+        assert entry["effect"] == pytest.approx(mean - roots.mean(), rel=1e-4)
+    table = alignment_table(found, rows, bootstrap=50)
+    assert table["nulls"]["smooth"]["S"]["joint_magnitude"] == content["smooth"]["S"]
 
 
 def test_patients_without_a_gradient_are_left_out_and_counted(cohort):
