@@ -118,6 +118,7 @@ def test_a_run_leaves_its_whole_folder(run):
         "evaluation/patients.csv",
         "evaluation/behaviour.json",
         "evaluation/collapse.json",
+        "evaluation/controls.json",
         "evaluation/findings.json",
         "evaluation/patients_mask.png",
         "evaluation/patients_image.png",

@@ -40,6 +40,7 @@ def place(tmp_path_factory):
     """A folder with a cohort of DICOM, a run that was trained on it, and a comparison."""
     place = tmp_path_factory.mktemp("serving")
     tree = TINY.replace("data:\n", DICOM.strip() + "\n", 1).replace("patients: 60", f"patients: {PATIENTS}")
+    tree = tree.replace("bootstrap: 100", "bootstrap: 100, collapse: false, controls: false")
     (place / "tiny.yaml").write_text(tree, encoding="utf-8")
     data = load_config(place / "tiny.yaml").data
     write_phantom_dicom(place / "dicom", data.phantom, size=32, spacing=[1.0, 1.0], seed=0, slices=5)

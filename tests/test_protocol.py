@@ -15,7 +15,9 @@ model: {filters: [2], kernel_sizes: [3], pool_size: 4, dense: [2]}
 features: [brightness]
 reward: {kind: sum, weight: 0.5}
 train: {epochs: 1, flow_patients: 2}
-evaluate: {bootstrap: 100, noise_draws: 0, pictures: 0, support: [mask], flow: {max_steps: 8}}
+evaluate:
+  {bootstrap: 100, noise_draws: 0, pictures: 0, collapse: false, controls: false, support: [mask],
+  flow: {max_steps: 8}}
 protocol: {arms: [baseline, placebo], repeats: 2}
 compute: {threads: 1}
 """

@@ -13,7 +13,9 @@ data:
 model: {filters: [2], kernel_sizes: [3], pool_size: 4, dense: [2]}
 features: [brightness]
 train: {epochs: 1, flow_patients: 2}
-evaluate: {bootstrap: 100, noise_draws: 0, pictures: 0, support: [mask], flow: {max_steps: 8}}
+evaluate:
+  {bootstrap: 100, noise_draws: 0, pictures: 0, collapse: false, controls: false, support: [mask],
+  flow: {max_steps: 8}}
 sweep: {kinds: [sum], lowest: 0.01, highest: 1.0, points: 2, tolerance: 0.9}
 compute: {threads: 1}
 """

@@ -20,6 +20,8 @@ reward: {kind: none}
 train: {epochs: 1, measure: false}
 evaluate:
   training_patients: false
+  collapse: false
+  controls: false
   bootstrap: 100
   noise_draws: 0
   null_draws: 39
