@@ -68,7 +68,9 @@ def _entry(
     if before is None or after is None:
         drop, chance = None, dict.fromkeys(("after", "drop", "q05", "q95", "p"))
     else:
-        drop, chance = before - after, _chance(before, before - after, np.array(random))
+        # Equal up to rounding is equal.
+        drop = round(before - after, 12) + 0.0
+        chance = _chance(before, drop, np.array(random))
     return {"before": before, "after": after, "drop": {"mean": drop, "ci": ci}, "random": chance}
 
 
