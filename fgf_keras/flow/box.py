@@ -20,6 +20,8 @@ RANGE = (0.0, 1.0)
 ROUNDING = 1e-6
 # Corrections of the predicted distance to the boundary for pixels that come to a limit on the way.
 _CORRECTIONS = 4
+# A pixel with more than this share of the squared direction turns the path sharply where it comes to a limit.
+_CORNER = 0.2
 
 
 class Box(NamedTuple):
@@ -91,6 +93,19 @@ class Box(NamedTuple):
             more = tf.math.divide_no_nan(straight - fall, inner(still_free, still_free))
             length += tf.clip_by_value(more, 0, tf.maximum(length, 0))
         return tf.where(straight > 0, length, straight)
+
+    def corner(self, image: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
+        """The distance (B,) to the first limit at which a single pixel turns the path sharply, or infinity.
+
+        Args:
+            image, direction: see `distance`.
+        """
+        pace = tf.abs(direction)
+        room = tf.where(direction > 0, image - self.low, self.high - image)
+        # A little beyond the limit, so that rounding does not leave the pixel just before it.
+        way = tf.math.divide_no_nan(room, pace) * (1 + ROUNDING)
+        way = tf.where(pace**2 > _CORNER, way, tf.constant(float("inf"), way.dtype))
+        return tf.reduce_min(way, axis=range(1, len(image.shape)))
 
     def _leaves(self, image: tf.Tensor, direction: tf.Tensor) -> tf.Tensor:
         """Which components of a direction leave the box at `image`, which lies in it; of bool."""

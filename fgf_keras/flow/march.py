@@ -174,8 +174,9 @@ def _stepped(
     left = tf.where(evenly, _left(w, slope, ahead, left), left)
     parts = tf.cast(tf.maximum(stride.steps - w.count, 1), left.dtype)
     step = tf.where(evenly, tf.clip_by_value(left / parts, w.step / 4, 2 * w.step), w.step)
-    last = left <= _LAST * step
-    length = tf.where(w.ending | last, tf.clip_by_value(left, -step, _LAST * step), step)
+    most = step if box is None else tf.minimum(step, box.corner(w.image, direction))
+    last = (left <= _LAST * step) & ((left <= most) | tf.equal(most, step))
+    length = tf.where(w.ending | last, tf.clip_by_value(left, -step, _LAST * step), most)
     length = tf.where(moving & ~(turn.corner | turn.past), length, tf.zeros_like(length))
     edge = per_sample(length, direction) * direction + per_sample(turn.at, direction) * w.direction
     image = w.image - edge
@@ -189,6 +190,7 @@ def _stepped(
     bend = direction - w.direction
     jerk = inner(bend - w.bend, bend - w.bend)
     ending = tf.where(w.ending, tf.abs(left) <= _LAST * step, last)
+    whole = ~(last & ~stride.even) & tf.equal(most, step)
     w = w._replace(
         image=image,
         score=tf.where(moving, after, w.score),
@@ -197,7 +199,7 @@ def _stepped(
         slope=tf.where(moving & ~turn.past, slope, w.slope),
         gap=length - ahead,
         step=step,
-        shortest=tf.where(new & ~(last & ~stride.even), tf.minimum(w.shortest, length), w.shortest),
+        shortest=tf.where(new & whole, tf.minimum(w.shortest, length), w.shortest),
         longest=tf.where(new, tf.maximum(w.longest, length), w.longest),
         length=w.length + progress + turn.at,
         count=w.count + tf.cast(new, tf.int32),

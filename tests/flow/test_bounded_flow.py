@@ -141,16 +141,16 @@ def test_a_linear_score_in_a_box_has_the_path_by_hand():
         autodiff(lambda x: tf.reduce_sum(tf.constant([2.0, 1.0, 1.0], tf.float64) * x[:, 0, :, 0], 1) - 0.05),
         pixels([0.3, 0.8, 0.9]),
         SQUARES,
-        flow=Flow(range="bounded", tolerance=1e-3, max_steps=256),
+        flow=BOUNDED,
     )
     legs = np.array([0.15 * np.sqrt(6), 0.65 * np.sqrt(2), 0.05])
     squares = np.array([[4 / 6, 1 / 6, 1 / 6], [0, 0.5, 0.5], [0, 0, 1]])
     drops = np.array([0.15 * 6, 0.65 * 2, 0.05])
     assert flow.status[0] == FlowStatus.REACHED
     np.testing.assert_allclose(flow.boundary[0, 0, :, 0], [0, 0, 0.05], atol=1e-9)
-    np.testing.assert_allclose(flow.length[0], legs.sum(), rtol=1e-2)
-    np.testing.assert_allclose(flow.arc_mean[0], legs @ squares / legs.sum(), atol=1e-3)
-    np.testing.assert_allclose(flow.score_mean[0], drops @ squares / drops.sum(), atol=1e-3)
+    np.testing.assert_allclose(flow.length[0], legs.sum(), rtol=1e-4)
+    np.testing.assert_allclose(flow.arc_mean[0], legs @ squares / legs.sum(), rtol=1e-4)
+    np.testing.assert_allclose(flow.score_mean[0], drops @ squares / drops.sum(), rtol=1e-4)
 
 
 def test_the_end_of_a_linear_path_is_found_with_few_gradients(samples):
