@@ -19,6 +19,7 @@ class FlowConfig(Group):
     max_steps: Positive = 128
     tolerance: Annotated[float, Field(gt=0)] = 5e-3
     weight: Literal["arc", "score"] = "arc"
+    range: Literal["free", "bounded"] = "free"
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:

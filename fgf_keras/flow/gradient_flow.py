@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from fgf_keras.flow.box import Box
 from fgf_keras.flow.chords import Observer, per_sample
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.march import begin, march
@@ -56,10 +57,13 @@ def gradient_flow(
     itself. The error is proportional to the square of the step where the score is smooth, and to the step
     where it has kinks.
 
+    With `flow.range == "bounded"` the path does not leave [0, 1]: where a pixel is at a limit, the component
+    of the gradient that would move it further is set to zero, and the path follows this projected gradient.
+
     Args:
         score: function of (image, *context) to (z (B,), gradient (B, H, W, C)), the gradient already
             restricted to the support; each sample's values depend on that sample alone.
-        image: (B, H, W, C).
+        image: (B, H, W, C); in [0, 1] for a bounded path.
         observer: an `Observer` of n quantities.
         context: tensors with a leading batch axis, passed to all functions (masks, spacings, classes).
         flow: steps, tolerance of the controlled quantities, and the mean that the tolerance applies to;
@@ -70,7 +74,8 @@ def gradient_flow(
     """
     flow = flow or Flow()
     context = tuple(context)
-    start = begin(score, image, context)
+    box = Box.of(flow.range)
+    start = begin(score, image, context, box)
     count = observer.quantities if observer.controlled is None else observer.controlled
     controlled = AVERAGES.index(flow.average), count
     step, path_average = step_of(flow.step), flow.average if directions else None
@@ -84,6 +89,7 @@ def gradient_flow(
             observer,
             context,
             step=step,
+            box=box,
             directions=path_average,
             compiled=compiled,
         )
@@ -107,7 +113,7 @@ def gradient_flow(
 
     first = _begun(start, observer, flow.steps, PathDirections(path_average))
     final = Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
-    return flow_result(score, start, final, observer, context, compiled)
+    return flow_result(score, start, final, observer, context, box=box, compiled=compiled)
 
 
 def _begun(start: Start, observer: Observer, steps: int, path_directions: PathDirections) -> Paths:

@@ -44,7 +44,8 @@ class Turn(NamedTuple):
 
 def turn_at(
     w: Walker,
-    z: tf.Tensor,
+    here: tf.Tensor,
+    cosine: tf.Tensor,
     direction: tf.Tensor,
     slope: tf.Tensor,
     ahead: tf.Tensor,
@@ -56,15 +57,14 @@ def turn_at(
 
     Args:
         w: the paths before the evaluation.
-        z: (B,), score at the place of evaluation.
+        here: (B,), the score at the node, by the tangent at the place of evaluation.
+        cosine: (B,), of the angle between the directions there and of the previous step.
         direction, slope: of the gradient there.
         ahead: (B,), distance of that place beyond the node, along the direction of the previous step.
         sigma: (B,), sign of the score at the start.
         counts: (B,) bool, where a kink matters.
         width: (B,) int32, steps per chord.
     """
-    cosine = inner(direction, w.direction)
-    here = z + sigma * slope * ahead * cosine
     sharp = counts & (2 - 2 * cosine > _CORNER)
     through, place = _kink(w, here, sigma, slope, cosine, ahead)
     meets = sharp & (through | (w.straight >= width))

@@ -10,9 +10,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from fgf_keras.flow.box import Box
 from fgf_keras.flow.chords import Chords, Observer, observe_chord, per_sample, where_set
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.kinks import turn_at
+from fgf_keras.flow.outcomes import ended, looked_back
 from fgf_keras.flow.passage import Outcome, Passage, Score, Start, Stride
 from fgf_keras.flow.step import Slope, Step
 from fgf_keras.flow.walker import Walker
@@ -30,15 +32,13 @@ _PATIENCE, _MORE = 3, 16
 # The same factor for a first passage, whose length is a guess: its steps double in length each time that
 # twice the intended number has been taken.
 _SEARCH = 12
-# A path whose score has fallen by less than this fraction of what its slopes promised goes back and forth.
-_STUCK = 0.05
-# Mean squared angle between steps (rad²) above which a path with kinks is followed in short steps at once.
-SHARP = 0.01
 
 
-def begin(score: Score, image: tf.Tensor, context: Sequence[tf.Tensor]) -> Start:
-    """Score and gradient at the images where paths begin."""
+def begin(score: Score, image: tf.Tensor, context: Sequence[tf.Tensor], box: Box | None = None) -> Start:
+    """Score and gradient at the images where paths begin; the projected gradient if there is a box."""
     z, gradient = score(image, *context)
+    if box is not None:
+        gradient = box.ahead(image, gradient, z)
     return Start(image, *Slope.of(z, gradient, z))
 
 
@@ -50,6 +50,7 @@ def march(
     context: Sequence[tf.Tensor],
     *,
     step: Step,
+    box: Box | None = None,
     directions: str | None = None,
     compiled: bool = False,
 ) -> Passage:
@@ -62,6 +63,7 @@ def march(
         observer: of the quantities to average.
         context: tensors with a leading batch axis.
         step: how the direction of each step is determined.
+        box: which paths do not leave; None for no limits.
         directions: "arc", "score" or None, see `PathDirections`.
         compiled: in a graph for XLA: all samples are evaluated as long as any path is under way.
     """
@@ -74,13 +76,21 @@ def march(
     def seen(
         image: tf.Tensor, direction: tf.Tensor, length: tf.Tensor, sign: tf.Tensor, *context: tf.Tensor
     ) -> tuple[Slope, tf.Tensor]:
-        return step(lambda x: Slope.of(*score(x, *context), sign), image, direction, length)
+        def at(x: tf.Tensor) -> Slope:
+            if box is None:
+                return Slope.of(*score(x, *context), sign)
+            z, gradient = score(box.inside(x), *context)
+            # Pixels that come to a limit within the step are free until they do.
+            return Slope.of(z, box.ahead(image, gradient, sign), sign)
+
+        return step(at, image, direction, length)
 
     def under_way(*state: tf.Tensor) -> tf.Tensor:
         return tf.reduce_any(tf.equal(Walker.restored(state).outcome, Outcome.UNDER_WAY))
 
     def advance(*state: tf.Tensor) -> tuple[tf.Tensor, ...]:
         before = Walker.restored(state)
+        before = before if box is None else box.turned(before)
         active = tf.equal(before.outcome, Outcome.UNDER_WAY)
         length = tf.where(before.ending, tf.zeros_like(before.step), before.step)
         nodes = [before.image, before.direction, length, sigma, *context]
@@ -88,7 +98,7 @@ def march(
         before = before._replace(
             evaluations=before.evaluations + step.evaluations * tf.cast(active, tf.int32)
         )
-        after = _stepped(before, slope, ahead, sigma, stride, budget)
+        after = _stepped(before, slope, ahead, sigma, stride, budget, box)
         return _observed(after, active, stride, observer, path_directions, context, compiled).flat()
 
     final = Walker.restored(tf.while_loop(under_way, advance, walker.flat(), parallel_iterations=1))
@@ -136,7 +146,13 @@ def _begun(start: Start, stride: Stride, observer: Observer, path_directions: Pa
 
 
 def _stepped(
-    w: Walker, seen: Slope, ahead: tf.Tensor, sigma: tf.Tensor, stride: Stride, budget: tf.Tensor
+    w: Walker,
+    seen: Slope,
+    ahead: tf.Tensor,
+    sigma: tf.Tensor,
+    stride: Stride,
+    budget: tf.Tensor,
+    box: Box | None,
 ) -> Walker:
     """All paths after an evaluation `ahead` of the node: one step further, at a turn, or at their ends."""
     z, direction, slope, finite = seen
@@ -144,46 +160,59 @@ def _stepped(
     moving = active & finite & (slope > 0)
     # On the boundary, kinks no longer matter.
     there = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
-    turn = turn_at(w, z, direction, slope, ahead, sigma, moving & ~there, stride.width)
+    cosine = inner(direction, w.direction)
+    here = z + sigma * slope * ahead * cosine
+    if box is not None:
+        here -= sigma * slope * box.lost(w.image, per_sample(ahead, w.image) * w.direction, direction)
+    turn = turn_at(w, here, cosine, direction, slope, ahead, sigma, moving & ~there, stride.width)
     direction, slope, here = turn.direction, turn.slope, turn.score
     new = moving & ~(w.ending | turn.corner | turn.past)
     left = tf.math.divide_no_nan(sigma * here, slope)
+    left = left if box is None else box.distance(w.image, direction, left)
     arrived = w.ending & ~turn.corner & (tf.abs(left) <= _AT_END * w.length)
     evenly = new & stride.even & (w.count < stride.steps)
     left = tf.where(evenly, _left(w, slope, ahead, left), left)
     parts = tf.cast(tf.maximum(stride.steps - w.count, 1), left.dtype)
     step = tf.where(evenly, tf.clip_by_value(left / parts, w.step / 4, 2 * w.step), w.step)
-    last = left <= _LAST * step
-    length = tf.where(w.ending | last, tf.clip_by_value(left, -step, _LAST * step), step)
+    most = step if box is None else tf.minimum(step, box.corner(w.image, direction))
+    last = (left <= _LAST * step) & ((left <= most) | tf.equal(most, step))
+    length = tf.where(w.ending | last, tf.clip_by_value(left, -step, _LAST * step), most)
     length = tf.where(moving & ~(turn.corner | turn.past), length, tf.zeros_like(length))
     edge = per_sample(length, direction) * direction + per_sample(turn.at, direction) * w.direction
-    after = tf.where(arrived, tf.zeros_like(here), here - sigma * slope * length)
+    image = w.image - edge
+    progress = length
+    if box is not None:
+        progress = length - box.lost(w.image, edge, direction)
+        image = box.inside(image)
+        edge = w.image - image
+    after = tf.where(arrived, tf.zeros_like(here), here - sigma * slope * progress)
     drop = tf.where(moving, sigma * (w.score - after), tf.zeros_like(here))
     bend = direction - w.direction
     jerk = inner(bend - w.bend, bend - w.bend)
     ending = tf.where(w.ending, tf.abs(left) <= _LAST * step, last)
+    whole = ~(last & ~stride.even) & tf.equal(most, step)
     w = w._replace(
-        image=w.image - edge,
+        image=image,
         score=tf.where(moving, after, w.score),
         direction=where_set(new | turn.corner | turn.slides, direction, w.direction),
         bend=where_set(new, bend, w.bend),
         slope=tf.where(moving & ~turn.past, slope, w.slope),
         gap=length - ahead,
         step=step,
-        shortest=tf.where(new & ~(last & ~stride.even), tf.minimum(w.shortest, length), w.shortest),
+        shortest=tf.where(new & whole, tf.minimum(w.shortest, length), w.shortest),
         longest=tf.where(new, tf.maximum(w.longest, length), w.longest),
-        length=w.length + length + turn.at,
+        length=w.length + progress + turn.at,
         count=w.count + tf.cast(new, tf.int32),
         ending=turn.past | (~turn.corner & ending),
         corner=turn.corner,
         straight=tf.where(turn.sharp, 0, w.straight + tf.cast(new, tf.int32)),
         turn=w.turn + tf.where(new, inner(bend, bend), tf.zeros_like(jerk)),
         jerk=w.jerk + tf.where(new & (w.count > 0), jerk, tf.zeros_like(jerk)),
-        promised=w.promised + slope * length,
+        promised=w.promised + slope * progress,
         chords=w.chords.extended(edge, drop, new),
     )
-    w = _ended(w, moving, finite, slope, arrived, left, stride, budget)
-    return _looked_back(w, new, sigma, stride)
+    w = ended(w, moving, finite, slope, arrived, left, stride, budget)
+    return looked_back(w, new, sigma, stride)
 
 
 def _left(w: Walker, slope: tf.Tensor, ahead: tf.Tensor, straight: tf.Tensor) -> tf.Tensor:
@@ -198,45 +227,6 @@ def _left(w: Walker, slope: tf.Tensor, ahead: tf.Tensor, straight: tf.Tensor) ->
     curved = tf.math.divide_no_nan(2 * straight, at_node + root)
     sound = (at_node > 0) & (curved > straight / 2) & (curved < 2 * straight)
     return tf.where(sound, curved, straight)
-
-
-def _ended(
-    w: Walker,
-    moving: tf.Tensor,
-    finite: tf.Tensor,
-    slope: tf.Tensor,
-    arrived: tf.Tensor,
-    left: tf.Tensor,
-    stride: Stride,
-    budget: tf.Tensor,
-) -> Walker:
-    """The paths with the outcomes of those that have come to one."""
-    sharp = (w.jerk > w.turn) & (w.turn > SHARP * tf.cast(w.count, w.turn.dtype))
-    kinked = stride.even & sharp & (w.count >= stride.steps - 1)
-    outcome = w.outcome
-    for reason, applies in (
-        (Outcome.LOST, moving & (w.evaluations >= budget)),
-        (Outcome.KINKED, moving & kinked),
-        (Outcome.ENDED, moving & arrived),
-        (Outcome.STATIONARY, finite & ~(slope > 0)),
-        (Outcome.OVERFLOW, ~finite),
-    ):
-        outcome = tf.where((tf.equal(w.outcome, Outcome.UNDER_WAY)) & applies, int(reason), outcome)
-    rest = tf.where(tf.equal(outcome, Outcome.KINKED), tf.maximum(left - w.step, 0), tf.zeros_like(left))
-    return w._replace(outcome=outcome, length=w.length + tf.where(w.ending, tf.zeros_like(rest), rest))
-
-
-def _looked_back(w: Walker, new: tf.Tensor, sigma: tf.Tensor, stride: Stride) -> Walker:
-    """The paths after a periodic check: does the score fall as promised, and are the steps long enough?"""
-    period = tf.where(stride.search, 2 * stride.steps, stride.steps)
-    due = new & (tf.equal(w.outcome, Outcome.UNDER_WAY)) & tf.equal(w.count % period, 0)
-    stuck = due & (sigma * (w.seen - w.score) < _STUCK * w.promised)
-    return w._replace(
-        outcome=tf.where(stuck, int(Outcome.STUCK), w.outcome),
-        step=tf.where(due & stride.search, 2 * w.step, w.step),
-        promised=tf.where(due, tf.zeros_like(w.promised), w.promised),
-        seen=tf.where(due, w.score, w.seen),
-    )
 
 
 def _observed(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fgf_keras.flow.box import Box
 from fgf_keras.flow.chords import Observer, observe_chord, per_sample
 from fgf_keras.flow.passage import Paths, Score, Start
 from fgf_keras.flow.status import FlowStatus
@@ -50,7 +51,14 @@ class FlowResult(NamedTuple):
 
 
 def flow_result(
-    score: Score, start: Start, paths: Paths, observer: Observer, context: Sequence[tf.Tensor], compiled: bool
+    score: Score,
+    start: Start,
+    paths: Paths,
+    observer: Observer,
+    context: Sequence[tf.Tensor],
+    *,
+    box: Box | None,
+    compiled: bool,
 ) -> FlowResult:
     """The result of all paths, from their starts and last passages; see `gradient_flow`."""
     dtype = start.image.dtype
@@ -58,7 +66,8 @@ def flow_result(
     on_boundary = tf.equal(paths.status, FlowStatus.ON_BOUNDARY)
     reached = tf.equal(paths.status, FlowStatus.REACHED)
     arrived = reached | on_boundary | tf.equal(paths.status, FlowStatus.NOT_CONVERGED)
-    z_end = tf.cast(score(paths.end, *context)[0], dtype)
+    z_end, gradient = score(paths.end, *context)
+    z_end = tf.cast(z_end, dtype)
     residual = tf.where(on_boundary, tf.zeros_like(z_end), tf.abs(tf.math.divide_no_nan(z_end, start.score)))
     has_direction = arrived | tf.equal(paths.status, FlowStatus.NOT_REACHED)
     residual = tf.where(has_direction, residual, nan)
@@ -90,7 +99,7 @@ def flow_result(
         residual=residual,
         length=length,
         far=arrived & (norm > 0) & (length > FAR * norm),
-        status=paths.status,
+        status=paths.status if box is None else _blocked(paths, gradient, start, box),
         evaluations=paths.evaluations,
         arc_mean=means[:, 0],
         score_mean=means[:, 1],
@@ -98,6 +107,13 @@ def flow_result(
         score_error=errors[:, 1],
         directions=_of_trace_one(directions),
     )
+
+
+def _blocked(paths: Paths, gradient: tf.Tensor, start: Start, box: Box) -> tf.Tensor:
+    """The statuses of bounded paths: BLOCKED where limits hold back the gradient at which a path stopped."""
+    stopped = tf.equal(paths.status, FlowStatus.STATIONARY)
+    held = box.holds(paths.end, gradient, start.score)
+    return tf.where(stopped & held, int(FlowStatus.BLOCKED), paths.status)
 
 
 def _of_trace_one(fields: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,7 @@ from fgf_keras.config.named import STEPS, check_name
 from fgf_keras.errors import ConfigError
 
 AVERAGES = ("arc", "score")
+RANGES = ("free", "bounded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class Flow:
             steps is NOT_CONVERGED, and its F is NaN.
         average: "arc": F is the mean of S over the length of the path; "score": over the change of the score,
             in which case F_joint is the part of that change along the features.
+        range: "free": the path may leave the range of the images; "bounded": it stays in [0, 1], where the
+            images must lie, and follows the projected gradient, which has no components that would leave it.
 
     Raises:
         ConfigError: a value out of range.
@@ -32,6 +35,7 @@ class Flow:
     max_steps: int = 128
     tolerance: float = 5e-3
     average: str = "arc"
+    range: str = "free"
 
     def __post_init__(self) -> None:
         try:
@@ -40,6 +44,7 @@ class Flow:
             raise ConfigError(f"Flow: step: {error}.") from error
         rules = {
             f"average must be one of {', '.join(AVERAGES)}": (self.average, self.average in AVERAGES),
+            f"range must be one of {', '.join(RANGES)}": (self.range, self.range in RANGES),
             "steps must be at least 1": (self.steps, self.steps >= 1),
             # The error is the difference of two passages.
             f"max_steps must be at least twice steps ({self.steps})": (
@@ -61,4 +66,5 @@ class Flow:
             max_steps=config.max_steps,
             tolerance=config.tolerance,
             average=config.weight,
+            range=config.range,
         )

@@ -55,6 +55,11 @@ class FlowStatus(Status):
         "The score or its gradient is not a finite number at the sample or on its path; see whether the "
         "classifier has diverged, or scale its images.",
     )
+    BLOCKED = (
+        6,
+        "The path is bounded and stopped before the decision boundary: the score can be brought no closer to "
+        "it without leaving the range of the images; with range='free' the path goes on outside of it.",
+    )
 
 
 # Statuses for which F is a number: the path ended on the boundary and its means are within the tolerance.
