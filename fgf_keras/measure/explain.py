@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.config.base import check_draws
+from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.features.base import Feature, refuse_coupled, unique_names
@@ -49,7 +50,7 @@ def explain(
     Args:
         model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns logits (it
             sees `images` unchanged).
-        images: (N, H, W, C), as the classifier was trained on.
+        images: (N, H, W, C), as the classifier was trained on; in [0, 1] for a bounded path.
         masks: (N, H, W, 1) in {0, 1}.
         features: list of `Feature`; those of the model by default.
         spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
@@ -71,7 +72,8 @@ def explain(
 
     Raises:
         ConfigError: a setting out of range; too few draws for alpha and the number of features.
-        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
+        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1, a
+            bounded path from an image outside [0, 1].
         ModelError: the classifier returns probabilities, or has no gradient.
         FeatureError: no features, or two with the same name.
     """
@@ -155,6 +157,7 @@ class Explainer:
             "steps": flow.steps,
             "max_steps": flow.max_steps,
             "tolerance": flow.tolerance,
+            "range": flow.range,
             "noise_draws": noise_draws,
         }
         if nulls.kinds:
@@ -182,6 +185,8 @@ class Explainer:
             duplicates = sorted({name for name in ids if (ids == name).sum() > 1})
             raise DataError(f"patient_id must name each sample once. More than once: {listing(duplicates)}.")
         _check_shape(self._classifier, images)
+        if self._settings["range"] == "bounded":
+            _check_range(ids, images, masks if self._mask_input else None)
         spacings = _per_sample(spacing, len(images))
         measure, draws = self._measure, NullDraws(self._nulls)
 
@@ -256,6 +261,20 @@ def _check_shape(classifier: Classifier, images: np.ndarray) -> None:
         raise DataError(
             f"The classifier takes images of shape {expected}. Received: images of shape {images.shape}. "
             "Pad or resample them to the size that the classifier was trained on."
+        )
+
+
+def _check_range(ids: np.ndarray, images: np.ndarray, masks: np.ndarray | None) -> None:
+    """Refuse images, or their tumours if masks are given, that lie outside the range of a bounded path."""
+    low, high = IMAGE_RANGE
+    seen = (image if masks is None else image * masks[i] for i, image in enumerate(images))
+    limits = np.array([(image.min(), image.max()) for image in seen])
+    outside = (limits[:, 0] < low - ROUNDING) | (limits[:, 1] > high + ROUNDING)
+    if outside.any():
+        raise DataError(
+            f"A bounded path stays in [{low:g}, {high:g}], and images must lie there. Received: values from "
+            f"{limits[:, 0].min():g} to {limits[:, 1].max():g}, outside in {listing(ids[outside])}. Map the "
+            "intensities to [0, 1] in training too, or use Flow(range='free')."
         )
 
 

@@ -1,5 +1,6 @@
 """Panels: small pictures of a field around a tumour, which reports and TensorBoard show of each patient."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib import colormaps
 
+from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
+
 # Pixels shown around the tumour.
 MARGIN = 8
 CONTOUR = "#e0a000"
+# Of pixels outside the range of the images, and how much of it is mixed in.
+OUTSIDE, _OPACITY = "#e0309a", 0.6
+OUTSIDE_NOTE = "Pink: pixels of the tumour that the path has taken out of the range of the images, [0, 1]."
 # A field (h, w) as it is drawn, and its limits.
 Scaled = tuple[np.ndarray, tuple[float, float]]
 
@@ -25,6 +31,7 @@ class Panel:
         field: (h, w).
         limits: values drawn darkest and brightest or, for a signed field, bluest and reddest.
         signed: whether the field is drawn in red and blue rather than in grey.
+        marked: (h, w) bool, pixels to tint; None for none.
     """
 
     title: str
@@ -32,6 +39,7 @@ class Panel:
     field: np.ndarray
     limits: tuple[float, float]
     signed: bool
+    marked: np.ndarray | None = None
 
     @property
     def colours(self) -> str:
@@ -103,6 +111,10 @@ def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
     low, high = panel.limits
     share = np.clip((panel.field - low) / (high - low), 0, 1)
     pixels = colormaps[panel.colours](share, bytes=True)[..., :3]
+    if panel.marked is not None:
+        pixels = pixels.copy()
+        tint = _OPACITY * np.array(_rgb(OUTSIDE)) + (1 - _OPACITY) * pixels[panel.marked]
+        pixels[panel.marked] = np.round(tint)
     factor = max(1, math.ceil(edge / len(mask)))
     pixels, inside = (np.repeat(np.repeat(a, factor, 0), factor, 1) for a in (pixels, mask > 0))
     padded = np.pad(inside, 2)
@@ -111,7 +123,7 @@ def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
     core = np.logical_and.reduce(
         [padded[2 + i : 2 + i + n, 2 + j : 2 + j + m] for i in (-2, 0, 2) for j in (-2, 0, 2)]
     )
-    pixels[inside & ~core] = [int(CONTOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    pixels[inside & ~core] = _rgb(CONTOUR)
     return pixels
 
 
@@ -153,6 +165,10 @@ def patient_panels(
         fields[name][..., 0][box] for name in ("mask", "image", "seen", "boundary", "gradient", "explained")
     )
     on, change = scales(image, mask, gradient), boundary - seen
+    outside = outside_pixels(seen, boundary, mask)
+    share = outside.sum() / max((mask > 0).sum(), 1)
+    if share:
+        ending = f"{ending}, {share:.0%} outside".removeprefix(", ")
     rows: list[tuple[str, str, Scaled, bool]] = [
         ("slice", "", on.image(image), False),
         ("∇z of the score", "", on.gradient(gradient), True),
@@ -167,7 +183,21 @@ def patient_panels(
         ("boundary − slice", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
     ]
     panels = [Panel(title, caption, *scaled, signed) for title, caption, scaled, signed in rows]
+    panels[-2] = dataclasses.replace(panels[-2], marked=outside)
     return PatientPanels(mask, panels)
+
+
+def outside_pixels(seen: np.ndarray, boundary: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The pixels of the tumour outside the range of the images at the end of a path, (h, w) bool.
+
+    None if the sample is not in this range itself: the range of its images is unknown.
+
+    Args:
+        seen, boundary, mask: (h, w), the image where the path starts and where it ends, and the tumour.
+    """
+    low, high = IMAGE_RANGE[0] - ROUNDING, IMAGE_RANGE[1] + ROUNDING
+    known = bool(np.all((seen >= low) & (seen <= high)))
+    return known & (mask > 0) & ((boundary < low) | (boundary > high))
 
 
 def shares_caption(pointwise: float, flow: float) -> str:
@@ -178,6 +208,10 @@ def shares_caption(pointwise: float, flow: float) -> str:
 def share_text(value: float) -> str:
     """A number with three decimals, or "undefined"."""
     return "undefined" if math.isnan(value) else f"{value:.3f}"
+
+
+def _rgb(colour: str) -> list[int]:
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def _symmetric(field: np.ndarray) -> tuple[float, float]:

@@ -12,6 +12,9 @@ from fgf_keras.results.bootstrap import bootstrap_mean
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
 
+# A path with more than this share of the tumour's pixels outside the range of the images ends on an image
+# that no scanner can produce.
+OUTSIDE = 0.1
 _NULL_KEYS = ("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted")
 
 
@@ -37,9 +40,10 @@ def alignment_table(
 
     Returns:
         {"n", "status": {name: count}, "far": number of paths longer than twice the norm of the image,
-        "flow_error": largest estimated error of the averaged F, "undefined": {"S", "F"}, "S" and "F":
-        {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
-        {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature or "joint":
+        "outside": see `_outside`, "flow_error": largest estimated error of the averaged F, "undefined":
+        {"S", "F"}, "S" and "F": {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"},
+        "noise": …}, "white": {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F":
+        {feature or "joint":
         {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted"}}}}}, all for
         the mean over patients, see `Explanation.against_chance`.
     """
@@ -53,6 +57,7 @@ def alignment_table(
         "n": len(frame),
         "status": {s.name.lower(): int(np.sum(status == s)) for s in FlowStatus},
         "far": int(explanation.values["far"][rows].sum()),
+        "outside": _outside(frame[defined["F"]]),
         "flow_error": _largest_error(explanation, rows[defined["F"]]),
         "undefined": {kind: int(np.sum(~defined[kind])) for kind in "SF"},
     }
@@ -73,6 +78,26 @@ def alignment_table(
     if explanation.nulls:
         table["nulls"] = _nulls(explanation.against_chance(rows))
     return table
+
+
+def _outside(frame: pd.DataFrame) -> dict[str, Any]:
+    """The paths that end on images outside the range of the others, among the patients who have F.
+
+    {"n": number of paths with more than the share "threshold" of the tumour's pixels outside, "of": number
+    of paths of which that is known, "largest_excess": the largest distance from the range, in units of its
+    width, "F_joint_inside": mean of F_joint over the other paths}. None where "of", or the number of the
+    others, is 0.
+    """
+    frame = frame[frame["outside"].notna()]
+    far = frame["outside"] > OUTSIDE
+    inside = frame.loc[~far, "F_joint"]
+    return {
+        "n": int(far.sum()),
+        "of": len(frame),
+        "threshold": OUTSIDE,
+        "largest_excess": float(frame["outside_excess"].max()) if len(frame) else None,
+        "F_joint_inside": float(inside.mean()) if len(inside) else None,
+    }
 
 
 def _largest_error(explanation: "Explanation", rows: np.ndarray) -> float | None:
