@@ -17,6 +17,11 @@ PREPARED_FROM = ("dicom", "volumes")
 # NIfTI and NRRD volumes, each in one file.
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
 
+# The values of images: the HU window is mapped to this range.
+IMAGE_RANGE = (0.0, 1.0)
+# How far outside a value may be and still count as inside.
+ROUNDING = 1e-6
+
 
 class PhantomConfig(Group):
     """The synthetic cohort, and the law of its labels."""

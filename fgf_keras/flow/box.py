@@ -10,14 +10,11 @@ from typing import NamedTuple, Self
 
 import tensorflow as tf
 
+from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.flow.chords import per_sample
 from fgf_keras.flow.walker import Walker
 from fgf_keras.geometry.products import inner
 
-# The values that images have: those of the HU window, mapped to this range.
-RANGE = (0.0, 1.0)
-# How far outside a value may be and still count as inside: rounding.
-ROUNDING = 1e-6
 # Corrections of the predicted distance to the boundary for pixels that come to a limit on the way.
 _CORRECTIONS = 4
 # A pixel with more than this share of the squared direction turns the path sharply where it comes to a limit.
@@ -37,7 +34,7 @@ class Box(NamedTuple):
     @classmethod
     def of(cls, name: str) -> Self | None:
         """The box of a `Flow.range`; None for paths that may leave it."""
-        return cls(*RANGE) if name == "bounded" else None
+        return cls(*IMAGE_RANGE) if name == "bounded" else None
 
     def inside(self, image: tf.Tensor) -> tf.Tensor:
         """The nearest image in the box."""

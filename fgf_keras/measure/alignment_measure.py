@@ -16,7 +16,7 @@ from fgf_keras.geometry.alignment import Products, orthonormal, projection
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
-from fgf_keras.measure.path_quantities import PathQuantities, feature_changes
+from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range
 from fgf_keras.measure.sample_quantities import quantities_at_sample
 from fgf_keras.models.input_gradient import Classifier, decision_gradient, section_gradients
 from fgf_keras.models.view import Placement, View
@@ -136,7 +136,8 @@ class AlignmentMeasure:
         """F and contributions along the path to the decision boundary.
 
         What `PathQuantities.reported` says; change (B, m) of the features, NaN where they end undefined;
-        residual, length, far, status, evaluations (B,); boundary (B, H, W, C), the end of the path.
+        what `outside_range` says; residual, length, far, status, evaluations (B,); boundary (B, H, W, C), the
+        end of the path.
         """
         quantities = PathQuantities(len(self.features), bool(self.noise_draws))
         # Such features are zero outside the mask and do not depend on its position.
@@ -181,7 +182,9 @@ class AlignmentMeasure:
         )
         result = self._null_fields("F", flow.directions) if self.nulls else {}
         result |= quantities.reported(flow)
-        result["change"] = feature_changes(view, view.at(flow.boundary, view.context), self.features)
+        end = view.at(flow.boundary, view.context)
+        result["change"] = feature_changes(view, end, self.features)
+        result |= outside_range(view, end)
         for key in ("residual", "length", "far", "status", "evaluations"):
             result[key] = getattr(flow, key)
         return result | {"boundary": view.on_canvas(flow.boundary)}

@@ -11,8 +11,8 @@ from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import DataError, ModelError
 from fgf_keras.features.base import Feature, refuse_coupled
 from fgf_keras.flow.status import ENDED, FlowStatus
-from fgf_keras.measure.explain import spacing_per_sample
 from fgf_keras.measure.feature_flow import Decode, FeatureFlow
+from fgf_keras.measure.inputs import spacing_per_sample
 from fgf_keras.measure.tumour_windows import Windows, moved_by, smooth_fields_in
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.logits import logits_of

@@ -17,8 +17,8 @@ from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.batches import in_batches
 from fgf_keras.measure.effects import in_units, reference_of, with_effects
 from fgf_keras.measure.explanation import Explanation
+from fgf_keras.measure.inputs import check_range, check_shape, spacing_per_sample
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.models.logits import logits_of, refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.view import measured_evaluation
 from fgf_keras.nulls.draws import NullDraws
@@ -49,7 +49,7 @@ def explain(
     Args:
         model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns logits (it
             sees `images` unchanged).
-        images: (N, H, W, C), as the classifier was trained on.
+        images: (N, H, W, C), as the classifier was trained on; in [0, 1] for a bounded path.
         masks: (N, H, W, 1) in {0, 1}.
         features: list of `Feature`; those of the model by default.
         spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
@@ -71,7 +71,8 @@ def explain(
 
     Raises:
         ConfigError: a setting out of range; too few draws for alpha and the number of features.
-        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1.
+        DataError: shapes that do not fit, pixels that are not finite, masks that are empty or not 0/1, a
+            bounded path from an image outside [0, 1].
         ModelError: the classifier returns probabilities, or has no gradient.
         FeatureError: no features, or two with the same name.
     """
@@ -155,6 +156,7 @@ class Explainer:
             "steps": flow.steps,
             "max_steps": flow.max_steps,
             "tolerance": flow.tolerance,
+            "range": flow.range,
             "noise_draws": noise_draws,
         }
         if nulls.kinds:
@@ -185,7 +187,9 @@ class Explainer:
         if len(set(ids)) < len(ids):
             duplicates = sorted({name for name in ids if (ids == name).sum() > 1})
             raise DataError(f"patient_id must name each sample once. More than once: {listing(duplicates)}.")
-        _check_shape(self._classifier, images)
+        check_shape(self._classifier, images)
+        if self._settings["range"] == "bounded":
+            check_range(ids, images, masks if self._mask_input else None)
         spacings = spacing_per_sample(spacing, len(images))
         measure, draws = self._measure, NullDraws(self._nulls) if nulls else None
 
@@ -252,28 +256,6 @@ def _check_draws(draws: int, alpha: float, tests: int) -> None:
         check_draws(draws, alpha, tests)
     except ValueError as error:
         raise ConfigError(f"Nulls: draws: {error}.") from error
-
-
-def _check_shape(classifier: Classifier, images: np.ndarray) -> None:
-    expected = getattr(classifier, "input_shape", None)
-    if not isinstance(expected, tuple):
-        return
-    if len(expected) != 4 or any(e not in (None, got) for e, got in zip(expected[1:], images.shape[1:])):
-        raise DataError(
-            f"The classifier takes images of shape {expected}. Received: images of shape {images.shape}. "
-            "Pad or resample them to the size that the classifier was trained on."
-        )
-
-
-def spacing_per_sample(spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
-    """Spacing of pixels of each sample, (N, 2) mm, from one for all, one for each, or None for 1 mm."""
-    spacing = np.asarray([1.0, 1.0] if spacing is None else spacing, np.float64)
-    if spacing.shape not in ((2,), (count, 2)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
-        raise DataError(
-            f"spacing must be positive, of shape (2,) or ({count}, 2): (row, column) in mm. "
-            f"Received: shape {spacing.shape}."
-        )
-    return np.broadcast_to(spacing, (count, 2))
 
 
 @contextlib.contextmanager

@@ -67,8 +67,10 @@ class Explanation:
         exact law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F by draws (also for the
         joint shares), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual
         (|z| at the end of the path divided by |z| at the sample), flow_length, flow_far (whether the length
-        exceeds twice the norm of the image), status. F is NaN unless the status is "reached" or
-        "on_boundary".
+        exceeds twice the norm of the image), outside (share of the mask's pixels whose value at the end of
+        the path is outside [0, 1]) and outside_excess (the largest distance from that range, in units of its
+        width), NaN like F and where the sample itself lies outside, status. F is NaN unless the status is
+        "reached" or "on_boundary".
 
         Signed, with the units of the features in `settings`: value_<feature>; slope_<feature>, the change of
         the score per unit of the feature with the other features held (`geometry.slopes.slopes`);
@@ -102,6 +104,8 @@ class Explanation:
         errors = v[f"F_error_{weight}"]
         columns |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*names, "joint"])}
         columns |= {"flow_residual": v["residual"], "flow_length": v["length"], "flow_far": v["far"]}
+        has_path = has_flow(self.status, v["F_joint_score"])
+        columns |= {key: np.where(has_path, v[key], np.nan) for key in ("outside", "outside_excess")}
         columns["status"] = [FlowStatus.of(s).name.lower() for s in self.status]
         return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
 

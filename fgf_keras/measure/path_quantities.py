@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import PathPoint
 from fgf_keras.flow.result import FlowResult
@@ -94,3 +95,25 @@ def feature_changes(start: View, end: View, features: Sequence[Feature]) -> tf.T
     """g(end) - g(start) of each feature, (B, m); NaN where the value at the end is not what its name says."""
     change = end.feature_values(features) - start.feature_values(features)
     return tf.where(end.features_defined(features), change, tf.constant(float("nan"), change.dtype))
+
+
+def outside_range(start: View, end: View) -> dict[str, tf.Tensor]:
+    """How far the tumour leaves the range of the images, [0, 1], at the end of a path.
+
+    outside (B,), the share of the mask's pixels whose value lies outside; outside_excess (B,), the largest
+    distance of one of them from the range, in units of its width. NaN for a sample that is not in this range
+    itself: the range of its images is unknown.
+    """
+    low, high = IMAGE_RANGE
+    on_mask = start.mask * tf.ones_like(end.image)
+    distance = tf.maximum(tf.maximum(low - end.image, end.image - high), 0) * on_mask
+    outside = tf.reduce_sum(tf.cast(distance > ROUNDING, distance.dtype), [1, 2, 3])
+    share = tf.math.divide_no_nan(outside, tf.reduce_sum(on_mask, [1, 2, 3]))
+    excess = tf.reduce_max(distance, [1, 2, 3]) / (high - low)
+    in_range = (start.image >= low - ROUNDING) & (start.image <= high + ROUNDING)
+    known = tf.reduce_all(in_range, [1, 2, 3])
+    nan = tf.constant(float("nan"), excess.dtype)
+    return {
+        "outside": tf.where(known, share, nan),
+        "outside_excess": tf.where(known, tf.where(excess > ROUNDING, excess, tf.zeros_like(excess)), nan),
+    }

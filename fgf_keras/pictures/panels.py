@@ -1,5 +1,6 @@
 """Panels: small pictures of a field around a tumour, which reports and TensorBoard show of each patient."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from matplotlib import colormaps
 
+from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
+
 # Pixels shown around the tumour.
 MARGIN = 8
 CONTOUR = "#e0a000"
 # Red and blue of medium brightness, which can be told from white and from black.
 RAISES, LOWERS = (214, 55, 45), (45, 115, 215)
+# Of pixels outside the range of the images, and how much of it is mixed in.
+OUTSIDE, _OPACITY = "#e0309a", 0.6
+OUTSIDE_NOTE = "Pink: pixels of the tumour that the path has taken out of the range of the images, [0, 1]."
 # A field (h, w) as it is drawn, and its limits.
 Scaled = tuple[np.ndarray, tuple[float, float]]
 
@@ -27,6 +33,7 @@ class Panel:
         field: (h, w).
         limits: values drawn darkest and brightest or, for a signed field, bluest and reddest.
         signed: whether the field is drawn in red and blue rather than in grey.
+        marked: (h, w) bool, pixels to tint; None for none.
     """
 
     title: str
@@ -34,6 +41,7 @@ class Panel:
     field: np.ndarray
     limits: tuple[float, float]
     signed: bool
+    marked: np.ndarray | None = None
 
     @property
     def colours(self) -> str:
@@ -102,7 +110,12 @@ def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
     Returns:
         (h', w', 3) uint8.
     """
-    return _enlarged(colormaps[panel.colours](_share(panel), bytes=True)[..., :3], mask, edge)
+    pixels = colormaps[panel.colours](_share(panel), bytes=True)[..., :3]
+    if panel.marked is not None:
+        pixels = pixels.copy()
+        tint = _OPACITY * np.array(_rgb(OUTSIDE)) + (1 - _OPACITY) * pixels[panel.marked]
+        pixels[panel.marked] = np.round(tint)
+    return _enlarged(pixels, mask, edge)
 
 
 def see_through_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
@@ -137,7 +150,7 @@ def _enlarged(pixels: np.ndarray, mask: np.ndarray, edge: int) -> np.ndarray:
     core = np.logical_and.reduce(
         [padded[2 + i : 2 + i + n, 2 + j : 2 + j + m] for i in (-2, 0, 2) for j in (-2, 0, 2)]
     )
-    contour = [int(CONTOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    contour = _rgb(CONTOUR)
     pixels[inside & ~core] = contour if pixels.shape[-1] == 3 else [*contour, 255]
     return pixels
 
@@ -180,6 +193,10 @@ def patient_panels(
         fields[name][..., 0][box] for name in ("mask", "image", "seen", "boundary", "gradient", "explained")
     )
     on, change = scales(image, mask, gradient), boundary - seen
+    outside = outside_pixels(seen, boundary, mask)
+    share = outside.sum() / max((mask > 0).sum(), 1)
+    if share:
+        ending = f"{ending}, {share:.0%} outside".removeprefix(", ")
     rows: list[tuple[str, str, Scaled, bool]] = [
         ("slice", "", on.image(image), False),
         ("∇z of the score", "", on.gradient(gradient), True),
@@ -194,7 +211,21 @@ def patient_panels(
         ("boundary − slice", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
     ]
     panels = [Panel(title, caption, *scaled, signed) for title, caption, scaled, signed in rows]
+    panels[-2] = dataclasses.replace(panels[-2], marked=outside)
     return PatientPanels(mask, panels)
+
+
+def outside_pixels(seen: np.ndarray, boundary: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The pixels of the tumour outside the range of the images at the end of a path, (h, w) bool.
+
+    None if the sample is not in this range itself: the range of its images is unknown.
+
+    Args:
+        seen, boundary, mask: (h, w), the image where the path starts and where it ends, and the tumour.
+    """
+    low, high = IMAGE_RANGE[0] - ROUNDING, IMAGE_RANGE[1] + ROUNDING
+    known = bool(np.all((seen >= low) & (seen <= high)))
+    return known & (mask > 0) & ((boundary < low) | (boundary > high))
 
 
 def shares_caption(pointwise: float, flow: float) -> str:
@@ -205,6 +236,10 @@ def shares_caption(pointwise: float, flow: float) -> str:
 def share_text(value: float) -> str:
     """A number with three decimals, or "undefined"."""
     return "undefined" if math.isnan(value) else f"{value:.3f}"
+
+
+def _rgb(colour: str) -> list[int]:
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
 
 
 def _symmetric(field: np.ndarray) -> tuple[float, float]:

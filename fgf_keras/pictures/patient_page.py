@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from fgf_keras.pictures.files import ShownPatient
 from fgf_keras.pictures.panels import (
     CONTOUR,
+    OUTSIDE,
+    OUTSIDE_NOTE,
     OwnScales,
     Panel,
     PatientPanels,
@@ -111,6 +114,9 @@ def patient_page(patients: list[PagePatient], support: str, *, path: str | Path 
         for axis, panel in zip(line, panels):
             low, high = panel.limits
             axis.imshow(panel.field, cmap=panel.colours, vmin=low, vmax=high)
+            if panel.marked is not None:
+                tint = np.ma.masked_where(~panel.marked, np.ones_like(panel.field))
+                axis.imshow(tint, cmap=ListedColormap([OUTSIDE]), alpha=0.6)
             axis.set_xticks([])
             axis.set_yticks([])
             if mask.min() < mask.max():
@@ -129,7 +135,7 @@ def patient_page(patients: list[PagePatient], support: str, *, path: str | Path 
 
 SCALES = (
     "Gradients: red raises, blue lowers; ∇z, its explained part and the rest share a scale, the others have "
-    "their own. Images: grey from the darkest to the brightest pixel of the tumour."
+    "their own. Images: grey from the darkest to the brightest pixel of the tumour. " + OUTSIDE_NOTE
 )
 
 

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fgf_keras.pictures.panels import PatientPanels, Scaled, panel_pixels, tumour_range
+from fgf_keras.pictures.panels import OUTSIDE_NOTE, PatientPanels, Scaled, panel_pixels, tumour_range
 
 COLUMNS = 3
 # Sizes in px of a panel, of the space around it, and of a line of text.
@@ -19,7 +19,7 @@ LIMIT = 3.0
 SCALES = (
     "Gradients in units of their root mean square in the tumour, from -3 (blue, lowers) to 3 (red, raises); "
     "∇z, its explained part and the rest in those of ∇z. Images and their difference: the range of the slice "
-    "in the tumour. All scales are the same in every epoch."
+    "in the tumour. All scales are the same in every epoch. " + OUTSIDE_NOTE
 )
 
 

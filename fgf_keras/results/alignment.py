@@ -14,6 +14,9 @@ from fgf_keras.results.columns import JOINT_MAGNITUDE
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
 
+# A path with more than this share of the tumour's pixels outside the range of the images ends on an image
+# that no scanner can produce.
+OUTSIDE = 0.1
 _NULL_KEYS = ("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error", "p_adjusted")
 
 
@@ -39,12 +42,12 @@ def alignment_table(
 
     Returns:
         {"n", "status": {name: count}, "far": number of paths longer than twice the norm of the image,
-        "flow_error": largest estimated error of the averaged F, "undefined": {"S", "F"}, "S" and "F":
-        {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"}, "noise": …}, "white":
-        {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F": {feature, "joint" or
-        "joint_magnitude": {"null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error",
-        "p_adjusted"}}}}}, all for the mean over patients, see `Explanation.against_chance` and
-        `magnitude_chance`.
+        "outside": see `_outside`, "flow_error": largest estimated error of the averaged F, "undefined":
+        {"S", "F"}, "S" and "F": {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"},
+        "noise": …}, "white": {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F":
+        {feature, "joint" or "joint_magnitude": {"null_mean", "null_q05", "null_q95", "effect", "p",
+        "p_standard_error", "p_adjusted"}}}}}, all for the mean over patients, see
+        `Explanation.against_chance` and `magnitude_chance`.
     """
     frame = explanation.to_frame()
     rows = np.arange(len(frame)) if rows is None else np.asarray(rows)
@@ -56,6 +59,7 @@ def alignment_table(
         "n": len(frame),
         "status": {s.name.lower(): int(np.sum(status == s)) for s in FlowStatus},
         "far": int(explanation.values["far"][rows].sum()),
+        "outside": _outside(frame[defined["F"]]),
         "flow_error": _largest_error(explanation, rows[defined["F"]]),
         "undefined": {kind: int(np.sum(~defined[kind])) for kind in "SF"},
     }
@@ -79,6 +83,26 @@ def alignment_table(
             for kind, entry in by_kind.items():
                 table["nulls"][null][kind][JOINT_MAGNITUDE] = _without_nan(entry)
     return table
+
+
+def _outside(frame: pd.DataFrame) -> dict[str, Any]:
+    """The paths that end on images outside the range of the others, among the patients who have F.
+
+    {"n": number of paths with more than the share "threshold" of the tumour's pixels outside, "of": number
+    of paths of which that is known, "largest_excess": the largest distance from the range, in units of its
+    width, "F_joint_inside": mean of F_joint over the other paths}. None where "of", or the number of the
+    others, is 0.
+    """
+    frame = frame[frame["outside"].notna()]
+    far = frame["outside"] > OUTSIDE
+    inside = frame.loc[~far, "F_joint"]
+    return {
+        "n": int(far.sum()),
+        "of": len(frame),
+        "threshold": OUTSIDE,
+        "largest_excess": float(frame["outside_excess"].max()) if len(frame) else None,
+        "F_joint_inside": float(inside.mean()) if len(inside) else None,
+    }
 
 
 def _largest_error(explanation: "Explanation", rows: np.ndarray) -> float | None:

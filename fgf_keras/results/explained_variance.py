@@ -24,7 +24,7 @@ def explained_variance(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     Source: Lindeman, Merenda, Gold (1980); Grömping, "Relative importance" (J. Stat. Softw. 17, 2006).
     """
-    scores, values = _standardised(scores), _standardised(values)
+    scores, values = _centred(scores), _standardised(values)
     gram = np.swapaxes(values, -1, -2) @ values
     return _split(gram, np.swapaxes(values, -1, -2) @ scores, (scores**2).sum(axis=(-1, -2)))
 
@@ -33,7 +33,7 @@ def permuted_variance(
     scores: np.ndarray, values: np.ndarray, permutations: int, rng: np.random.Generator
 ) -> np.ndarray:
     """`explained_variance` (permutations, 2 m + 1) of scores (N, q) given to the wrong patients."""
-    scores, values = _standardised(scores), _standardised(values)
+    scores, values = _centred(scores), _standardised(values)
     orders = rng.permuted(np.tile(np.arange(len(scores)), (permutations, 1)), axis=1)
     cross = values.T @ scores[orders]
     return _split(values.T @ values, cross, np.full(permutations, (scores**2).sum()))
@@ -48,6 +48,11 @@ def varying(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """Whether values vary over an axis, which is kept, by more than rounding errors of float32."""
     spread = np.ptp(values, axis=axis, keepdims=True)
     return np.asarray(spread > _ROUNDING * np.abs(values).max(axis=axis, keepdims=True))
+
+
+def _centred(scores: np.ndarray) -> np.ndarray:
+    """Columns with mean 0; those that do not vary are 0. Each keeps its weight among the others."""
+    return np.where(varying(scores, axis=-2), scores - scores.mean(axis=-2, keepdims=True), 0.0)
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

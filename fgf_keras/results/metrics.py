@@ -87,6 +87,25 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class OutsidePaths:
+    """Paths that end on images outside the range of all others, [0, 1], which no scanner can produce.
+
+    Attributes:
+        n: number of patients with more than the share `threshold` of the tumour's pixels outside.
+        of: number of patients with F for whom that is known.
+        threshold: a share in [0, 1].
+        largest_excess: largest distance of a pixel from the range, in units of its width; None if `of` is 0.
+        F_joint_inside: mean joint F (squared) of the other patients; None if there are none.
+    """
+
+    n: int
+    of: int
+    threshold: float
+    largest_excess: float | None
+    F_joint_inside: float | None
+
+
+@dataclass(frozen=True)
 class PathCounts:
     """How the paths to the decision boundary ended, for the patients of one part on one support.
 
@@ -96,6 +115,7 @@ class PathCounts:
         nulls: names of the nulls.
         far: number of paths longer than twice the norm of their image; 0 in files of version 0.1.
         flow_error: largest estimated error of the averaged F; None if it is unknown.
+        outside: None in files of earlier versions.
     """
 
     status: dict[str, int]
@@ -103,6 +123,7 @@ class PathCounts:
     nulls: list[str]
     far: int
     flow_error: float | None
+    outside: OutsidePaths | None = None
 
 
 @dataclass(frozen=True)
@@ -196,4 +217,5 @@ def _path_counts(table: dict[str, Any]) -> PathCounts:
         list(table.get("nulls", {})),
         table.get("far", 0),
         table.get("flow_error"),
+        OutsidePaths(**table["outside"]) if "outside" in table else None,
     )

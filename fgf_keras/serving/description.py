@@ -34,7 +34,7 @@ class Description:
         window_hu: the HU range that inputs must be mapped from, linearly to [0, 1] and clipped; None if it is
             unknown, because the model was trained on images that had already been mapped.
         spacing_mm: (row, column) distance of pixels in training; None if patients keep their own.
-        support, weight, steps, max_steps, tolerance: of alignment and flow, as for `explain`.
+        support, weight, steps, max_steps, tolerance, range: of alignment and flow, as for `explain`.
         jit_compile: whether XLA compiles it.
         reference_sd: standard deviations of the features over the training patients, in these units, which
             give effects their size; None for a feature that does not vary, or without effects.
@@ -58,6 +58,7 @@ class Description:
     config: dict[str, Any] | None
     # Not in exports of earlier versions.
     reference_sd: dict[str, float | None] | None = None
+    range: str = "free"
 
     @classmethod
     def of(cls, **attributes: Any) -> "Description":

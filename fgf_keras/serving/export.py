@@ -101,6 +101,7 @@ def export_saved_model(
         steps=flow.steps,
         max_steps=flow.max_steps,
         tolerance=flow.tolerance,
+        range=flow.range,
         jit_compile=jit_compile,
     ).write(unfinished)
     write_warmup(unfinished, {name: specs for name, (_, specs) in endpoints.items()})

@@ -12,3 +12,8 @@ class InputStatus(Status):
     MASK_EMPTY = 3, "The mask marks no pixel; send a slice that the tumour crosses."
     SPACING_NOT_POSITIVE = 4, "The spacing is not two positive numbers in mm; send 1, 1 if unknown."
     SCORE_NOT_FINITE = 5, "The score overflows; map intensities to the range of training."
+    IMAGE_OUT_OF_RANGE = (
+        6,
+        "The image has values outside [0, 1] in the tumour, where no bounded path can start; map intensities "
+        "to the range of training.",
+    )

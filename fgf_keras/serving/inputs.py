@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.serving.input_status import InputStatus
 
 
 def checked_inputs(
-    image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
+    image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None, *, in_range: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None, tf.Tensor]:
     """Valid samples unchanged, invalid ones replaced by zeros, and a status for each.
 
@@ -16,6 +17,7 @@ def checked_inputs(
         image: (B, H, W, C).
         mask: (B, H, W, 1).
         spacing: (B, 2), or None.
+        in_range: whether images must lie in the range of a bounded path inside the mask.
 
     Returns:
         image, mask and spacing, with zeros (and a spacing of 1) in place of invalid samples; status (B,)
@@ -30,6 +32,10 @@ def checked_inputs(
     if spacing is not None:
         positive = tf.math.is_finite(spacing) & (spacing > 0)
         faults.append((InputStatus.SPACING_NOT_POSITIVE, ~tf.reduce_all(positive, 1)))
+    if in_range:
+        (low, high), seen = IMAGE_RANGE, image * mask
+        inside = (seen >= low - ROUNDING) & (seen <= high + ROUNDING)
+        faults.append((InputStatus.IMAGE_OUT_OF_RANGE, ~tf.reduce_all(inside, pixels)))
     status = tf.zeros_like(image[:, 0, 0, 0], tf.int32)
     # The first fault that applies is reported.
     for code, applies in reversed(faults):

@@ -222,5 +222,5 @@ def _shares(outputs: Mapping[str, np.ndarray], features: Iterable[str]) -> pd.Da
     """The columns of alignment in a fixed order, which the outputs of a graph do not have."""
     names = [*features, "joint", "joint_magnitude"]
     order = [f"{kind}_{name}" for kind in _KINDS for name in names]
-    columns = [*order, "unexplained", "flow_residual"]
+    columns = [*order, "unexplained", "flow_residual", "outside", "outside_excess"]
     return pd.DataFrame({key: outputs[key] for key in columns if key in outputs})

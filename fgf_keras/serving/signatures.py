@@ -53,7 +53,7 @@ class Signatures:
     ) -> None:
         self.image_shape = tuple(model.classifier.input_shape[1:])
         self._names, self._weight, self._threshold = model.feature_names, flow.average, threshold
-        self._classifier = model.classifier
+        self._classifier, self._bounded = model.classifier, flow.range == "bounded"
         self._compiled = jit_compile
         self.units = [unit_of(feature, window_hu) for feature in model.features]
         self.reference_sd = None if reference_sd is None else checked_sd(self._names, reference_sd)
@@ -107,18 +107,21 @@ class Signatures:
     def explain(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `alignment`, with F_<feature>, F_joint, F_joint_magnitude, flow_residual and flow_status (B,).
 
-        Where F is defined, also contribution_<feature>, contribution_shapley_<feature> (for up to five
-        features), change_<feature> and unexplained; see `Explanation.to_frame`.
+        Where F is defined, also outside and outside_excess (NaN if the image is not in [0, 1]),
+        contribution_<feature>, contribution_shapley_<feature> (for up to five features), change_<feature> and
+        unexplained; see `Explanation.to_frame`.
         Also fields (B, H, W, C): gradient (of the decision's score), explained (its component along the
         features), boundary (the image at the end of the path).
         """
-        return self._run(self._explained, image=image, mask=mask, spacing=spacing)
+        return self._run(self._explained, in_range=self._bounded, image=image, mask=mask, spacing=spacing)
 
-    def _run(self, function: Callable[..., _Outputs], **fields: tf.Tensor) -> _Outputs:
+    def _run(
+        self, function: Callable[..., _Outputs], *, in_range: bool = False, **fields: tf.Tensor
+    ) -> _Outputs:
         tensors = require_shapes(self.image_shape, **fields)
 
         def checked(*inputs: tf.Tensor) -> _Outputs:
-            *samples, status = checked_inputs(*inputs)
+            *samples, status = checked_inputs(*inputs, in_range=in_range)
             wide = [tf.cast(tensor, self._measure.dtype) for tensor in samples if tensor is not None]
             return self._refusing(function(*wide), status)
 
@@ -181,7 +184,8 @@ class Signatures:
         if "contribution_shapley" in values:
             along["contribution_shapley"] = values["contribution_shapley"]
         along = {key: tf.where(missing[:, tf.newaxis], nan, array) for key, array in along.items()}
-        return self._by_feature(along) | {"unexplained": tf.where(missing, nan, values["unexplained"])}
+        single = ("unexplained", "outside", "outside_excess")
+        return self._by_feature(along) | {key: tf.where(missing, nan, values[key]) for key in single}
 
     def _by_feature(self, arrays: _Outputs) -> _Outputs:
         return {

@@ -98,7 +98,7 @@ def test_the_frame_has_a_row_a_patient_and_the_columns_of_the_design(cohort, pla
         "unexplained",
         *(f"p_white_{name}" for name in [*names, "joint"]),
         *(f"flow_error_{name}" for name in [*names, "joint"]),
-        *("flow_residual", "flow_length", "flow_far", "status"),
+        *("flow_residual", "flow_length", "flow_far", "outside", "outside_excess", "status"),
     ]
     assert frame.notna().all(axis=None)
     without = plain.to_frame()

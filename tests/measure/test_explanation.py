@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from fgf_keras import Brightness, Explanation, Extent, LogAspectRatio, explain
 from fgf_keras.errors import DataError
@@ -70,6 +71,38 @@ def test_a_page_of_patients_is_written_as_png_in_the_order_asked_for(explanation
     row = explanation.to_frame().loc["D-4"]
     assert f"{row['S_brightness']:.3f}" in figure.axes[4].get_xlabel()
     assert "undefined" in figure.axes[9 + 4].get_xlabel()
+
+
+def test_what_the_score_follows_needs_more_samples_than_features(explanation):
+    with pytest.raises(DataError, match="at least 5 patients"):
+        explanation.population()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_what_the_score_follows_is_that_of_scores_and_values(classes):
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0.2, 0.8, (24, SIZE, SIZE, 1)).astype(np.float32)
+    images *= rng.uniform(0.5, 1.2, (24, 1, 1, 1)).astype(np.float32)
+    masks = np.zeros_like(images)
+    masks[:, 2:8, 3:11] = 1
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(classes, kernel_initializer="glorot_normal")]
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Rescaling(-1.0, 1.0), *layers])
+    features = [Brightness(), Extent()]
+    quick = {"flow": Flow(max_steps=8), "noise_draws": 0}
+    explanation = explain(model, images, masks, features=features, **quick)
+    rows = np.arange(3, 24)
+    share = explanation.population(rows, permutations=50, bootstrap=50)
+    logits = model.predict(images, verbose=0)[rows]
+    values = explanation.to_frame()[["value_brightness", "value_extent"]].to_numpy()[rows]
+    centred = logits - logits.mean(axis=1, keepdims=True) if classes > 1 else logits
+    fitted = LinearRegression().fit(values, centred).predict(values)
+    # Of all centred logits together: Σ explained variance / Σ variance.
+    expected = 1 - ((centred - fitted) ** 2).sum() / ((centred - centred.mean(axis=0)) ** 2).sum()
+    table = share.to_frame().set_index(["scale", "feature"])
+    assert table.loc[("linear", "joint"), "mean"] == pytest.approx(expected, abs=1e-4)
+    assert share.content["n"] == 21
+    assert "by ranks: brightness" in repr(share)
 
 
 def test_a_patient_who_is_not_there_cannot_be_drawn(explanation):

@@ -20,7 +20,7 @@ STATUS = [
 N = len(STATUS)
 DIMENSION = np.arange(20, 20 + N)
 # Ends of paths that none of the patients has.
-NONE = {"not_converged": 0, "overflow": 0}
+NONE = {"not_converged": 0, "overflow": 0, "blocked": 0}
 
 
 def explanation(classes=2, weight="arc", noise=True):
@@ -44,6 +44,8 @@ def explanation(classes=2, weight="arc", noise=True):
         "residual": np.zeros(N),
         "length": np.ones(N),
         "far": np.zeros(N, bool),
+        "outside": np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.9, 0.0, 0.9]),
+        "outside_excess": np.array([0.0, 0.1, 0.2, 0.3, 1.5, 4.0, 0.0, 4.0]),
         "status": status,
         "unexplained": rng.normal(size=N),
     }
@@ -170,3 +172,18 @@ def test_the_interval_holds_the_mean_and_repeats_with_its_seed():
     assert table != alignment_table(found, bootstrap=500, seed=4)
     narrow = alignment_table(found, bootstrap=500, confidence=0.5, seed=3)["S"]["brightness"]["ci"]
     assert low < narrow[0] < narrow[1] < high
+
+
+def test_paths_that_end_outside_the_range_are_counted_and_the_others_averaged():
+    found = explanation()
+    table = alignment_table(found, bootstrap=100)["outside"]
+    joint = found.values["F_joint_arc"]
+    assert table == {
+        "n": 2,
+        "of": 6,
+        "threshold": 0.1,
+        "largest_excess": 1.5,
+        "F_joint_inside": pytest.approx(joint[[0, 1, 2, 6]].mean()),
+    }
+    unknown = alignment_table(found, [7], bootstrap=100)["outside"]
+    assert unknown == {"n": 0, "of": 0, "threshold": 0.1, "largest_excess": None, "F_joint_inside": None}

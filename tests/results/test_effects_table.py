@@ -19,6 +19,7 @@ def explanation():
     values = {key: rng.normal(size=(N, 2)) for key in ("S", "unique", "value", *EFFECTS)}
     values |= {f"F_{average}": rng.normal(size=(N, 2)) for average in ("arc", "score")}
     single = ("logit", "class", "gradient_norm", "S_joint", "residual", "length", "far", "unexplained")
+    single += ("outside", "outside_excess")
     flow = [f"{key}_{average}" for key in ("F_joint", "F_joint_magnitude") for average in ("arc", "score")]
     values |= {key: np.abs(rng.normal(size=N)) for key in (*single, *flow)}
     values |= {"F_error_arc": np.zeros((N, 3)), "logits": rng.normal(size=(N, 1))}

@@ -143,6 +143,7 @@ def test_each_signature_says_the_same_of_what_it_shares_with_another(served, mak
         *(f"flow_error_{name}" for name in (*NAMES, "joint")),
         *(f"{key}_{name}" for key in ALONG for name in NAMES),
         "unexplained",
+        *("outside", "outside_excess"),
         "flow_residual",
         "flow_status",
         *FIELDS,
