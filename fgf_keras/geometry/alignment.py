@@ -29,6 +29,11 @@ class Products(NamedTuple):
     cross: tf.Tensor
     features: tf.Tensor
 
+    def whole(self) -> tf.Tensor:
+        """All of them as the Gram matrix of section and features together, (B, R + m, R + m)."""
+        first = tf.concat([self.section, self.cross], axis=2)
+        return tf.concat([first, tf.concat([tf.linalg.matrix_transpose(self.cross), self.features], 2)], 1)
+
 
 def alignment_products(section_gradients: tf.Tensor, feature_gradients: tf.Tensor) -> Products:
     """The inner products that all alignments are computed from.
