@@ -29,6 +29,11 @@ class Products(NamedTuple):
     cross: tf.Tensor
     features: tf.Tensor
 
+    def whole(self) -> tf.Tensor:
+        """All of them as the Gram matrix of section and features together, (B, R + m, R + m)."""
+        first = tf.concat([self.section, self.cross], axis=2)
+        return tf.concat([first, tf.concat([tf.linalg.matrix_transpose(self.cross), self.features], 2)], 1)
+
 
 def alignment_products(section_gradients: tf.Tensor, feature_gradients: tf.Tensor) -> Products:
     """The inner products that all alignments are computed from.
@@ -80,6 +85,19 @@ def explained_share(products: Products, grams: tf.Tensor) -> tf.Tensor:
     pairs = tf.einsum("bki,bkl,blj->bij", cross, section_inverse, cross)
     share = tf.einsum("bij,bnij->bn", pairs, feature_inverse)
     return _in_range(share / tf.maximum(rank, 1)[:, tf.newaxis], products)
+
+
+def normalised_section(products: Products) -> tuple[tf.Tensor, tf.Tensor]:
+    """Inner products of an orthonormal basis u_k of the section, rows of zeros where its rank is below R.
+
+    Returns:
+        ⟨u_k, u_l⟩ (B, R, R), and those with unit feature gradients (B, R, m).
+    """
+    section, cross = _normalised(products)
+    values, vectors = tf.linalg.eigh(pseudo_inverse(section)[0])
+    root = tf.sqrt(tf.maximum(values, 0))[..., tf.newaxis] * tf.linalg.matrix_transpose(vectors)
+    gram = tf.matmul(tf.matmul(root, section), root, transpose_b=True)
+    return gram, tf.matmul(root, cross)
 
 
 def normalised_features(products: Products) -> tf.Tensor:
@@ -152,19 +170,25 @@ def orthonormal(fields: tf.Tensor) -> tf.Tensor:
     return weighted_sum(root * scale[:, tf.newaxis], fields)
 
 
-def pseudo_inverse(gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def pseudo_inverse(gram: tf.Tensor, size: float | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Pseudo-inverse of positive semidefinite matrices (..., m, m) and their rank (...), by eigenvalues.
 
-    Eigenvalues up to `RANK_TOLERANCE` times the largest one count as zero. A matrix with entries that are not
-    finite has rank 0, so that one bad sample does not make its whole batch fail.
+    Eigenvalues up to `RANK_TOLERANCE` times the largest one count as zero, or times `size` if it is given,
+    for what is left of a matrix of that size. A matrix with entries that are not finite has rank 0, so that
+    one bad sample does not make its whole batch fail.
     """
     finite = tf.reduce_all(tf.math.is_finite(gram), axis=[-2, -1])
     values, vectors = tf.linalg.eigh(tf.where(finite[..., None, None], gram, tf.zeros_like(gram)))
-    tolerance = tf.cast(RANK_TOLERANCE[gram.dtype], gram.dtype)
-    keep = (values > tolerance * values[..., -1:]) & (values > 0)
+    largest = values[..., -1:] if size is None else tf.cast(size, gram.dtype)
+    keep = (values > rank_tolerance(gram.dtype) * largest) & (values > 0)
     inverse = tf.where(keep, 1 / tf.where(keep, values, tf.ones_like(values)), tf.zeros_like(values))
     rank = tf.reduce_sum(tf.cast(keep, gram.dtype), axis=-1)
     return tf.matmul(vectors * inverse[..., tf.newaxis, :], vectors, transpose_b=True), rank
+
+
+def rank_tolerance(dtype: tf.DType) -> tf.Tensor:
+    """`RANK_TOLERANCE` as a tensor of its type."""
+    return tf.cast(RANK_TOLERANCE[dtype], dtype)
 
 
 def _unit_inverse(fields: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

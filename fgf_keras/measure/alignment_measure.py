@@ -127,10 +127,15 @@ class AlignmentMeasure:
         result |= {"dimension": self._dimension(view), "value": view.feature_values(self.features)}
         if self.noise_draws:
             result["S_noise"] = self._noise_alignment(section, view)
-        if self.nulls:
-            result |= self._null_fields("S", orthonormal(section))
+        basis = orthonormal(section) if self.nulls else None
+        if basis is not None:
+            result |= self._null_fields("S", basis)
             result |= {"null_features": self._feature_gradients(view), "null_mask": view.mask}
-        return {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
+        result = {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
+        if basis is not None:
+            # In float64, which the rank of features that are nearly collinear needs.
+            result["null_products"] = self._products(basis, view).whole()
+        return result
 
     def _along_flow(self, view: View) -> dict[str, tf.Tensor]:
         """F and contributions along the path to the decision boundary.

@@ -63,14 +63,16 @@ class Explanation:
 
         Columns: logit (K > 2: the margin of the decision), class, gradient_norm (‖∇z‖ of that score),
         S_<feature>, S_joint, S_joint_magnitude (√S), F_<feature>, F_joint, F_joint_magnitude (mean of √S
-        along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, p_white_<feature> (by the
-        exact law, for S), p_<null>_<feature> and p_<null>_F_<feature> for S and F by draws (also for the
-        joint shares), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual
-        (|z| at the end of the path divided by |z| at the sample), flow_length, flow_far (whether the length
-        exceeds twice the norm of the image), outside (share of the mask's pixels whose value at the end of
-        the path is outside [0, 1]) and outside_excess (the largest distance from that range, in units of its
-        width), NaN like F and where the sample itself lies outside, status. F is NaN unless the status is
-        "reached" or "on_boundary".
+        along the path), S_noise, F_noise, unique_<feature>, shapley_<feature>, partial_<feature> (the share
+        of what the other features leave unexplained, `geometry.partial.partial_shares`; NaN where they leave
+        nothing), p_white_<feature> and p_white_partial_<feature> (by the exact laws), p_<null>_<feature>,
+        p_<null>_F_<feature> and p_<null>_partial_<feature> for S, F and partial shares by draws (those of S
+        and F also for the joint shares), flow_error_<feature> and flow_error_joint (the estimated error of
+        F), flow_residual (|z| at the end of the path divided by |z| at the sample), flow_length, flow_far
+        (whether the length exceeds twice the norm of the image), outside (share of the mask's pixels whose
+        value at the end of the path is outside [0, 1]) and outside_excess (the largest distance from that
+        range, in units of its width), NaN like F and where the sample itself lies outside, status. F is NaN
+        unless the status is "reached" or "on_boundary".
 
         Signed, with the units of the features in `settings`: value_<feature>; slope_<feature>, the change of
         the score per unit of the feature with the other features held (`geometry.slopes.slopes`);
@@ -96,7 +98,7 @@ class Explanation:
         columns["F_joint_magnitude"] = v[f"F_joint_magnitude_{weight}"]
         if "S_noise" in v:
             columns |= {"S_noise": v["S_noise"], "F_noise": v[f"F_noise_{weight}"]}
-        for key in ("unique", "shapley"):
+        for key in ("unique", "shapley", "partial"):
             if key in v:
                 columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
         columns |= self._effects()
@@ -112,11 +114,11 @@ class Explanation:
     def against_chance(self, rows: np.ndarray | None = None, *, per_patient: bool = False) -> pd.DataFrame:
         """The means over patients compared with those of null features, for each null.
 
-        Columns: quantity (S or F), feature (or joint), null, mean, null_mean, null_q05, null_q95 (of the mean
-        over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥ mean})/(1 + draws),
-        p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the features; the joint
-        share is a test by itself), draws, n and undefined (numbers of patients included in the means and left
-        out).
+        Columns: quantity (S, F or partial), feature (or joint, for S and F), null, mean, null_mean, null_q05,
+        null_q95 (of the mean over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥
+        mean})/(1 + draws), p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the
+        features; the joint share is a test by itself), draws, n and undefined (numbers of patients included
+        in the means and left out).
 
         Args:
             rows: indices of the patients; all by default.
@@ -252,6 +254,10 @@ class Explanation:
                 for i, name in enumerate([*self.feature_names, "joint"]):
                     draws = getattr(shares, kind)[..., i]
                     columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
+            if shares.partial is not None and "partial" in self.values:
+                for i, name in enumerate(self.feature_names):
+                    p = p_value(self.values["partial"][:, i], shares.partial[..., i])
+                    columns[f"p_{label}_partial_{name}"] = p
         return columns
 
     def _white_p_values(self) -> dict[str, np.ndarray]:
@@ -260,6 +266,10 @@ class Explanation:
             columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], v["section_rank"])
         if self.classes == 2:
             columns["p_white_joint"] = white_p_value(v["S_joint"], v["dimension"], np.maximum(v["rank"], 1))
+        if "partial" in v:
+            rest = v["dimension"][:, np.newaxis] - v["rank_others"]
+            p = white_p_value(v["partial"], rest, v["rank_without_others"])
+            columns |= {f"p_white_partial_{name}": p[:, i] for i, name in enumerate(self.feature_names)}
         return columns
 
     def _class_frame(self) -> pd.DataFrame:

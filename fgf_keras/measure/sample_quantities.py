@@ -11,6 +11,7 @@ from fgf_keras.geometry.alignment import (
     pseudo_inverse,
     section_rank,
 )
+from fgf_keras.geometry.partial import partial_shares
 from fgf_keras.geometry.sections import contrasts, decision_pair, decision_score
 from fgf_keras.geometry.shapley import MOST_FEATURES_FOR_SHAPLEY
 from fgf_keras.geometry.shares import shapley_shares, unique_shares
@@ -30,8 +31,10 @@ def quantities_at_sample(products: Products, logits: tf.Tensor) -> dict[str, tf.
 
     logits (B, 1 or K), logit (B,), the decision's score, class (B,), gradient_norm (B,) of that score
     on the support, S (B, m), S_joint (B,), unique (B, m), shapley (B, m) for up to ten features, rank (B,) of
-    the features, section_rank (B,), slope and slope_alone (B, m) of that score (see `geometry.slopes`); for
-    K > 2 also S_class, slope_class and slope_alone_class (B, K, m), S_joint_class (B, K).
+    the features, section_rank (B,), partial (B, m) with rank_others and rank_without_others (B, m), those of
+    the other features and of the section without them (see `geometry.partial`), slope and slope_alone (B, m)
+    of that score (see `geometry.slopes`); for K > 2 also S_class, slope_class and slope_alone_class
+    (B, K, m), S_joint_class (B, K).
 
     Args:
         products: of the section and the features, on the support.
@@ -39,6 +42,7 @@ def quantities_at_sample(products: Products, logits: tf.Tensor) -> dict[str, tf.
     """
     classes, count = logits.shape[1], products.features.shape[-1]
     decision = decision_products(products, logits)
+    partial = partial_shares(products)
     result = {
         "logits": logits,
         "logit": decision_score(logits, decision_pair(logits)),
@@ -47,6 +51,9 @@ def quantities_at_sample(products: Products, logits: tf.Tensor) -> dict[str, tf.
         "S": pointwise_alignment(products),
         "S_joint": joint_alignment(products),
         "unique": unique_shares(products),
+        "partial": partial.share,
+        "rank_others": tf.cast(partial.rank_others, tf.int32),
+        "rank_without_others": tf.cast(partial.rank_section, tf.int32),
         "rank": tf.cast(pseudo_inverse(normalised_features(products))[1], tf.int32),
         "section_rank": tf.cast(section_rank(products), tf.int32),
         "slope": slopes(decision),

@@ -36,6 +36,11 @@ def measured_shares(explanation: "Explanation", kind: str) -> np.ndarray:
     return np.concatenate([single, joint[:, np.newaxis]], axis=1).astype(np.float64)
 
 
+def has_partial(explanation: "Explanation", label: str) -> bool:
+    """Whether there are partial shares to compare with those of a null."""
+    return "partial" in explanation.values and explanation.nulls[label].partial is not None
+
+
 def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
     """One row per null, quantity and feature: the mean over patients, compared with that of the null."""
     table = []
@@ -50,7 +55,24 @@ def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
                 draws = np.full((1, len(means)), np.nan)
             block = _against(explanation, label, kind, means[np.newaxis], draws[np.newaxis], "mean")
             table.append(block.assign(n=len(patients), undefined=len(rows) - len(patients)))
+        if has_partial(explanation, label):
+            table.append(_partial_means(explanation, label, rows))
     return pd.concat(table, ignore_index=True)
+
+
+def _partial_means(explanation: "Explanation", label: str, rows: np.ndarray) -> pd.DataFrame:
+    """The rows of partial shares in a `cohort_table`; each feature has patients of its own without them."""
+    values = explanation.values["partial"].astype(np.float64)
+    means, draws, counts = [], [], []
+    for i in range(values.shape[1]):
+        patients = rows[~np.isnan(values[rows, i])]
+        counts.append(len(patients))
+        means.append(values[patients, i].mean() if len(patients) else np.nan)
+        # Of all rows if none is defined: NaN, as many as there are draws.
+        cohort = explanation.nulls[label].of_cohort("partial", patients if len(patients) else rows)
+        draws.append(cohort[:, i])
+    block = _against(explanation, label, "partial", np.array([means]), np.stack(draws, 1)[np.newaxis], "mean")
+    return block.assign(n=counts, undefined=len(rows) - np.array(counts))
 
 
 def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
@@ -63,9 +85,16 @@ def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
             block = _against(explanation, label, kind, values, getattr(shares, kind)[rows], "value")
             exact = [f"p_white_{name}" for name in (*explanation.feature_names, "joint")]
             if label == "white" and kind == "S" and set(exact) <= set(frame):
-                block["p"] = frame[exact].to_numpy().ravel()
-                block["p_standard_error"] = block["p"] * 0
-                block["p_adjusted"] = _adjusted(frame[exact].to_numpy()).ravel()
+                block = _exact(block, frame[exact].to_numpy(), joint=True)
+            block.insert(0, "patient_id", np.repeat(explanation.patient_id[rows], values.shape[1]))
+            table.append(block)
+        if has_partial(explanation, label):
+            values = explanation.values["partial"][rows].astype(np.float64)
+            draws = np.asarray(explanation.nulls[label].partial)[rows]
+            block = _against(explanation, label, "partial", values, draws, "value")
+            if label == "white":
+                exact = [f"p_white_partial_{name}" for name in explanation.feature_names]
+                block = _exact(block, frame[exact].to_numpy(), joint=False)
             block.insert(0, "patient_id", np.repeat(explanation.patient_id[rows], values.shape[1]))
             table.append(block)
     return pd.concat(table, ignore_index=True)
@@ -74,8 +103,12 @@ def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
 def _against(
     explanation: "Explanation", label: str, kind: str, measured: np.ndarray, draws: np.ndarray, name: str
 ) -> pd.DataFrame:
-    """Measured shares (N, m + 1) compared with draws (N, n, m + 1): N·(m + 1) rows, features innermost."""
-    features = [*explanation.feature_names, "joint"]
+    """Measured shares (N, m + 1) compared with draws (N, n, m + 1): N·(m + 1) rows, features innermost.
+
+    Partial shares have no joint share, and m columns.
+    """
+    joint = kind != "partial"
+    features = [*explanation.feature_names, *(["joint"] if joint else [])]
     p = np.stack([p_value(measured[:, i], draws[..., i]) for i in range(len(features))], axis=1)
     null_mean = draws.mean(axis=1)
     low, high = np.quantile(draws, [0.05, 0.95], axis=1)
@@ -91,10 +124,26 @@ def _against(
             "effect": (measured - null_mean).ravel(),
             "p": p.ravel(),
             "p_standard_error": np.sqrt(p * (1 - p) / (1 + draws.shape[1])).ravel(),
-            "p_adjusted": _adjusted(p).ravel(),
+            "p_adjusted": (_adjusted(p) if joint else _adjusted_where_defined(p)).ravel(),
             "draws": draws.shape[1],
         }
     )
+
+
+def _exact(block: pd.DataFrame, p: np.ndarray, *, joint: bool) -> pd.DataFrame:
+    """A block of `_against` with p-values (N, m + 1, or m without joint shares) that no draws went into."""
+    adjusted = _adjusted(p) if joint else _adjusted_where_defined(p)
+    return block.assign(p=p.ravel(), p_standard_error=p.ravel() * 0, p_adjusted=adjusted.ravel())
+
+
+def _adjusted_where_defined(p: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg over the features of each row that have a p-value."""
+    adjusted = p.copy()
+    for values, row in zip(adjusted, p):
+        defined = ~np.isnan(row)
+        if defined.any():
+            values[defined] = stats.false_discovery_control(row[defined])
+    return adjusted
 
 
 def _adjusted(p: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.nulls.boxed import BoxedGradients
+from fgf_keras.nulls.boxed import BoxedGradients, FieldShares
 from fgf_keras.nulls.fields import TRUNCATE, matched_fields, smooth_fields, white_coordinates
 from fgf_keras.nulls.null import Null, RandomFields
 from fgf_keras.nulls.white import fixed_field_alignment
@@ -12,7 +12,7 @@ from fgf_keras.nulls.white import fixed_field_alignment
 class White(Null):
     """White noise over the whole support, in as few coordinates as necessary, see `white_coordinates`."""
 
-    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
+    def shares(self, patient: str, gradients: BoxedGradients) -> FieldShares:
         """See `Null.shares`."""
         both = []
         for number, kind in enumerate("SF"):
@@ -21,7 +21,10 @@ class White(Null):
             directions, fields = coordinates
             both.append(fixed_field_alignment(directions, gram, fields).numpy()[: self.draws])
         S, F = both
-        return S, F
+        # Their law is known, and nothing compares them with S or F draw by draw.
+        seed = self.seed(patient, 2)
+        partial = gradients.without_others.white_shares(self.draws, gradients.dimension, seed)
+        return FieldShares(S, F, partial)
 
 
 class Smooth(RandomFields):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.nulls.boxed import BoxedGradients
+from fgf_keras.nulls.boxed import BoxedGradients, FieldShares
 
 # Most draws in memory at once, and most pixels of them in total.
 DRAWS_TOGETHER = 50
@@ -16,20 +16,27 @@ PIXELS_TOGETHER = 1 << 20
 
 @dataclass(frozen=True)
 class NullShares:
-    """S and F of null features in N patients.
+    """Shares of null features in N patients.
 
     Attributes:
         S, F: (N, n, m + 1); the last column is the joint share of m null fields.
         resample: (N, n'), for each patient the draws that make up the draws of the cohort, or None where draw
             j of the cohort is draw j of every patient.
+        partial: (N, n, m), partial shares, NaN where the patient has none; None if the null has no such.
     """
 
     S: np.ndarray
     F: np.ndarray
     resample: np.ndarray | None = None
+    partial: np.ndarray | None = None
 
     def of_cohort(self, kind: str, rows: np.ndarray) -> np.ndarray:
-        """The S or F of each draw of the cohort, averaged over some patients, (n or n', m + 1)."""
+        """The shares of each draw of the cohort, averaged over some patients, (n or n', columns).
+
+        Args:
+            kind: "S", "F" or "partial".
+            rows: of the patients.
+        """
         return self._over_patients(getattr(self, kind)[rows], rows)
 
     def magnitude_of_cohort(self, kind: str, rows: np.ndarray) -> np.ndarray:
@@ -53,11 +60,11 @@ class Null(ABC):
 
     def __init__(self, draws: int, seed: Callable[[str, int], np.ndarray], length: float = 0.0) -> None:
         self.draws, self.seed, self.length = draws, seed, length
-        self._shares: list[tuple[np.ndarray, np.ndarray]] = []
+        self._shares: list[FieldShares | tuple[np.ndarray, np.ndarray]] = []
 
     @abstractmethod
-    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
-        """S and F of the draws for a patient, (n, m + 1) each; the last column is the joint share."""
+    def shares(self, patient: str, gradients: BoxedGradients) -> FieldShares | tuple[np.ndarray, np.ndarray]:
+        """The shares of the draws for a patient; S and F alone if the null has no partial shares."""
 
     def add(self, patient: str, gradients: BoxedGradients) -> None:
         """Draw for a patient."""
@@ -65,8 +72,8 @@ class Null(ABC):
 
     def finish(self) -> NullShares:
         """The shares of all draws for the patients so far."""
-        S, F = (np.stack(values).astype(np.float32) for values in zip(*self._shares))
-        return NullShares(S, F)
+        S, F, *partial = (np.stack(values).astype(np.float32) for values in zip(*self._shares))
+        return NullShares(S, F, partial=partial[0] if partial else None)
 
 
 class RandomFields(Null):
@@ -89,12 +96,11 @@ class RandomFields(Null):
         """Number of pixels that one draw takes in memory."""
         return gradients.features.size
 
-    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
+    def shares(self, patient: str, gradients: BoxedGradients) -> FieldShares:
         """See `Null.shares`; in whole portions, so that the first draws do not depend on their number."""
         count = min(DRAWS_TOGETHER, max(1, int(PIXELS_TOGETHER // self.pixels(gradients))))
         portions = [
             gradients.shares(self.fields(gradients, count, self.seed(patient, portion)))
             for portion in range(-(-self.draws // count))
         ]
-        S, F = (np.concatenate(values)[: self.draws] for values in zip(*portions))
-        return S, F
+        return FieldShares(*(np.concatenate(values)[: self.draws] for values in zip(*portions)))

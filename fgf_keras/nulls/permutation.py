@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fgf_keras.errors import DataError
-from fgf_keras.nulls.boxed import BoxedGradients
+from fgf_keras.nulls.boxed import BoxedGradients, FieldShares
 from fgf_keras.nulls.null import DRAWS_TOGETHER, Null, NullShares
 
 
@@ -27,23 +27,23 @@ class Permutation(Null):
         """See `Null.add`."""
         self._patients.append((patient, gradients))
 
-    def shares(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray]:
-        """S and F with the gradients of up to n other patients, in random order."""
-        return self._drawn(patient, gradients)[:2]
+    def shares(self, patient: str, gradients: BoxedGradients) -> FieldShares:
+        """The shares of the gradients of up to n other patients, in random order."""
+        return self._drawn(patient, gradients)[0]
 
     def finish(self) -> NullShares:
         """See `Null.finish`."""
         if len(self._patients) == 1:
             raise DataError("The permutation null needs other patients. Received: one sample.")
-        S, F, resample = zip(*(self._drawn(*patient) for patient in self._patients))
-        S, F = (np.stack(values).astype(np.float32) for values in (S, F))
-        return NullShares(S, F, np.stack(resample))
+        shares, resample = zip(*(self._drawn(*patient) for patient in self._patients))
+        S, F, partial = (np.stack(values).astype(np.float32) for values in zip(*shares))
+        return NullShares(S, F, np.stack(resample), partial)
 
-    def _drawn(self, patient: str, gradients: BoxedGradients) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _drawn(self, patient: str, gradients: BoxedGradients) -> tuple[FieldShares, np.ndarray]:
         rng = np.random.default_rng(self.seed(patient, 0).view(np.uint32).tolist())
         others = [other for _, other in self._patients if other is not gradients]
         order = rng.permutation(len(others))[: self.draws]
         portions = np.split(order, range(DRAWS_TOGETHER, len(order), DRAWS_TOGETHER))
         shares = [gradients.moved_shares([others[j] for j in portion]) for portion in portions]
-        S, F = (np.concatenate(values) for values in zip(*shares))
-        return S, F, rng.integers(0, len(order), self.draws)
+        together = FieldShares(*(np.concatenate(values) for values in zip(*shares)))
+        return together, rng.integers(0, len(order), self.draws)

@@ -9,7 +9,7 @@ from fgf_keras.flow.status import FlowStatus
 from fgf_keras.nulls.chance import defined as defined_for
 from fgf_keras.nulls.magnitude import magnitude_chance
 from fgf_keras.results.bootstrap import bootstrap_mean
-from fgf_keras.results.columns import JOINT_MAGNITUDE
+from fgf_keras.results.columns import JOINT_MAGNITUDE, PARTIAL
 
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
@@ -28,10 +28,11 @@ def alignment_table(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Mean, bootstrap interval and median of S and F over patients.
+    """Mean, bootstrap interval and median of S, F and partial shares over patients.
 
     S is averaged over the patients whose gradient does not vanish, F over those whose path ended on the
-    boundary; the others are counted but not averaged.
+    boundary, the partial share of a feature over those where the other features leave something to explain;
+    the others are counted but not averaged.
 
     Args:
         explanation: of the cohort.
@@ -44,8 +45,9 @@ def alignment_table(
         {"n", "status": {name: count}, "far": number of paths longer than twice the norm of the image,
         "outside": see `_outside`, "flow_error": largest estimated error of the averaged F, "undefined":
         {"S", "F"}, "S" and "F": {feature: {"mean", "ci", "median"}, "joint": {"squared", "magnitude"},
-        "noise": …}, "white": {feature: {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S" and "F":
-        {feature, "joint" or "joint_magnitude": {"null_mean", "null_q05", "null_q95", "effect", "p",
+        "noise": …}, "partial": {feature: {"mean", "ci", "median", "undefined"}}, "white": {feature:
+        {"expected", "below_0.05"}}, "nulls": {null: {"draws", "S", "F" and "partial": {feature, or "joint"
+        and "joint_magnitude" of S and F: {"null_mean", "null_q05", "null_q95", "effect", "p",
         "p_standard_error", "p_adjusted"}}}}}, all for the mean over patients, see
         `Explanation.against_chance` and `magnitude_chance`.
     """
@@ -76,6 +78,12 @@ def alignment_table(
         }
         if f"{kind}_noise" in frame:
             table[kind]["noise"] = summary(f"{kind}_noise")
+    if PARTIAL in explanation.values:
+        table[PARTIAL] = {}
+        for name in names:
+            values = frame[f"{PARTIAL}_{name}"].dropna().to_numpy(np.float64)
+            undefined = {"undefined": len(frame) - len(values)}
+            table[PARTIAL][name] = _summary(values, bootstrap, confidence, rng) | undefined
     table["white"] = _white(explanation, frame[defined["S"]], rows[defined["S"]])
     if explanation.nulls:
         table["nulls"] = _nulls(explanation.against_chance(rows))
@@ -122,7 +130,8 @@ def _nulls(chance: pd.DataFrame) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for row in chance.to_dict(orient="records"):
         null = tree.setdefault(row["null"], {"draws": row["draws"], "S": {}, "F": {}})
-        null[row["quantity"]][row["feature"]] = _without_nan({key: row[key] for key in _NULL_KEYS})
+        by_feature = null.setdefault(row["quantity"], {})
+        by_feature[row["feature"]] = _without_nan({key: row[key] for key in _NULL_KEYS})
     return tree
 
 

@@ -5,15 +5,17 @@ from typing import NamedTuple
 CLASSIFICATION = ("balanced_accuracy", "auc", "sensitivity", "specificity")
 # S, pointwise alignment, and F, flow alignment.
 QUANTITIES = ("S", "F")
+# Partial shares, at the patient: they have no joint share, and may be undefined for some features alone.
+PARTIAL = "partial"
 JOINT, JOINT_MAGNITUDE = "joint", "joint_magnitude"
 
 
 class Share(NamedTuple):
-    """S or F of a feature on a support.
+    """S, F or the partial share of a feature on a support.
 
     Attributes:
         support: where gradients are compared.
-        quantity: "S" or "F".
+        quantity: "S", "F" or "partial".
         feature: its name, "joint" (squared), "joint_magnitude" or "noise".
     """
 
@@ -28,8 +30,8 @@ def share_column(support: str, quantity: str, feature: str) -> str:
 
 
 def p_column(support: str, null: str, quantity: str, feature: str) -> str:
-    """The column of patients.csv with the p-values of S or F under a null, `mask.p_smooth_F_extent`."""
-    return f"{support}.p_{null}_{'F_' if quantity == 'F' else ''}{feature}"
+    """The column of patients.csv with the p-values of a quantity under a null, `mask.p_smooth_F_extent`."""
+    return f"{support}.p_{null}_{'' if quantity == 'S' else f'{quantity}_'}{feature}"
 
 
 def patient_column(support: str, name: str) -> str:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from fgf_keras.results.columns import CLASSIFICATION, JOINT, JOINT_MAGNITUDE, QUANTITIES, share_column
+from fgf_keras.results.columns import (
+    CLASSIFICATION,
+    JOINT,
+    JOINT_MAGNITUDE,
+    PARTIAL,
+    QUANTITIES,
+    share_column,
+)
 from fgf_keras.results.effects import effects_table
 from fgf_keras.results.interval import Interval, or_nan
 from fgf_keras.results.population import PopulationShare
@@ -29,10 +36,11 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     """The content of metrics.json as a tidy table.
 
     The index is (part, metric); metrics have the names of their columns in CSV files, `auc` or
-    `mask.S_brightness`. Columns: support, quantity ("S", "F" or the metric itself), feature ("joint" for the
-    squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median; undefined, the
-    number of patients left out; expected, the mean S of white noise; and for each null <null>.mean, .q05,
-    .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error, .p_adjusted and .draws.
+    `mask.S_brightness`. Columns: support, quantity ("S", "F", "partial" or the metric itself), feature
+    ("joint" for the squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median;
+    undefined, the number of patients left out; expected, the mean S of white noise; and for each null
+    <null>.mean, .q05, .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error,
+    .p_adjusted and .draws.
     Undefined values are NaN.
 
     Args:
@@ -50,7 +58,8 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
 
 
 def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for quantity in QUANTITIES:
+    # Files of earlier versions have no partial shares.
+    for quantity in (*QUANTITIES, *([PARTIAL] if PARTIAL in table else [])):
         for name, summary in table[quantity].items():
             summaries = {name: summary}
             if name == JOINT:
@@ -59,11 +68,12 @@ def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]
                 row: dict[str, Any] = {"metric": share_column(support, quantity, feature), "support": support}
                 row |= {"quantity": quantity, "feature": feature}
                 row |= Interval.of(values["mean"], values["ci"])._asdict()
-                row |= {"median": or_nan(values["median"]), "undefined": table["undefined"][quantity]}
+                undefined = values["undefined"] if quantity == PARTIAL else table["undefined"][quantity]
+                row |= {"median": or_nan(values["median"]), "undefined": undefined}
                 if quantity == "S":
                     row["expected"] = or_nan(table["white"].get(feature, {}).get("expected"))
                 for null, content in table.get("nulls", {}).items():
-                    entry = content[quantity].get(feature, {})
+                    entry = content.get(quantity, {}).get(feature, {})
                     row |= {f"{null}.{end}": or_nan(entry.get(key)) for key, end in _OF_NULL.items()}
                     row[f"{null}.draws"] = or_nan(content.get("draws"))
                 yield row
@@ -162,9 +172,9 @@ class PartMetrics:
         return self.table["mean"].to_dict()
 
     def shares(self, support: str, quantity: str | None = None) -> pd.DataFrame:
-        """The rows of S and F, or of one of them, on a support."""
+        """The rows of S and F on a support, or those of one quantity: "S", "F" or "partial"."""
         rows = self.table[self.table["support"] == support]
-        return rows if quantity is None else rows[rows["quantity"] == quantity]
+        return rows[rows["quantity"].isin(QUANTITIES if quantity is None else [quantity])]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def read_patients(path: str | Path) -> pd.DataFrame:
 
 
 def defined_shares(patients: pd.DataFrame, column: str) -> pd.Series:
-    """S or F of each patient; NaN if it is undefined.
+    """S, F or the partial share of each patient; NaN if it is undefined.
 
     The mean over a path that did not reach the boundary is not F, but version 0.1 wrote it all the same.
 
@@ -26,6 +26,6 @@ def defined_shares(patients: pd.DataFrame, column: str) -> pd.Series:
     """
     share = share_of(column)
     values = patients[column]
-    if share is None or share.quantity == "S":
+    if share is None or share.quantity != "F":
         return values
     return values.where(patients[patient_column(share.support, "status")].isin(_ENDED))

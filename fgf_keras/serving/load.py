@@ -16,7 +16,8 @@ from fgf_keras.serving.input_status import InputStatus
 
 # Columns of a feature begin with these.
 _KINDS = (
-    *("S", "F", "unique", "p_white", "flow_error", "value", "slope", "slope_alone", "effect"),
+    *("S", "F", "unique", "partial", "p_white", "p_white_partial", "flow_error"),
+    *("value", "slope", "slope_alone", "effect"),
     *("change", "contribution", "contribution_shapley"),
 )
 SIGNATURES = ("serving_default", "alignment", "explain", "predict_examples")
@@ -55,9 +56,9 @@ class Alignment(Prediction):
 
     Attributes:
         shares: one row per sample: S_<feature>, S_joint, S_joint_magnitude, unique_<feature>,
-            p_white_<feature>, for two classes p_white_joint; value_<feature>, slope_<feature>,
-            slope_alone_<feature>, effect_<feature>, see `Explanation.to_frame`. Exports of earlier versions
-            have fewer columns.
+            partial_<feature>, p_white_<feature>, p_white_partial_<feature>, for two classes p_white_joint;
+            value_<feature>, slope_<feature>, slope_alone_<feature>, effect_<feature>, see
+            `Explanation.to_frame`. Exports of earlier versions have fewer columns.
     """
 
     shares: pd.DataFrame

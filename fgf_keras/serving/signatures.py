@@ -99,8 +99,9 @@ class Signatures:
     def alignment(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
 
-        Also value_<feature>, slope_<feature>, slope_alone_<feature> and, if the standard deviations of a
-        reference cohort are known, effect_<feature>; for two classes also p_white_joint.
+        Also partial_<feature> and p_white_partial_<feature>, NaN where the other features leave nothing
+        unexplained; value_<feature>, slope_<feature>, slope_alone_<feature> and, if the standard deviations
+        of a reference cohort are known, effect_<feature>; for two classes also p_white_joint.
         """
         return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
 
@@ -154,11 +155,13 @@ class Signatures:
         logits, dimension = values["logits"], values["dimension"]
         columns = {f"S_{name}": values["S"][:, i] for i, name in enumerate(self._names)}
         columns |= {"S_joint": values["S_joint"], "S_joint_magnitude": tf.sqrt(values["S_joint"])}
-        columns |= {f"unique_{name}": values["unique"][:, i] for i, name in enumerate(self._names)}
+        columns |= self._by_feature({key: values[key] for key in ("unique", "partial")})
         columns |= self._effects(values)
         section = values["section_rank"][:, tf.newaxis]
         by_feature = white_p_value_in_graph(values["S"], dimension[:, tf.newaxis], section)
-        columns |= {f"p_white_{name}": by_feature[:, i] for i, name in enumerate(self._names)}
+        rest = dimension[:, tf.newaxis] - values["rank_others"]
+        partial = white_p_value_in_graph(values["partial"], rest, values["rank_without_others"])
+        columns |= self._by_feature({"p_white": by_feature, "p_white_partial": partial})
         if logits.shape[1] <= 2:
             rank = tf.maximum(values["rank"], 1)
             columns["p_white_joint"] = white_p_value_in_graph(values["S_joint"], dimension, rank)
