@@ -48,13 +48,15 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
 
 
 def _summary(provenance: Provenance, result: RunResult) -> Section:
-    section = summary_section(result, _features(provenance), provenance.config.evaluate.alpha)
+    config = provenance.config
+    rewarded = config.reward.kind != "none"
+    section = summary_section(result, _features(provenance), config.evaluate.alpha, rewarded=rewarded)
     section.blocks.extend(findings_blocks(result.findings))
     return section
 
 
 def _lenses(provenance: Provenance, result: RunResult) -> Section:
-    section = lenses_section(result, _features(provenance))
+    section = lenses_section(result, _features(provenance), provenance.config.evaluate.alpha)
     section.blocks.extend(_waterfalls(provenance, result))
     return section
 

@@ -9,9 +9,10 @@ from fgf_keras.config import EvaluateConfig
 from fgf_keras.results.columns import JOINT, share_column
 
 RULE = (
-    "Of each group – positive and negative patients, called rightly and wrongly – the patient with the "
-    "median score and the one whose score is furthest on the side of the decision, and the patients with the "
-    "smallest and the largest joint S."
+    "The patient with the median score of each group (positive and negative patients, classified correctly "
+    "or not), those with the smallest and the largest joint S, and of each group the patient whose score is "
+    "furthest on the side of the decision: in this order, as far as the number of pictures reaches. If there "
+    "is room for more, they are spread over the scores."
 )
 # Of (label, decision): missed positives first, because there are few of them and they matter most.
 GROUPS = {

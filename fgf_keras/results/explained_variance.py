@@ -39,6 +39,49 @@ def permuted_variance(
     return _split(values.T @ values, cross, np.full(permutations, (scores**2).sum()))
 
 
+def own_p_values(
+    scores: np.ndarray, values: np.ndarray, permutations: int, rng: np.random.Generator
+) -> np.ndarray:
+    """For each feature, whether it explains anything that the others do not: p-values (m,).
+
+    The residuals of the scores after regression on the other features are permuted, and the share of them
+    that the rest of the feature explains is compared (Freedman and Lane, 1983). So a weak feature is judged
+    by what a strong one leaves, not by all of the variation. 1 where nothing is left of the feature.
+
+    Args:
+        scores: (N, q).
+        values: (N, m).
+        permutations: number of permutations.
+        rng: of them.
+    """
+    scores, values = _centred(scores), _standardised(values)
+    orders = rng.permuted(np.tile(np.arange(len(scores)), (permutations, 1)), axis=1)
+    p = np.ones(values.shape[1])
+    for i in range(values.shape[1]):
+        others = np.delete(values, i, axis=1)
+        # Projects on the others; both sides are centred, so there is no intercept.
+        onto = others @ np.linalg.pinv(others, rcond=_RANK_TOLERANCE)
+        rest = values[:, i] - onto @ values[:, i]
+        size = rest @ rest
+        if size <= _RANK_TOLERANCE * len(values):
+            continue
+        residuals = scores - onto @ scores
+        permuted = residuals[orders]
+        permuted = permuted - onto @ (permuted - permuted.mean(axis=1, keepdims=True))
+        permuted = permuted - permuted.mean(axis=1, keepdims=True)
+        share, chance = (_share_along(rest, each) for each in (residuals, permuted))
+        p[i] = (1 + np.sum(chance >= share - 1e-12)) / (1 + permutations)
+    return p
+
+
+def _share_along(field: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Share of the squares of scores (..., N, q) that lies along a column (N,), over all q."""
+    along = (np.swapaxes(scores, -1, -2) @ field) ** 2
+    total = (scores**2).sum(axis=(-1, -2))
+    explained = along.sum(axis=-1) / (field @ field)
+    return np.asarray(np.divide(explained, total, out=np.zeros_like(explained), where=total > 0))
+
+
 def average_ranks(values: np.ndarray) -> np.ndarray:
     """The ranks of values (..., N, m) over the patients; equal values share their average rank."""
     return np.asarray(stats.rankdata(values, axis=-2), np.float64)

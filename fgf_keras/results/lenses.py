@@ -92,3 +92,14 @@ def leading(sizes: dict[str, float]) -> list[str]:
     largest = max(known.values(), default=0.0)
     ranked = sorted(known, key=lambda name: -known[name])
     return [name for name in ranked if known[name] > 0 and known[name] >= CLEARLY_LESS * largest]
+
+
+def followed_features(result: RunResult, alpha: float) -> list[str]:
+    """The features that the score follows, see `PopulationShare.followed`; none where that is unknown."""
+    population = result.part.population
+    return population.followed(alpha) if population and not population.reason else []
+
+
+def excludes_zero(interval: Interval) -> bool:
+    """Whether there is an interval, and 0 lies outside of it."""
+    return interval.is_known and not interval.low <= 0 <= interval.high

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from fgf_keras.errors import DataError
 from fgf_keras.results.bootstrap import percentiles
@@ -13,6 +14,7 @@ from fgf_keras.results.columns import JOINT
 from fgf_keras.results.explained_variance import (
     average_ranks,
     explained_variance,
+    own_p_values,
     permuted_variance,
     varying,
 )
@@ -23,6 +25,8 @@ from fgf_keras.results.surrogate import FEWEST_PATIENTS, cross_fitted, normal_sc
 SCALES = ("ranks", "linear")
 # Resamples in memory at once.
 _TOGETHER = 100
+# Fewer patients than this for each feature and the intercept have no interval.
+PATIENTS_PER_FEATURE = 5
 # What curves add to straight lines, and what pairs of features add to curves.
 BENDS, INTERACTIONS, FLEXIBLE = "bends", "interactions", "flexible"
 
@@ -53,9 +57,23 @@ class PopulationShare:
 
     def by_feature(self, scale: str) -> dict[str, tuple[Interval, float]]:
         """Share and p-value of each feature and the joint share on a scale; none if there is a reason."""
+        rows = self.rows(scale)
+        return {str(name): (Interval.of_means(row), float(row["p"])) for name, row in rows.iterrows()}
+
+    def rows(self, scale: str) -> pd.DataFrame:
+        """The rows of `to_frame` of one scale, indexed by feature."""
         table = self.to_frame()
-        rows = table[table["scale"] == scale]
-        return {row["feature"]: (Interval.of_means(row), float(row["p"])) for _, row in rows.iterrows()}
+        return table[table["scale"] == scale].set_index("feature")
+
+    def followed(self, alpha: float) -> list[str]:
+        """Features with a share beyond chance, of their own too, by ranks; the largest first.
+
+        Args:
+            alpha: significance level.
+        """
+        rows = self.rows(SCALES[0]).drop(index=JOINT, errors="ignore")
+        followed = rows[(rows["p"] <= alpha) & (rows["p_own"] <= alpha)]
+        return [str(name) for name in followed.sort_values("mean", ascending=False).index]
 
     def __repr__(self) -> str:
         if self.reason:
@@ -93,11 +111,14 @@ def population_share(
 
     Returns:
         {"n", "left_out": patients with an undefined score or value, "permutations", "constant": features that
-        do not vary,
-        "ranks" and "linear": {feature or "joint": {"share", "ci", "unique" (not for "joint"), "p": (1 +
-        #{permuted share ≥ share})/(1 + permutations), "chance": 95 % quantile of the permuted shares}},
-        "flexible": {"bends", "interactions", "share": {"share", "ci"}}, cross-fitted R², see `surrogate`;
-        None for fewer than `surrogate.FEWEST_PATIENTS` patients}. Constant features have share 0 and p 1.
+        do not vary, "ranks" and "linear": {feature or "joint": {"share", "ci" (None for fewer than five
+        patients per feature and intercept), "p": (1 + #{permuted share ≥ share})/(1 + permutations),
+        "chance": 95 % quantile of the permuted shares; except for "joint" also "unique", what only that
+        feature explains, and "p_own", whether that is more than chance given the other features
+        (`own_p_values`, Benjamini-Hochberg over the features)}}, "flexible": {"bends", "interactions",
+        "joint": {"share", "ci"}}, cross-fitted R², see `surrogate`; None for fewer than
+        `surrogate.FEWEST_PATIENTS` patients}. Constant features have share 0 and p 1; of more than ten
+        features there is no split (None).
 
     Raises:
         DataError: fewer patients than features + 2, or a score that does not vary.
@@ -123,14 +144,15 @@ def population_share(
         sample = (average_ranks(scores), average_ranks(values)) if by_rank else (scores, values)
         share = explained_variance(*sample)
         chance = permuted_variance(*sample, permutations, rng)
-        resampled = _resampled(scores, values, samples, by_rank)
-        content[scale] = _by_feature(names, share, chance, percentiles(resampled, confidence))
+        own = stats.false_discovery_control(own_p_values(*sample, permutations, rng))
+        interval = _interval(scores, values, samples, by_rank, confidence)
+        content[scale] = _by_feature(names, share, chance, own, interval)
     content[FLEXIBLE] = _flexible(scores, values, samples, confidence, seed)
     return content
 
 
 def population_table(content: dict[str, Any]) -> pd.DataFrame:
-    """The content as a tidy table: scale, feature, mean (the share), low, high, unique, p, chance.
+    """The content as a tidy table: scale, feature, mean (the share), low, high, unique, p, p_own, chance.
 
     Scale is "ranks", "linear" or "flexible"; the "features" of the last are "bends", "interactions" and
     "joint".
@@ -138,13 +160,13 @@ def population_table(content: dict[str, Any]) -> pd.DataFrame:
     Args:
         content: from `population_share`; without rows where that was impossible.
     """
-    columns = ["scale", "feature", *Interval._fields, "unique", "p", "chance"]
+    columns = ["scale", "feature", *Interval._fields, "unique", "p", "p_own", "chance"]
     rows = []
     for scale in (*SCALES, FLEXIBLE):
         for feature, entry in (content.get(scale) or {}).items():
             row = {"scale": scale, "feature": feature}
             row |= Interval.of(entry["share"], entry["ci"])._asdict()
-            rows.append(row | {key: or_nan(entry.get(key)) for key in ("unique", "p", "chance")})
+            rows.append(row | {key: or_nan(entry.get(key)) for key in ("unique", "p", "p_own", "chance")})
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -171,30 +193,38 @@ def _check(scores: np.ndarray, features: int, left_out: int) -> None:
 
 
 def _by_feature(
-    names: Sequence[str], share: np.ndarray, chance: np.ndarray, interval: list[Any]
+    names: Sequence[str], share: np.ndarray, chance: np.ndarray, own: np.ndarray, interval: np.ndarray
 ) -> dict[str, Any]:
     """The entries of the features and of the joint share, from the columns of `explained_variance`."""
-    (low, high), count = np.array(interval), len(names)
+    count = len(names)
     p = (1 + (chance >= share - 1e-12).sum(axis=0)) / (1 + len(chance))
     upper = np.quantile(chance, 0.95, axis=0)
     entries: dict[str, Any] = {}
     for column, name in enumerate([JOINT, *names]):
+        entry = {"share": share[column], "p": p[column], "chance": upper[column]}
+        # More features than can be split have unique shares only.
         if np.isnan(share[column]):
-            continue
-        entry = {"share": float(share[column]), "ci": [float(low[column]), float(high[column])]}
+            entry |= {"p": np.nan}
         if name != JOINT:
-            entry["unique"] = float(share[column + count])
-        entries[name] = entry | {"p": float(p[column]), "chance": float(upper[column])}
+            entry |= {"unique": share[column + count], "p_own": own[column - 1]}
+        entry = {key: None if np.isnan(value) else float(value) for key, value in entry.items()}
+        ends = [None if np.isnan(end) else float(end) for end in interval[:, column]]
+        entries[name] = entry | {"ci": ends}
     return {name: entries[name] for name in (*names, JOINT) if name in entries}
 
 
-def _resampled(scores: np.ndarray, values: np.ndarray, samples: np.ndarray, by_rank: bool) -> np.ndarray:
+def _interval(
+    scores: np.ndarray, values: np.ndarray, samples: np.ndarray, by_rank: bool, confidence: float
+) -> np.ndarray:
+    """(2, 2 m + 1), the ends of the intervals; NaN for so few patients that a resample explains itself."""
+    if len(scores) < PATIENTS_PER_FEATURE * (values.shape[1] + 1):
+        return np.full((2, 2 * values.shape[1] + 1), np.nan)
     shares = []
     for start in range(0, len(samples), _TOGETHER):
         some = samples[start : start + _TOGETHER]
         sample = scores[some], values[some]
         shares.append(explained_variance(*(map(average_ranks, sample) if by_rank else sample)))
-    return np.concatenate(shares)
+    return np.array(percentiles(np.concatenate(shares), confidence))
 
 
 def _flexible(

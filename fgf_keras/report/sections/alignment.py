@@ -17,7 +17,7 @@ from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words, p_text, percent
 from fgf_keras.results.columns import QUANTITIES, feature_title, share_column
 from fgf_keras.results.interval import UNDEFINED, Interval, number, rounded
-from fgf_keras.results.metrics import PartMetrics, PathCounts
+from fgf_keras.results.metrics import OutsidePaths, PartMetrics, PathCounts
 
 NULL_CAVEATS = [
     "p-values of means over patients are statements about this one network, not evidence of what training "
@@ -196,10 +196,27 @@ def _accuracy(paths: PathCounts) -> str:
     sentence = f" The estimated error of F is {max(paths.flow_error, 1e-4):.4f} or less."
     if paths.far:
         sentence += (
-            " Paths longer than twice the norm of their image, which end unlike any that was trained on: "
-            f"{paths.far}."
+            f" The way to the boundary of {paths.far} patients is so long that it ends unlike any image of "
+            "the training: their F and contributions describe the network, not the patient."
         )
-    return sentence
+    return sentence + _outside(paths.outside)
+
+
+def _outside(outside: OutsidePaths | None) -> str:
+    """How many paths end on images that no scanner can produce; "" if there are none, or it is unknown."""
+    if outside is None or not outside.n:
+        return ""
+    excess = f"{outside.largest_excess:.0%}".replace("%", "\u00a0%")
+    without = (
+        f"; joint F without them is {number(outside.F_joint_inside)}"
+        if outside.n < outside.of
+        else "; there is no patient without it"
+    )
+    return (
+        f" {outside.n} of {outside.of} paths end on images that no scanner can produce (more than "
+        f"{outside.threshold:.0%} of the tumour's pixels outside the HU window, by up to {excess} of its "
+        f"width){without}."
+    )
 
 
 def alignment_plot(shares: pd.DataFrame, nulls: list[str]) -> Figure:

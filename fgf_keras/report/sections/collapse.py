@@ -73,8 +73,8 @@ def _sentences(content: dict[str, Any]) -> list[str]:
     sentences = []
     for name, entry in _entries(content).items():
         average = in_words(content["features"]) if name == ALL else f"{name} ({_target(entry)})"
-        condition = f"If every tumour had the average {average}"
-        sentences.append(f"{condition}, {_outcome(entry)}.{_missing(entry, content['n'])}")
+        changed = f"If intensities were changed until every tumour had the average {average}"
+        sentences.append(f"{changed}, {_outcome(entry)}.{_missing(entry, content['n'])}")
     return sentences
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fgf_keras.report.document import Block, Section, Table, Text
-from fgf_keras.report.words import percent
+from fgf_keras.report.words import of_network, percent
 from fgf_keras.results.columns import JOINT, feature_title
 from fgf_keras.results.interval import UNDEFINED, Interval, number, signed
 from fgf_keras.results.metrics import PartMetrics
@@ -35,7 +35,7 @@ def controls_section(content: dict[str, Any], metrics: PartMetrics) -> Section:
         rows.append(
             [TITLES[name], number(auc["after"]), str(loss), number(entry["balanced_accuracy"]["after"])]
         )
-    caption = f"{content['n']} {content['split']} patients: AUC, its loss [interval, same patients]"
+    caption = f"{content['n']} {of_network(content['split'])}: AUC, its loss [interval, same patients]"
     blocks: list[Block] = [
         Text(LEAD),
         Text(controls_sentence(content, metrics)),
@@ -64,37 +64,40 @@ def controls_sentence(content: dict[str, Any], metrics: PartMetrics) -> str:
 
 
 def _texture(content: dict[str, Any], losses: dict[str, Interval], auc: Interval) -> str:
-    if all(_is_kept(loss) for loss in losses.values()):
-        flat, mixed = (number(content["controls"][name]["auc"]["after"]) for name in losses)
+    """Decided by the averaged tumours: shuffled pixels are a texture too, though one never seen before."""
+    flat, mixed = (number(content["controls"][name]["auc"]["after"]) for name in losses)
+    loss = losses["averaged"]
+    numbers = f"{flat} with every tumour replaced by its mean, {mixed} with its pixels shuffled"
+    if _is_none(loss):
         return (
-            f"The AUC survives without texture ({flat} with every tumour replaced by its mean, {mixed} with "
-            f"its pixels shuffled, {number(auc.mean)} unchanged): the network does not use the texture"
+            f"The AUC survives without texture ({numbers}, {number(auc.mean)} unchanged): what the network "
+            "achieves does not need the texture"
         )
-    listed = ", ".join(f"{TITLES[name]} {loss}" for name, loss in losses.items())
-    if any(_is_lost(loss) for loss in losses.values()):
-        return f"Without texture the AUC falls (loss: {listed}): the network uses the texture"
-    return f"Whether the network needs the texture, these patients do not decide (loss: {listed})"
+    if loss.is_known and loss.low > 0:
+        return f"Without texture the AUC falls to {flat} (loss {loss}): the network uses the texture"
+    if loss.is_known and loss.high < 0:
+        return (
+            f"Without texture the AUC rises to {flat} (loss {loss}): the network reacts to texture, to its "
+            "disadvantage"
+        )
+    return f"Whether the network needs the texture, these patients do not decide ({numbers}; loss {loss})"
 
 
 def _outline(auc: dict[str, Any]) -> str:
     after, loss = number(auc["after"]), _interval(auc["drop"])
-    if _is_kept(loss):
+    if _is_none(loss):
         return f"The bare outline is enough for an AUC of {after}."
-    if _is_lost(loss):
+    if loss.is_known and loss.low > 0:
         return f"With the bare outline the AUC falls to {after} (loss {loss})."
     return f"With the bare outline the AUC is {after} (loss {loss})."
 
 
-# A loss of AUC is none if its interval includes 0 and stays below this.
+# A loss of AUC is none if its whole interval is closer to 0 than this.
 _NO_LOSS = 0.05
 
 
-def _is_kept(loss: Interval) -> bool:
-    return loss.is_known and loss.low <= 0 and loss.high < _NO_LOSS
-
-
-def _is_lost(loss: Interval) -> bool:
-    return loss.is_known and loss.low > 0
+def _is_none(loss: Interval) -> bool:
+    return loss.is_known and loss.low > -_NO_LOSS and loss.high < _NO_LOSS
 
 
 def _lenses_table(content: dict[str, Any]) -> Table:
@@ -122,4 +125,8 @@ def _lenses_table(content: dict[str, Any]) -> Table:
 
 
 def _interval(summary: dict[str, Any]) -> Interval:
-    return Interval.of(summary["mean"], summary["ci"])
+    # Equal up to rounding is equal: the signs of the ends decide what is said.
+    mean, low, high = (
+        None if value is None else round(value, 9) + 0.0 for value in (summary["mean"], *summary["ci"])
+    )
+    return Interval.of(mean, (low, high))

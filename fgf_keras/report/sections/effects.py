@@ -90,17 +90,22 @@ def direction_sentence(
 def _directions(changes: dict[str, Interval], reference: Reference | None) -> str:
     """In which direction the score goes with each feature, in logits per standard deviation."""
     parts: dict[str, list[str]] = {"rises": [], "falls": [], "unknown": []}
-    for name, change in changes.items():
+    for name, change in sorted(changes.items(), key=lambda item: -abs(item[1].mean)):
         direction, title = _direction(change), feature_title(name)
-        size = "standard deviation" if reference is None else _one_sd(name, reference)
-        parts[direction].append(
-            title if direction == "unknown" else f"{title} ({change.mean:+.2f} per {size})"
-        )
-    sentences = [f"{verb} with {', '.join(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
+        per = "" if reference is None else f" per {_one_sd(name, reference)}"
+        parts[direction].append(title if direction == "unknown" else f"{title} ({change.mean:+.2f}{per})")
+    sentences = [f"{verb} with {_listed(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
     if not sentences:
         return f"no direction is shown for {in_words(parts['unknown'])}."
-    unknown = f"; none is shown for {in_words(parts['unknown'])}" if parts["unknown"] else ""
-    return f"the score {' and '.join(sentences)}, in logits on average{unknown}."
+    unknown = f"; no direction is shown for {in_words(parts['unknown'])}" if parts["unknown"] else ""
+    unit = "logits on average"
+    unit += " for one standard deviation" if reference is None else ""
+    return f"the score {' and '.join(sentences)}, in {unit}{unknown}."
+
+
+def _listed(parts: list[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _effect_blocks(

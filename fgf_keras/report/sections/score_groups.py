@@ -13,6 +13,9 @@ from fgf_keras.results.interval import Interval, number
 from fgf_keras.results.patients import defined_shares
 from fgf_keras.results.score_groups import score_correlation, score_groups
 
+# Means of groups further apart than this are worth a sentence.
+FAR_APART = 0.1
+
 
 def score_group_blocks(
     patients: pd.DataFrame, support: str, threshold: float, *, confidence: float, seed: int
@@ -28,10 +31,8 @@ def score_group_blocks(
     shares = defined_shares(patients, share_column(support, "S", JOINT))
     settings: dict[str, Any] = {"confidence": confidence, "seed": seed}
     correlation = score_correlation(patients["logit"].to_numpy(), shares.to_numpy(), **settings)
-    rows = [
-        [group.name, str(group.n), number(group.median), str(group.mean)]
-        for group in score_groups(patients, shares, **settings)
-    ]
+    groups = score_groups(patients, shares, **settings)
+    rows = [[group.name, str(group.n), number(group.median), str(group.mean)] for group in groups]
     sentence = _sentence(correlation)
     name = f"score_groups_{support}"
     plot = Plot(
@@ -40,6 +41,9 @@ def score_group_blocks(
         "Joint S of each patient against the score. Dashed: the threshold of the decision.",
         svg_of(score_plot(patients, shares, threshold), name),
     )
+    means = [group.mean.mean for group in groups if group.mean.is_defined]
+    if len(means) > 1 and max(means) - min(means) > FAR_APART:
+        sentence += " The groups below differ so much that the mean over all patients describes none of them."
     caption = f"Joint S by outcome and decision, support “{support}”"
     return [
         Text(f"Does the alignment depend on the score? {sentence}"),
@@ -55,10 +59,7 @@ def _sentence(correlation: Interval) -> str:
     if correlation.low <= 0 <= correlation.high:
         return f"No dependence is shown: {value}."
     side = "higher" if correlation.mean > 0 else "lower"
-    return (
-        f"Yes: {value}, so patients with a {side} score are explained better, and a mean over all patients "
-        "describes neither end."
-    )
+    return f"Patients with a {side} score have a higher joint S: {value}."
 
 
 def score_plot(patients: pd.DataFrame, shares: pd.Series, threshold: float) -> Figure:
