@@ -68,10 +68,15 @@ class PopulationShare:
     def followed(self, alpha: float) -> list[str]:
         """Features with a share beyond chance, of their own too, by ranks; the largest first.
 
+        None if all features together are not beyond chance.
+
         Args:
             alpha: significance level.
         """
-        rows = self.rows(SCALES[0]).drop(index=JOINT, errors="ignore")
+        rows = self.rows(SCALES[0])
+        if not rows.loc[JOINT, "p"] <= alpha:
+            return []
+        rows = rows.drop(index=JOINT)
         followed = rows[(rows["p"] <= alpha) & (rows["p_own"] <= alpha)]
         return [str(name) for name in followed.sort_values("mean", ascending=False).index]
 

@@ -60,8 +60,9 @@ def test_each_feature_has_a_sentence_a_clinician_can_read(content):
     section = collapse_section(content)
     brightness, ratio, gloss, noise, everything = section.blocks[1].items
     assert brightness == (
-        "If every tumour had the average brightness (60.2\u00a0HU), the AUC would fall from 0.820 to 0.550 "
-        "(drop 0.270 [0.220, 0.320]); moved as far in random directions it is 0.810 on average."
+        "If intensities were changed until every tumour had the average brightness (60.2\u00a0HU), the AUC "
+        "would fall from 0.820 to 0.550 (drop 0.270 [0.220, 0.320]); moved as far in random directions it "
+        "is 0.810 on average."
     )
     assert (
         "average log aspect ratio (0.4), the AUC would be 0.810 instead of 0.820, a difference that" in ratio

@@ -95,11 +95,11 @@ def test_a_direction_is_named_only_where_the_interval_shows_one(metrics, patient
 def test_in_short_both_questions_are_answered(metrics):
     sentence = direction_sentence(metrics.parts["test"], metrics.reference, NAMES, MOVES)
     tumour, intensities = sentence.split("When only")
-    assert "rises with brightness (+0.80 per standard deviation)" in tumour
-    assert "falls with extent (-1.10 per standard deviation)" in tumour
+    assert "rises with brightness (+0.80)" in tumour
+    assert "falls with extent (-1.10)" in tumour
     assert "rises with brightness (+0.70 per 22.8\u00a0HU)" in intensities
     assert "falls with extent (-0.30 per 1.5\u00a0mm)" in intensities
-    assert "none is shown for log aspect ratio and still." in intensities
+    assert "no direction is shown for log aspect ratio and still." in intensities
 
 
 def test_waterfalls_are_those_of_the_patients_shown_whose_path_ended(metrics, patients):

@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from fgf_keras.errors import DataError
+from fgf_keras.results.explained_variance import own_p_values
 from fgf_keras.results.population import (
     PopulationShare,
     population_content,
@@ -82,6 +83,38 @@ def test_a_score_that_follows_two_of_three_features_is_told_from_chance():
         assert ranks[used]["ci"][0] > ranks["c"]["ci"][1]
     assert ranks["c"]["p"] > 0.05
     assert ranks["c"]["share"] < ranks["c"]["chance"]
+
+
+def test_a_weak_feature_is_found_beside_a_strong_one_and_a_follower_is_not():
+    own, follower = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(60, 3))
+        x[:, 2] = 0.7 * x[:, 0] + 0.7 * x[:, 2]
+        y = 2 * x[:, 0] + 0.4 * x[:, 1] + 0.5 * rng.normal(size=60)
+        ranks = population_share(y, x, NAMES, **FAST)["ranks"]
+        own.append(ranks["b"]["p_own"] <= 0.05)
+        # It varies with a used feature, so that it has a share, but adds nothing.
+        assert ranks["c"]["p"] <= 0.05
+        follower.append(ranks["c"]["p_own"] <= 0.05)
+    assert np.mean(own) == 1
+    assert np.mean(follower) <= 0.25
+
+
+def test_p_values_of_own_shares_are_uniform_where_there_are_none():
+    p = []
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(28, 2))
+        p.append(own_p_values(3 * x[:, :1] + rng.normal(size=(28, 1)), x, 99, rng)[1])
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_few_patients_have_no_interval(rng):
+    x = _values(15)
+    content = population_share(x[:, 0], x, NAMES, **FAST)
+    assert content["ranks"]["a"]["ci"] == [None, None]
+    assert content["ranks"]["a"]["share"] > 0.5
 
 
 LAWS = {
@@ -183,6 +216,8 @@ def test_the_table_and_the_file_have_the_same_numbers():
 def test_more_features_than_can_be_split_keep_their_joint_and_unique_shares():
     names = [f"f{i}" for i in range(11)]
     x = np.random.default_rng(0).normal(size=(60, 11))
-    content = population_share(x[:, 0], x, names, permutations=20, bootstrap=100)
-    assert set(content["linear"]) == {"joint"}
+    content = population_share(x[:, 0], x, names, permutations=200, bootstrap=100)
     assert content["linear"]["joint"]["share"] == pytest.approx(1)
+    assert content["linear"]["f0"]["share"] is None
+    assert content["linear"]["f0"]["unique"] > 0.7
+    assert content["linear"]["f0"]["p_own"] < 0.06 < content["linear"]["f1"]["p_own"]
