@@ -175,12 +175,7 @@ def evaluate(
         )
         for support, explain in explainers.items()
     }
-    logits = next(iter(explanations.values())).values["logit"].astype(np.float64)
-    if not np.isfinite(logits).all():
-        raise RunError(
-            f"The score of {int(np.sum(~np.isfinite(logits)))} of {len(logits)} patients is not finite: the "
-            "training diverged in its last steps. Lower train.learning_rate or reward.weight."
-        )
+    logits = _finite_logits(next(iter(explanations.values())))
     if threshold is None:
         threshold = _chosen_threshold(cohort.labels, logits, splits["validation"])
     resampling: dict[str, Any] = {
@@ -213,6 +208,16 @@ def evaluate(
     names = [feature.name for feature in model.features]
     findings = run_findings(result, reward, names, settings, seed=seed)
     return Evaluation(metrics, patients, explanations, shown_ids, data, findings, **changed)
+
+
+def _finite_logits(explanation: Explanation) -> np.ndarray:
+    logits = explanation.values["logit"].astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise RunError(
+            f"The score of {int(np.sum(~np.isfinite(logits)))} of {len(logits)} patients is not finite: the "
+            "training diverged in its last steps. Lower train.learning_rate or reward.weight."
+        )
+    return logits
 
 
 def _chosen_threshold(labels: np.ndarray, logits: np.ndarray, validation: np.ndarray) -> dict[str, Any]:

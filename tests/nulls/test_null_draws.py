@@ -131,7 +131,8 @@ def test_the_cohort_is_held_against_the_mean_of_each_draw(found):
 
 def test_each_patient_has_the_same_columns(found):
     table = found.against_chance(rows=[2, 0], per_patient=True)
-    assert len(table) == len(KINDS) * 2 * 2 * 3
+    # S and F of two features and together, and two partial shares.
+    assert len(table) == len(KINDS) * 2 * (2 * 3 + 2)
     assert table["patient_id"].unique().tolist() == ["P2", "P0"]
     some = table[(table["null"] == "matched") & (table["quantity"] == "F") & (table["feature"] == "joint")]
     frame = found.to_frame().loc[["P2", "P0"]]
@@ -149,6 +150,22 @@ def test_the_permutation_null_has_one_draw_for_each_other_patient_and_more_for_t
     # The gradient of brightness is the same constant in every tumour.
     brightness = draws(found, "permutation", "S")[..., 0]
     assert np.allclose(brightness, found.values["S"][:, :1], atol=1e-5)
+
+
+def test_partial_shares_have_p_values_and_a_table_of_their_own(found):
+    frame, table = found.to_frame(), alignment_table(found, bootstrap=50)
+    for i, name in enumerate(("brightness", "extent")):
+        partial = frame[f"partial_{name}"]
+        rest = frame["S_joint"] - frame[f"unique_{name}"]
+        np.testing.assert_allclose(partial, frame[f"unique_{name}"] / (1 - rest), rtol=1e-4)
+        assert table["partial"][name]["mean"] == pytest.approx(partial.mean())
+        entry = table["nulls"]["smooth"]["partial"][name]
+        shares = draws(found, "smooth", "partial")[..., i]
+        assert entry["null_mean"] == pytest.approx(shares.mean(), rel=1e-5)
+        assert frame[f"p_smooth_partial_{name}"].tolist() == p_value(partial, shares).tolist()
+        dimension = found.values["dimension"]
+        exact = stats.beta.sf(partial, 0.5, (dimension - 2) / 2)
+        np.testing.assert_allclose(frame[f"p_white_partial_{name}"], exact, rtol=1e-5)
 
 
 def test_the_magnitude_is_compared_with_the_roots_of_the_draws(found):
@@ -226,6 +243,46 @@ def test_names_stand_for_nulls_with_other_settings_at_their_defaults():
     ]
 
 
+def products_of(*fields):
+    """Inner products of fields (k, rows, columns, C), all with all."""
+    flat = np.concatenate([field.reshape(len(field), -1) for field in fields]).astype(np.float64)
+    return flat @ flat.T
+
+
+def test_a_constant_direction_makes_p_of_s_too_cautious_and_not_that_of_partial_shares():
+    """∇z is mostly constant over the mask, like that of a network that sums its input."""
+    mask = np.ones((10, 9, 1))
+    mask[:3, :2] = 0
+    constant = mask / np.linalg.norm(mask)
+    null = NullDraws(Nulls(kinds="smooth", draws=99, lengths=1.5, seed=1))
+    measured = {"S": [], "partial": []}
+    for i in range(80):
+        rest, drawn = (
+            mask * smooth_fields(1, mask.shape, 1.5, np.array([i, number], np.int32))[0].numpy()
+            for number in (5, 6)
+        )
+        gradient = constant + 0.3 * rest / np.linalg.norm(rest)
+        gradient /= np.linalg.norm(gradient)
+        # Like those of extent and of aspect ratio, orthogonal to the constant direction.
+        feature = drawn - constant * np.sum(constant * drawn)
+        features = np.stack([constant, feature]).astype(np.float32)
+        part = {"null_mask": mask, "null_features": features}
+        part["null_products"] = products_of(gradient[np.newaxis], features)
+        for kind in "SF":
+            part |= {f"null_{kind}": gradient[np.newaxis], f"null_{kind}_gram": np.eye(1)}
+        null.add(str(i), part, mask.sum())
+        along = np.sum(gradient * feature) ** 2 / np.sum(feature**2)
+        measured["S"].append(along)
+        measured["partial"].append(along / (1 - np.sum(gradient * constant) ** 2))
+    shares = null.finish()["smooth"]
+    distance = {
+        kind: stats.kstest(p_value(values, getattr(shares, kind)[..., 1]), "uniform").statistic
+        for kind, values in measured.items()
+    }
+    assert distance["S"] > 0.4
+    assert distance["partial"] < 0.17
+
+
 @pytest.mark.parametrize("label", ["white", "smooth", "matched"])
 def test_p_values_are_uniform_where_the_feature_is_a_draw_of_its_null(label):
     rng = np.random.default_rng(2)
@@ -244,6 +301,7 @@ def test_p_values_are_uniform_where_the_feature_is_a_draw_of_its_null(label):
             "matched": lambda seed: matched_fields(1, spectrum, seed)[0, 0],
         }[label](seed) * mask
         part = {"null_mask": mask, "null_features": spectrum}
+        part["null_products"] = products_of(gradient[np.newaxis], spectrum)
         for kind in "SF":
             part |= {f"null_{kind}": gradient[np.newaxis], f"null_{kind}_gram": np.eye(1)}
         null.add(str(i), part, mask.sum())
