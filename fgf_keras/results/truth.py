@@ -9,7 +9,7 @@ import pandas as pd
 
 from fgf_keras.config import Config
 from fgf_keras.config.truth import NOTHING, LawArm
-from fgf_keras.results.columns import JOINT, QUANTITIES, p_column, share_column
+from fgf_keras.results.columns import JOINT, PARTIAL, QUANTITIES, p_column, share_column
 from fgf_keras.results.metrics import Key, PartMetrics, RunMetrics
 from fgf_keras.results.rejections import rejections
 from fgf_keras.results.truth_lenses import LENSES, are_apart, lens_columns
@@ -28,7 +28,8 @@ def truth_table(
 
     Columns: repeat, law, prevalence; n, n_positive, auc, auc_low, auc_high, auc_oracle, learned (the interval
     of the AUC lies above 0.5); feature, role; S, F, unique and shapley, means over patients; undefined_S and
-    undefined_F, number of patients left out of them; for each null and each of S and F: S_over_<null> (mean
+    undefined_F, number of patients left out of them; for each null and each of S, F and partial shares:
+    S_over_<null> (mean
     minus that of the null), S_<null>_q05 and S_<null>_q95 (of the mean of the null), S_<null>_p,
     S_<null>_rate (share of patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean minus that
     of the same network trained on random labels, if that law is among the laws; population, effect and
@@ -126,10 +127,15 @@ def rate_table(table: pd.DataFrame, patients: dict[Key, pd.DataFrame], config: C
     rows = []
     for role in ("nothing", "unused", "used"):
         for null in nulls(table):
-            for kind in QUANTITIES:
+            for kind in (*QUANTITIES, PARTIAL):
                 for feature in dict.fromkeys(shares["feature"]):
                     trials = shares[(shares["role"] == role) & (shares["feature"] == feature)]
-                    if trials.empty:
+                    # There is no partial share of all features together.
+                    if (
+                        trials.empty
+                        or f"{kind}_{null}_p" not in trials
+                        or (kind, feature) == (PARTIAL, JOINT)
+                    ):
                         continue
                     column = p_column(config.evaluate.support[0], null, kind, feature)
                     keys = zip(trials["repeat"], trials["law"], trials["prevalence"])
@@ -182,7 +188,11 @@ def _features(
         row: dict[str, Any] = {"feature": name, "role": "used" if is_used else "unused"}
         if arm.law_name == NOTHING:
             row["role"] = NOTHING
-        metrics = {kind: part.table.loc[share_column(support, kind, name)] for kind in QUANTITIES}
+        columns = {kind: share_column(support, kind, name) for kind in (*QUANTITIES, PARTIAL)}
+        # Partial shares have no joint one, and files of earlier versions have none.
+        metrics = {
+            kind: part.table.loc[column] for kind, column in columns.items() if column in part.table.index
+        }
         for kind, metric in metrics.items():
             row[kind] = metric["mean"]
             row[f"undefined_{kind}"] = int(metric["undefined"])

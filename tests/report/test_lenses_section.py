@@ -222,7 +222,7 @@ def test_in_short_has_an_answer_to_each_question():
         "Left out",
     ]
     assert terms.items[0][1].startswith("The score mostly follows extent (9")
-    assert "more extent gives a higher score" in terms.items[0][1]
+    assert "the more extent, the higher the score" in terms.items[0][1]
     assert "was trained to align" not in str(terms.items)
     rewarded = summary_section(result, NAMES, 0.05, rewarded=True)
     assert "was trained to align" in str(rewarded.blocks)

@@ -15,7 +15,7 @@ from fgf_keras.pictures.colours import BLUE, COLOURS, FAINT, GREEN, GREY, INK, O
 from fgf_keras.report.document import Block, Callout, Plot, Section, Table, Text
 from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words, p_text, percent
-from fgf_keras.results.columns import QUANTITIES, feature_title, share_column
+from fgf_keras.results.columns import PARTIAL, QUANTITIES, feature_title, share_column
 from fgf_keras.results.interval import UNDEFINED, Interval, number, rounded
 from fgf_keras.results.metrics import OutsidePaths, PartMetrics, PathCounts
 
@@ -23,10 +23,15 @@ NULL_CAVEATS = [
     "p-values of means over patients are statements about this one network, not evidence of what training "
     "has put there: what a network does to one tumour it does to the next.",
     "Brightness, and with it the joint share, exceeds random fields even in networks that have learned "
-    "nothing, because summing the input is natural to a network. Hold these against the same network trained "
-    "on permuted labels, not against random fields.",
+    "nothing, because summing the input is natural to a network. Compare these with the same network trained "
+    "on permuted labels, not with random fields.",
     "The white null shows that gradients are smooth, nothing more. The smooth null keeps its level for S "
     "of extent and of aspect ratio, at a length that fits the network and the pixel size.",
+    "The partial share of a feature is its S after the gradients of the other features have been taken out "
+    "of both, and out of the random fields too. Read its p for extent and aspect ratio: most of a network's "
+    "gradient is constant over the tumour, random fields follow that direction and these features do not, so "
+    "that the p of their S is too cautious. It is about what is left of the gradient, not about what the "
+    "score follows.",
     "F has a bias of its own: the gradients of extent and aspect ratio turn with the image along the path, "
     "while a null stays, and that alone lets F exceed it.",
 ]
@@ -71,17 +76,21 @@ def alignment_blocks(metrics: PartMetrics, support: str, features: list[str], *,
         caption,
         svg_of(figure, name),
     )
+    titles = {kind: kind for kind in QUANTITIES}
+    # Files of earlier versions have none.
+    if not metrics.shares(support, PARTIAL).empty:
+        titles[PARTIAL] = "partial share"
     tables = [
         Table(
-            f"{whose}{kind} on support “{support}”: mean [interval], and of each null mean (5–95\u00a0%), p",
-            ["", kind, "median", *(f"{null} null" for null in nulls)],
+            f"{whose}{title} on support “{support}”: mean [interval], and of each null mean (5–95\u00a0%), p",
+            ["", title, "median", *(f"{null} null" for null in nulls)],
             [
                 [feature_title(row["feature"]), str(Interval.of_means(row)), number(row["median"])]
                 + [_band_text(row, null) for null in nulls]
-                for _, row in shares[shares["quantity"] == kind].iterrows()
+                for _, row in metrics.shares(support, kind).iterrows()
             ],
         )
-        for kind in QUANTITIES
+        for kind, title in titles.items()
     ]
     return [Text(sentence), plot, *tables, Text(left_out_sentence(metrics, support))]
 

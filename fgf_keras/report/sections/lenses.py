@@ -79,7 +79,9 @@ def answer_sentence(lenses: list[FeatureLenses], followed: list[str]) -> str:
     for name in leading({name: by_name[name].population.mean for name in followed}):
         lens, title = by_name[name], feature_title(name)
         change = lens.moved if excludes_zero(lens.moved) else lens.effect
-        direction = "" if not excludes_zero(change) else f", more {title} gives a {_higher(change)} score"
+        direction = (
+            "" if not excludes_zero(change) else f"; the more {title}, the {_higher(change)} the score"
+        )
         parts.append(f"{title} ({percent(lens.population.mean)} of its variation over patients{direction})")
     return f"The score mostly follows {' and '.join(parts)}."
 

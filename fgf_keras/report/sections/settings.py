@@ -47,7 +47,7 @@ def settings_rows(config: Config) -> list[list[str]]:
         "reward": "as the arms have it" if config.arms else reward_in_words(config.reward),
         "train": f"{config.train.epochs} epochs, learning rate {config.train.learning_rate:g}",
         "evaluate.flow": f"{flow.steps} to {flow.max_steps} steps, tolerance {flow.tolerance:g}, "
-        f"mean over {flow.weight}",
+        f"mean over {flow.weight}, range {flow.range}",
         "evaluate.nulls": f"{', '.join(evaluate.nulls) or 'none'}; {evaluate.null_draws} draws; "
         f"smooth: {lengths} px",
         "threshold": "largest balanced accuracy on validation",
