@@ -11,7 +11,7 @@ import pandas as pd
 
 from fgf_keras.errors import DataError
 from fgf_keras.flow.status import FlowStatus, has_flow
-from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
+from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, partial_draws, patient_table
 from fgf_keras.nulls.null import NullShares
 from fgf_keras.nulls.white import white_p_value
 
@@ -66,10 +66,10 @@ class Explanation:
         of what the other features leave unexplained, `geometry.partial.partial_shares`; NaN where they leave
         nothing), p_white_<feature> and p_white_partial_<feature> (by the exact laws), p_<null>_<feature>,
         p_<null>_F_<feature> and p_<null>_partial_<feature> for S, F and partial shares by draws (those of S
-        and F also for the joint shares), flow_error_<feature> and flow_error_joint (the estimated error of F), flow_residual
-        (|z| at the end of the path divided by |z| at the sample), flow_length, flow_far (whether the length
-        exceeds twice the norm of the image), status. F is NaN unless the status is "reached" or
-        "on_boundary".
+        and F also for the joint shares), flow_error_<feature> and flow_error_joint (the estimated error of
+        F), flow_residual (|z| at the end of the path divided by |z| at the sample), flow_length, flow_far
+        (whether the length exceeds twice the norm of the image), status. F is NaN unless the status is
+        "reached" or "on_boundary".
 
         Signed, with the units of the features in `settings`: value_<feature>; slope_<feature>, the change of
         the score per unit of the feature with the other features held (`geometry.slopes.slopes`);
@@ -109,11 +109,11 @@ class Explanation:
     def against_chance(self, rows: np.ndarray | None = None, *, per_patient: bool = False) -> pd.DataFrame:
         """The means over patients compared with those of null features, for each null.
 
-        Columns: quantity (S, F or partial), feature (or joint, for S and F), null, mean, null_mean, null_q05, null_q95 (of the mean
-        over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥ mean})/(1 + draws),
-        p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the features; the joint
-        share is a test by itself), draws, n and undefined (numbers of patients included in the means and left
-        out).
+        Columns: quantity (S, F or partial), feature (or joint, for S and F), null, mean, null_mean, null_q05,
+        null_q95 (of the mean over patients under the null), effect (mean - null_mean),
+        p = (1 + #{null ≥ mean})/(1 + draws), p_standard_error √(p(1-p)/(1 + draws)), p_adjusted
+        (Benjamini-Hochberg over the features; the joint share is a test by itself), draws, n and undefined
+        (numbers of patients included in the means and left out).
 
         Args:
             rows: indices of the patients; all by default.
@@ -227,9 +227,10 @@ class Explanation:
                 for i, name in enumerate([*self.feature_names, "joint"]):
                     draws = getattr(shares, kind)[..., i]
                     columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
-            if shares.partial is not None and "partial" in self.values:
+            partial = partial_draws(self, label)
+            if partial is not None:
                 for i, name in enumerate(self.feature_names):
-                    p = p_value(self.values["partial"][:, i], shares.partial[..., i])
+                    p = p_value(self.values["partial"][:, i], partial[..., i])
                     columns[f"p_{label}_partial_{name}"] = p
         return columns
 

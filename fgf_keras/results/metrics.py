@@ -35,10 +35,11 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     """The content of metrics.json as a tidy table.
 
     The index is (part, metric); metrics have the names of their columns in CSV files, `auc` or
-    `mask.S_brightness`. Columns: support, quantity ("S", "F", "partial" or the metric itself), feature ("joint"
-    for the squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median; undefined, the
-    number of patients left out; expected, the mean S of white noise; and for each null <null>.mean, .q05,
-    .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error and .p_adjusted.
+    `mask.S_brightness`. Columns: support, quantity ("S", "F", "partial" or the metric itself), feature
+    ("joint" for the squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median;
+    undefined, the number of patients left out; expected, the mean S of white noise; and for each null
+    <null>.mean, .q05, .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error and
+    .p_adjusted.
     Undefined values are NaN.
 
     Args:

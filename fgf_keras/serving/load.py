@@ -56,9 +56,9 @@ class Alignment(Prediction):
 
     Attributes:
         shares: one row per sample: S_<feature>, S_joint, S_joint_magnitude, unique_<feature>,
-            partial_<feature>, p_white_<feature>, p_white_partial_<feature>, for two classes p_white_joint; value_<feature>, slope_<feature>,
-            slope_alone_<feature>, effect_<feature>, see `Explanation.to_frame`. Exports of earlier versions
-            have fewer columns.
+            partial_<feature>, p_white_<feature>, p_white_partial_<feature>, for two classes p_white_joint;
+            value_<feature>, slope_<feature>, slope_alone_<feature>, effect_<feature>, see
+            `Explanation.to_frame`. Exports of earlier versions have fewer columns.
     """
 
     shares: pd.DataFrame

@@ -100,8 +100,8 @@ class Signatures:
         """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
 
         Also partial_<feature> and p_white_partial_<feature>, NaN where the other features leave nothing
-        unexplained; value_<feature>, slope_<feature>, slope_alone_<feature> and, if the standard deviations of a
-        reference cohort are known, effect_<feature>; for two classes also p_white_joint.
+        unexplained; value_<feature>, slope_<feature>, slope_alone_<feature> and, if the standard deviations
+        of a reference cohort are known, effect_<feature>; for two classes also p_white_joint.
         """
         return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
 
