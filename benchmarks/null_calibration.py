@@ -113,6 +113,8 @@ class Networks:
             draws.take(c.patient_id[rows], part)
             parts.append(part)
         values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        # Effects need a reference cohort and have no nulls.
+        values["effect"] = np.full_like(values["slope"], np.nan)
         settings = {"weight": "arc", "support": "mask"}
         found = Explanation(c.patient_id, self.names, settings, values, 2, None, draws.finish())
         return found.against_chance(), found.against_chance(per_patient=True).dropna(subset=["p"])

@@ -10,7 +10,7 @@ def estimate(mean, half=0.05):
     return {"mean": mean, "ci": [mean - half, mean + half], "median": mean}
 
 
-def alignment(shares, *, undefined=(0, 0), nulls=None, status=None):
+def alignment(shares, *, undefined=(0, 0), nulls=None, status=None, partial=None):
     """S and F on a support.
 
     Args:
@@ -18,6 +18,7 @@ def alignment(shares, *, undefined=(0, 0), nulls=None, status=None):
         undefined: patients left out of S and of F.
         nulls: {null: {quantity: {feature: content}}}.
         status: patients by name of a `FlowStatus`.
+        partial: mean partial share by feature; without it as in files of earlier versions.
     """
     by_quantity = shares if set(shares) == set(QUANTITIES) else dict.fromkeys(QUANTITIES, shares)
     table = {"undefined": dict(zip(QUANTITIES, undefined)), "status": status or {}, "white": {}}
@@ -30,6 +31,8 @@ def alignment(shares, *, undefined=(0, 0), nulls=None, status=None):
         table["white"] |= {name: {"expected": 0.004, "below_0.05": 0.5} for name in means if name != "noise"}
     if "joint" in table["white"]:
         table["white"]["joint"]["expected"] = 0.008
+    if partial is not None:
+        table["partial"] = {name: estimate(mean) | {"undefined": 2} for name, mean in partial.items()}
     return table | ({"nulls": nulls} if nulls else {})
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fgf_keras.errors import DataError
 from fgf_keras.flow.status import FlowStatus, has_flow
-from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, patient_table
+from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, partial_draws, patient_table
 from fgf_keras.nulls.null import NullShares
 from fgf_keras.nulls.white import white_p_value
 from fgf_keras.results.population import PopulationShare, population_share
@@ -115,10 +115,10 @@ class Explanation:
         """The means over patients compared with those of null features, for each null.
 
         Columns: quantity (S, F or partial), feature (or joint, for S and F), null, mean, null_mean, null_q05,
-        null_q95 (of the mean over patients under the null), effect (mean - null_mean), p = (1 + #{null ≥
-        mean})/(1 + draws), p_standard_error √(p(1-p)/(1 + draws)), p_adjusted (Benjamini-Hochberg over the
-        features; the joint share is a test by itself), draws, n and undefined (numbers of patients included
-        in the means and left out).
+        null_q95 (of the mean over patients under the null), effect (mean - null_mean),
+        p = (1 + #{null ≥ mean})/(1 + draws), p_standard_error √(p(1-p)/(1 + draws)), p_adjusted
+        (Benjamini-Hochberg over the features; the joint share is a test by itself), draws, n and undefined
+        (numbers of patients included in the means and left out).
 
         Args:
             rows: indices of the patients; all by default.
@@ -254,9 +254,10 @@ class Explanation:
                 for i, name in enumerate([*self.feature_names, "joint"]):
                     draws = getattr(shares, kind)[..., i]
                     columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
-            if shares.partial is not None and "partial" in self.values:
+            partial = partial_draws(self, label)
+            if partial is not None:
                 for i, name in enumerate(self.feature_names):
-                    p = p_value(self.values["partial"][:, i], shares.partial[..., i])
+                    p = p_value(self.values["partial"][:, i], partial[..., i])
                     columns[f"p_{label}_partial_{name}"] = p
         return columns
 

@@ -36,9 +36,9 @@ def measured_shares(explanation: "Explanation", kind: str) -> np.ndarray:
     return np.concatenate([single, joint[:, np.newaxis]], axis=1).astype(np.float64)
 
 
-def has_partial(explanation: "Explanation", label: str) -> bool:
-    """Whether there are partial shares to compare with those of a null."""
-    return "partial" in explanation.values and explanation.nulls[label].partial is not None
+def partial_draws(explanation: "Explanation", label: str) -> np.ndarray | None:
+    """The partial shares of a null, (N, n, m), if there are measured ones to compare with them."""
+    return explanation.nulls[label].partial if "partial" in explanation.values else None
 
 
 def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
                 draws = np.full((1, len(means)), np.nan)
             block = _against(explanation, label, kind, means[np.newaxis], draws[np.newaxis], "mean")
             table.append(block.assign(n=len(patients), undefined=len(rows) - len(patients)))
-        if has_partial(explanation, label):
+        if partial_draws(explanation, label) is not None:
             table.append(_partial_means(explanation, label, rows))
     return pd.concat(table, ignore_index=True)
 
@@ -88,10 +88,10 @@ def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
                 block = _exact(block, frame[exact].to_numpy(), joint=True)
             block.insert(0, "patient_id", np.repeat(explanation.patient_id[rows], values.shape[1]))
             table.append(block)
-        if has_partial(explanation, label):
+        draws = partial_draws(explanation, label)
+        if draws is not None:
             values = explanation.values["partial"][rows].astype(np.float64)
-            draws = np.asarray(explanation.nulls[label].partial)[rows]
-            block = _against(explanation, label, "partial", values, draws, "value")
+            block = _against(explanation, label, "partial", values, draws[rows], "value")
             if label == "white":
                 exact = [f"p_white_partial_{name}" for name in explanation.feature_names]
                 block = _exact(block, frame[exact].to_numpy(), joint=False)

@@ -27,16 +27,16 @@ def truth_table(
     """One row per trial and feature, including the joint share, for the test part on the first support.
 
     Columns: repeat, law, prevalence; n, n_positive, auc, auc_low, auc_high, auc_oracle, learned (the interval
-    of the AUC lies above 0.5); feature, role; S, F, unique and shapley, means over patients; undefined_S and
-    undefined_F, number of patients left out of them; for each null and each of S, F and partial shares:
-    S_over_<null> (mean
-    minus that of the null), S_<null>_q05 and S_<null>_q95 (of the mean of the null), S_<null>_p,
-    S_<null>_rate (share of patients with p ≤ alpha); S_over_nothing and F_over_nothing, the mean minus that
-    of the same network trained on random labels, if that law is among the laws; population, effect and
-    moved with their intervals, see `lens_columns`.
+    of the AUC lies above 0.5); feature, role; S, F, partial, unique and shapley, means over patients;
+    undefined_S, undefined_F and undefined_partial, number of patients left out of them; for each null and
+    each of S, F and partial: S_over_<null> (mean minus that of the null), S_<null>_q05 and S_<null>_q95 (of
+    the mean of the null), S_<null>_p, S_<null>_rate (share of patients with p ≤ alpha); S_over_nothing,
+    F_over_nothing and partial_over_nothing, the mean minus that of the same network trained on random labels,
+    if that law is among the laws; population, effect and moved with their intervals, see `lens_columns`.
 
     The role is "used" or "unused" by the label, or "nothing" for the law without coefficients. The joint
-    share is used if one of its features is. The row of a failed trial contains only its name.
+    share is used if one of its features is; it has no partial share. The row of a failed trial
+    contains only its name.
 
     Args:
         config: with the group `truth`.
@@ -63,9 +63,10 @@ def truth_table(
 
 def readings(table: pd.DataFrame) -> list[str]:
     """The columns of a `truth_table` that features can be ranked by."""
-    over = [name for name in table.columns if name.startswith(("S_over_", "F_over_"))]
+    kinds = [kind for kind in (*QUANTITIES, PARTIAL) if kind in table]
+    over = [name for name in table.columns if name.startswith(tuple(f"{kind}_over_" for kind in kinds))]
     lenses = [lens for lens in LENSES if lens in table and table[lens].notna().any()]
-    return ["S", "F", "unique", "shapley", *lenses, *over]
+    return [*kinds, "unique", "shapley", *lenses, *over]
 
 
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -130,19 +131,15 @@ def rate_table(table: pd.DataFrame, patients: dict[Key, pd.DataFrame], config: C
             for kind in (*QUANTITIES, PARTIAL):
                 for feature in dict.fromkeys(shares["feature"]):
                     trials = shares[(shares["role"] == role) & (shares["feature"] == feature)]
-                    # There is no partial share of all features together.
-                    if (
-                        trials.empty
-                        or f"{kind}_{null}_p" not in trials
-                        or (kind, feature) == (PARTIAL, JOINT)
-                    ):
+                    p = trials.get(f"{kind}_{null}_p")
+                    if p is None or trials.empty or (kind == PARTIAL and feature == JOINT):
                         continue
                     column = p_column(config.evaluate.support[0], null, kind, feature)
                     keys = zip(trials["repeat"], trials["law"], trials["prevalence"])
-                    patient_p = [patients[repeat, names[law, p]][column] for repeat, law, p in keys]
+                    patient_p = [patients[repeat, names[law, share]][column] for repeat, law, share in keys]
                     rates = rejections(
                         patient_p,
-                        trials[f"{kind}_{null}_p"],
+                        p,
                         config.evaluate.alpha,
                         confidence=config.evaluate.confidence,
                     )
@@ -189,10 +186,8 @@ def _features(
         if arm.law_name == NOTHING:
             row["role"] = NOTHING
         columns = {kind: share_column(support, kind, name) for kind in (*QUANTITIES, PARTIAL)}
-        # Partial shares have no joint one, and files of earlier versions have none.
-        metrics = {
-            kind: part.table.loc[column] for kind, column in columns.items() if column in part.table.index
-        }
+        # There are no partial joint shares, and none at all in runs of earlier versions.
+        metrics = {k: part.table.loc[column] for k, column in columns.items() if column in part.table.index}
         for kind, metric in metrics.items():
             row[kind] = metric["mean"]
             row[f"undefined_{kind}"] = int(metric["undefined"])
@@ -202,7 +197,11 @@ def _features(
         row |= lens_columns(part, support, name, behaviour)
         for null in part.paths[support].nulls:
             for kind, metric in metrics.items():
-                p = patients[p_column(support, null, kind, name)].dropna()
+                column = p_column(support, null, kind, name)
+                if column not in patients:
+                    # A null of one's own may have no partial shares.
+                    continue
+                p = patients[column].dropna()
                 row[f"{kind}_over_{null}"] = metric[f"{null}.effect"]
                 row[f"{kind}_{null}_q05"] = metric[f"{null}.q05"]
                 row[f"{kind}_{null}_q95"] = metric[f"{null}.q95"]
@@ -212,12 +211,13 @@ def _features(
 
 
 def _over_nothing(table: pd.DataFrame) -> pd.DataFrame:
-    """Add S and F minus those for the law without coefficients, on the same phantom and prevalence."""
+    """Add the shares minus those for the law without coefficients, on the same phantom and prevalence."""
     keys = ["repeat", "prevalence", "feature"]
-    nothing = table.loc[table["law"] == NOTHING, [*keys, "S", "F"]]
+    kinds = [kind for kind in (*QUANTITIES, PARTIAL) if kind in table]
+    nothing = table.loc[table["law"] == NOTHING, [*keys, *kinds]]
     if nothing.empty:
         return table
     reference = table[keys].merge(nothing, on=keys, how="left")
-    for kind in QUANTITIES:
+    for kind in kinds:
         table[f"{kind}_over_{NOTHING}"] = table[kind] - reference[kind].to_numpy()
     return table

@@ -37,8 +37,8 @@ def export_saved_model(
     Signatures, each of any batch size; see docs/serving.md and `Signatures` for the outputs:
 
     - `serving_default`: image (B, H, W, C), mask (B, H, W, 1) float32 → status, probability, logit, class;
-    - `alignment`: image, mask, spacing (B, 2) in mm → these, S, its unique parts, white-noise p-values,
-      values of features, slopes and effects;
+    - `alignment`: image, mask, spacing (B, 2) in mm → these, S, its unique parts, partial shares, white-noise
+      p-values, values of features, slopes and effects;
     - `explain`: the same inputs → these, F, contributions, how the path ended, ∇z, its explained part, the
       boundary;
     - `predict_examples`: examples (B,), serialised `tf.train.Example` → as `serving_default`.

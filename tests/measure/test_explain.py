@@ -93,10 +93,12 @@ def test_the_frame_has_a_row_a_patient_and_the_columns_of_the_design(cohort, pla
         *("F_joint", "F_joint_magnitude", "S_noise", "F_noise"),
         *(f"unique_{name}" for name in names),
         *(f"shapley_{name}" for name in names),
+        *(f"partial_{name}" for name in names),
         *(f"{key}_{name}" for key in ("value", "slope", "slope_alone", "effect") for name in names),
         *(f"{key}_{name}" for key in ("change", "contribution", "contribution_shapley") for name in names),
         "unexplained",
         *(f"p_white_{name}" for name in [*names, "joint"]),
+        *(f"p_white_partial_{name}" for name in names),
         *(f"flow_error_{name}" for name in [*names, "joint"]),
         *("flow_residual", "flow_length", "flow_far", "outside", "outside_excess", "status"),
     ]
@@ -105,6 +107,9 @@ def test_the_frame_has_a_row_a_patient_and_the_columns_of_the_design(cohort, pla
     assert set(frame) - set(without) == {"S_noise", "F_noise"}
     assert np.allclose(frame["S_joint_magnitude"] ** 2, frame["S_joint"], atol=CLOSE)
     assert np.allclose(frame.filter(regex="^shapley_").sum(axis=1), frame["S_joint"], atol=CLOSE)
+    for name in names:
+        without = frame["S_joint"] - frame[f"unique_{name}"]
+        assert np.allclose(frame[f"partial_{name}"], frame[f"unique_{name}"] / (1 - without), atol=CLOSE)
 
 
 @pytest.mark.parametrize("support", ["mask", "image"])
@@ -117,7 +122,8 @@ def test_a_linear_classifier_has_the_squared_cosine_as_s_and_as_f(cohort, rng, s
     region = masks if support == "mask" else np.ones_like(masks)
     expected = [squared_cosine(field * where, mask) for where, mask in zip(region, masks)]
     assert max(expected) > 0.02
-    for column in ("S_brightness", "S_joint", "F_brightness", "F_joint", "unique_brightness"):
+    pointwise = ("S_brightness", "S_joint", "unique_brightness", "partial_brightness")
+    for column in (*pointwise, "F_brightness", "F_joint"):
         assert np.allclose(frame[column], expected, rtol=0, atol=CLOSE), column
     norm = [np.linalg.norm(field * where) for where in region]
     assert np.allclose(frame["gradient_norm"], norm, rtol=1e-5)
@@ -223,7 +229,7 @@ def test_a_section_behind_a_narrow_layer_has_the_law_of_its_rank(cohort):
 
 def test_every_alignment_lies_between_nothing_and_everything(cohort):
     frame = explain(convolutional(classes=4), *cohort, features=FEATURES, **QUICK).to_frame()
-    shares = frame.filter(regex="^(S|F|unique|p)_")
+    shares = frame.filter(regex="^(S|F|unique|partial|p)_")
     assert ((shares >= 0) & (shares <= 1)).all(axis=None)
 
 
@@ -236,7 +242,7 @@ def test_where_the_gradient_vanishes_nothing_is_defined_and_the_sample_is_counte
     assert ((found.status == FlowStatus.STATIONARY) == dead).all()
     assert (frame["status"] == np.where(dead, "stationary", "reached")).all()
     assert not frame["flow_far"].any()
-    undefined = frame.filter(regex="^(S|F|unique|shapley|p)_|flow_(error|residual|length)")
+    undefined = frame.filter(regex="^(S|F|unique|shapley|partial|p)_|flow_(error|residual|length)")
     assert (undefined.isna() == dead[:, None]).all(axis=None)
     assert frame["logit"].notna().all()
 
@@ -290,5 +296,5 @@ def test_a_saturated_classifier_is_explained_like_the_one_it_was_scaled_from(coh
     found = explain(saturated, images, masks, features=FEATURES, **QUICK).to_frame()
     assert found["logit"].abs().min() >= 49
     unscaled = plain.to_frame()
-    for column in unscaled.filter(regex="^(S|F|unique|shapley)_"):
+    for column in unscaled.filter(regex="^(S|F|unique|shapley|partial)_"):
         assert np.allclose(found[column], unscaled[column], atol=1e-4), column

@@ -20,6 +20,7 @@ from fgf_keras.results.alignment import alignment_table
 SIZE = 24
 N = 5
 KINDS = [*NULLS]
+QUANTITIES = ("S", "F", "partial")
 IDS = [f"P{i}" for i in range(N)]
 FEATURES = [Brightness(), Extent()]
 QUICK = {"features": FEATURES, "noise_draws": 0, "flow": Flow(max_steps=8)}
@@ -62,9 +63,17 @@ def test_the_frame_has_p_values_of_each_null_for_s_and_f(found):
                     i = ["brightness", "extent", "joint"].index(name)
                     reached = draws(found, label, kind)[..., i] >= frame[f"{kind}_{name}"].to_numpy()[:, None]
                     assert p.tolist() == pytest.approx((1 + reached.sum(axis=1)) / 41)
-    # The exact law stays the p-value of S against white noise.
+        for i, name in enumerate(("brightness", "extent")):
+            p = frame[f"p_{label}_partial_{name}"]
+            assert ((p > 0) & (p <= 1)).all(), (label, name)
+            reached = draws(found, label, "partial")[..., i] >= frame[f"partial_{name}"].to_numpy()[:, None]
+            if label == "smooth":
+                assert p.tolist() == pytest.approx((1 + reached.sum(axis=1)) / 41)
+    # The exact law stays the p-value of S and of partial shares against white noise.
     d = found.values["dimension"]
     assert np.allclose(frame["p_white_extent"], stats.beta(0.5, (d - 1) / 2).sf(frame["S_extent"]), atol=1e-6)
+    law = stats.beta(0.5, (d - 2) / 2)
+    assert np.allclose(frame["p_white_partial_extent"], law.sf(frame["partial_extent"]), atol=1e-6)
 
 
 def test_batches_and_neighbours_change_no_draw(model, cohort, found):
@@ -80,7 +89,7 @@ def test_batches_and_neighbours_change_no_draw(model, cohort, found):
         **QUICK,
     )
     for label in KINDS[:3]:
-        for kind in "SF":
+        for kind in QUANTITIES:
             mine, theirs = draws(other, label, kind), draws(found, label, kind)[rows]
             np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-4)
 
@@ -96,7 +105,7 @@ def test_windows_and_the_canvas_have_the_same_null(model, cohort, found):
     dense = AlignmentModel(model.classifier, FEATURES, reward="none", evaluation="dense")
     whole = explain(dense, *cohort, patient_id=IDS, nulls=Nulls(kinds=KINDS, draws=40, seed=3), **QUICK)
     for label in KINDS:
-        for kind in "SF":
+        for kind in QUANTITIES:
             np.testing.assert_allclose(
                 draws(whole, label, kind), draws(found, label, kind), rtol=0, atol=1e-3
             )
@@ -127,6 +136,15 @@ def test_the_cohort_is_held_against_the_mean_of_each_draw(found):
     features = table.xs("matched").xs("S").loc[["brightness", "extent"]]
     assert features["p_adjusted"].tolist() == stats.false_discovery_control(features["p"]).tolist()
     assert (row["n"], row["undefined"], row["draws"]) == (N, 0, 40)
+    row = table.loc[("matched", "partial", "extent")]
+    null = draws(found, "matched", "partial")[..., 1].mean(axis=0, dtype=np.float64)
+    measured = found.values["partial"][:, 1].mean(dtype=np.float64)
+    assert row["effect"] == pytest.approx(measured - null.mean())
+    assert row["p"] == pytest.approx((1 + np.sum(null >= measured)) / 41)
+    features = table.xs("matched").xs("partial")
+    assert features.index.tolist() == ["brightness", "extent"]
+    assert features["p_adjusted"].tolist() == stats.false_discovery_control(features["p"]).tolist()
+    assert (row["n"], row["undefined"], row["draws"]) == (N, 0, 40)
 
 
 def test_each_patient_has_the_same_columns(found):
@@ -140,6 +158,10 @@ def test_each_patient_has_the_same_columns(found):
     assert some["value"].to_numpy() == pytest.approx(frame["F_joint"].to_numpy())
     white = table[(table["null"] == "white") & (table["quantity"] == "S") & (table["feature"] == "extent")]
     assert white["p"].tolist() == frame["p_white_extent"].tolist()
+    of_extent = table[(table["quantity"] == "partial") & (table["feature"] == "extent")]
+    for label in KINDS:
+        p = of_extent.loc[of_extent["null"] == label, "p"]
+        assert p.tolist() == frame[f"p_{label}_partial_extent"].tolist()
 
 
 def test_the_permutation_null_has_one_draw_for_each_other_patient_and_more_for_the_cohort(found):
@@ -150,6 +172,28 @@ def test_the_permutation_null_has_one_draw_for_each_other_patient_and_more_for_t
     # The gradient of brightness is the same constant in every tumour.
     brightness = draws(found, "permutation", "S")[..., 0]
     assert np.allclose(brightness, found.values["S"][:, :1], atol=1e-5)
+    partial = draws(found, "permutation", "partial")
+    assert partial.shape == (N, N - 1, 2)
+    assert np.allclose(partial[..., 0], found.values["partial"][:, :1], atol=1e-5)
+
+
+def test_a_gradient_along_one_feature_leaves_nothing_to_the_others(cohort):
+    """Of the sum of the intensities, nothing is left but for brightness itself."""
+    images, masks = cohort
+    summing = keras.Sequential([keras.Input((SIZE, SIZE, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    summing.layers[-1].set_weights([np.ones((SIZE**2, 1), np.float32), np.float32([-1])])
+    found = explain(summing, images, masks, nulls=Nulls(kinds=["white", "smooth"], draws=40), **QUICK)
+    frame = found.to_frame()
+    assert np.allclose(frame["partial_brightness"], 1)
+    undefined = frame.filter(regex="partial_extent")
+    assert list(undefined) == ["partial_extent", "p_white_partial_extent", "p_smooth_partial_extent"]
+    assert undefined.isna().all(axis=None)
+    table = found.against_chance().query("quantity == 'partial'").set_index(["null", "feature"])
+    assert table["n"].tolist() == [N, 0, N, 0]
+    assert table["undefined"].tolist() == [0, N, 0, N]
+    brightness = table.xs("brightness", level="feature")
+    assert brightness["p_adjusted"].tolist() == brightness["p"].tolist()
+    assert table.xs("extent", level="feature")["p"].isna().all()
 
 
 def test_partial_shares_have_p_values_and_a_table_of_their_own(found):

@@ -38,6 +38,9 @@ def explanation(classes=2, weight="arc", noise=True):
         "S_joint": s_joint,
         "unique": s,
         "shapley": s,
+        "partial": 2 * s,
+        "rank_others": np.ones((N, 2), int),
+        "rank_without_others": np.full((N, 2), classes - 1),
         "rank": np.full(N, 2),
         "section_rank": np.full(N, classes - 1),
         "dimension": DIMENSION,
@@ -60,7 +63,7 @@ def explanation(classes=2, weight="arc", noise=True):
         values["S_noise"], values["F_noise_arc"] = rng.uniform(0, 0.1, (2, N))
     stationary = status == FlowStatus.STATIONARY
     for key, value in values.items():
-        if key[0] in "SF" or key in ("unique", "shapley", "residual", "length"):
+        if key[0] in "SF" or key in ("unique", "shapley", "partial", "residual", "length"):
             value[stationary] = np.nan
     ids = np.array([f"P{i}" for i in range(N)])
     return Explanation(ids, NAMES, {"weight": weight}, values, classes)
@@ -83,6 +86,31 @@ def test_a_path_that_does_not_end_on_the_boundary_has_no_f_but_has_s():
     ended = [0, 1, 2, 3, 4, 6]
     table = alignment_table(found, bootstrap=100)
     assert table["F"]["brightness"]["mean"] == pytest.approx(f[ended, 0].mean())
+
+
+def test_partial_shares_have_patients_of_their_own_for_each_feature():
+    found = explanation()
+    found.values["partial"][2, 1] = np.nan
+    table = alignment_table(found, bootstrap=100)
+    partial = found.values["partial"]
+    assert [table["partial"][name]["undefined"] for name in NAMES] == [1, 2]
+    assert table["partial"]["brightness"]["mean"] == pytest.approx(partial[:-1, 0].mean())
+    assert table["partial"]["extent"]["mean"] == pytest.approx(np.nanmean(partial[:, 1]))
+    # What is undefined here is defined for S.
+    assert table["undefined"] == {"S": 1, "F": 2}
+    draws = np.random.default_rng(1).uniform(0, 0.9, (N, 50, 2))
+    draws[np.isnan(partial)[:, np.newaxis] & np.ones((1, 50, 1), bool)] = np.nan
+    s = np.zeros((N, 50, 3))
+    found = dataclasses.replace(found, nulls={"matched": NullShares(s, s, partial=draws)})
+    null = alignment_table(found, bootstrap=100)["nulls"]["matched"]["partial"]
+    assert list(null) == NAMES
+    means = draws[[0, 1, 3, 4, 5, 6], :, 1].mean(axis=0)
+    assert null["extent"]["null_mean"] == pytest.approx(means.mean())
+    reached = means >= table["partial"]["extent"]["mean"]
+    assert null["extent"]["p"] == pytest.approx((1 + reached.sum()) / 51)
+    # A null of one's own may have none.
+    found = dataclasses.replace(found, nulls={"mine": NullShares(s, s)})
+    assert set(alignment_table(found, bootstrap=100)["nulls"]["mine"]) == {"draws", "S", "F"}
 
 
 def test_the_joint_share_is_given_squared_and_as_magnitude():

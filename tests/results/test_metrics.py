@@ -84,6 +84,17 @@ def test_a_part_knows_its_patients_paths_and_nulls(content):
         test["image.S_extent"]
 
 
+def test_partial_shares_have_rows_of_their_own_that_are_not_among_s_and_f():
+    smooth = {"smooth": {"draws": 39, "S": {}, "F": {}, "partial": {"extent": AGAINST}}}
+    shares = {"extent": 0.3, "joint": 0.49}
+    mask = alignment(shares, nulls=smooth, partial={"extent": 0.4})
+    test = RunMetrics.of(metrics_content({"test": part({"mask": mask})})).parts["test"]
+    (row,) = test.shares("mask", "partial").to_dict(orient="records")
+    assert (row["feature"], row["mean"], row["undefined"], row["smooth.p"]) == ("extent", 0.4, 2, 0.02)
+    assert test["mask.partial_extent"].mean == 0.4
+    assert set(test.shares("mask")["quantity"]) == {"S", "F"}
+
+
 def test_files_of_earlier_versions_have_no_accuracy_of_the_flow(content):
     paths = RunMetrics.of(content).parts["test"].paths["mask"]
     assert (paths.far, paths.flow_error) == (0, None)
@@ -98,6 +109,8 @@ def test_columns_and_titles():
     assert share_of("balanced_accuracy") is None
     assert p_column("mask", "smooth", "S", "extent") == "mask.p_smooth_extent"
     assert p_column("mask", "smooth", "F", "extent") == "mask.p_smooth_F_extent"
+    assert p_column("mask", "smooth", "partial", "extent") == "mask.p_smooth_partial_extent"
+    assert share_of("mask.partial_log_aspect_ratio") == ("mask", "partial", "log_aspect_ratio")
     assert metric_title("auc") == "AUC"
     assert metric_title("image.F_log_aspect_ratio") == "F_log_aspect_ratio (image)"
     assert feature_title("joint_magnitude") == "joint (magnitude)"

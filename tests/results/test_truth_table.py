@@ -1,6 +1,7 @@
 """Roles, rankings and rates of trials under known laws, from constructed figures."""
 
 import copy
+import json
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,12 @@ def metrics(law, learned=True):
             for name, mean in means.items()
         }
         smooth[kind]["joint"] = dict.fromkeys(("effect", "null_q05", "null_q95", "p"))
-    supports = {"mask": alignment(shares, undefined=(0, 1), nulls={"smooth": smooth})}
+    partial = {name: 2 / 3 * mean for name, mean in zip(FEATURES, MEANS[law])}
+    smooth["partial"] = {
+        name: {"effect": mean - NULL, "null_q05": 0.2, "null_q95": 0.4, "p": 0.03}
+        for name, mean in partial.items()
+    }
+    supports = {"mask": alignment(shares, undefined=(0, 1), nulls={"smooth": smooth}, partial=partial)}
     auc = {"value": 0.8, "ci": [0.7 if learned else 0.4, 0.9]}
     return RunMetrics.of(metrics_content({"test": part(supports, auc=auc, n=10, n_positive=4)}))
 
@@ -67,6 +73,7 @@ def patients(significant):
         columns[f"mask.p_smooth_{name}"] = p
         columns[f"mask.p_smooth_F_{name}"] = np.where(np.arange(10) == 9, np.nan, p)
     for name in FEATURES:
+        columns[f"mask.p_smooth_partial_{name}"] = np.where(np.arange(10) < significant, 0.01, 0.9)
         columns[f"mask.unique_{name}"] = columns[f"mask.shapley_{name}"] = np.full(10, 0.2)
     labels = {"split": "test", "label": np.arange(10) % 2}
     return pd.DataFrame(
@@ -115,6 +122,9 @@ def test_effects_are_above_the_null_and_above_labels_by_lot(found, tables):
     assert held["S_over_smooth"] == pytest.approx(0.4 - NULL)
     assert held["F_over_nothing"] == pytest.approx(0.9 * (0.4 - 0.1))
     assert held["undefined_F"] == 1
+    assert held["partial_over_smooth"] == pytest.approx(2 / 3 * 0.4 - NULL)
+    assert held["partial_over_nothing"] == pytest.approx(2 / 3 * (0.4 - 0.1))
+    assert held["undefined_partial"] == 2
     assert table.loc[("wide", 0.5, "extent"), "S_smooth_rate"] == pytest.approx(0.2)
     assert table.loc[("wide", 0.5, "extent"), "F_smooth_rate"] == pytest.approx(2 / 9)
 
@@ -157,11 +167,29 @@ def test_rates_are_of_networks_by_role(found, tables):
     lot = rates.loc[("nothing", "F", "joint")]
     assert (lot["networks"], lot["undefined"], lot["cohorts"]) == (2, 2, 0)
     assert rates.loc[("used", "S", "extent"), "networks"] == 4
+    partial = rates.loc[("nothing", "partial", "extent")]
+    assert (partial["networks"], partial["patients"], partial["cohort_hits"]) == (2, 20, 2)
+    assert partial["distance"] == pytest.approx(0.8)
+    assert ("nothing", "partial", "joint") not in rates.index
     shown = truth_tables(study(found, tables))[2]
     assert shown.header[3:] == ["brightness", "extent", "joint", "distance", "networks"]
     (told,) = [row[3:] for row in shown.rows if row[:3] == ["not used", "smooth", "S"]]
     assert told[0].startswith("0.10 [0.00, ")
     assert told[3:] == ["0.50, 0.50, 0.50", "0/4, 0/2, 0/0"]
+    (told,) = [row[3:] for row in shown.rows if row[:3] == ["not used", "smooth", "partial"]]
+    assert told[2:] == ["–", "0.80, 0.80, –", "4/4, 2/2, –"]
+
+
+def test_runs_of_earlier_versions_have_no_partial_shares(found, tables):
+    tables = {key: table.loc[:, ~table.columns.str.contains("partial")] for key, table in tables.items()}
+    for key, run in found.items():
+        content = json.loads(json.dumps(run.content))
+        mask = content["splits"]["test"]["alignment"]["mask"]
+        del mask["partial"], mask["nulls"]["smooth"]["partial"]
+        found[key] = RunMetrics.of(content)
+    table = table_of(found, tables)
+    assert "partial" not in readings(table)
+    assert set(rate_table(table, tables, CONFIG)["quantity"]) == {"S", "F"}
 
 
 def test_a_failed_trial_is_told_and_left_out(found, tables, tmp_path):

@@ -73,6 +73,7 @@ def assert_same(answer, explanation):
     shared = [key for key in frame if key in answer and key not in ("status", "class", "flow_residual")]
     measured = [f"{kind}_{name}" for kind in "SF" for name in ("brightness", "extent", "joint_magnitude")]
     measured += [f"{kind}_{name}" for kind in (*POINTWISE, *ALONG) for name in NAMES]
+    measured += [f"{kind}_{name}" for kind in ("unique", "partial", "p_white_partial") for name in NAMES]
     assert {*measured, "unexplained"} <= set(shared)
     for key in shared:
         if key.startswith("p_"):

@@ -27,11 +27,11 @@ NULL_CAVEATS = [
     "on permuted labels, not with random fields.",
     "The white null shows that gradients are smooth, nothing more. The smooth null keeps its level for S "
     "of extent and of aspect ratio, at a length that fits the network and the pixel size.",
-    "The partial share of a feature is its S after the gradients of the other features have been taken out "
-    "of both, and out of the random fields too. Read its p for extent and aspect ratio: most of a network's "
-    "gradient is constant over the tumour, random fields follow that direction and these features do not, so "
-    "that the p of their S is too cautious. It is about what is left of the gradient, not about what the "
-    "score follows.",
+    "Beside a dominant brightness, p of S is too cautious for extent and aspect ratio: most of a network's "
+    "gradient is constant over the tumour, which random fields follow and these features do not. A large p "
+    "does not show that they are ignored. The partial share compares what the other features leave of the "
+    "gradient, for the feature and for random fields alike. Its small p says that this rest follows the "
+    "feature, not that the labels do, nor that the rest is large.",
     "F has a bias of its own: the gradients of extent and aspect ratio turn with the image along the path, "
     "while a null stays, and that alone lets F exceed it.",
 ]
