@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.collapse import collapse
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 
 def collapse_content(
     model: "AlignmentModel",
-    patients: Cohort,
+    cohort: Cohort,
+    rows: np.ndarray,
     split: str,
     settings: EvaluateConfig,
     *,
@@ -26,7 +29,8 @@ def collapse_content(
 
     Args:
         model: trained.
-        patients: of the part that is reported.
+        cohort: patients.
+        rows: positions of those of the part that is reported.
         split: its name.
         settings: the group `evaluate` of a configuration.
         targets: means of the features over the training patients, in reported units.
@@ -34,6 +38,7 @@ def collapse_content(
     """
     if not settings.collapse or not targets:
         return None
+    patients = cohort.select(rows)
     return {"split": split} | collapse(
         model,
         patients.images,

@@ -60,6 +60,6 @@ def experiments(
             **resampling,
         )
     collapse = collapse_content(
-        model, cohort.select(rows), split, settings, threshold=threshold, **reference, **resampling
+        model, cohort, rows, split, settings, threshold=threshold, **reference, **resampling
     )
     return contents if collapse is None else contents | {"collapse": collapse}

@@ -18,7 +18,7 @@ from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
 from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range
 from fgf_keras.measure.sample_quantities import quantities_at_sample
-from fgf_keras.models.input_gradient import Classifier, decision_gradient, section_gradients
+from fgf_keras.models.input_gradient import Classifier, decision_gradient, dtype_of, section_gradients
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
@@ -66,7 +66,7 @@ class AlignmentMeasure:
         self.nulls = nulls
         self._compiled = compiled
         self._flow = flow or Flow()
-        self.dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
+        self.dtype = dtype_of(classifier)
         self.image_shape = tuple(image_shape)
 
     @functools.cached_property

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.explanation import Explanation
@@ -15,6 +14,7 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.view import Placement, View, measured_evaluation
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
+from fgf_keras.results.rank_correlation import rank_correlation
 
 # How far tumours are moved, in standard deviations of the feature; the outer two determine the effect.
 AMOUNTS = (-1.0, -0.5, 0.5, 1.0)
@@ -217,7 +217,7 @@ def _agreement(
     for kind in "SF":
         share = measured_shares(explanation, kind)[rows][:, columns]
         whole = defined(explanation, kind)[rows] & ~np.isnan(effect).any(axis=1)
-        correlation = _rank_correlation(effect[whole], share[whole])
+        correlation = rank_correlation(effect[whole], share[whole])
         correlation = correlation[~np.isnan(correlation)]
         mean = summary(correlation)
         agreement[kind] = {"spearman_mean": mean["mean"], "ci": mean["ci"], "n": len(correlation)}
@@ -235,12 +235,3 @@ def _order(names: Iterable[str], values: np.ndarray) -> list[str]:
     if not len(values):
         return []
     return [list(names)[i] for i in np.argsort(-values.mean(axis=0), kind="stable")]
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of each row of (n, m); NaN where all values of a row are equal."""
-    if a.shape[1] < 2:
-        return np.full(len(a), np.nan)
-    a, b = (stats.rankdata(x, axis=1) - (x.shape[1] + 1) / 2 for x in (a, b))
-    scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), scale, out=np.full(len(a), np.nan), where=scale > 0)

@@ -15,6 +15,7 @@ from fgf_keras.measure.feature_flow import Decode, FeatureFlow
 from fgf_keras.measure.inputs import spacing_per_sample
 from fgf_keras.measure.tumour_windows import Windows, moved_by, smooth_fields_in
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.input_gradient import dtype_of
 from fgf_keras.models.logits import logits_of
 from fgf_keras.models.view import Placement, View, measured_evaluation
 
@@ -97,7 +98,7 @@ class Patients:
         _check(images, masks, self.labels)
         masked = isinstance(model, AlignmentModel)
         classifier = model.classifier if masked else logits_of(model)
-        self._dtype = tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
+        self._dtype = dtype_of(classifier)
         dtype = self._dtype.as_numpy_dtype
         self._masks = masks.astype(dtype)
         self._images = (images * self._masks if masked else images).astype(dtype)

@@ -36,9 +36,9 @@ def bare_mask(image: np.ndarray, inside: np.ndarray, level: np.ndarray) -> np.nd
     return _filled(image, inside, level)
 
 
-def mean_level(cohort: Cohort) -> np.ndarray:
-    """Mean over patients of the mean intensity inside the mask, (C,)."""
-    means = [image[mask[..., 0] > 0].mean(axis=0) for image, mask in zip(cohort.images, cohort.masks)]
+def mean_level(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
+    """Mean over some patients of the mean intensity inside the mask, (C,)."""
+    means = [cohort.images[i][cohort.masks[i, ..., 0] > 0].mean(axis=0) for i in rows]
     return np.asarray(np.mean(means, axis=0))
 
 
@@ -76,7 +76,7 @@ def controls(
     Source: the negative controls of READII (Scott et al., 2024) in radiomics.
     """
     rows = np.asarray(rows)
-    level = mean_level(cohort.select(rows))
+    level = mean_level(cohort, rows)
     resampling: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence, "seed": seed}
     changes: dict[str, Callable[[int, np.ndarray, np.ndarray], np.ndarray]] = {
         "averaged": lambda row, image, inside: averaged(image, inside),
@@ -93,7 +93,7 @@ def controls(
         "controls": {},
     }
     for name, change in changes.items():
-        images = cohort.images[rows].copy()
+        images = cohort.images[rows]
         for i, row in enumerate(rows):
             images[i] = change(int(row), images[i], cohort.masks[row, ..., 0] > 0)
         changed = explainer(
@@ -104,9 +104,7 @@ def controls(
             nulls=False,
         )
         after = changed.values["logit"].astype(np.float64)
-        drops = classification_drops(cohort.labels[rows], logits, after, [], threshold, **resampling)
-        for drop in drops.values():
-            del drop["random"]
+        drops = classification_drops(cohort.labels[rows], logits, after, None, threshold, **resampling)
         content["controls"][name] = drops | _lenses(changed, np.arange(len(rows)), resampling)
     return content
 

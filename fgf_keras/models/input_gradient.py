@@ -75,6 +75,11 @@ def as_logits(outputs: Any) -> tf.Tensor:
     return tf.cast(outputs, tf.float32) if outputs.dtype in (tf.float16, tf.bfloat16) else outputs
 
 
+def dtype_of(classifier: Classifier) -> tf.DType:
+    """The type that images of a classifier are measured in: float64 if it computes in that, else float32."""
+    return tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
+
+
 def _scale(classifier: Classifier) -> float:
     return FLOAT16_SCALE if getattr(classifier, "compute_dtype", None) == "float16" else 1.0
 

@@ -109,47 +109,50 @@ def _against(
     """
     joint = kind != "partial"
     features = [*explanation.feature_names, *(["joint"] if joint else [])]
-    p = np.stack([p_value(measured[:, i], draws[..., i]) for i in range(len(features))], axis=1)
-    null_mean = draws.mean(axis=1)
-    low, high = np.quantile(draws, [0.05, 0.95], axis=1)
+    comparison = compared(measured, draws)
     return pd.DataFrame(
         {
             "quantity": kind,
             "feature": np.tile(features, len(measured)),
             "null": label,
             name: measured.ravel(),
-            "null_mean": null_mean.ravel(),
-            "null_q05": low.ravel(),
-            "null_q95": high.ravel(),
-            "effect": (measured - null_mean).ravel(),
-            "p": p.ravel(),
-            "p_standard_error": np.sqrt(p * (1 - p) / (1 + draws.shape[1])).ravel(),
-            "p_adjusted": (_adjusted(p) if joint else _adjusted_where_defined(p)).ravel(),
+            **{key: values.ravel() for key, values in comparison.items()},
+            "p_adjusted": _adjusted(comparison["p"], joint=joint).ravel(),
             "draws": draws.shape[1],
         }
     )
 
 
+def compared(measured: np.ndarray, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Measured values (N, c) compared with draws (N, n, c), (N, c) each.
+
+    null_mean, null_q05, null_q95, effect (the difference from the mean), p, p_standard_error.
+    """
+    p = np.stack([p_value(column, draws[..., i]) for i, column in enumerate(measured.T)], axis=1)
+    null_mean = draws.mean(axis=1)
+    low, high = np.quantile(draws, [0.05, 0.95], axis=1)
+    error = np.sqrt(p * (1 - p) / (1 + draws.shape[1]))
+    values = (null_mean, low, high, measured - null_mean, p, error)
+    return dict(zip(("null_mean", "null_q05", "null_q95", "effect", "p", "p_standard_error"), values))
+
+
 def _exact(block: pd.DataFrame, p: np.ndarray, *, joint: bool) -> pd.DataFrame:
     """A block of `_against` with p-values (N, m + 1, or m without joint shares) that no draws went into."""
-    adjusted = _adjusted(p) if joint else _adjusted_where_defined(p)
+    adjusted = _adjusted(p, joint=joint)
     return block.assign(p=p.ravel(), p_standard_error=p.ravel() * 0, p_adjusted=adjusted.ravel())
 
 
-def _adjusted_where_defined(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg over the features of each row that have a p-value."""
-    adjusted = p.copy()
-    for values, row in zip(adjusted, p):
-        defined = ~np.isnan(row)
-        if defined.any():
-            values[defined] = stats.false_discovery_control(row[defined])
-    return adjusted
+def _adjusted(p: np.ndarray, *, joint: bool) -> np.ndarray:
+    """Benjamini-Hochberg over the features of each row that have a p-value.
 
-
-def _adjusted(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg over the features of each row; the joint share (last column) is a test by itself."""
+    Args:
+        p: (N, m), or (N, m + 1) with joint shares in the last column, which are tests by themselves.
+        joint: whether there is that column.
+    """
     adjusted = p.copy()
-    whole = ~np.isnan(p).any(axis=1)
-    if whole.any():
-        adjusted[whole, :-1] = stats.false_discovery_control(p[whole, :-1], axis=1)
+    for values, row in zip(adjusted[:, :-1] if joint else adjusted, p):
+        of_features = row[: len(values)]
+        known = ~np.isnan(of_features)
+        if known.any():
+            values[known] = stats.false_discovery_control(of_features[known])
     return adjusted

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fgf_keras.nulls.chance import defined, p_value
+from fgf_keras.nulls.chance import compared, defined
 
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
@@ -32,19 +32,10 @@ def magnitude_chance(explanation: "Explanation", rows: np.ndarray) -> dict[str, 
         content[label] = {}
         for kind, measured in magnitude.items():
             patients = rows[defined(explanation, kind)[rows]]
-            mean, draws = np.full(1, np.nan), np.full((1, 1), np.nan)
+            mean, draws = np.full((1, 1), np.nan), np.full((1, 1, 1), np.nan)
             if len(patients):
-                mean = measured[patients].mean(keepdims=True, dtype=np.float64)
-                draws = shares.magnitude_of_cohort(kind, patients)[np.newaxis]
-            p = float(p_value(mean, draws)[0])
-            low, high = np.quantile(draws[0], [0.05, 0.95])
-            content[label][kind] = {
-                "null_mean": float(draws.mean()),
-                "null_q05": float(low),
-                "null_q95": float(high),
-                "effect": float(mean[0] - draws.mean()),
-                "p": p,
-                "p_standard_error": float(np.sqrt(p * (1 - p) / (1 + draws.shape[1]))),
-                "p_adjusted": p,
-            }
+                mean = measured[patients].mean(keepdims=True, dtype=np.float64)[np.newaxis]
+                draws = shares.magnitude_of_cohort(kind, patients)[np.newaxis, :, np.newaxis]
+            entry = {key: float(values[0, 0]) for key, values in compared(mean, draws).items()}
+            content[label][kind] = entry | {"p_adjusted": entry["p"]}
     return content

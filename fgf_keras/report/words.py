@@ -30,10 +30,15 @@ def p_text(p: float, draws: float = math.nan) -> str:
     return f"p {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
+def listed(parts: Iterable[str]) -> str:
+    """Parts of a sentence: "one, two and three"."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def in_words(names: Iterable[str]) -> str:
     """Names as part of a sentence: "brightness, extent and log aspect ratio"."""
-    *first, last = [name.replace("_", " ") for name in names]
-    return f"{', '.join(first)} and {last}" if first else last
+    return listed(name.replace("_", " ") for name in names)
 
 
 def of_network(split: str) -> str:

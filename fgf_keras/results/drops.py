@@ -18,7 +18,7 @@ def classification_drops(
     labels: np.ndarray,
     before: np.ndarray,
     after: np.ndarray,
-    random: Sequence[np.ndarray],
+    random: Sequence[np.ndarray] | None,
     threshold: float,
     *,
     bootstrap: int,
@@ -30,7 +30,7 @@ def classification_drops(
     Args:
         labels: (N,) in {0, 1}.
         before, after: (N,) logits.
-        random: (N,) logits after each of n random changes.
+        random: (N,) logits after each of n random changes; None if there is nothing to compare with.
         threshold: of the decision, a logit.
         bootstrap, confidence, seed: of the intervals, over patients resampled within each class. A resample
             has the same patients before and after.
@@ -38,20 +38,23 @@ def classification_drops(
     Returns:
         For each metric {"before", "after", "drop": {"mean", "ci"}, "random": {"after", "drop", "q05", "q95",
         "p"}}: the mean after random changes, the mean drop, its 5-95 % band, and p = (1 + #{random drop ≥
-        drop})/(1 + n). All are None where patients of a class are missing, and those of no random changes.
+        drop})/(1 + n). All are None where patients of a class are missing, and those of no random changes;
+        "random" is left out if `random` is None.
     """
     if len(np.unique(labels)) < 2:
-        return {name: _entry(None, None, [None, None], []) for name in METRICS}
+        nothing: list[float] | None = None if random is None else []
+        return {name: _entry(None, None, [None, None], nothing) for name in METRICS}
     start, end = (_metrics(labels, logits, threshold) for logits in (before, after))
-    draws = [_metrics(labels, logits, threshold) for logits in random]
+    draws = None if random is None else [_metrics(labels, logits, threshold) for logits in random]
     first, second = (
         resampled_metrics(logits[labels == 1], logits[labels == 0], threshold, bootstrap, seed)
         for logits in (before, after)
     )
     drops: dict[str, Any] = {}
     for name in METRICS:
-        paired = np.subtract(np.asarray(first[name]), np.asarray(second[name]))
-        values = [draw[name] for draw in draws]
+        # Equal up to rounding is equal: what is said of a drop depends on the signs of the ends.
+        paired = np.round(np.subtract(np.asarray(first[name]), np.asarray(second[name])), 12) + 0.0
+        values = None if draws is None else [draw[name] for draw in draws]
         drops[name] = _entry(start[name], end[name], percentiles(paired, confidence), values)
     return drops
 
@@ -63,19 +66,15 @@ def _metrics(labels: np.ndarray, logits: np.ndarray, threshold: float) -> dict[s
 
 
 def _entry(
-    before: float | None, after: float | None, ci: list[float | None], random: list[float]
+    before: float | None, after: float | None, ci: list[float | None], random: list[float] | None
 ) -> dict[str, Any]:
-    if before is None or after is None:
-        drop, chance = None, dict.fromkeys(("after", "drop", "q05", "q95", "p"))
-    else:
-        # Equal up to rounding is equal.
-        drop = round(before - after, 12) + 0.0
-        chance = _chance(before, drop, np.array(random))
-    return {"before": before, "after": after, "drop": {"mean": drop, "ci": ci}, "random": chance}
+    drop = None if before is None or after is None else round(before - after, 12) + 0.0
+    entry = {"before": before, "after": after, "drop": {"mean": drop, "ci": ci}}
+    return entry if random is None else entry | {"random": _chance(before, drop, np.array(random))}
 
 
-def _chance(before: float, drop: float, after: np.ndarray) -> dict[str, float | None]:
-    if not len(after):
+def _chance(before: float | None, drop: float | None, after: np.ndarray) -> dict[str, float | None]:
+    if before is None or drop is None or not len(after):
         return dict.fromkeys(("after", "drop", "q05", "q95", "p"))
     drops = before - after
     # Equal up to rounding counts as reached.

@@ -88,5 +88,5 @@ def _rows(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
             feature, quantities = "", {feature: quantities}
         for quantity, summary in quantities.items():
             row = {"feature": feature, "quantity": quantity}
-            row |= Interval.of(summary["mean"], summary["ci"])._asdict()
+            row |= Interval.of_summary(summary)._asdict()
             yield row | {key: or_nan(summary[key]) for key in ("median", "positive", "negative", "n")}

@@ -59,16 +59,14 @@ def own_p_values(
     p = np.ones(values.shape[1])
     for i in range(values.shape[1]):
         others = np.delete(values, i, axis=1)
-        # Projects on the others; both sides are centred, so there is no intercept.
+        # Projects on the others; all columns are centred, in any order, so there is no intercept.
         onto = others @ np.linalg.pinv(others, rcond=_RANK_TOLERANCE)
         rest = values[:, i] - onto @ values[:, i]
-        size = rest @ rest
-        if size <= _RANK_TOLERANCE * len(values):
+        if rest @ rest <= _RANK_TOLERANCE * len(values):
             continue
         residuals = scores - onto @ scores
         permuted = residuals[orders]
-        permuted = permuted - onto @ (permuted - permuted.mean(axis=1, keepdims=True))
-        permuted = permuted - permuted.mean(axis=1, keepdims=True)
+        permuted = permuted - onto @ permuted
         share, chance = (_share_along(rest, each) for each in (residuals, permuted))
         p[i] = (1 + np.sum(chance >= share - 1e-12)) / (1 + permutations)
     return p

@@ -1,8 +1,8 @@
 """A number with its confidence interval, and the formatting of numbers."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,6 +30,11 @@ class Interval(NamedTuple):
         return cls(or_nan(mean), or_nan(ci[0]), or_nan(ci[1]))
 
     @classmethod
+    def of_summary(cls, summary: Mapping[str, Any]) -> "Interval":
+        """From {"mean", "ci"} of a JSON file, see `bootstrap.bootstrap_mean`."""
+        return cls.of(summary["mean"], summary["ci"])
+
+    @classmethod
     def of_row(cls, row: pd.Series | dict[str, float], name: str) -> "Interval":
         """From the columns <name>, <name>_low and <name>_high of a row, see `ResampledMean.named`."""
         return cls.of(row[name], (row[f"{name}_low"], row[f"{name}_high"]))
@@ -43,6 +48,11 @@ class Interval(NamedTuple):
     def is_known(self) -> bool:
         """Whether there is an estimate with an interval."""
         return not any(map(math.isnan, self))
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether there is an interval, and 0 lies outside of it."""
+        return self.is_known and not self.low <= 0 <= self.high
 
     @property
     def is_defined(self) -> bool:

@@ -56,7 +56,7 @@ def feature_lenses(result: RunResult, features: list[str]) -> list[FeatureLenses
 
     def drop(name: str) -> Interval:
         entry = collapse.get(name, {}).get("auc")
-        return Interval.of(entry["drop"]["mean"], entry["drop"]["ci"]) if entry else UNDEFINED
+        return Interval.of_summary(entry["drop"]) if entry else UNDEFINED
 
     lenses = []
     for name in features:
@@ -82,7 +82,7 @@ def moved_by_one(behaviour: dict[str, Any] | None) -> dict[str, Interval]:
     for name, entry in (behaviour or {"features": {}})["features"].items():
         for move in entry["moves"]:
             if move["amount"] == 1:
-                changes[name] = Interval.of(move["score_change"]["mean"], move["score_change"]["ci"])
+                changes[name] = Interval.of_summary(move["score_change"])
     return changes
 
 
@@ -98,8 +98,3 @@ def followed_features(result: RunResult, alpha: float) -> list[str]:
     """The features that the score follows, see `PopulationShare.followed`; none where that is unknown."""
     population = result.part.population
     return population.followed(alpha) if population and not population.reason else []
-
-
-def excludes_zero(interval: Interval) -> bool:
-    """Whether there is an interval, and 0 lies outside of it."""
-    return interval.is_known and not interval.low <= 0 <= interval.high

@@ -67,7 +67,7 @@ def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]
             for feature, values in summaries.items():
                 row: dict[str, Any] = {"metric": share_column(support, quantity, feature), "support": support}
                 row |= {"quantity": quantity, "feature": feature}
-                row |= Interval.of(values["mean"], values["ci"])._asdict()
+                row |= Interval.of_summary(values)._asdict()
                 undefined = values["undefined"] if quantity == PARTIAL else table["undefined"][quantity]
                 row |= {"median": or_nan(values["median"]), "undefined": undefined}
                 if quantity == "S":

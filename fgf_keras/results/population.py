@@ -215,7 +215,7 @@ def _by_feature(
         entry = {key: None if np.isnan(value) else float(value) for key, value in entry.items()}
         ends = [None if np.isnan(end) else float(end) for end in interval[:, column]]
         entries[name] = entry | {"ci": ends}
-    return {name: entries[name] for name in (*names, JOINT) if name in entries}
+    return {name: entries[name] for name in (*names, JOINT)}
 
 
 def _interval(

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from fgf_keras.results.bootstrap import bootstrap_mean, percentiles
 from fgf_keras.results.chosen import GROUPS
 from fgf_keras.results.interval import UNDEFINED, Interval
+from fgf_keras.results.rank_correlation import rank_correlation
 
 RESAMPLES = 1000
 
@@ -46,9 +46,9 @@ def score_correlation(scores: np.ndarray, shares: np.ndarray, *, confidence: flo
         return UNDEFINED
     rng = np.random.default_rng(seed)
     samples = pairs[:, rng.integers(0, pairs.shape[1], (RESAMPLES, pairs.shape[1]))]
-    resampled = _correlation(stats.rankdata(samples, axis=2))
+    resampled = rank_correlation(*samples)
     ends = percentiles(resampled[np.isfinite(resampled)], confidence)
-    return Interval.of(float(_correlation(stats.rankdata(pairs, axis=1))), ends)
+    return Interval.of(float(rank_correlation(*pairs)), ends)
 
 
 def score_groups(
@@ -70,14 +70,6 @@ def score_groups(
             rng = np.random.default_rng(seed)
             summary = bootstrap_mean(values, bootstrap=RESAMPLES, confidence=confidence, rng=rng)
             median = float(np.median(values)) if len(values) else np.nan
-            mean = Interval.of(summary["mean"], summary["ci"])
+            mean = Interval.of_summary(summary)
             groups.append(ScoreGroup(name, int(members.sum()), len(values), median, mean))
     return groups
-
-
-def _correlation(ranks: np.ndarray) -> np.ndarray:
-    """The correlation of two rows of ranks (2, ..., N), (...)."""
-    one, other = ranks - ranks.mean(axis=-1, keepdims=True)
-    scale = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
-    product = (one * other).sum(axis=-1)
-    return np.asarray(np.divide(product, scale, out=np.full(np.shape(product), np.nan), where=scale > 0))

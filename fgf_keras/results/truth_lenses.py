@@ -34,7 +34,7 @@ def lens_columns(
     rows = effects[(effects["feature"] == feature) & (effects["quantity"] == SIZE)]
     effect = UNDEFINED if rows.empty else Interval.of_means(rows.iloc[0])
     entry = (behaviour or {"features": {}})["features"].get(feature)
-    moved = UNDEFINED if entry is None else Interval.of(entry["effect"]["mean"], entry["effect"]["ci"])
+    moved = UNDEFINED if entry is None else Interval.of_summary(entry["effect"])
     columns = {"population_p": p}
     for name, interval in zip(LENSES, (share, effect, moved)):
         columns |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}

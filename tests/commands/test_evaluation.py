@@ -98,9 +98,9 @@ def test_features_collapse_to_their_means_over_the_training_patients(evaluated):
 def test_nothing_collapses_where_it_is_not_asked_for_or_has_no_target(evaluated):
     cohort, splits, whole, _ = evaluated
     model = build_model(CONFIG, cohort.images.shape[1:], 2)
-    patients = cohort.select(splits["test"])
+    rows = splits["test"]
     known = {"threshold": 0.0, "seed": 0}
     targets = whole.metrics["reference"]["mean"]
-    assert collapse_content(model, patients, "test", EvaluateConfig(), targets=None, **known) is None
+    assert collapse_content(model, cohort, rows, "test", EvaluateConfig(), targets=None, **known) is None
     settings = EvaluateConfig(collapse=False)
-    assert collapse_content(model, patients, "test", settings, targets=targets, **known) is None
+    assert collapse_content(model, cohort, rows, "test", settings, targets=targets, **known) is None

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_steps import autodiff, in_tiny_steps
 
 from fgf_keras.errors import ConfigError
 from fgf_keras.flow.chords import Observer
@@ -16,18 +17,6 @@ from fgf_keras.geometry.alignment import alignment_products, joint_alignment, po
 SHAPE = (10, 10, 1)
 AXES = [1, 2, 3]
 BOUNDED = Flow(range="bounded")
-
-
-def autodiff(function):
-    """Score and gradient of a function of images."""
-
-    def score(image, *context):
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            z = function(image, *context)
-        return z, tape.gradient(z, image)
-
-    return score
 
 
 def pixels(*points):
@@ -88,37 +77,6 @@ def followed(z, x, fields, *, compiled=False, **settings):
     return run(tf.constant(x), tf.constant(fields))
 
 
-def in_tiny_steps(z, x, fields, length, steps=10_000, block=50):
-    """End, F of fixed fields and length of paths of tiny projected Euler steps; directions are of blocks."""
-    score = tf.function(autodiff(z))
-    x, step = np.array(x), np.array(length) / steps
-    start = np.sign(score(tf.constant(x))[0].numpy())
-    node, total, shares = x.copy(), np.zeros(len(x)), np.zeros((len(x), 2))
-    alive = np.ones(len(x), bool)
-    for k in range(4 * steps):
-        value, gradient = (t.numpy() for t in score(tf.constant(x)))
-        crossed = alive & (value * start <= 0)
-        closing = crossed | (alive & (k % block == 0))
-        if closing.any():
-            chord = x - node
-            size = np.sqrt((chord**2).sum((1, 2, 3)))
-            closing &= size > 0
-            cross = np.einsum("bhwc,bmhwc->bm", chord, fields) ** 2
-            cosine = cross / np.maximum(size, 1e-30)[:, None] ** 2 / (fields**2).sum((2, 3, 4))
-            shares[closing] += (cosine * size[:, None])[closing]
-            total[closing] += size[closing]
-            node[closing] = x[closing]
-        alive &= ~crossed
-        if not alive.any():
-            break
-        downhill = -start[:, None, None, None] * gradient
-        downhill[((x <= 0) & (downhill < 0)) | ((x >= 1) & (downhill > 0))] = 0
-        norm = np.sqrt((downhill**2).sum((1, 2, 3)))
-        x[alive] = np.clip(x + (step / norm)[:, None, None, None] * downhill, 0, 1)[alive]
-    assert not alive.any()
-    return x, shares / total[:, None], total
-
-
 @pytest.mark.parametrize("name", SCORES)
 def test_a_bounded_path_is_that_of_tiny_steps_of_the_projected_gradient(samples, name):
     flow, free = (followed(SCORES[name], *samples, range=path) for path in ("bounded", "free"))
@@ -126,7 +84,9 @@ def test_a_bounded_path_is_that_of_tiny_steps_of_the_projected_gradient(samples,
     outside = (free.boundary < 0) | (free.boundary > 1)
     assert np.mean(outside) > 0.1
     assert np.all((flow.boundary >= 0) & (flow.boundary <= 1))
-    end, shares, length = in_tiny_steps(SCORES[name], *samples, flow.length.numpy())
+    end, shares, length = in_tiny_steps(
+        SCORES[name], *samples, flow.length.numpy(), steps=10_000, block=50, most=4, bounded=True
+    )
     np.testing.assert_allclose(flow.arc_mean, shares, atol=5e-3)
     np.testing.assert_allclose(flow.length, length, rtol=6e-2)
     assert np.median(np.abs(flow.boundary - end)) < 2e-3

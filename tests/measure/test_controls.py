@@ -63,13 +63,13 @@ def test_what_is_kept_and_what_goes(cohort):
     assert flat[inside].mean() == pytest.approx(image[inside].mean(), rel=1e-5)
     np.testing.assert_array_equal(np.sort(mixed[inside], axis=0), np.sort(image[inside], axis=0))
     assert np.mean(mixed[inside] != image[inside]) > 0.9
-    bare = bare_mask(image, inside, mean_level(cohort))
+    bare = bare_mask(image, inside, mean_level(cohort, np.arange(N)))
     assert np.unique(bare[inside]).size == 1
     for changed in (flat, mixed, bare):
         np.testing.assert_array_equal(changed[~inside], image[~inside])
         assert not np.shares_memory(changed, image)
     means = [i[m[..., 0] > 0].mean() for i, m in zip(cohort.images, cohort.masks)]
-    assert mean_level(cohort) == pytest.approx([np.mean(means)])
+    assert mean_level(cohort, np.arange(N)) == pytest.approx([np.mean(means)])
 
 
 def test_a_network_that_uses_texture_loses_its_auc_without_it(cohort):

@@ -137,10 +137,9 @@ def test_the_lenses_are_said_to_differ_only_where_they_do():
 
 
 def test_lenses_that_agree_on_the_first_feature_alone_are_not_said_to_agree():
-    result = result_of(lambda v: v[:, 0] + 0.95 * v[:, 1])
+    result = result_of(lambda v: v[:, 0] + 0.9 * v[:, 1])
     sentence = text_of(lenses_section(result, NAMES, 0.05).blocks)
-    assert "They agree on brightness, first in both, but not on extent" in sentence or "differ" in sentence
-    assert "They agree: " not in sentence
+    assert "They agree on brightness, first in both, but not on extent" in sentence
 
 
 def test_without_a_population_share_only_moved_tumours_are_spoken_of():

@@ -16,7 +16,7 @@ from fgf_keras.report.document import Block, Callout, Plot, Section, Table, Text
 from fgf_keras.report.style import svg_of
 from fgf_keras.report.words import in_words, p_text, percent
 from fgf_keras.results.columns import PARTIAL, QUANTITIES, feature_title, share_column
-from fgf_keras.results.interval import UNDEFINED, Interval, number, rounded
+from fgf_keras.results.interval import UNDEFINED, Interval, number, or_nan, rounded
 from fgf_keras.results.metrics import OutsidePaths, PartMetrics, PathCounts
 
 NULL_CAVEATS = [
@@ -215,16 +215,16 @@ def _outside(outside: OutsidePaths | None) -> str:
     """How many paths end on images that no scanner can produce; "" if there are none, or it is unknown."""
     if outside is None or not outside.n:
         return ""
-    excess = f"{outside.largest_excess:.0%}".replace("%", "\u00a0%")
     without = (
         f"; joint F without them is {number(outside.F_joint_inside)}"
         if outside.n < outside.of
         else "; there is no patient without it"
     )
+    excess = percent(or_nan(outside.largest_excess))
     return (
         f" {outside.n} of {outside.of} paths end on images that no scanner can produce (more than "
-        f"{outside.threshold:.0%} of the tumour's pixels outside the HU window, by up to {excess} of its "
-        f"width){without}."
+        f"{percent(outside.threshold)} of the tumour's pixels outside the HU window, by up to {excess} of "
+        f"its width){without}."
     )
 
 

@@ -25,7 +25,7 @@ def behaviour_section(content: dict[str, Any]) -> Section:
     effects = [
         [
             name.replace("_", " "),
-            str(_interval(entry["effect"])),
+            str(Interval.of_summary(entry["effect"])),
             entry["unit"] or "–",
             str(entry["left_out"]),
         ]
@@ -86,7 +86,7 @@ def behaviour_summary(content: dict[str, Any]) -> list[Block]:
             continue
         changes = [_change(moves[name].get(amount), content["n"]) for amount in amounts]
         left_out = f"{entry['left_out']} of {content['n']}"
-        rows.append([name.replace("_", " "), *changes, str(_interval(entry["effect"])), left_out])
+        rows.append([name.replace("_", " "), *changes, str(Interval.of_summary(entry["effect"])), left_out])
     blocks: list[Block] = []
     if amounts:
         caption = f"{content['split']} split: change of the score when tumours move along a feature"
@@ -118,10 +118,6 @@ def _reason(entry: dict[str, Any]) -> str:
     if entry["left_out"]:
         return f"no tumour could be, {entry['left_out']} left out"
     return "no known move in image space"
-
-
-def _interval(summary: dict[str, Any]) -> Interval:
-    return Interval.of(summary["mean"], summary["ci"])
 
 
 def _correlation(agreement: dict[str, Any]) -> Interval:

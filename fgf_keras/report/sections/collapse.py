@@ -37,7 +37,9 @@ def collapse_section(content: dict[str, Any]) -> Section:
         "Dots: the drop of the AUC when a feature is the same for all patients, with its interval over "
         "patients. Bars: the 5–95 % band of the drops when images move as far in random directions."
     )
-    drops = "; ".join(f"{name} {_drop(entry['auc'])}" for name, entry in _entries(content).items())
+    drops = "; ".join(
+        f"{name} {Interval.of_summary(entry['auc']['drop'])}" for name, entry in _entries(content).items()
+    )
     alt = f"Drop of the AUC for each feature, over the band of random directions: {drops}."
     blocks: list[Block] = [
         lead,
@@ -84,7 +86,7 @@ def _target(entry: dict[str, Any]) -> str:
 
 def _outcome(entry: dict[str, Any]) -> str:
     metric = entry["auc"]
-    drop = _drop(metric)
+    drop = Interval.of_summary(metric["drop"])
     if not drop.is_defined:
         return "the AUC would be undefined: too few patients could be brought there"
     before, after = rounded(metric["before"]), rounded(metric["after"])
@@ -124,10 +126,10 @@ def _table(content: dict[str, Any]) -> Table:
                 name,
                 number(auc["before"]),
                 number(auc["after"]),
-                str(_drop(auc)),
+                str(Interval.of_summary(auc["drop"])),
                 _band(auc["random"]),
                 number(auc["random"]["p"]),
-                str(_drop(accuracy)),
+                str(Interval.of_summary(accuracy["drop"])),
                 _band(accuracy["random"]),
                 "–" if share is None else percent(share),
                 f"{entry['n']} of {content['n']}",
@@ -152,10 +154,6 @@ def _table(content: dict[str, Any]) -> Table:
     return Table(caption, header, rows)
 
 
-def _drop(metric: dict[str, Any]) -> Interval:
-    return Interval.of(metric["drop"]["mean"], metric["drop"]["ci"])
-
-
 def _band(random: dict[str, Any]) -> str:
     return "–" if random["q05"] is None else f"{signed(random['q05'])} to {signed(random['q95'])}"
 
@@ -171,7 +169,7 @@ def collapse_plot(content: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     axes.axvline(0, color=GREY, linewidth=0.8)
     for row, entry in enumerate(entries.values()):
-        drop, random = _drop(entry["auc"]), entry["auc"]["random"]
+        drop, random = Interval.of_summary(entry["auc"]["drop"]), entry["auc"]["random"]
         if random["q05"] is not None:
             axes.barh(
                 row, random["q95"] - random["q05"], left=random["q05"], height=0.5, color=GREY, alpha=0.35

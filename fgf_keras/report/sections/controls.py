@@ -31,7 +31,7 @@ def controls_section(content: dict[str, Any], metrics: PartMetrics) -> Section:
     rows = [["unchanged", number(metrics["auc"].mean), "–", number(metrics["balanced_accuracy"].mean)]]
     for name, entry in content["controls"].items():
         auc = entry["auc"]
-        loss = _interval(auc["drop"])
+        loss = Interval.of_summary(auc["drop"])
         rows.append(
             [TITLES[name], number(auc["after"]), str(loss), number(entry["balanced_accuracy"]["after"])]
         )
@@ -59,7 +59,9 @@ def controls_sentence(content: dict[str, Any], metrics: PartMetrics) -> str:
             "there is nothing to lose."
         )
     of_control = content["controls"]
-    texture = {name: _interval(of_control[name]["auc"]["drop"]) for name in ("averaged", "shuffled")}
+    texture = {
+        name: Interval.of_summary(of_control[name]["auc"]["drop"]) for name in ("averaged", "shuffled")
+    }
     return f"{_texture(content, texture, auc)}. {_outline(of_control['bare_mask']['auc'])}"
 
 
@@ -84,7 +86,7 @@ def _texture(content: dict[str, Any], losses: dict[str, Interval], auc: Interval
 
 
 def _outline(auc: dict[str, Any]) -> str:
-    after, loss = number(auc["after"]), _interval(auc["drop"])
+    after, loss = number(auc["after"]), Interval.of_summary(auc["drop"])
     if _is_none(loss):
         return f"The bare outline is enough for an AUC of {after}."
     if loss.is_known and loss.low > 0:
@@ -110,7 +112,7 @@ def _lenses_table(content: dict[str, Any]) -> Table:
         shares = entry["population"].get("ranks", {})
         for name in entry["S"]:
             share = shares.get(name, {}).get("share")
-            effect = _interval(entry["effects"][name]) if name != JOINT else UNDEFINED
+            effect = Interval.of_summary(entry["effects"][name]) if name != JOINT else UNDEFINED
             rows.append(
                 [
                     "all features" if name == JOINT else feature_title(name),
@@ -122,11 +124,3 @@ def _lenses_table(content: dict[str, Any]) -> Table:
             )
     caption = f"The lenses on each, support “{content['support']}”: means over patients"
     return Table(caption, ["", "population share", "effect of 1 sd", "S", "F"], rows)
-
-
-def _interval(summary: dict[str, Any]) -> Interval:
-    # Equal up to rounding is equal: the signs of the ends decide what is said.
-    mean, low, high = (
-        None if value is None else round(value, 9) + 0.0 for value in (summary["mean"], *summary["ci"])
-    )
-    return Interval.of(mean, (low, high))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fgf_keras.report.document import Block, Bullets, Fold, Section, Table, Text
 from fgf_keras.report.sections.contributions import waterfall_blocks
-from fgf_keras.report.words import in_words, percent
+from fgf_keras.report.words import in_words, listed, percent
 from fgf_keras.results.columns import feature_title
 from fgf_keras.results.effects import SHARE, UNEXPLAINED_SHARE
 from fgf_keras.results.interval import UNDEFINED, Interval, number
@@ -92,20 +92,15 @@ def _directions(changes: dict[str, Interval], reference: Reference | None) -> st
     parts: dict[str, list[str]] = {"rises": [], "falls": [], "unknown": []}
     for name, change in sorted(changes.items(), key=lambda item: -abs(item[1].mean)):
         direction, title = _direction(change), feature_title(name)
-        per = "" if reference is None else f" per {_one_sd(name, reference)}"
+        per = "" if reference is None else f" per {one_sd(name, reference)}"
         parts[direction].append(title if direction == "unknown" else f"{title} ({change.mean:+.2f}{per})")
-    sentences = [f"{verb} with {_listed(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
+    sentences = [f"{verb} with {listed(parts[verb])}" for verb in ("rises", "falls") if parts[verb]]
     if not sentences:
         return f"no direction is shown for {in_words(parts['unknown'])}."
     unknown = f"; no direction is shown for {in_words(parts['unknown'])}" if parts["unknown"] else ""
     unit = "logits on average"
     unit += " for one standard deviation" if reference is None else ""
     return f"the score {' and '.join(sentences)}, in {unit}{unknown}."
-
-
-def _listed(parts: list[str]) -> str:
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _effect_blocks(
@@ -124,7 +119,7 @@ def _effect_blocks(
                 number(table.loc[(name, "effect"), "median"]),
                 _share(table.loc[(name, "effect"), "positive"]),
                 _per_unit(table.loc[(name, "slope")], reference.units[name]),
-                _one_sd(name, reference),
+                one_sd(name, reference),
                 *([str(moved.get(name, UNDEFINED))] if moved else []),
             ]
             for name in features
@@ -162,7 +157,7 @@ def _effect_sentence(name: str, table: pd.DataFrame, reference: Reference) -> st
             else "it is defined in no patient"
         )
         return f"{title}: the effect is undefined, because {why}."
-    one = f"{title}: one standard deviation ({_one_sd(name, reference)}) corresponds to {effect} logits"
+    one = f"{title}: one standard deviation ({one_sd(name, reference)}) corresponds to {effect} logits"
     rises, falls = _share(row["positive"]), _share(row["negative"])
     if _direction(effect) == "unknown":
         return (
@@ -174,12 +169,13 @@ def _effect_sentence(name: str, table: pd.DataFrame, reference: Reference) -> st
 
 
 def _direction(effect: Interval) -> str:
-    if not effect.is_known or effect.low <= 0 <= effect.high:
+    if not effect.excludes_zero:
         return "unknown"
     return "rises" if effect.mean > 0 else "falls"
 
 
-def _one_sd(name: str, reference: Reference) -> str:
+def one_sd(name: str, reference: Reference) -> str:
+    """One standard deviation of a feature over the reference cohort, with its unit."""
     sd = reference.sd[name]
     if sd is None:
         return "–"

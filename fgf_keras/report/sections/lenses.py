@@ -1,11 +1,12 @@
 """Feature by feature: all lenses side by side, and what they say together."""
 
 from fgf_keras.report.document import Block, Section, Table, Terms, Text
+from fgf_keras.report.sections.effects import one_sd
 from fgf_keras.report.words import in_words, p_text, percent
 from fgf_keras.results.columns import feature_title
 from fgf_keras.results.interval import Interval
-from fgf_keras.results.lenses import FeatureLenses, excludes_zero, feature_lenses, followed_features, leading
-from fgf_keras.results.metrics import PartMetrics, Reference
+from fgf_keras.results.lenses import FeatureLenses, feature_lenses, followed_features, leading
+from fgf_keras.results.metrics import PartMetrics
 from fgf_keras.results.run import RunResult
 
 QUESTIONS = {
@@ -52,10 +53,11 @@ def lenses_section(result: RunResult, features: list[str], alpha: float) -> Sect
     }
     # A lens that was not applied to this run has no column.
     columns = {name: cells for name, cells in columns.items() if any(cells)}
-    sizes = [_one_sd(each.name, result.metrics.reference) for each in lenses]
+    reference = result.metrics.reference
+    sizes = [one_sd(each.name, reference) if reference else "" for each in lenses]
     header = ["", *(["1 sd"] if any(sizes) else []), *columns]
     rows = [
-        [feature_title(each.name), *([size or "–"] if any(sizes) else []), *(cell or "–" for cell in cells)]
+        [feature_title(each.name), *([size] if any(sizes) else []), *(cell or "–" for cell in cells)]
         for each, size, *cells in zip(lenses, sizes, *columns.values())
     ]
     part = result.part
@@ -78,16 +80,11 @@ def answer_sentence(lenses: list[FeatureLenses], followed: list[str]) -> str:
     parts = []
     for name in leading({name: by_name[name].population.mean for name in followed}):
         lens, title = by_name[name], feature_title(name)
-        change = lens.moved if excludes_zero(lens.moved) else lens.effect
-        direction = (
-            "" if not excludes_zero(change) else f"; the more {title}, the {_higher(change)} the score"
-        )
+        change = lens.moved if lens.moved.excludes_zero else lens.effect
+        side = "higher" if change.mean > 0 else "lower"
+        direction = f"; the more {title}, the {side} the score" if change.excludes_zero else ""
         parts.append(f"{title} ({percent(lens.population.mean)} of its variation over patients{direction})")
     return f"The score mostly follows {' and '.join(parts)}."
-
-
-def _higher(change: Interval) -> str:
-    return f"{'higher' if change.mean > 0 else 'lower'}"
 
 
 def agreement_sentence(lenses: list[FeatureLenses], followed: list[str], *, at_length: bool = False) -> str:
@@ -158,7 +155,7 @@ def _opposite_signs(lenses: list[FeatureLenses]) -> str:
     opposite = [
         each.name
         for each in lenses
-        if excludes_zero(each.moved) and excludes_zero(each.effect) and each.moved.mean * each.effect.mean < 0
+        if each.moved.excludes_zero and each.effect.excludes_zero and each.moved.mean * each.effect.mean < 0
     ]
     if not opposite:
         return ""
@@ -183,10 +180,3 @@ def _lost(lens: FeatureLenses, result: RunResult) -> str:
 
 def _logits(change: Interval) -> str:
     return str(change) if change.is_defined else ""
-
-
-def _one_sd(name: str, reference: Reference | None) -> str:
-    sd = None if reference is None else reference.sd[name]
-    if reference is None or sd is None:
-        return ""
-    return f"{sd:.3g}\u00a0{reference.units[name]}".rstrip()

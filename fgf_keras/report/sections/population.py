@@ -3,7 +3,7 @@
 import pandas as pd
 
 from fgf_keras.report.document import Block, Section, Table, Text
-from fgf_keras.report.words import in_words, of_network, p_text, percent
+from fgf_keras.report.words import in_words, listed, of_network, p_text, percent
 from fgf_keras.results.columns import JOINT, feature_title
 from fgf_keras.results.interval import Interval, number
 from fgf_keras.results.metrics import PartMetrics
@@ -97,7 +97,7 @@ def population_sentence(metrics: PartMetrics, alpha: float) -> str:
         sentence = f"Over {patients}, {together} of the variation of the score"
     else:
         more = f"; {together}" if len(rows) > 2 else ""
-        sentence = f"Over {patients}, the score goes with {_listed(parts)}{more}"
+        sentence = f"Over {patients}, the score goes with {listed(parts)}{more}"
     others = _others(rows.drop(index=[JOINT, *followed]), alpha)
     return f"{sentence}.{others}" + (f" A flexible surrogate explains {beyond}." if beyond else "")
 
@@ -108,22 +108,18 @@ def _others(rows: pd.DataFrame, alpha: float) -> str:
     small = rows[(rows["p_own"] <= alpha) & ~(rows["p"] <= alpha)]
     if len(small):
         parts = [f"{feature_title(str(name))} {percent(row['unique'])}" for name, row in small.iterrows()]
-        sentences.append(f"Small shares beyond those of the other features: {_listed(parts)}.")
+        sentences.append(f"Small shares beyond those of the other features: {listed(parts)}.")
     overlapping = [str(name) for name in rows[(rows["p"] <= alpha) & ~(rows["p_own"] <= alpha)].index]
     if overlapping:
+        many = len(overlapping) > 1
+        verbs = "go with it too, but add nothing" if many else "goes with it too, but adds nothing"
         sentences.append(
-            f"{in_words(overlapping).capitalize()} {'go' if len(overlapping) > 1 else 'goes'} with it too, "
-            "but adds nothing that the other features do not explain already."
+            f"{in_words(overlapping).capitalize()} {verbs} that the other features do not explain already."
         )
     unshown = [str(name) for name in rows[~(rows["p"] <= alpha) & ~(rows["p_own"] <= alpha)].index]
     if unshown:
         sentences.append(f"No share of its own is shown for {in_words(unshown)}.")
     return "".join(f" {sentence}" for sentence in sentences)
-
-
-def _listed(parts: list[str]) -> str:
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _section(blocks: list[Block]) -> Section:

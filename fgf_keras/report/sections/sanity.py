@@ -39,7 +39,7 @@ def sanity_section(content: dict[str, Any]) -> Section:
             [
                 step["name"],
                 number(step["auc"]),
-                *(str(Interval.of(step[kind][name]["mean"], step[kind][name]["ci"])) for name in features),
+                *(str(Interval.of_summary(step[kind][name])) for name in features),
                 str(step["undefined"][kind]),
             ]
             for step in content["steps"]

@@ -56,7 +56,7 @@ def _sentence(correlation: Interval) -> str:
     if not correlation.is_known:
         return "The rank correlation of joint S with the score is undefined."
     value = f"the rank correlation of joint S with the score is {correlation}"
-    if correlation.low <= 0 <= correlation.high:
+    if not correlation.excludes_zero:
         return f"No dependence is shown: {value}."
     side = "higher" if correlation.mean > 0 else "lower"
     return f"Patients with a {side} score have a higher joint S: {value}."
