@@ -12,6 +12,8 @@ from fgf_keras.results.classification import resampled_metrics
 METRICS = ("auc", "balanced_accuracy")
 # The band of random changes, in percent.
 _BAND = (5, 95)
+# Differences below this are rounding errors.
+_ROUNDING = 1e-12
 
 
 def classification_drops(
@@ -53,7 +55,8 @@ def classification_drops(
     drops: dict[str, Any] = {}
     for name in METRICS:
         # Equal up to rounding is equal: what is said of a drop depends on the signs of the ends.
-        paired = np.round(np.subtract(np.asarray(first[name]), np.asarray(second[name])), 12) + 0.0
+        paired = np.subtract(np.asarray(first[name]), np.asarray(second[name]))
+        paired = np.where(np.abs(paired) < _ROUNDING, 0.0, paired)
         values = None if draws is None else [draw[name] for draw in draws]
         drops[name] = _entry(start[name], end[name], percentiles(paired, confidence), values)
     return drops
@@ -78,7 +81,7 @@ def _chance(before: float | None, drop: float | None, after: np.ndarray) -> dict
         return dict.fromkeys(("after", "drop", "q05", "q95", "p"))
     drops = before - after
     # Equal up to rounding counts as reached.
-    reached = int((drops >= drop - 1e-12).sum())
+    reached = int((drops >= drop - _ROUNDING).sum())
     low, high = np.percentile(drops, _BAND)
     values = (after.mean(), drops.mean(), low, high, (1 + reached) / (1 + len(drops)))
     return dict(zip(("after", "drop", "q05", "q95", "p"), map(float, values)))
