@@ -138,12 +138,11 @@ def _waterfalls(provenance: Provenance, result: RunResult) -> list[Block]:
     if reference is None or not shown:
         return []
     support = result.part.supports[0]
-    return [
-        Text(
-            "The scores of the patients shown, as sums over the features (how they were chosen: see below):"
-        ),
-        *waterfall_blocks(result.patients, shown, _features(provenance), reference, support),
-    ]
+    plots = waterfall_blocks(result.patients, shown, _features(provenance), reference, support)
+    lead = Text(
+        "The scores of the patients shown, as sums over the features (how they were chosen: see below):"
+    )
+    return [lead, *plots] if plots else []
 
 
 def _shown(result: RunResult) -> list[str]:
