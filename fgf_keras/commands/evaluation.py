@@ -16,7 +16,7 @@ from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import now, read_json, write_json
-from fgf_keras.measure.explain import Explainer
+from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.results.alignment import alignment_table

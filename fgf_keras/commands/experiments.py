@@ -10,7 +10,7 @@ from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.behaviour import behaviour
 from fgf_keras.measure.controls import controls
-from fgf_keras.measure.explain import Explainer
+from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 
 if TYPE_CHECKING:

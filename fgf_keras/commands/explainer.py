@@ -11,7 +11,7 @@ from fgf_keras.features.units import unit_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.step import step_of
 from fgf_keras.measure.effects import reference_of
-from fgf_keras.measure.explain import Explainer
+from fgf_keras.measure.explainer import Explainer
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.training.feature_check import feature_values
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 def explainer(
     model: "AlignmentModel",
-    cohort: Cohort,
     settings: EvaluateConfig,
     *,
     support: str,
@@ -34,8 +33,6 @@ def explainer(
     """An `Explainer` for the patients of a cohort, set up as the configuration says."""
     return Explainer(
         model,
-        cohort.images.shape[1:],
-        features=None,
         support=support,
         flow=Flow.of(settings.flow),
         noise_draws=settings.noise_draws,

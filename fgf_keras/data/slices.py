@@ -43,24 +43,43 @@ def check_slices(patient_id: ArrayLike, images: np.ndarray, masks: np.ndarray) -
             f"masks must have shape {(*images.shape[:3], 1)}, like the images with one channel. "
             f"Received: shape {masks.shape}."
         )
-    # One patient at a time: booleans for the whole cohort would double the memory.
+    check_values(patient_id, images, masks)
+
+
+def check_values(
+    ids: np.ndarray, images: np.ndarray, masks: np.ndarray, noun: str = "patient", pixel: str = "pixel"
+) -> None:
+    """Refuse images that are not finite, and masks that are not 0 or 1 or are empty.
+
+    Args:
+        ids: (N,) of the samples, for the messages.
+        images: (N, …, C).
+        masks: (N, …, 1).
+        noun: what a sample is.
+        pixel: what its values are.
+
+    Raises:
+        DataError: names the samples.
+    """
+    count = len(ids)
+    # One sample at a time: booleans for the whole cohort would double the memory.
     broken = {i: n for i in range(count) if (n := int((~np.isfinite(images[i])).sum()))}
     if broken:
-        counted = listing(f"{patient_id[i]} ({n} pixels)" for i, n in broken.items())
-        raise DataError(f"images must be finite. NaN or infinite: {counted}. Repair or drop these slices.")
+        counted = listing(f"{ids[i]} ({n} {pixel}{'s' * (n != 1)})" for i, n in broken.items())
+        raise DataError(f"images must be finite. NaN or infinite: {counted}. Repair or drop these {noun}s.")
     other = {i: values for i in range(count) if len(values := _neither_0_nor_1(masks[i]))}
     if other:
         received = listing(f"{value:g}" for value in np.unique(np.concatenate([*other.values()])))
         raise DataError(
-            f"masks must hold 0 and 1 only. Other values: {received}, in patients "
-            f"{listing(patient_id[[*other]])}. Use mask > 0 if it counts regions, mask > 0.5 if it is a "
+            f"masks must hold 0 and 1 only. Other values: {received}, in {noun}s "
+            f"{listing(ids[[*other]])}. Use mask > 0 if it counts regions, mask > 0.5 if it is a "
             "fraction."
         )
     empty = [i for i in range(count) if not masks[i].any()]
     if empty:
         raise DataError(
-            f"masks must mark at least one pixel. Empty: {listing(patient_id[empty])}. "
-            "Choose a slice that the tumour crosses, or drop these patients."
+            f"masks must mark at least one pixel. Empty: {listing(ids[empty])}. "
+            f"Choose a slice that the tumour crosses, or drop these {noun}s."
         )
 
 

@@ -11,9 +11,8 @@ from typing import NamedTuple, Self
 import tensorflow as tf
 
 from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
-from fgf_keras.flow.chords import per_sample
 from fgf_keras.flow.walker import Walker
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner, per_sample
 
 # Corrections of the predicted distance to the boundary for pixels that come to a limit on the way.
 _CORRECTIONS = 4

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner, per_sample
 
 # Points of a chord at which quantities are observed. The path's direction is constant on a chord, but feature
 # gradients turn fast where intensities sum to nearly zero.
@@ -88,7 +88,7 @@ class Chords(NamedTuple):
     @classmethod
     def none(cls, image: tf.Tensor, quantities: int) -> "Chords":
         """The state before the first edge."""
-        field, zero = tf.zeros_like(image), tf.zeros_like(image[:, 0, 0, 0])
+        field, zero = tf.zeros_like(image), tf.zeros([tf.shape(image)[0]], image.dtype)
         sums = tf.zeros([tf.shape(image)[0], quantities], image.dtype)
         count = tf.zeros_like(zero, tf.int32)
         return cls(field, zero, field, zero, count, tf.zeros_like(zero, tf.bool), sums, sums, zero, zero)
@@ -180,7 +180,7 @@ def observe_chord(
     """
     dtype = end.dtype
     size = inner(direction, direction)
-    linear = direction[:, 0, 0, :0]
+    linear = tf.zeros([tf.shape(direction)[0], 0], dtype)
     if observer.linear is not None:
         linear = observer.linear(direction[:, tf.newaxis], *context)[:, 0]
     fields = tf.stack([end, chord, direction], axis=1)
@@ -196,7 +196,7 @@ def observe_chord(
         count = portion if compiled else tf.minimum(portion, POINTS - first)
         index = first + tf.range(count)
         place = (tf.cast(index, dtype) + 0.5) / POINTS
-        image = end + tf.reshape(place, [-1, 1, 1, 1, 1]) * chord
+        image = end + tf.reshape(place, [-1, *[1] * len(end.shape)]) * chord
         point = PathPoint(_merged(image), *(_repeated(t, count) for t in (direction, size, linear)))
         values = tf.cast(observer.observe(point, *(_repeated(c, count) for c in context)), dtype)
         values = tf.reshape(values, tf.concat([[count], tf.shape(total)], axis=0))
@@ -207,11 +207,6 @@ def observe_chord(
         lambda first, _: first < POINTS, add, (tf.constant(0), total), parallel_iterations=1
     )
     return total / POINTS
-
-
-def per_sample(values: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
-    """Values (B,) reshaped to (B, 1, …), to broadcast against a field."""
-    return tf.reshape(values, [-1] + [1] * (len(field.shape) - 1))
 
 
 def where_set(mask: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:

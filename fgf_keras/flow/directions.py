@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from fgf_keras.geometry.products import inner_products, weighted_sum
+from fgf_keras.geometry.products import inner_products, per_sample, weighted_sum
 
 # Number of fields that stand for the directions of a path; exact for paths of up to this many chords.
 DIRECTIONS = 8
@@ -25,7 +25,7 @@ class PathDirections:
 
     def nothing(self, image: tf.Tensor) -> tf.Tensor:
         """The fields u_k before the first chord, (B, k, H, W, C)."""
-        return tf.zeros_like(image)[:, tf.newaxis] * tf.ones([1, self._count, 1, 1, 1], image.dtype)
+        return tf.tile(tf.zeros_like(image)[:, tf.newaxis], [1, self._count, *[1] * (len(image.shape) - 1)])
 
     def plus_chord(
         self, fields: tf.Tensor, direction: tf.Tensor, length: tf.Tensor, drop: tf.Tensor
@@ -34,7 +34,7 @@ class PathDirections:
         if not self._count:
             return fields
         weight = tf.sqrt(tf.maximum(length if self._average == "arc" else drop, 0))
-        chord = direction * tf.reshape(weight, [-1, 1, 1, 1])
+        chord = direction * per_sample(weight, direction)
         return self._largest(tf.concat([fields, chord[:, tf.newaxis]], axis=1))
 
     def _largest(self, fields: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fgf_keras.flow.box import Box
-from fgf_keras.flow.chords import Observer, per_sample
+from fgf_keras.flow.chords import Observer
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.march import begin, march
 from fgf_keras.flow.passage import Outcome, Passage, Paths, Score, Start, Stride
@@ -18,7 +18,7 @@ from fgf_keras.flow.result import FlowResult, flow_result
 from fgf_keras.flow.settings import AVERAGES, Flow
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.flow.step import step_of
-from fgf_keras.geometry.products import norm_of
+from fgf_keras.geometry.products import norm_of, per_sample
 
 # A sample counts as on the boundary when its distance from it is at most this fraction of its norm.
 ON_BOUNDARY = 1e-6

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.flow.chords import per_sample, where_set
+from fgf_keras.flow.chords import where_set
 from fgf_keras.flow.walker import Walker
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner, per_sample
 
 # A turn of more than this (rad²) at a kink is a corner where the path passes through the kink or begins to
 # slide along it: a step and a chord end there, and new ones begin.

@@ -11,14 +11,14 @@ from typing import Any
 import tensorflow as tf
 
 from fgf_keras.flow.box import Box
-from fgf_keras.flow.chords import Chords, Observer, observe_chord, per_sample, where_set
+from fgf_keras.flow.chords import Chords, Observer, observe_chord, where_set
 from fgf_keras.flow.directions import PathDirections
 from fgf_keras.flow.kinks import turn_at
 from fgf_keras.flow.outcomes import ended, looked_back
 from fgf_keras.flow.passage import Outcome, Passage, Score, Start, Stride
 from fgf_keras.flow.step import Slope, Step
 from fgf_keras.flow.walker import Walker
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner, per_sample
 
 # The last step may be this many times as long as the others, so that none is tiny.
 _LAST = 1.25

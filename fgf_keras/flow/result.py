@@ -6,10 +6,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from fgf_keras.flow.box import Box
-from fgf_keras.flow.chords import Observer, observe_chord, per_sample
+from fgf_keras.flow.chords import Observer, observe_chord
 from fgf_keras.flow.passage import Paths, Score, Start
 from fgf_keras.flow.status import FlowStatus
-from fgf_keras.geometry.products import inner_products, norm_of
+from fgf_keras.geometry.products import inner_products, norm_of, per_sample
 
 # A path longer than this many norms of its image leads to images unlike any that were trained on.
 FAR = 2.0
@@ -118,5 +118,5 @@ def _blocked(paths: Paths, gradient: tf.Tensor, start: Start, box: Box) -> tf.Te
 
 def _of_trace_one(fields: tf.Tensor) -> tf.Tensor:
     """Fields u_k scaled to Σ_k ‖u_k‖² = 1, the trace of a mean of d dᵀ."""
-    trace = tf.linalg.trace(inner_products(fields, fields))[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
-    return tf.math.divide_no_nan(fields, tf.cast(tf.sqrt(trace), fields.dtype))
+    size = tf.sqrt(tf.linalg.trace(inner_products(fields, fields)))
+    return tf.math.divide_no_nan(fields, per_sample(tf.cast(size, fields.dtype), fields))

@@ -61,9 +61,15 @@ class FlowStatus(Status):
         "it without leaving the range of the images; with range='free' the path goes on outside of it.",
     )
 
+    FEATURE_UNDEFINED = (
+        7,
+        "The path ended on the decision boundary, but a feature or its gradient is not a finite number at "
+        "the sample: its own shares are undefined, and the joint shares are those of the other features.",
+    )
+
 
 # Statuses for which F is a number: the path ended on the boundary and its means are within the tolerance.
-ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY)
+ENDED = (FlowStatus.REACHED, FlowStatus.ON_BOUNDARY, FlowStatus.FEATURE_UNDEFINED)
 
 
 def has_flow(status: np.ndarray, flow_alignment: np.ndarray) -> np.ndarray:

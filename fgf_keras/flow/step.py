@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from fgf_keras.config.named import STEPS, named_class
 from fgf_keras.errors import ConfigError
-from fgf_keras.flow.chords import per_sample
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner, per_sample
 
 
 class Slope(NamedTuple):

@@ -35,6 +35,31 @@ class Products(NamedTuple):
         return tf.concat([first, tf.concat([tf.linalg.matrix_transpose(self.cross), self.features], 2)], 1)
 
 
+def without_undefined(gram: tf.Tensor, rank: int) -> tuple[Products, tf.Tensor]:
+    """Products in which features of undefined gradients count as features that vanish.
+
+    Args:
+        gram: (B, R + m, R + m), of the section and the features together.
+        rank: R.
+
+    Returns:
+        The products, and (B, m) bool, whether the gradient of each feature is a finite number.
+    """
+    size = tf.linalg.diag_part(gram)[:, rank:]
+    defined = tf.math.is_finite(size)
+    keep = tf.concat([tf.ones_like(gram[:, 0, :rank], tf.bool), defined], axis=1)
+    both = keep[:, :, tf.newaxis] & keep[:, tf.newaxis]
+    gram = tf.where(both, gram, tf.zeros_like(gram))
+    products = Products(gram[:, :rank, :rank], gram[:, :rank, rank:], gram[:, rank:, rank:])
+    return products, defined
+
+
+def only_defined(values: tf.Tensor, defined: tf.Tensor) -> tf.Tensor:
+    """Values (B, …, m) of features, NaN where `defined` (B, m) is not set."""
+    defined = tf.reshape(defined, [tf.shape(defined)[0], *[1] * (len(values.shape) - 2), -1])
+    return tf.where(defined, values, tf.constant(float("nan"), values.dtype))
+
+
 def alignment_products(section_gradients: tf.Tensor, feature_gradients: tf.Tensor) -> Products:
     """The inner products that all alignments are computed from.
 

@@ -10,8 +10,8 @@ def on_support(field: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
     """Restrict fields to a support.
 
     Args:
-        field: (B, H, W, C), or a stack of fields (B, k, H, W, C).
-        mask: (B, H, W, 1) in {0, 1}, or None for the whole canvas.
+        field: (B, …, C), or a stack of fields (B, k, …, C).
+        mask: (B, …, 1) in {0, 1}, or None for everywhere.
 
     Returns:
         The field, zero outside the mask.
@@ -19,7 +19,7 @@ def on_support(field: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
     if mask is None:
         return field
     mask = tf.cast(mask, field.dtype)
-    return field * (mask[:, tf.newaxis] if len(field.shape) == 5 else mask)
+    return field * (mask[:, tf.newaxis] if len(field.shape) > len(mask.shape) else mask)
 
 
 def inner(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -38,7 +38,7 @@ def inner_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def weighted_sum(weights: tf.Tensor, fields: tf.Tensor) -> tf.Tensor:
-    """Σ_i weights_i fields_i: (B, k, m) and (B, m, H, W, C) to (B, k, H, W, C)."""
+    """Σ_i weights_i fields_i: (B, k, m) and (B, m, …, C) to (B, k, …, C)."""
     flat = tf.matmul(weights, _flat(fields))
     shape = tf.concat([tf.shape(weights)[:2], tf.shape(fields)[2:]], axis=0)
     return tf.reshape(flat, shape)
@@ -57,3 +57,8 @@ def _at_least_float32(tensor: tf.Tensor) -> tf.Tensor:
 def norm_of(field: tf.Tensor) -> tf.Tensor:
     """‖field‖ over pixels and channels, (B,)."""
     return tf.sqrt(inner(field, field))
+
+
+def per_sample(values: tf.Tensor, field: tf.Tensor) -> tf.Tensor:
+    """Values (B,) reshaped to (B, 1, …), to broadcast against a field."""
+    return tf.reshape(values, [-1] + [1] * (len(field.shape) - 1))

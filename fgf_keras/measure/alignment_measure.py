@@ -12,7 +12,8 @@ from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import Observer, PathPoint
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
-from fgf_keras.geometry.alignment import Products, orthonormal, projection
+from fgf_keras.flow.status import ENDED, FlowStatus
+from fgf_keras.geometry.alignment import Products, orthonormal, projection, without_undefined
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
@@ -30,9 +31,10 @@ class AlignmentMeasure:
     """The measurements on a batch, as graphs that are traced once for any batch size.
 
     Args:
-        classifier: Keras model from (B, H, W, C) to logits.
+        classifier: callable (image, training) to logits; if it takes other inputs, see `Score.bound`.
         features: list of `Feature`.
-        image_shape: (H, W, C).
+        image_shape: of one sample: (P,), (T, C), (H, W, C) or (D, H, W, C).
+        others: `tf.TensorSpec` of the classifier's other inputs, with a leading axis of None.
         support: "mask" restricts all gradients to the mask; "image" takes the classifier's gradient over the
             whole canvas, features keep their own support.
         mask_input: whether the classifier sees image·mask.
@@ -49,6 +51,7 @@ class AlignmentMeasure:
         features: Sequence[Feature],
         image_shape: Sequence[int],
         *,
+        others: Sequence[tf.TensorSpec] = (),
         support: str = "mask",
         mask_input: bool = False,
         evaluation: str = "auto",
@@ -68,47 +71,55 @@ class AlignmentMeasure:
         self._flow = flow or Flow()
         self.dtype = dtype_of(classifier)
         self.image_shape = tuple(image_shape)
+        self._others = tuple(others)
 
     @functools.cached_property
     def at_sample(self) -> Graph:
-        """Function of (image, mask, spacing): alignment at the samples, see `_at_sample`."""
+        """Function of (image, mask, spacing, *others): alignment at the samples, see `_at_sample`."""
         return self._traced(self._at_sample)
 
     @functools.cached_property
     def along_flow(self) -> Graph:
-        """Function of (image, mask, spacing): alignment along the path, see `_along_flow`."""
+        """Function of the same tensors: alignment along the path, see `_along_flow`."""
         return self._traced(self._along_flow)
 
     @functools.cached_property
     def drawn(self) -> Graph:
-        """Function of (image, mask, spacing): fields at the samples, see `_drawn`."""
+        """Function of the same tensors: fields at the samples, see `_drawn`."""
         return self._traced(self._drawn)
 
     @functools.cached_property
     def everything(self) -> Graph:
-        """Function of (image, mask, spacing): all of the other three, on one path."""
+        """Function of the same tensors: all of the other three, on one path."""
         return self._traced(self._everything)
 
-    def fields(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
+    def fields(self, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         """The fields of a picture: those of `drawn`, and the image at the boundary, as `boundary`."""
-        along = self.along_flow(image, mask, spacing)
-        return self.drawn(image, mask, spacing) | {"boundary": along["boundary"]}
+        along = self.along_flow(*tensors)
+        return self.drawn(*tensors) | {"boundary": along["boundary"]}
 
     def tensors(self, *arrays: np.ndarray) -> list[tf.Tensor]:
-        """Arrays as tensors of the type that the classifier computes in."""
-        return [tf.convert_to_tensor(np.asarray(array).astype(self.dtype.as_numpy_dtype)) for array in arrays]
+        """Arrays as tensors of the type that the classifier computes in; other inputs keep their types."""
+        types = [*[self.dtype] * 3, *(spec.dtype for spec in self._others)]
+        return [
+            tf.convert_to_tensor(np.asarray(a), d)
+            if d == tf.string
+            else tf.convert_to_tensor(np.asarray(a).astype(d.as_numpy_dtype))
+            for a, d in zip(arrays, types)
+        ]
 
     def _traced(self, function: Callable[[View], dict[str, tf.Tensor]]) -> Graph:
         # Traced once, for any batch size. TensorFlow must not warn of retracing because of a second measure.
-        height, width, channels = self.image_shape
+        axes = self.image_shape[:-1]
         signature = [
-            tf.TensorSpec([None, height, width, channels], self.dtype, name="image"),
-            tf.TensorSpec([None, height, width, 1], self.dtype, name="mask"),
-            tf.TensorSpec([None, 2], self.dtype, name="spacing"),
+            tf.TensorSpec([None, *self.image_shape], self.dtype, name="image"),
+            tf.TensorSpec([None, *axes, 1], self.dtype, name="mask"),
+            tf.TensorSpec([None, len(axes)], self.dtype, name="spacing"),
+            *self._others,
         ]
 
-        def on_batch(image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
-            return self.placement.run(function, image, mask, spacing, compiled=self._compiled)
+        def on_batch(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+            return self.placement.run(function, *tensors, compiled=self._compiled)
 
         # All differentiation happens inside these graphs.
         with forgotten_custom_gradients():
@@ -122,31 +133,37 @@ class AlignmentMeasure:
         """
         logits, section = section_gradients(view.classifier, view.image)
         section = on_support(section, self._region(view))
-        products = self._products(section, view)
-        result = quantities_at_sample(products, logits)
-        result |= {"dimension": self._dimension(view), "value": view.feature_values(self.features)}
+        value = view.feature_values(self.features)
+        products, defined = self._products(section, view)
+        defined &= tf.math.is_finite(value)
+        result = quantities_at_sample(products, logits, defined)
+        result |= {"dimension": self._dimension(view), "value": value}
         if self.noise_draws:
             result["S_noise"] = self._noise_alignment(section, view)
         basis = orthonormal(section) if self.nulls else None
         if basis is not None:
             result |= self._null_fields("S", basis)
-            result |= {"null_features": self._feature_gradients(view), "null_mask": view.mask}
+            features = self._feature_gradients(view)
+            # Null fields like an undefined gradient are like none.
+            features = tf.where(tf.math.is_finite(features), features, tf.zeros_like(features))
+            result |= {"null_features": features, "null_mask": view.mask}
         result = {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
         if basis is not None:
             # In float64, which the rank of features that are nearly collinear needs.
-            result["null_products"] = self._products(basis, view).whole()
+            result["null_products"] = self._products(basis, view)[0].whole()
         return result
 
     def _along_flow(self, view: View) -> dict[str, tf.Tensor]:
         """F and contributions along the path to the decision boundary.
 
         What `PathQuantities.reported` says; change (B, m) of the features, NaN where they end undefined;
-        what `outside_range` says; residual, length, far, status, evaluations (B,); boundary (B, H, W, C), the
+        what `outside_range` says; residual, length, far, status, evaluations (B,); boundary (B, …, C), the
         end of the path.
         """
         quantities = PathQuantities(len(self.features), bool(self.noise_draws))
         # Such features are zero outside the mask and do not depend on its position.
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
+        focused &= len(self.image_shape) == 3
 
         # The flow passes on a context: that of a view plus the pair of classes, for a subset of the samples.
         def view_of(image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
@@ -158,7 +175,7 @@ class AlignmentMeasure:
 
         @_traced_once
         def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
-            return quantities.observed(point, self._path_products(point, view_of(point.image, context)))
+            return quantities.observed(point, *self._path_products(point, view_of(point.image, context)))
 
         def focus(fields: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
             inside, narrower = view_of(None, context).around_mask(fields)
@@ -190,18 +207,19 @@ class AlignmentMeasure:
         end = view.at(flow.boundary, view.context)
         result["change"] = feature_changes(view, end, self.features)
         result |= outside_range(view, end)
-        for key in ("residual", "length", "far", "status", "evaluations"):
+        for key in ("residual", "length", "far", "evaluations"):
             result[key] = getattr(flow, key)
+        result["status"] = self._status(flow.status, view)
         return result | {"boundary": view.on_canvas(flow.boundary)}
 
     def _everything(self, view: View) -> dict[str, tf.Tensor]:
         return {**self._at_sample(view), **self._along_flow(view), **self._drawn(view)}
 
     def _drawn(self, view: View) -> dict[str, tf.Tensor]:
-        """Fields (B, H, W, C) at the samples.
+        """Fields (B, …, C) at the samples.
 
         seen (the input of the classifier, where the path starts), gradient of the decision's score,
-        explained (its component along the features), features (B, m, H, W, C).
+        explained (its component along the features), features (B, m, …, C).
         """
         _, gradient = self._score(view, decision_pair(view.logits()))
         features = self._feature_gradients(view)
@@ -214,7 +232,7 @@ class AlignmentMeasure:
         return {name: view.on_canvas(field) for name, field in fields.items()}
 
     def _null_fields(self, kind: str, directions: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Directions u_k (B, k, rows, columns, C) of the S or F of fixed fields, and ⟨u_k, u_l⟩ (B, k, k).
+        """Directions u_k (B, k, …, C) of the S or F of fixed fields, and ⟨u_k, u_l⟩ (B, k, k).
 
         The rows and columns are those of the view, which differ from batch to batch.
         """
@@ -224,21 +242,29 @@ class AlignmentMeasure:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
         return score, on_support(gradient, self._region(view))
 
-    def _path_products(self, point: PathPoint, view: View) -> Products:
-        products = self._products(point.direction[:, tf.newaxis], view)
+    def _status(self, status: tf.Tensor, view: View) -> tf.Tensor:
+        """The statuses of paths: FEATURE_UNDEFINED where one ended but a feature is undefined at its start."""
+        features = self._feature_gradients(view)
+        size = tf.linalg.diag_part(inner_products(features, features))
+        defined = tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
+        ended = tf.reduce_any([tf.equal(status, int(code)) for code in ENDED], axis=0)
+        undefined = ended & ~tf.reduce_all(defined, axis=1)
+        return tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), status)
+
+    def _path_products(self, point: PathPoint, view: View) -> tuple[Products, tf.Tensor]:
+        products, defined = self._products(point.direction[:, tf.newaxis], view)
         # Inside the windows of the features lies only a part of the direction, so its norm comes from
         # outside.
         section = point.size[:, tf.newaxis, tf.newaxis]
-        return products._replace(section=tf.cast(section, products.section.dtype))
+        return products._replace(section=tf.cast(section, products.section.dtype)), defined
 
-    def _products(self, section: tf.Tensor, view: View) -> Products:
+    def _products(self, section: tf.Tensor, view: View) -> tuple[Products, tf.Tensor]:
+        """Products on the support, and (B, m) bool, whether the gradient of each feature is finite."""
         # In float64: near Σw = 0 on a path, the gradients of all moments become nearly parallel, and float32
         # cannot distinguish their span from a smaller one.
         features = self._feature_gradients(view)
         both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
-        gram = inner_products(both, both)
-        rank = section.shape[1]
-        return Products(gram[:, :rank, :rank], gram[:, :rank, rank:], gram[:, rank:, rank:])
+        return without_undefined(inner_products(both, both), section.shape[1])
 
     def _region(self, view: View) -> tf.Tensor | None:
         return view.mask if self.support == "mask" else None
@@ -254,11 +280,10 @@ class AlignmentMeasure:
         return {"mask": self._region(view), "draws": self.noise_draws, "window": view.window}
 
     def _dimension(self, view: View) -> tf.Tensor:
-        channels = self.image_shape[-1]
-        shape = tf.shape(view.mask)
+        channels, mask = self.image_shape[-1], view.mask
         if self.support == "image":
-            return tf.fill(shape[:1], shape[1] * shape[2] * channels)
-        return tf.cast(tf.reduce_sum(view.mask, axis=[1, 2, 3]), tf.int32) * channels
+            return tf.fill(tf.shape(mask)[:1], tf.reduce_prod(tf.shape(mask)[1:]) * channels)
+        return tf.cast(tf.reduce_sum(mask, axis=range(1, len(mask.shape))), tf.int32) * channels
 
 
 def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:

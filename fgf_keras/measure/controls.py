@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.measure.explain import Explainer
+from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean

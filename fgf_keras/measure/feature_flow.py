@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.features.base import Feature, stack_gradients
-from fgf_keras.flow.chords import Observer, PathPoint, per_sample, where_set
+from fgf_keras.flow.chords import Observer, PathPoint, where_set
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
 from fgf_keras.flow.step import Slope
 from fgf_keras.geometry.alignment import Products, normalised_features, pseudo_inverse
-from fgf_keras.geometry.products import inner, inner_products, weighted_sum
+from fgf_keras.geometry.products import inner, inner_products, per_sample, weighted_sum
 
 # Function of latents (B, …) to images (B, H, W, C), built of tf operations.
 Decode = Callable[[tf.Tensor], tf.Tensor]

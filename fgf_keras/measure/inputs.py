@@ -5,20 +5,73 @@ from collections.abc import Sequence
 import numpy as np
 
 from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
-from fgf_keras.data.slices import listing
+from fgf_keras.data.slices import check_values, listing
 from fgf_keras.errors import DataError
 from fgf_keras.models.input_gradient import Classifier
 
+# Axes of a batch by what it holds.
+_KINDS = {
+    2: ("table", "(samples, columns)"),
+    3: ("sequence", "(samples, times, channels)"),
+    4: ("image", "(samples, rows, columns, channels)"),
+    5: ("volume", "(samples, slices, rows, columns, channels)"),
+}
+_MISSING_AXIS = (
+    " One sample alone needs a batch axis, x[np.newaxis], and grey images a channel axis, x[..., np.newaxis]."
+)
 
-def check_shape(classifier: Classifier, images: np.ndarray) -> None:
-    """Refuse images of another shape than the classifier takes."""
+
+def check_samples(ids: np.ndarray, images: np.ndarray, masks: np.ndarray, noun: str = "sample") -> None:
+    """Refuse samples that cannot be measured.
+
+    Args:
+        ids: (N,) for the messages.
+        images: (N, …, C), a table, sequences, images or volumes.
+        masks: (N, …, 1).
+        noun: what a sample is.
+
+    Raises:
+        DataError: shapes that do not fit, values that are not finite, masks with values other than 0 and 1 or
+            without a single 1; the message names the samples.
+    """
+    count = len(ids)
+    if not count:
+        raise DataError(f"At least one {noun} is needed. Received: none.")
+    if images.ndim not in _KINDS:
+        shapes = "; ".join(f"{name}s {shape}" for name, shape in _KINDS.values())
+        raise DataError(f"Samples must be one of: {shapes}. Received: shape {images.shape}." + _MISSING_AXIS)
+    if not np.issubdtype(images.dtype, np.number) and images.dtype != bool:
+        raise DataError(f"Samples must be numbers. Received: values of type {images.dtype}.")
+    if masks.ndim != images.ndim:
+        raise DataError(
+            f"Samples of shape {images.shape} and masks of shape {masks.shape} differ in their numbers of axes."
+            + _MISSING_AXIS
+        )
+    if masks.shape != (*images.shape[:-1], 1):
+        raise DataError(
+            f"masks must have shape {(*images.shape[:-1], 1)}, like the {_KINDS[images.ndim][0]}s with one "
+            f"channel. Received: shape {masks.shape}."
+        )
+    check_values(ids, images, masks, noun, "pixel" if images.ndim > 3 else "value")
+
+
+def check_shape(classifier: Classifier, given: Sequence[int | None]) -> None:
+    """Refuse samples of another shape (None, …, C) than the classifier takes."""
     expected = getattr(classifier, "input_shape", None)
     if not isinstance(expected, tuple):
         return
-    if len(expected) != 4 or any(e not in (None, got) for e, got in zip(expected[1:], images.shape[1:])):
+    given = tuple(given)
+    fits = len(expected) == len(given)
+    if not fits or any(e not in (None, got) for e, got in zip(expected[1:], given[1:])):
+        kind = "images" if len(expected) == 4 else f"{_KINDS.get(len(expected), ('sample',))[0]}s"
+        advice = (
+            " Pad or resample them to the size that the classifier was trained on."
+            if len(expected) > 3
+            else " Give it the columns or the length that it was trained on."
+        )
         raise DataError(
-            f"The classifier takes images of shape {expected}. Received: images of shape {images.shape}. "
-            "Pad or resample them to the size that the classifier was trained on."
+            f"The classifier takes {kind} of shape {expected}. Received: {kind} of shape {given}."
+            + (advice if len(given) != len(expected) - 1 else _MISSING_AXIS)
         )
 
 
@@ -36,12 +89,19 @@ def check_range(ids: np.ndarray, images: np.ndarray, masks: np.ndarray | None) -
         )
 
 
-def spacing_per_sample(spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
-    """Spacing of pixels of each sample, (N, 2) mm, from one for all, one for each, or None for 1 mm."""
-    spacing = np.asarray([1.0, 1.0] if spacing is None else spacing, np.float64)
-    if spacing.shape not in ((2,), (count, 2)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
+def spacing_per_sample(spacing: np.ndarray | Sequence[float] | None, count: int, axes: int = 2) -> np.ndarray:
+    """Spacing of each sample, (N, s) mm, from one for all, one for each, or None for 1 mm.
+
+    Args:
+        spacing: (s,) or (N, s), in the order of the axes, or None.
+        count: N.
+        axes: s, number of axes besides the first and the last.
+    """
+    spacing = np.asarray(np.ones(axes) if spacing is None else spacing, np.float64)
+    if spacing.shape not in ((axes,), (count, axes)) or not np.all(np.isfinite(spacing) & (spacing > 0)):
+        order = {2: ": (row, column) in mm", 3: ": (slice, row, column) in mm"}.get(axes, "")
         raise DataError(
-            f"spacing must be positive, of shape (2,) or ({count}, 2): (row, column) in mm. "
+            f"spacing must be positive, of shape ({axes},) or ({count}, {axes}){order}. "
             f"Received: shape {spacing.shape}."
         )
-    return np.broadcast_to(spacing, (count, 2))
+    return np.broadcast_to(spacing, (count, axes))

@@ -9,7 +9,7 @@ from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import PathPoint
 from fgf_keras.flow.result import FlowResult
-from fgf_keras.geometry.alignment import Products, joint_alignment, pointwise_alignment
+from fgf_keras.geometry.alignment import Products, joint_alignment, only_defined, pointwise_alignment
 from fgf_keras.geometry.shares import shapley_shares
 from fgf_keras.geometry.slopes import share_split
 from fgf_keras.models.view import View
@@ -43,15 +43,17 @@ class PathQuantities(NamedTuple):
         """Number of columns that must be accurate for a path to be accepted."""
         return self.features + 1
 
-    def observed(self, point: PathPoint, products: Products) -> tf.Tensor:
+    def observed(self, point: PathPoint, products: Products, defined: tf.Tensor) -> tf.Tensor:
         """The quantities at points of paths, (B, n).
 
         Args:
             point: with the products of noise features as its linear values.
             products: of the path's direction.
+            defined: (B, m) bool, whether the gradient of each feature is a finite number.
         """
         joint = joint_alignment(products)[:, tf.newaxis]
-        values = [pointwise_alignment(products), joint, tf.sqrt(joint), share_split(products)]
+        single = only_defined(pointwise_alignment(products), defined)
+        values = [single, joint, tf.sqrt(joint), share_split(products)]
         if self.features <= MOST_FEATURES_FOR_PATH_SHAPLEY:
             values.append(shapley_shares(products))
         if self.noise:
@@ -80,10 +82,13 @@ class PathQuantities(NamedTuple):
         change = (flow.score - flow.end_score)[:, tf.newaxis]
         parts = self._by_name(flow.score_mean)
         # On a chord the score falls evenly, so ∫ c_i dg_i is its fall times the mean of the split share.
-        result["contribution"] = change * parts["split"]
+        contribution = change * parts["split"]
+        result["unexplained"] = change[:, 0] - tf.reduce_sum(contribution, axis=1)
+        # A feature that was undefined on the path has no F, and no contribution.
+        defined = ~tf.math.is_nan(parts["F"])
+        result["contribution"] = only_defined(contribution, defined)
         if "shapley" in parts:
-            result["contribution_shapley"] = change * parts["shapley"]
-        result["unexplained"] = change[:, 0] - tf.reduce_sum(result["contribution"], axis=1)
+            result["contribution_shapley"] = only_defined(change * parts["shapley"], defined)
         return result
 
     def _by_name(self, values: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -107,11 +112,12 @@ def outside_range(start: View, end: View) -> dict[str, tf.Tensor]:
     low, high = IMAGE_RANGE
     on_mask = start.mask * tf.ones_like(end.image)
     distance = tf.maximum(tf.maximum(low - end.image, end.image - high), 0) * on_mask
-    outside = tf.reduce_sum(tf.cast(distance > ROUNDING, distance.dtype), [1, 2, 3])
-    share = tf.math.divide_no_nan(outside, tf.reduce_sum(on_mask, [1, 2, 3]))
-    excess = tf.reduce_max(distance, [1, 2, 3]) / (high - low)
+    pixels = range(1, len(end.image.shape))
+    outside = tf.reduce_sum(tf.cast(distance > ROUNDING, distance.dtype), pixels)
+    share = tf.math.divide_no_nan(outside, tf.reduce_sum(on_mask, pixels))
+    excess = tf.reduce_max(distance, pixels) / (high - low)
     in_range = (start.image >= low - ROUNDING) & (start.image <= high + ROUNDING)
-    known = tf.reduce_all(in_range, [1, 2, 3])
+    known = tf.reduce_all(in_range, pixels)
     nan = tf.constant(float("nan"), excess.dtype)
     return {
         "outside": tf.where(known, share, nan),

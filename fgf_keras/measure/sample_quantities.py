@@ -7,6 +7,7 @@ from fgf_keras.geometry.alignment import (
     class_products,
     joint_alignment,
     normalised_features,
+    only_defined,
     pointwise_alignment,
     pseudo_inverse,
     section_rank,
@@ -24,9 +25,16 @@ _OF_EACH_CLASS = {
     "slope": slopes,
     "slope_alone": slopes_alone,
 }
+# The last axis of these has one entry per feature.
+_OF_EACH_FEATURE = {
+    *("S", "unique", "shapley", "partial", "slope", "slope_alone"),
+    *("S_class", "slope_class", "slope_alone_class"),
+}
 
 
-def quantities_at_sample(products: Products, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+def quantities_at_sample(
+    products: Products, logits: tf.Tensor, defined: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
     """Logits and alignment at the samples.
 
     logits (B, 1 or K), logit (B,), the decision's score, class (B,), gradient_norm (B,) of that score
@@ -39,6 +47,8 @@ def quantities_at_sample(products: Products, logits: tf.Tensor) -> dict[str, tf.
     Args:
         products: of the section and the features, on the support.
         logits: (B, 1) or (B, K).
+        defined: (B, m) bool, whether each feature and its gradient are finite numbers; all by default. What
+            is said of a feature that is not is NaN; the joint share is that of the others.
     """
     classes, count = logits.shape[1], products.features.shape[-1]
     decision = decision_products(products, logits)
@@ -65,4 +75,6 @@ def quantities_at_sample(products: Products, logits: tf.Tensor) -> dict[str, tf.
         by_class = class_products(products, contrasts(classes))
         for key, function in _OF_EACH_CLASS.items():
             result[f"{key}_class"] = tf.stack([function(p) for p in by_class], axis=1)
+    if defined is not None:
+        result |= {key: only_defined(result[key], defined) for key in _OF_EACH_FEATURE & result.keys()}
     return result

@@ -138,9 +138,10 @@ class AlignmentSamples:
         functions: Sequence[Graph],
         draws: NullDraws | None = None,
     ) -> dict[str, np.ndarray]:
-        arrays = (self.images[rows], self.masks[rows], self.spacing[rows])
-        ids, size = self.patient_id[rows], self._batch_size
-        return in_batches(measure, arrays, ids, functions, batch_size=size, draws=draws)
+        starts = range(rows.start, rows.stop, self._batch_size)
+        portions = [slice(start, min(start + self._batch_size, rows.stop)) for start in starts]
+        batches = ((self.patient_id[part], self.tensors(measure, part)) for part in portions)
+        return in_batches(batches, functions, draws=draws)
 
 
 def _pointwise(values: Mapping[str, np.ndarray]) -> Shares:

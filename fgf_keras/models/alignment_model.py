@@ -1,27 +1,29 @@
 """The Keras model that trains a classifier with a reward for alignment with named features."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature, refuse_coupled, unique_names
+from fgf_keras.features.base import Feature, unique_names
+from fgf_keras.features.registry import features_of
 from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
 from fgf_keras.geometry.products import SUPPORTS, on_support
 from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn_of_vanishing_curvature
-from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan, gradient_plan
+from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan
 from fgf_keras.models.input_gradient import Classifier, section_gradients
-from fgf_keras.models.inputs import Inputs, at_least_float32, input_shape, unpack_inputs
-from fgf_keras.models.logits import refuse_probability_layer, refuse_probability_operation
+from fgf_keras.models.inputs import IMAGE, Inputs, at_least_float32, input_shape, unpack_inputs
+from fgf_keras.models.logits import refuse_probability_layer
+from fgf_keras.models.network import Key, Network
 from fgf_keras.models.reward_gradient import difference_of_gradients
 from fgf_keras.models.rewards import reward_of
+from fgf_keras.models.score import Score
+from fgf_keras.models.trackers import MeanOfDefined
+from fgf_keras.models.tried import tried_plan
 from fgf_keras.models.view import Placement, View
 
-# Edge of the synthetic images for a classifier that takes any size, px.
-ANY_EDGE = 64
 _Alignment = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # S_i (B, m), S_joint (B,), whether they are defined (B,)
 
 
@@ -30,15 +32,17 @@ class AlignmentModel(keras.Model):
     """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
 
     S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
-    keys; the classifier sees image·mask. If a dictionary has "origin", (B, 2) integers, image and mask are
+    keys, in which the mask may be missing (everywhere) and further keys are other inputs of the classifier;
+    the classifier sees image·mask. If a dictionary has "origin", (B, 2) integers, image and mask are
     windows that hold the tumours, and origin is the position of their first pixel on the canvas; the numbers
     are the same. `train_step` nests two `GradientTape`s: the inner one for the input gradient, the outer one
     for the weights. Logs contain `task_loss`, `reward`, `S_<feature>` and `S_joint` besides the compiled
     metrics; samples whose ∇z vanishes are left out of the means of S.
 
     Args:
-        classifier: any Keras model from images (B, H, W, C) to logits (B, 1) or (B, K).
-        features: list of `Feature`.
+        classifier: any Keras model to logits (B, 1) or (B, K) from images (B, H, W, C), volumes, sequences or
+            tables, or from a dictionary of inputs.
+        features: one or a list of names, `Feature`s and functions, see `features_of`.
         reward: "sum" (the paper), "joint", "none" (S is still measured), or see `rewards.reward_of`.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
         reward_features: `Feature`s to reward (with the λ_i) instead of `features`, which are only measured.
@@ -50,6 +54,7 @@ class AlignmentModel(keras.Model):
         evaluation: "auto": a paper CNN is computed in a window around the tumour, which gives the same
             numbers at a fraction of the cost, other classifiers on the whole canvas; "dense": always the
             canvas; "roi": the window or an error. `placement.reason` says why the canvas is used.
+        input: key of the input that is differentiated, in a dictionary of inputs; "image" by default.
         epsilon: added to ‖∇z‖² in S, as a fraction of its mean over the batch.
         name: of the model.
 
@@ -68,7 +73,7 @@ class AlignmentModel(keras.Model):
     def __init__(
         self,
         classifier: Classifier,
-        features: Sequence[Feature],
+        features: Any,
         *,
         reward: str = "sum",
         reward_weight: float | dict[str, float] = 0.1,
@@ -76,6 +81,7 @@ class AlignmentModel(keras.Model):
         support: str = "mask",
         reward_gradient: str = "auto",
         evaluation: str = "auto",
+        input: str | None = None,
         epsilon: float = 1e-12,
         name: str | None = None,
     ) -> None:
@@ -83,9 +89,10 @@ class AlignmentModel(keras.Model):
         require_one_of("support", support, SUPPORTS)
         require_one_of("reward_gradient", reward_gradient, REWARD_GRADIENTS)
         refuse_probability_layer(classifier)
-        self.feature_names = unique_names(list(features))
+        self.features = features_of(features)
+        self.feature_names = unique_names(self.features)
         self.classifier = classifier
-        self.features = list(features)
+        self.score = Score(classifier, input=input)
         self.reward = reward
         self.reward_weight = reward_weight
         self.reward_features = None if reward_features is None else list(reward_features)
@@ -103,7 +110,7 @@ class AlignmentModel(keras.Model):
         )
         self._trackers = {key: keras.metrics.Mean(name=key) for key in ("task_loss", "reward")}
         shares = [f"S_{name}" for name in (*self.feature_names, "joint")]
-        self._trackers |= {key: _MeanOfDefined(name=key) for key in shares}
+        self._trackers |= {key: MeanOfDefined(name=key) for key in shares}
         if self._reward.is_active:
             warn_of_vanishing_curvature(classifier)
         # The model has no layers of its own, so it is built if its classifier is.
@@ -111,7 +118,7 @@ class AlignmentModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Logits (B, 1) or (B, K) of image·mask."""
-        batch = unpack_inputs(inputs)
+        batch = unpack_inputs(inputs, self.score.input)
 
         def logits(view: View) -> tf.Tensor:
             return view.classifier(view.image, training=training)
@@ -131,7 +138,7 @@ class AlignmentModel(keras.Model):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
         (x, y, sample_weight), batch = self._prepared(data)
         variables = self.trainable_variables
-        plan = self._gradient_plan(input_shape(self.classifier) or batch.image.shape[1:])
+        plan = self._gradient_plan(input_shape(self.classifier) or batch.image.shape[1:], batch.specs())
 
         def step(view: View) -> Any:
             features = self._feature_gradients(view)
@@ -198,6 +205,8 @@ class AlignmentModel(keras.Model):
             config["reward_gradient"] = self.reward_gradient
         if self.reward_features is not None:
             config["reward_features"] = [keras.saving.serialize_keras_object(f) for f in self.reward_features]
+        if self.score.input is not None:
+            config["input"] = self.score.input
         return config if self.evaluation == "auto" else {**config, "evaluation": self.evaluation}
 
     @classmethod
@@ -210,35 +219,35 @@ class AlignmentModel(keras.Model):
                 config[key] = [keras.saving.deserialize_keras_object(f) for f in config[key]]
         return cls(**config)
 
-    def _gradient_plan(self, image_shape: Sequence[int | None]) -> GradientPlan:
+    def _gradient_plan(
+        self, image_shape: Sequence[int | None], others: Mapping[Key, tf.TensorSpec] | None = None
+    ) -> GradientPlan:
         if self._plan is None:
+            features = self.features + (self.reward_features or [])
+            method = self.reward_gradient if self._reward.is_active else None
+            key = (self.score.input or IMAGE) if others or self.score.input is not None else None
+            arguments = self.classifier, features, tuple(image_shape), method, key, others or {}
             # In a thread of its own, because the plan may be needed while a graph is being traced, and in
             # `init_scope` no tape records.
             with ThreadPoolExecutor(1) as thread:
-                self._plan = thread.submit(self._tried, tuple(image_shape)).result()
+                self._plan = thread.submit(tried_plan, *arguments).result()
         return self._plan
-
-    def _tried(self, image_shape: Sequence[int | None]) -> GradientPlan:
-        """The plan, after trying features and classifier on synthetic samples."""
-        height, width, channels = (edge or ANY_EDGE for edge in image_shape)
-        image = np.random.default_rng(0).uniform(size=(2, height, width, channels)).astype(np.float32)
-        mask = np.ones((2, height, width, 1), np.float32)
-        mask[1, : height // 2] = 0
-        refuse_probability_operation(self.classifier, tf.TensorSpec([None, *image.shape[1:]], image.dtype))
-        features = self.features + (self.reward_features or [])
-        refuse_coupled(features, tf.constant(image * mask), tf.constant(mask))
-        method = self.reward_gradient if self._reward.is_active else None
-        return gradient_plan(self.classifier, (height, width, channels), method)
 
     def _prepared(self, data: Any) -> tuple[Any, Inputs]:
         """(x, y, sample_weight), and the inputs for `_viewed`."""
         require_loss_of_logits(self.loss)
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
-        return unpacked, at_least_float32(unpack_inputs(unpacked[0]))
+        return unpacked, at_least_float32(unpack_inputs(unpacked[0], self.score.input))
 
     def _viewed(self, function: Callable[[View], Any], batch: Inputs) -> Any:
         """The result of a function of the `View` of a batch."""
-        return self.placement.run(function, *batch[:3], origin=batch.origin, compiled=self.jit_compile)
+        placement, others = self.placement, batch.others
+        if others or self.score.input is not None:
+            network = Network(self.classifier, key=self.score.input or IMAGE, names=list(others))
+            placement = Placement(network, evaluation="dense", support=self.support)
+        return placement.run(
+            function, *batch[:3], *others.values(), origin=batch.origin, compiled=self.jit_compile
+        )
 
     def _feature_gradients(self, view: View, features: Sequence[Feature] | None = None) -> tf.Tensor:
         gradients = view.feature_gradients(self.features if features is None else features)
@@ -291,10 +300,3 @@ class AlignmentModel(keras.Model):
             self._trackers[f"S_{name}"].update_state(pointwise[:, i], sample_weight=defined)
         self._trackers["S_joint"].update_state(joint, sample_weight=defined)
         return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
-
-
-class _MeanOfDefined(keras.metrics.Mean):
-    """A mean that is NaN instead of Keras's 0 as long as nothing has been counted."""
-
-    def result(self) -> tf.Tensor:
-        return tf.where(tf.convert_to_tensor(self.count) > 0, super().result(), float("nan"))

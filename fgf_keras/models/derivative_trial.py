@@ -3,7 +3,7 @@
 import contextlib
 import enum
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import keras
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from fgf_keras.geometry.sections import section_scores
 from fgf_keras.models.input_gradient import Classifier, as_logits
+from fgf_keras.models.network import Key, Network
 
 # Function of (classifier, image) to outputs.
 Call = Callable[[Classifier, tf.Tensor], Any]
@@ -52,15 +53,26 @@ class DerivativeTrial:
     be copied is tried as it is; kinks within a step then count as errors.
 
     Args:
-        classifier: Keras model from (B, H, W, C) to logits.
-        image_shape: (H, W, C).
+        classifier: Keras model from (B, …, C) to logits.
+        image_shape: of one sample.
+        key, others: of the differentiated input and of the other ones, if the classifier has several.
     """
 
-    def __init__(self, classifier: Classifier, image_shape: Sequence[int]) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        image_shape: Sequence[int],
+        *,
+        key: Key | None = None,
+        others: Mapping[Key, tf.TensorSpec] | None = None,
+    ) -> None:
+        def held(network: Classifier) -> Classifier:
+            return network if key is None else _Held(network, key, others or {})
+
         with _making_float64():
-            copy = _in_float64(classifier, image_shape)
-        self._trials = [] if copy is None else [_Trial(copy, image_shape, "float64")]
-        self._trials.append(_Trial(classifier, image_shape, "float32"))
+            copy = _in_float64(classifier, held, image_shape)
+        self._trials = [] if copy is None else [_Trial(copy, held(copy), image_shape, "float64")]
+        self._trials.append(_Trial(classifier, held(classifier), image_shape, "float32"))
 
     def mixes_samples(self, call: Call) -> bool:
         """Whether the score of one sample has a gradient at another.
@@ -94,9 +106,9 @@ class DerivativeTrial:
 class _Trial:
     """One image x, one direction u and one score z of a network."""
 
-    def __init__(self, network: Classifier, image_shape: Sequence[int], dtype: str) -> None:
+    def __init__(self, network: Classifier, held: Classifier, image_shape: Sequence[int], dtype: str) -> None:
         rng = np.random.default_rng(0)
-        self._network, self._dtype = network, dtype
+        self._network, self._held, self._dtype = network, held, dtype
         self._image = tf.constant(rng.uniform(size=(1, *image_shape)), dtype)
         self._direction = tf.constant(rng.normal(size=self._image.shape), dtype)
         self._mix = rng.normal(size=64)
@@ -125,14 +137,14 @@ class _Trial:
         batch = tf.concat([self._image, self._image + self._direction, -self._direction], axis=0)
         with tf.GradientTape(watch_accessed_variables=False) as tape, _undisturbed_state(self._network):
             tape.watch(batch)
-            first = tf.reduce_sum(section_scores(as_logits(call(self._network, batch)))[0])
+            first = tf.reduce_sum(section_scores(as_logits(call(self._held, batch)))[0])
         try:
             gradient = tape.gradient(first, batch)
         except LookupError:
             gradient = None
         if gradient is None:  # a missing gradient is reported where the gradient is needed
             return False
-        size = tf.reduce_max(tf.abs(gradient), axis=[1, 2, 3])
+        size = tf.reduce_max(tf.abs(gradient), axis=range(1, len(gradient.shape)))
         return bool(tf.reduce_max(size[1:]) > _ROUNDING * size[0])
 
     def input_gradient(self, call: Call) -> np.ndarray:
@@ -173,7 +185,7 @@ class _Trial:
 
     def _score(self, call: Call, image: tf.Tensor) -> tf.Tensor:
         with _undisturbed_state(self._network):
-            scores = section_scores(as_logits(call(self._network, image)))[0]
+            scores = section_scores(as_logits(call(self._held, image)))[0]
         return tf.reduce_sum(scores * self._mix[: scores.shape[0]])
 
     def _flat(self, tape: tf.GradientTape, value: tf.Tensor) -> np.ndarray:
@@ -193,13 +205,36 @@ def _undisturbed_state(network: Classifier) -> Iterator[None]:
             variable.assign(value)
 
 
-def _in_float64(classifier: Classifier, image_shape: Sequence[int]) -> Classifier | None:
+class _Held:
+    """A network of several inputs with all but one held at random values, the same for every sample."""
+
+    def __init__(self, network: Classifier, key: Key, others: Mapping[Key, tf.TensorSpec]) -> None:
+        self._network = Network(network, key=key, names=list(others))
+        self._others = [_random_like(spec) for spec in others.values()]
+        self.compute_dtype = network.compute_dtype
+
+    def __call__(self, image: tf.Tensor, training: bool = False) -> Any:
+        count = tf.shape(image)[0]
+        others = [tf.repeat(other, count, axis=0) for other in self._others]
+        return self._network.bound(others)(image, training=training)
+
+
+def _random_like(spec: tf.TensorSpec) -> tf.Tensor:
+    shape = [1, *(edge or 1 for edge in spec.shape[1:])]
+    if not spec.dtype.is_floating:  # 0 is an index that every embedding has
+        return tf.zeros(shape, spec.dtype)
+    return tf.constant(np.random.default_rng(1).uniform(size=shape), spec.dtype)
+
+
+def _in_float64(
+    classifier: Classifier, held: Callable[[Classifier], Classifier], image_shape: Sequence[int]
+) -> Classifier | None:
     """A copy of a classifier that computes in float64; None if it cannot be made."""
     types = {type(layer).__name__: type(layer) for layer in classifier._flatten_layers()}
     try:
         with keras.saving.custom_object_scope(types):
             copy = type(classifier).from_config(_with_dtype(classifier.get_config()))
-        outputs = copy(tf.zeros((1, *image_shape), tf.float64), training=False)
+        outputs = held(copy)(tf.zeros((1, *image_shape), tf.float64), training=False)
         copy.set_weights(classifier.get_weights())
     except Exception:  # user-defined layers may fail in any way
         return None

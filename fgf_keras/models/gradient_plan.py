@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tensorflow as tf
 from fgf_keras.errors import ModelError
 from fgf_keras.models.derivative_trial import Call, DerivativeTrial, Verdict
 from fgf_keras.models.input_gradient import Classifier
+from fgf_keras.models.network import Key
 from fgf_keras.models.scoped_replacements import exact_moments, moving_statistics
 
 REWARD_GRADIENTS = ("auto", "exact", "difference")
@@ -67,35 +68,40 @@ class _InPass(NamedTuple):
 
 
 def gradient_plan(
-    classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None = "auto"
+    classifier: Classifier,
+    image_shape: Sequence[int],
+    reward_gradient: str | None = "auto",
+    *,
+    key: Key | None = None,
+    others: Mapping[Key, tf.TensorSpec] | None = None,
 ) -> GradientPlan:
     """The plan for a classifier, determined by trying it on a random image and logged when it is made.
 
     Args:
-        classifier: Keras model from (B, H, W, C) to logits.
-        image_shape: (H, W, C).
+        classifier: Keras model from (B, …, C) to logits.
+        image_shape: of one sample.
         reward_gradient: "exact" or "difference" for that method; "auto" for exact wherever second derivatives
             are right, as they are for networks with kinks (ReLU, max pooling), although they do not see the
             switches there; None if nothing is rewarded.
+        key, others: of the differentiated input and of the other ones, if the classifier has several.
 
     Raises:
         ModelError: samples of a batch change each other's scores even in inference mode; or the plan would be
             a difference of gradients in half precision.
     """
-    key = _key(classifier, image_shape, reward_gradient)
-    if key is None or key not in _plans:
-        plan = _made_plan(classifier, image_shape, reward_gradient)
+    others = dict(others or {})
+    identity = _identity(classifier, image_shape, reward_gradient, key, others)
+    if identity is None or identity not in _plans:
+        trial = DerivativeTrial(classifier, image_shape, key=key, others=others)
+        plan = _made_plan(classifier, trial, reward_gradient)
         _log.info("Reward gradient: %s (%s); section: %s pass.", plan.method, plan.reason, plan.section)
-        if key is None:
+        if identity is None:
             return plan
-        _plans[key] = plan
-    return _plans[key]
+        _plans[identity] = plan
+    return _plans[identity]
 
 
-def _made_plan(
-    classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None
-) -> GradientPlan:
-    trial = DerivativeTrial(classifier, image_shape)
+def _made_plan(classifier: Classifier, trial: DerivativeTrial, reward_gradient: str | None) -> GradientPlan:
     section = _section_pass(trial)
     if reward_gradient is None:
         return GradientPlan("exact", section, "nothing is rewarded")
@@ -116,12 +122,12 @@ def _made_plan(
     return GradientPlan(method, "inference", reason)
 
 
-def _key(classifier: Classifier, image_shape: Sequence[int], reward_gradient: str | None) -> str | None:
+def _identity(classifier: Classifier, *settings: Any) -> str | None:
     """What a plan depends on, as text; None for a classifier without a configuration."""
     try:
         trainable = [layer.trainable for layer in classifier._flatten_layers()]
         config = [type(classifier).__module__, type(classifier).__qualname__, classifier.get_config()]
-        return json.dumps([config, trainable, image_shape, reward_gradient], default=repr)
+        return json.dumps([config, trainable, *settings], default=repr)
     except Exception:  # get_config of a user-defined class may raise anything
         return None
 

@@ -1,42 +1,67 @@
-"""The inputs of an `AlignmentModel`: images with masks, and perhaps spacings and origins."""
+"""The inputs of an `AlignmentModel`: samples with masks, and perhaps spacings, origins and further inputs."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
+from fgf_keras.models.network import Key
+
+# Keys of a dictionary that are not inputs of the classifier.
+_MASK, _SPACING, _ORIGIN = "mask", "spacing", "origin"
+# The key of the differentiated input where no other is named.
+IMAGE = "image"
 
 
 class Inputs(NamedTuple):
-    """A batch of images with masks, as tensors or as arrays.
+    """A batch of samples with masks, as tensors or as arrays.
 
     Attributes:
-        image: (B, H, W, C).
-        mask: (B, H, W, 1).
-        spacing: (B, 2), (row, column) distance of pixels in mm, or None.
+        image: (B, …, C), the differentiated input.
+        mask: (B, …, 1).
+        spacing: (B, s), distance of pixels along the s axes in mm, or None.
         origin: (B, 2), see `Placement.run`, or None.
+        others: the other inputs of the classifier, by key.
     """
 
     image: Any
     mask: Any
     spacing: Any = None
     origin: Any = None
+    others: Mapping[Key, Any] = {}
+
+    def specs(self) -> dict[Key, tf.TensorSpec]:
+        """Shape and type of the other inputs, with a leading axis of None."""
+        return {
+            key: tf.TensorSpec([None, *other.shape[1:]], other.dtype) for key, other in self.others.items()
+        }
 
 
-def unpack_inputs(inputs: Any) -> Inputs:
-    """Image, mask, spacing and origin from a tuple or a dictionary.
+def unpack_inputs(inputs: Any, key: Key | None = None) -> Inputs:
+    """Image, mask, spacing, origin and other inputs from a tuple or a dictionary.
+
+    Args:
+        inputs: (image, mask), (image, mask, spacing), or a dictionary; without a mask, everywhere.
+        key: of the differentiated input in a dictionary; by default "image".
 
     Raises:
         ModelError: anything else.
     """
-    if isinstance(inputs, dict) and {"image", "mask"} <= set(inputs):
-        return Inputs(inputs["image"], inputs["mask"], inputs.get("spacing"), inputs.get("origin"))
+    key = IMAGE if key is None else key
+    if isinstance(inputs, Mapping) and key in inputs:
+        others = {
+            name: value for name, value in inputs.items() if name not in (key, _MASK, _SPACING, _ORIGIN)
+        }
+        image, mask = inputs[key], inputs.get(_MASK)
+        mask = tf.ones_like(image[..., :1]) if mask is None else mask
+        return Inputs(image, mask, inputs.get(_SPACING), inputs.get(_ORIGIN), others)
     if isinstance(inputs, (tuple, list)) and len(inputs) in (2, 3):
         return Inputs(*inputs)
-    content = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+    content = sorted(map(str, inputs)) if isinstance(inputs, Mapping) else type(inputs).__name__
     raise ModelError(
-        "AlignmentModel takes (image, mask), (image, mask, spacing), or a dictionary with the keys 'image', "
-        f"'mask' and perhaps 'spacing' and 'origin'. Received: {content}."
+        f"AlignmentModel takes (image, mask), (image, mask, spacing), or a dictionary with the key {key!r} "
+        f"and perhaps 'mask', 'spacing', 'origin' and other inputs of the classifier. Received: {content}."
     )
 
 
@@ -48,6 +73,9 @@ def at_least_float32(inputs: Inputs) -> Inputs:
 
 
 def input_shape(classifier: Any) -> tuple[int | None, ...] | None:
-    """The (H, W, C) that a classifier declares, None for each size left open; None if it declares nothing."""
+    """The shape of a sample that a classifier of one input declares, None for each size left open.
+
+    None if it declares nothing, or several inputs.
+    """
     shape = getattr(classifier, "input_shape", None)
-    return shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else None
+    return shape[1:] if isinstance(shape, tuple) and 2 <= len(shape) <= 5 else None

@@ -1,14 +1,17 @@
 """Checks that a classifier returns logits, and the logits of a classifier that returns probabilities."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from fgf_keras.errors import ModelError
 from fgf_keras.models.input_gradient import Classifier, as_logits
+from fgf_keras.models.network import Network
 
 # Activations whose values are probabilities, by name; their argument is zero where they are one half.
 _ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax")
@@ -37,22 +40,76 @@ class WithoutActivation(keras.layers.Layer):
             self.layer.activation = activation
 
 
-def logits_of(classifier: keras.Model) -> keras.Model:
+def logits_of(classifier: Any, output: str | int | None = None) -> Any:
     """A classifier that ends in a sigmoid or softmax without it, with the same weights; others unchanged.
 
     This is recognised only at the end of a Sequential or Functional model, nested ones included: a layer with
     that activation, an activation layer or a Keras operation. A warning is given.
+
+    Args:
+        classifier: Keras model, or anything else, which is returned unchanged.
+        output: key, position or name of one of several outputs; the model that is returned has that one.
     """
-    ending = _ending(classifier)
-    if ending is None:
+    tensor = _output_of(classifier, output)
+    if tensor is None:
         return classifier
-    name, logits = ending
-    warnings.warn(
-        f"The classifier returns probabilities: it ends in the activation {name!r}. What that is applied to, "
-        "the logit, is explained instead, with the same weights.",
-        stacklevel=3,
-    )
-    return keras.Model(classifier.inputs[0], logits)
+    ending = _before_activation(tensor)
+    if ending is not None:
+        _warn_of_removal(ending[0])
+    elif output is None:
+        return classifier
+    try:
+        inputs = classifier.input
+    except AttributeError:  # a Sequential model that has not been called
+        inputs = classifier.inputs[0]
+    return keras.Model(inputs, tensor if ending is None else ending[1])
+
+
+def has_one_output(classifier: Any) -> bool:
+    """Whether a classifier is a graph of layers with a single output."""
+    return _output_of(classifier, None) is not None
+
+
+def remove_probability(network: Network, specs: Sequence[tf.TensorSpec]) -> bool:
+    """Let a network return what a final sigmoid or softmax of its graph is applied to; a warning is given.
+
+    Inside a function that was traced elsewhere, such as one of a SavedModel, the weights are constants
+    afterwards, those of this moment.
+
+    Args:
+        network: of any callable; unchanged if its graph ends in something else.
+        specs: of its differentiated input and the others.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        ModelError: the probabilities are rearranged before they are returned.
+    """
+    graph = tf.function(lambda image, *others: network.output(image, others, False), autograph=False)
+    function = graph.get_concrete_function(*specs)
+    operation, traced_elsewhere = _last_operation(function.graph)
+    if operation not in _MAKES_PROBABILITIES:
+        return False
+    if traced_elsewhere:
+        frozen = convert_variables_to_constants_v2(function)
+        logits = before_probability(frozen.outputs[0])
+        network.replace_call(frozen.prune(frozen.inputs, logits))
+    else:
+        network.end_before(before_probability)
+    _warn_of_removal(operation.lower())
+    return True
+
+
+def before_probability(tensor: tf.Tensor) -> tf.Tensor:
+    """What the final sigmoid or softmax of a graph is applied to, given the tensor that it ends in."""
+    start = tensor
+    while tensor.op.type in _LEAVES_VALUES:
+        tensor = tensor.op.inputs[0]
+    tensor = tensor.op.inputs[0]
+    if start.shape.rank == 2 and tensor.shape.rank == 2 and start.shape[1] != tensor.shape[1]:
+        _refuse("its probabilities are rearranged before they are returned")
+    return tensor
 
 
 def refuse_probability_layer(classifier: Classifier) -> None:
@@ -62,14 +119,19 @@ def refuse_probability_layer(classifier: Classifier) -> None:
         _refuse(f"it ends in the activation {ending[0]!r}")
 
 
-def refuse_probability_operation(classifier: Classifier, image: tf.Tensor | tf.TensorSpec) -> None:
+def refuse_probability_operation(classifier: Classifier, *specs: tf.TensorSpec) -> None:
     """Raise `ModelError` if the last operation of the classifier's graph computes probabilities.
 
     Args:
-        classifier: callable (image, training) to logits.
-        image: `tf.TensorSpec` (B, H, W, C) of its images.
+        classifier: callable (image, training) to logits, `bound` to other inputs if there are any.
+        specs: of its images and of the other inputs.
     """
-    operation = _last_operation(classifier, image)
+
+    def outputs(image: tf.Tensor, *others: tf.Tensor) -> Any:
+        return (classifier.bound(others) if others else classifier)(image, training=False)
+
+    function = tf.function(outputs, autograph=False).get_concrete_function(*specs)
+    operation, _ = _last_operation(function.graph)
     if operation in _MAKES_PROBABILITIES:
         _refuse(f"the last operation of its graph is a {operation.lower()}")
 
@@ -78,8 +140,8 @@ def warn_of_probabilities(classifier: Classifier, image: tf.Tensor) -> None:
     """Warn if outputs look like probabilities: they stay in [0, 1], and several of them add up to 1.
 
     Args:
-        classifier: callable (image, training) to logits.
-        image: a few typical images, (B, H, W, C); brighter, darker and noisier ones are tried as well.
+        classifier: callable (image, training) to logits, bound to its other inputs.
+        image: a few typical images, (B, …, C); brighter, darker and noisier ones are tried as well.
     """
     noise = tf.random.stateless_normal(tf.shape(image), [0, 1], dtype=image.dtype)
     probes = [image, 100 * image, -100 * image, 100 * noise, -100 * noise]
@@ -99,12 +161,25 @@ def warn_of_probabilities(classifier: Classifier, image: tf.Tensor) -> None:
 
 def _ending(classifier: Classifier) -> tuple[str, Any] | None:
     """Name of a final activation that computes probabilities, and the tensor before it; None without one."""
+    tensor = _output_of(classifier, None)
+    return None if tensor is None else _before_activation(tensor)
+
+
+def _output_of(classifier: Any, key: str | int | None) -> Any:
+    """An output of a graph of layers, by default the only one; None without such a graph or output."""
     # Only graphs of layers show which layer is the last one.
-    try:
-        (output,) = classifier.outputs
-    except (AttributeError, TypeError, ValueError):  # not built, no graph of layers, or several outputs
+    if not isinstance(classifier, keras.Model):
         return None
-    return _before_activation(output)
+    try:
+        if key is None:
+            (tensor,) = classifier.outputs
+            return tensor
+        outputs = classifier.output
+        if isinstance(key, str) and not isinstance(outputs, dict):
+            outputs = dict(zip(classifier.output_names, classifier.outputs))
+        return outputs[key]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # not built, or several outputs
+        return None
 
 
 def _before_activation(tensor: Any) -> tuple[str, Any] | None:
@@ -130,27 +205,34 @@ def _before_activation(tensor: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _last_operation(classifier: Classifier, image: tf.Tensor | tf.TensorSpec) -> str | None:
-    """The type of the operation that computes a classifier's output in its graph; None for several."""
+def _last_operation(graph: Any) -> tuple[str | None, bool]:
+    """The type of the operation that computes the output of a graph, and whether it is in a function called.
 
-    def outputs(image: tf.Tensor) -> Any:
-        return classifier(image, training=False)
-
-    graph = tf.function(outputs, autograph=False).get_concrete_function(image).graph
-    tensors = graph.outputs
+    None for several outputs.
+    """
+    tensors, called = graph.outputs, False
     while len(tensors) == 1:
         operation = tensors[0].op
         if operation.type in _CALLS:
+            called = True
             function = graph._get_function(operation.get_attr("f").name)
             if function is None:
-                return operation.type
+                return operation.type, called
             graph = function.graph
             tensors = [graph.outputs[tensors[0].value_index]]
         elif operation.type in _LEAVES_VALUES:
             tensors = [operation.inputs[0]]
         else:
-            return operation.type
-    return None
+            return operation.type, called
+    return None, called
+
+
+def _warn_of_removal(name: str) -> None:
+    warnings.warn(
+        f"The classifier returns probabilities: it ends in the activation {name!r}. What that is applied to, "
+        "the logit, is explained instead, with the same weights.",
+        stacklevel=5,
+    )
 
 
 def _refuse(evidence: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from fgf_keras.geometry.products import inner
+from fgf_keras.geometry.products import inner, per_sample
 from fgf_keras.geometry.sections import section_scores
 from fgf_keras.models.input_gradient import Classifier, as_logits
 
@@ -21,26 +21,21 @@ def difference_of_gradients(classifier: Classifier, image: tf.Tensor, directions
 
     Args:
         classifier: callable (image, training) to logits (B, 1) or (B, K).
-        image: (B, H, W, C), what the classifier sees.
-        directions: (B, R, H, W, C), u of each section score.
+        image: (B, …, C), what the classifier sees.
+        directions: (B, R, …, C), u of each section score.
 
     Returns:
         A scalar.
     """
-    ones = tf.ones_like(image[:, 0, 0, 0])
     norm = tf.sqrt(inner(image, image))
-    step = STEP[image.dtype] * tf.where(norm > 0, norm, ones)
+    step = STEP[image.dtype] * tf.where(norm > 0, norm, tf.ones_like(norm))
     total = tf.zeros([], image.dtype)
     for k, direction in enumerate(tf.unstack(tf.stop_gradient(directions), axis=1)):
         size = tf.sqrt(inner(direction, direction))
-        along = _per_sample(tf.math.divide_no_nan(step, size)) * direction
+        along = per_sample(tf.math.divide_no_nan(step, size), direction) * direction
         ahead, behind = (
             section_scores(as_logits(classifier(image + sign * along, training=False)))[:, k]
             for sign in (1.0, -1.0)
         )
         total += tf.reduce_sum(size / (2 * step) * tf.cast(ahead - behind, image.dtype))
     return total
-
-
-def _per_sample(values: tf.Tensor) -> tf.Tensor:
-    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]

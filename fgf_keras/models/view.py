@@ -37,28 +37,35 @@ class View:
 
     Attributes:
         classifier: callable of (image, training) to logits, for images like `image`.
-        image: (B, rows, columns, C), what the classifier sees: image·mask, or the image itself.
-        mask: (B, rows, columns, 1) in {0, 1}.
-        spacing: (B, 2), (row, column) distance of pixels in mm; None for 1 mm.
+        image: (B, …, C), what the classifier sees: image·mask, or the image itself. Tables (B, P) have no
+            axes between, sequences one, images two (rows, columns), volumes three.
+        mask: (B, …, 1) in {0, 1}.
+        spacing: (B, s), distance of pixels along the s axes in mm; None for 1 mm.
         window: None, or ((H, W), (B, 2)), the size of the canvas and the origins of the windows on it.
     """
 
     window: tuple[Edges, tf.Tensor] | None = None
 
     def __init__(
-        self, classifier: Classifier, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
+        self,
+        classifier: Classifier,
+        image: tf.Tensor | None,
+        mask: tf.Tensor,
+        spacing: tf.Tensor | None = None,
+        *others: tf.Tensor,
     ) -> None:
-        self.classifier = classifier
+        self._unbound, self._others = classifier, others
+        self.classifier = classifier.bound(others) if others else classifier
         self.image, self.mask, self.spacing = image, mask, spacing
 
     @property
     def context(self) -> tuple[tf.Tensor, ...]:
         """The tensors besides the image that make up a view, with a leading batch axis, see `at`."""
-        return self.mask, self.spacing
+        return self.mask, self.spacing, *self._others
 
     def at(self, image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> "View":
         """The view of another image; image and context may be those of a subset of the samples."""
-        return View(self.classifier, image, *context)
+        return View(self._unbound, image, *context)
 
     def logits(self, training: bool = False) -> tf.Tensor:
         """(B, 1) or (B, K), see `as_logits`."""
@@ -73,7 +80,7 @@ class View:
         return tf.stack([feature.is_defined(*self._inputs_of(feature)) for feature in features], axis=1)
 
     def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
-        """∇g of each feature, (B, m, rows, columns, C)."""
+        """∇g of each feature, (B, m, …, C)."""
         return stack_gradients(features, self.image, self.mask, self.spacing)
 
     def on_canvas(self, field: tf.Tensor) -> tf.Tensor:
@@ -95,7 +102,7 @@ class View:
 
     def _narrower(self, first: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, ...]:
         del first
-        return mask, self.spacing
+        return mask, self.spacing, *self._others
 
 
 class _WindowView(View):
@@ -188,7 +195,7 @@ class Placement:
         image: tf.Tensor,
         mask: tf.Tensor,
         spacing: tf.Tensor | None = None,
-        *,
+        *others: tf.Tensor,
         origin: tf.Tensor | None = None,
         compiled: bool = False,
     ) -> Any:
@@ -197,9 +204,10 @@ class Placement:
         Args:
             function: returns tensors whose shapes do not depend on the size of the windows. Gradients of its
                 results are best computed inside: with `compiled`, code outside sees one of several branches.
-            image: (B, H, W, C) on the canvas.
-            mask: (B, H, W, 1) in {0, 1}, of the type of the image.
-            spacing: (B, 2), see `View`.
+            image: (B, …, C) on the canvas.
+            mask: (B, …, 1) in {0, 1}, of the type of the image.
+            spacing: (B, s), see `View`.
+            others: the other inputs of the classifier, with a leading batch axis, see `Score`.
             origin: (B, 2) integers, if image and mask are windows of any size that hold the tumours: the
                 positions of their first pixels on the canvas. They may extend beyond it where the mask is 0.
             compiled: in a graph for XLA, where the size of the windows must be static: one of `KNOWN_SIZES`.
@@ -215,7 +223,8 @@ class Placement:
         if origin is not None:
             canvas = _canvas(self._classifier)
             image, mask = (paste(field, origin, canvas) for field in (image, mask))
-        return function(View(self._classifier, image * mask if self._mask_input else image, mask, spacing))
+        seen = image * mask if self._mask_input else image
+        return function(View(self._classifier, seen, mask, spacing, *others))
 
     def _in_windows(
         self,

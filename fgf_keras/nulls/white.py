@@ -85,7 +85,9 @@ def white_noise_products(
 
     def draw(i: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
         if window is None:
-            noise = tf.broadcast_to(white_field(shape[2:], seed + i, dtype), tf.gather(shape, [0, 2, 3, 4]))
+            noise = tf.broadcast_to(
+                white_field(shape[2:], seed + i, dtype), tf.concat([shape[:1], shape[2:]], 0)
+            )
         else:
             canvas, origin = window
             noise = crop_one(white_field([*canvas, shape[4]], seed + i, dtype), origin, (shape[2], shape[3]))

@@ -12,7 +12,7 @@ from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.controls import averaged, bare_mask, controls, mean_level, shuffled
-from fgf_keras.measure.explain import Explainer
+from fgf_keras.measure.explainer import Explainer
 
 N, SIZE = 40, 40
 ROWS = np.arange(6, N)
@@ -47,7 +47,7 @@ def content_of(layer, cohort, label):
     inputs = keras.Input((SIZE, SIZE, 1))
     model = AlignmentModel(keras.Model(inputs, layer(inputs)), [Brightness(), Extent()])
     explainer = Explainer(
-        model, cohort.images.shape[1:], features=None, support="mask", flow=Flow(max_steps=8), noise_draws=0,
+        model, support="mask", flow=Flow(max_steps=8), noise_draws=0,
         nulls=["smooth"], alpha=0.05, batch_size=16,
     )  # fmt: skip
     explanation = explainer(cohort.images, cohort.masks, nulls=False)
@@ -103,7 +103,7 @@ def test_the_shuffle_of_a_patient_does_not_depend_on_the_others(cohort):
     first = keras.Sequential([inputs, keras.layers.Flatten(), keras.layers.Dense(1)])
     model = AlignmentModel(first, [Brightness()])
     settings = {"support": "mask", "flow": Flow(max_steps=8), "noise_draws": 0, "nulls": (), "alpha": 0.05}
-    explainer = Explainer(model, cohort.images.shape[1:], features=None, batch_size=16, **settings)
+    explainer = Explainer(model, batch_size=16, **settings)
     scores = []
     for part in (cohort, cohort.select(np.arange(10, N))):
         seen = []

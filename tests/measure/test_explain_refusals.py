@@ -90,12 +90,6 @@ def test_the_logits_of_a_classifier_that_ends_in_probabilities_are_explained(coh
 
 
 REFUSED = {
-    "lambda": lambda: classifier(keras.layers.Lambda(tf.sigmoid)),
-    "saturated sigmoid": lambda: classifier(keras.layers.Lambda(tf.sigmoid), bias=60.0),
-    "subclassed": lambda: Subclassed("sigmoid"),
-    "subclassed, in a function of TensorFlow": lambda: classifier(
-        keras.layers.Lambda(tf.function(tf.sigmoid))
-    ),
     "in a rewarded model": lambda: AlignmentModel(
         # A rewarded model refuses an activation that says its name when it is made.
         nested(keras.layers.Lambda(tf.sigmoid)),
@@ -110,6 +104,28 @@ def test_a_classifier_whose_graph_ends_in_probabilities_is_refused(cohort, kind)
     with pytest.raises(ModelError, match=r"returns probabilities.*last operation.*a sigmoid") as caught:
         explain(REFUSED[kind](), *cohort, features=[Brightness()])
     assert "new.set_weights(classifier.get_weights())" in str(caught.value)
+
+
+# Models whose layers do not show that they end in probabilities: only the operations of their graph do.
+HIDDEN = {
+    "lambda": lambda: classifier(keras.layers.Lambda(tf.sigmoid)),
+    "saturated sigmoid": lambda: classifier(keras.layers.Lambda(tf.sigmoid), bias=60.0),
+    "subclassed": lambda: Subclassed("sigmoid"),
+    "subclassed, in a function of TensorFlow": lambda: classifier(
+        keras.layers.Lambda(tf.function(tf.sigmoid))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_probabilities_that_only_the_graph_shows_are_removed_too(cohort, kind):
+    model = HIDDEN[kind]()
+    with pytest.warns(UserWarning, match=r"ends in the activation 'sigmoid'.*logit, is explained"):
+        frame = explain(model, *cohort, features=[Brightness()], noise_draws=0).to_frame()
+    probability = model(cohort[0]).numpy()[:, 0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-frame["logit"])), probability, rtol=1e-5)
+    # A saturated probability has no gradient left in float32; its logit has.
+    assert np.all(frame["S_brightness"] > 0)
 
 
 MAKERS = {
@@ -205,10 +221,10 @@ def test_a_mask_of_other_values_than_0_and_1_is_named_by_its_patient(cohort, val
     [
         ((3, 9, 8, 1), (3, 9, 8, 1), r"\(None, 8, 8, 1\).*\(3, 9, 8, 1\)"),
         ((3, 8, 8, 2), (3, 8, 8, 1), r"\(None, 8, 8, 1\).*\(3, 8, 8, 2\)"),
-        ((3, 8, 8), (3, 8, 8, 1), r"images must have shape.*\(3, 8, 8\)"),
-        ((3, 8, 8, 1), (2, 8, 8, 1), r"masks must have shape \(3, 8, 8, 1\).*\(2, 8, 8, 1\)"),
-        ((3, 8, 8, 1), (3, 8, 8), r"masks must have shape \(3, 8, 8, 1\).*\(3, 8, 8\)"),
-        ((0, 8, 8, 1), (0, 8, 8, 1), "At least one patient"),
+        ((3, 8, 8), (3, 8, 8, 1), r"\(3, 8, 8\).*\(3, 8, 8, 1\).*channel axis"),
+        ((3, 8, 8, 1), (2, 8, 8, 1), "images 3, masks 2"),
+        ((3, 8, 8, 1), (3, 8, 8), r"\(3, 8, 8, 1\).*\(3, 8, 8\).*differ in their numbers of axes"),
+        ((0, 8, 8, 1), (0, 8, 8, 1), "At least one sample"),
     ],
 )
 def test_arrays_of_another_shape_are_refused_with_both_shapes(images, masks, words):
@@ -228,7 +244,7 @@ def test_a_spacing_that_is_no_distance_is_refused(cohort, spacing):
         (None, "At least one feature"),
         ([], "At least one feature"),
         ([Extent(), Extent()], "twice: extent"),
-        (["brightness"], "fgf_keras.Feature.*'brightness'"),
+        (["bright"], "brightness"),
         ([Brightness(name="noise")], "named 'noise'"),
         ([Brightness(name="joint")], "'joint' is taken"),
     ],
@@ -278,4 +294,4 @@ def test_a_setting_that_cannot_be_is_named(cohort, setting, error):
 )
 def test_a_setting_out_of_its_range_is_refused(setting, message):
     with pytest.raises(ConfigError, match=message):
-        explain(None, [], [], features=[Brightness()], **setting)
+        explain(classifier(), [], [], features=[Brightness()], **setting)

@@ -268,10 +268,17 @@ def test_what_cannot_be_meant_is_refused(arguments, error, message):
         fgf_keras.AlignmentModel(classifier(), features(), **arguments)
 
 
-def test_inputs_without_a_mask_are_refused(rng):
+def test_inputs_without_an_image_are_refused(rng):
     x, y = batch(rng)
-    with pytest.raises(ModelError, match="keys 'image', 'mask'"):
-        model(eager=True).train_step(({"image": x["image"]}, y))
+    with pytest.raises(ModelError, match="with the key 'image'.*Received: \\['mask'\\]"):
+        model(eager=True).train_step(({"mask": x["mask"]}, y))
+
+
+def test_without_a_mask_everywhere_is_measured(rng):
+    x, y = batch(rng)
+    everywhere = {"image": x["image"], "mask": np.ones_like(x["mask"])}
+    logs = [model(eager=True).test_step((inputs, y)) for inputs in ({"image": x["image"]}, everywhere)]
+    assert {k: float(v) for k, v in logs[0].items()} == {k: float(v) for k, v in logs[1].items()}
 
 
 def test_relu_and_max_pooling_are_warned_of():

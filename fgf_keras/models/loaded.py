@@ -1,0 +1,115 @@
+"""Models of every kind as callables: what is at a path, and how each kind is called."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fgf_keras.errors import ModelError
+
+_KERAS_FILES = (".keras", ".h5", ".hdf5")
+# The endpoints of a SavedModel that are tried, in this order: Keras's own, and that of a server.
+_ENDPOINT, _SIGNATURE = "serve", "serving_default"
+
+
+def loaded(model: Any) -> tuple[Any, Callable[..., Any]]:
+    """A model, which must be kept for as long as it is called, and it as a callable of its inputs.
+
+    Args:
+        model: a callable; what `tf.saved_model.load` returns; or the path of a `.keras` or `.h5` file or of a
+            SavedModel (the folder of a version, or of several, of which the highest is loaded).
+
+    Raises:
+        ModelError: nothing at the path, something that cannot be loaded, or nothing that can be called.
+    """
+    if isinstance(model, (str, Path)):
+        model = _from_path(Path(model))
+    return model, _callable_of(model)
+
+
+def _callable_of(model: Any) -> Callable[..., Any]:
+    if callable(model):
+        return model
+    if callable(getattr(model, _ENDPOINT, None)):
+        return getattr(model, _ENDPOINT)
+    signatures = dict(getattr(model, "signatures", {}))
+    if _SIGNATURE in signatures or len(signatures) == 1:
+        return signatures.get(_SIGNATURE) or next(iter(signatures.values()))
+    if signatures:
+        raise ModelError(
+            f"The SavedModel has the signatures {', '.join(sorted(signatures))} and none is named "
+            f"{_SIGNATURE!r}. Give one of them: Score(saved.signatures['…'])."
+        )
+    raise ModelError(
+        "A model must be callable: a Keras model, a function, a layer, a SavedModel, or the path of one. "
+        f"Received: {type(model).__name__}."
+    )
+
+
+def call_function(model: Callable[..., Any]) -> Callable[..., Any]:
+    """A callable of (inputs, training) that passes to a model what it takes.
+
+    `training` goes only to a model that takes it, and the signature of a SavedModel gets its inputs by name.
+    """
+    if isinstance(model, tf.types.experimental.ConcreteFunction):
+        return _by_name(model)
+    takes_training = _takes_training(model)
+
+    def call(inputs: Any, training: bool) -> Any:
+        return model(inputs, training=training) if takes_training else model(inputs)
+
+    return call
+
+
+def _from_path(path: Path) -> Any:
+    if not path.exists():
+        raise ModelError(f"There is no model at {str(path)!r}: the path does not exist.")
+    try:
+        if path.is_file():
+            if path.suffix not in _KERAS_FILES:
+                raise ModelError(
+                    f"{str(path)!r} is not a model: files end in {', '.join(_KERAS_FILES)}, and a SavedModel "
+                    "is a folder."
+                )
+            return keras.models.load_model(path, compile=False)
+        return tf.saved_model.load(str(saved_model_folder(path)))
+    except ModelError:
+        raise
+    except Exception as error:  # Keras and TensorFlow raise whatever they meet in a damaged file
+        first = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{str(path)!r} cannot be loaded as a model: {first}") from error
+
+
+def saved_model_folder(path: Path) -> Path:
+    """The folder of one version of a SavedModel: the path itself, or its version of the highest number."""
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = sorted((child for child in path.iterdir() if child.name.isdigit()), key=lambda c: int(c.name))
+    return versions[-1] if versions else path
+
+
+def _by_name(function: Any) -> Callable[..., Any]:
+    """A signature, whose inputs have names, as a callable of a dictionary or of the only one."""
+    names = list(function.structured_input_signature[1])
+
+    def call(inputs: Any, training: bool) -> Any:
+        del training
+        if isinstance(inputs, Mapping):
+            return function(**inputs)
+        return function(**{names[0]: inputs}) if names else function(inputs)
+
+    return call
+
+
+def _takes_training(model: Callable[..., Any]) -> bool:
+    if isinstance(model, keras.layers.TFSMLayer):
+        return False  # its call takes the argument, and passes it to an endpoint that may not
+    function = model.call if isinstance(model, keras.Layer) else getattr(model, "python_function", model)
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # built-in, or restored from a SavedModel
+        return False
+    return "training" in parameters
