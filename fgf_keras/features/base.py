@@ -1,6 +1,7 @@
 """The base class of features: numbers that a human can name, as functions of image and mask."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -133,6 +134,15 @@ class Feature:
         return f"{type(self).__name__}({arguments})"
 
 
+def derived_name(text: str) -> str:
+    """A feature's name from any text: other characters than letters, digits, '_', '.' and '-' become '_'.
+
+    Accents are dropped and superscripts become digits: "worst area (mm²)" gives "worst_area_mm2".
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_")
+
+
 def stack_gradients(
     features: Sequence[Feature], image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None
 ) -> tf.Tensor:
@@ -151,12 +161,12 @@ def refuse_coupled(
         features: list of `Feature`.
         image, mask, spacing: two or more samples, as for `Feature.value`; one alone reveals nothing.
     """
-    by_sample = spacing is not None and len(spacing.shape) == 2
     for feature in features:
         in_batch = np.asarray(feature.value(image, mask, spacing))
         for k in range(min(len(image), 2)):
             row = slice(k, k + 1)
-            alone = feature.value(image[row], mask[row], spacing[row] if by_sample else spacing)
+            its_spacing = spacing[row] if spacing is not None and np.ndim(spacing) == 2 else spacing
+            alone = feature.value(image[row], mask[row], its_spacing)
             if not np.allclose(alone, in_batch[row], rtol=1e-3, atol=1e-6, equal_nan=True):
                 raise FeatureError(
                     f"Feature {feature.name!r} gives a sample another value in a batch ({in_batch[k]:.6g}) "
