@@ -14,6 +14,8 @@ FEATURES = {
     "extent": "fgf_keras.features.extent:Extent",
     "log_aspect_ratio": "fgf_keras.features.log_aspect_ratio:LogAspectRatio",
     "noise": "fgf_keras.features.linear_noise:LinearNoise",
+    "elongation": "fgf_keras.features.elongation:Elongation",
+    "flatness": "fgf_keras.features.flatness:Flatness",
 }
 REWARDS = {
     "none": "fgf_keras.models.rewards:NoReward",

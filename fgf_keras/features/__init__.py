@@ -8,6 +8,29 @@ from fgf_keras._backend import require_tensorflow_backend
 require_tensorflow_backend()
 
 from fgf_keras.config.named import FEATURES, named
+from fgf_keras.features.autodiff import AutodiffFeature
+from fgf_keras.features.base import Feature
+from fgf_keras.features.brightness import Brightness
+from fgf_keras.features.columns import Column, LinearCombination
+from fgf_keras.features.elongation import Elongation
+from fgf_keras.features.extent import Extent
+from fgf_keras.features.flatness import Flatness
+from fgf_keras.features.linear_noise import LinearNoise
+from fgf_keras.features.log_aspect_ratio import LogAspectRatio
 
+__all__ = [
+    "AutodiffFeature",
+    "Brightness",
+    "Column",
+    "Elongation",
+    "Extent",
+    "Feature",
+    "Flatness",
+    "LinearCombination",
+    "LinearNoise",
+    "LogAspectRatio",
+]
+
+# A family that only the registry names.
 for _name in FEATURES:
     named(FEATURES, _name)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature
+from fgf_keras.features.base import Feature, axes_of_sample, per_sample
 from fgf_keras.features.moments import as_field, weights
 
 
@@ -14,24 +14,27 @@ class Brightness(Feature):
     ∂g/∂x_j = m_j / Σm. Source: Jin, Garneau, Fletcher (ISBI 2022).
 
     Example:
-        >>> Brightness().value(image, mask)   # (B, H, W, 1), (B, H, W, 1) -> (B,)
+        >>> Brightness().value(image, mask)   # (B, H, W, 1), (B, H, W, 1) -> (B,); sequences and volumes too
     """
 
     default_name = "brightness"
     of_intensity = True
     shift_invariant = True
+    ranks = (1, 2, 3)
 
     def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`; 0 for an empty mask."""
         del spacing
-        return tf.math.divide_no_nan(tf.reduce_sum(weights(image, mask), [1, 2]), _pixels(image, mask))
+        mass = weights(image, mask)
+        return tf.math.divide_no_nan(tf.reduce_sum(mass, axes_of_sample(mass)), _pixels(image, mask))
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
         del spacing
         share = tf.math.divide_no_nan(tf.ones([], image.dtype), _pixels(image, mask))
-        return as_field(share[:, tf.newaxis, tf.newaxis] * tf.cast(mask[..., 0], image.dtype), image, mask)
+        inside = tf.cast(mask[..., 0], image.dtype)
+        return as_field(per_sample(share, inside.shape.rank - 1) * inside, image, mask)
 
 
 def _pixels(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(mask, image.dtype), [1, 2, 3])
+    return tf.reduce_sum(tf.cast(mask, image.dtype), axes_of_sample(mask))

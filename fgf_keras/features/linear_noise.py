@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature
+from fgf_keras.features.base import Feature, axes_of_sample
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -28,7 +28,7 @@ class LinearNoise(Feature):
 
     def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
-        return tf.reduce_sum(image * self.gradient(image, mask, spacing), axis=[1, 2, 3])
+        return tf.reduce_sum(image * self.gradient(image, mask, spacing), axis=axes_of_sample(image))
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`: v over the whole canvas; a support restricts it like any other field."""

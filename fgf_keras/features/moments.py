@@ -1,11 +1,15 @@
 """Moments of an image inside a mask: the mass, its centre and its spread, in mm.
 
+Sequences and volumes have `moments_nd.py`; two axes have closed forms, which are faster.
+
 w = x·m (mean over channels), s = Σw, μ = Σ w r / s, C = Σ w (r-μ)(r-μ)ᵀ / s, with eigenvalues λ₁ ≥ λ₂.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from fgf_keras.errors import FeatureError
 
 
 class Moments(NamedTuple):
@@ -55,16 +59,30 @@ ROUND = {tf.float32: 1e-6, tf.float64: 1e-13}
 
 
 def weights(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """w = x·m, mean over channels, (B, H, W)."""
+    """w = x·m, mean over channels, (B, *spatial)."""
     return tf.reduce_mean(image, axis=-1) * tf.cast(mask[..., 0], image.dtype)
 
 
 def pixel_spacing(spacing: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
-    """Spacing as (B or 1, 2) mm in the type of `like`; 1 mm where it is None."""
+    """Spacing of pixels as (B or 1, 2) mm in the type of `like`; 1 mm where it is None."""
+    return axis_spacing(spacing, 2, like.dtype)
+
+
+def axis_spacing(spacing: tf.Tensor | None, axes: int, dtype: tf.DType) -> tf.Tensor:
+    """Spacing along each axis as (B or 1, axes) mm; 1 mm where it is None.
+
+    Raises:
+        FeatureError: there is not one distance per axis.
+    """
     if spacing is None:
-        return tf.ones([1, 2], like.dtype)
-    spacing = tf.convert_to_tensor(spacing, dtype_hint=like.dtype)
-    return tf.reshape(tf.cast(spacing, like.dtype), [-1, 2])
+        return tf.ones([1, axes], dtype)
+    spacing = tf.convert_to_tensor(spacing, dtype_hint=dtype)
+    if spacing.shape.rank is not None and (spacing.shape.rank == 0 or spacing.shape[-1] not in (axes, None)):
+        raise FeatureError(
+            f"spacing is one distance per spatial axis, (B, {axes}) or ({axes},) in mm, in the order of the "
+            f"axes. Received: shape={tuple(spacing.shape)}."
+        )
+    return tf.reshape(tf.cast(spacing, dtype), [-1, axes])
 
 
 def image_moments(weights: tf.Tensor, spacing: tf.Tensor | None = None) -> Moments:
@@ -91,7 +109,7 @@ def image_moments(weights: tf.Tensor, spacing: tf.Tensor | None = None) -> Momen
 
 
 def as_field(per_pixel: tf.Tensor, image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """A derivative with respect to w, (B, H, W), as a derivative with respect to the image, (B, H, W, C)."""
+    """A derivative with respect to w, (B, *spatial), as one with respect to the image, (B, *spatial, C)."""
     channels = image.shape[-1]
     field = per_pixel[..., tf.newaxis] * tf.cast(mask, image.dtype) / channels
     return field if channels == 1 else tf.repeat(field, channels, axis=-1)
