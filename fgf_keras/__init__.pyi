@@ -7,6 +7,8 @@ from .features.linear_noise import LinearNoise as LinearNoise
 from .features.log_aspect_ratio import LogAspectRatio as LogAspectRatio
 from .flow.settings import Flow as Flow
 from .flow.status import FlowStatus as FlowStatus
+from .measure.array_path import ArrayPath as ArrayPath
+from .measure.arrays import alignment as alignment
 from .measure.explain import explain as explain
 from .measure.explanation import Explanation as Explanation
 from .models.alignment_model import AlignmentModel as AlignmentModel

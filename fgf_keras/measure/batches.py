@@ -1,19 +1,28 @@
 """The loop over batches: it measures samples, draws null features and concatenates the results."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from fgf_keras.measure.alignment_measure import AlignmentMeasure, Graph
+from fgf_keras.measure.alignment_measure import Graph
 from fgf_keras.nulls.draws import NullDraws
 
 # Fields on the whole canvas, which only pictures of a few samples need; those of all would fill the memory.
 _FIELDS = ("boundary",)
 
 
+class Measure(Protocol):
+    """What measures batches, e.g. an `AlignmentMeasure`."""
+
+    def tensors(self, *arrays: np.ndarray) -> Sequence[Any]:
+        """The arrays of a batch as the tensors that the graphs of the measure take."""
+        ...
+
+
 def in_batches(
-    measure: AlignmentMeasure,
-    arrays: Sequence[np.ndarray],
+    measure: Measure,
+    arrays: Sequence[Any],
     patient_id: np.ndarray,
     functions: Sequence[Graph],
     *,
@@ -25,7 +34,8 @@ def in_batches(
 
     Args:
         measure: the measure that the graphs belong to.
-        arrays: images (N, H, W, C), masks (N, H, W, 1) and spacings (N, 2).
+        arrays: what `Measure.tensors` takes, with a leading axis of N, e.g. images (N, H, W, C), masks
+            (N, H, W, 1) and spacings (N, 2). They are sliced, never loaded as a whole.
         patient_id: (N,) names of the samples, on which the draws of null features depend.
         functions: graphs of the measure, all called with the same batch: the gradients that nulls are
             compared with lie in windows as large as the tumours of a batch need.
