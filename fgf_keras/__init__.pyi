@@ -7,10 +7,14 @@ from .features.linear_noise import LinearNoise as LinearNoise
 from .features.log_aspect_ratio import LogAspectRatio as LogAspectRatio
 from .flow.settings import Flow as Flow
 from .flow.status import FlowStatus as FlowStatus
+from .measure.array_path import ArrayPath as ArrayPath
+from .measure.arrays import alignment as alignment
 from .measure.explain import explain as explain
+from .measure.explainer import Explainer as Explainer
 from .measure.explanation import Explanation as Explanation
 from .models.alignment_model import AlignmentModel as AlignmentModel
 from .models.paper_cnn import paper_cnn as paper_cnn
+from .models.score import Score as Score
 from .nulls.settings import Nulls as Nulls
 from .serving.export import export_saved_model as export_saved_model
 from .serving.load import load_saved_model as load_saved_model

@@ -162,8 +162,7 @@ def evaluate(
     measuring: dict[str, Any] = {"nulls": settings.nulls, "seed": seed}
     measuring |= {"hu_window": hu_window, "reference_sd": reference_sd}
     explainers: dict[str, Explainer] = {
-        support: explainer(model, cohort, settings, support=support, **measuring)
-        for support in settings.support
+        support: explainer(model, settings, support=support, **measuring) for support in settings.support
     }
     explanations: dict[str, Explanation] = {
         support: explain(

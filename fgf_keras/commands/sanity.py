@@ -56,7 +56,7 @@ def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str
     cohort, splits = own_cohort(folder, config)
     test = cohort.select(splits["test"])
     model = load_model(folder)
-    explain = explainer(model, test, settings, support=support, nulls=["smooth"], seed=config.seed)
+    explain = explainer(model, settings, support=support, nulls=["smooth"], seed=config.seed)
     trained_weights = model.classifier.get_weights()
     networks = {TRAINED: [Network.measured(explain, test)]}
     with progress_bar() as bar:

@@ -58,6 +58,22 @@ class Flow:
                 raise ConfigError(f"Flow: {rule}. Received: {value!r}.")
 
     @classmethod
+    def wanted(cls, flow: "Flow | bool | None") -> "Flow | None":
+        """What `explain` is given as its flow: None for the default settings, False for no path.
+
+        Returns:
+            The settings; None for no path.
+
+        Raises:
+            ConfigError: something else.
+        """
+        if flow is None:
+            return cls()
+        if flow is not False and not isinstance(flow, cls):
+            raise ConfigError(f"flow must be a Flow, or False for no path. Received: {flow!r}.")
+        return flow or None
+
+    @classmethod
     def of(cls, config: FlowConfig) -> "Flow":
         """From the group `evaluate.flow` of a configuration, where `average` is called `weight`."""
         return cls(

@@ -19,7 +19,7 @@ from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
 from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range
 from fgf_keras.measure.sample_quantities import quantities_at_sample
-from fgf_keras.models.input_gradient import Classifier, decision_gradient, dtype_of, section_gradients
+from fgf_keras.models.input_gradient import Classifier, chosen_section_gradients, decision_gradient, dtype_of
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
@@ -41,6 +41,7 @@ class AlignmentMeasure:
         evaluation: "auto", "dense" or "roi", see `Placement`.
         noise_draws: number of linear noise features to measure as well; S_noise and F_noise are their means.
         flow: how the path is followed, and to which mean the tolerance applies; `Flow()` by default.
+        classes: whose logits span the section, see `explain`.
         nulls: whether to return the directions that null fields are compared with, see `_null_fields`.
         compiled: for use in graphs that XLA compiles, in which all sizes are static; not with `nulls`.
     """
@@ -57,6 +58,7 @@ class AlignmentMeasure:
         evaluation: str = "auto",
         noise_draws: int = 0,
         flow: Flow | None = None,
+        classes: int | str = "all",
         nulls: bool = False,
         compiled: bool = False,
     ) -> None:
@@ -69,6 +71,7 @@ class AlignmentMeasure:
         self.nulls = nulls
         self._compiled = compiled
         self._flow = flow or Flow()
+        self._classes = classes
         self.dtype = dtype_of(classifier)
         self.image_shape = tuple(image_shape)
         self._others = tuple(others)
@@ -128,15 +131,20 @@ class AlignmentMeasure:
     def _at_sample(self, view: View) -> dict[str, tf.Tensor]:
         """Logits and alignment at the samples themselves: a dictionary of tensors with a leading batch axis.
 
-        What `quantities_at_sample` says; S_noise (B,), dimension (B,) of the support, value (B, m) of the
-        features.
+        What `quantities_at_sample` says; if only some classes span the section, classes (B, k), the most
+        probable ones, which S_class and so on are of; S_noise (B,), dimension (B,) of the support, value
+        (B, m) of the features.
         """
-        logits, section = section_gradients(view.classifier, view.image)
+        logits, section, chosen = chosen_section_gradients(view.classifier, view.image, self._classes)
         section = on_support(section, self._region(view))
         value = view.feature_values(self.features)
         products, defined = self._products(section, view)
         defined &= tf.math.is_finite(value)
-        result = quantities_at_sample(products, logits, defined)
+        if chosen is None:
+            result = quantities_at_sample(products, logits, defined)
+        else:
+            result = quantities_at_sample(products, tf.gather(logits, chosen, batch_dims=1), defined)
+            result |= {"logits": logits, "class": chosen[:, 0], "classes": chosen}
         result |= {"dimension": self._dimension(view), "value": value}
         if self.noise_draws:
             result["S_noise"] = self._noise_alignment(section, view)
@@ -243,7 +251,7 @@ class AlignmentMeasure:
         return score, on_support(gradient, self._region(view))
 
     def _status(self, status: tf.Tensor, view: View) -> tf.Tensor:
-        """The statuses of paths: FEATURE_UNDEFINED where one ended but a feature is undefined at its start."""
+        """The statuses of paths: FEATURE_UNDEFINED where one ended, but a feature has no value."""
         features = self._feature_gradients(view)
         size = tf.linalg.diag_part(inner_products(features, features))
         defined = tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))

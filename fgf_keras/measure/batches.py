@@ -1,6 +1,7 @@
 """The loop over batches: it measures samples, draws null features and concatenates the results."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,30 @@ from fgf_keras.nulls.draws import NullDraws
 
 # Fields on the whole canvas, which only pictures of a few samples need; those of all would fill the memory.
 _FIELDS = ("boundary",)
+
+
+class Measure(Protocol):
+    """What measures batches, e.g. an `AlignmentMeasure`."""
+
+    def tensors(self, *arrays: np.ndarray) -> Sequence[Any]:
+        """The arrays of a batch as the tensors that the graphs of the measure take."""
+        ...
+
+
+def sliced(
+    measure: Measure, arrays: Sequence[Any], ids: np.ndarray, batch_size: int
+) -> Iterator[tuple[np.ndarray, Sequence[Any]]]:
+    """The batches that `in_batches` takes, from arrays that are sliced and never loaded as a whole.
+
+    Args:
+        measure: makes tensors of them.
+        arrays: what `Measure.tensors` takes, with a leading axis of N.
+        ids: (N,) names of the samples.
+        batch_size: samples in memory at once.
+    """
+    for start in range(0, len(ids), batch_size):
+        rows = slice(start, start + batch_size)
+        yield ids[rows], measure.tensors(*(array[rows] for array in arrays))
 
 
 def in_batches(

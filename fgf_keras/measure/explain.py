@@ -1,12 +1,13 @@
 """Measurement of any classifier: S, F, shares and p-values per sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fgf_keras.features.registry import FeatureLike
 from fgf_keras.flow.settings import Flow
-from fgf_keras.measure.explainer import Explainer, Features
+from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.nulls.settings import Nulls
 
@@ -16,11 +17,12 @@ def explain(
     images: Any,
     masks: Any = None,
     *,
-    features: Features = None,
+    features: FeatureLike | Iterable[FeatureLike] | None = None,
     spacing: np.ndarray | Sequence[float] | None = None,
     patient_id: Sequence[str] | np.ndarray | None = None,
     support: str = "mask",
-    flow: Flow | None = None,
+    flow: Flow | bool | None = None,
+    classes: int | str = "auto",
     noise_draws: int = 1,
     nulls: Nulls | str | Sequence[str] = (),
     alpha: float = 0.05,
@@ -48,7 +50,11 @@ def explain(
             (slice, row, column) for volumes; 1 mm by default.
         patient_id: (N,) names of the samples; by default the index of a DataFrame, or their numbers.
         support: "mask": all gradients inside the mask; "image": the classifier's over the whole canvas.
-        flow: how the path is followed, and over what F is the mean; `Flow()` by default.
+        flow: how the path is followed, and over what F is the mean; `Flow()` by default. False: no paths are
+            followed, and there is no F.
+        classes: for K > 2, the classes whose logits span the section at a sample: "all"; a number k, the k
+            most probable ones; or "auto", all of up to 20 classes and the 5 most probable of more. Each class
+            takes one more gradient. The path is that between the most probable two in any case.
         noise_draws: number of linear noise features to measure as well (columns S_noise, F_noise).
         nulls: random features to compare with; one or several names of kinds stand for `Nulls(kinds=…)`.
         alpha: significance level, which determines how many draws are needed.
@@ -74,6 +80,7 @@ def explain(
         features=features,
         support=support,
         flow=flow,
+        classes=classes,
         noise_draws=noise_draws,
         nulls=nulls,
         alpha=alpha,

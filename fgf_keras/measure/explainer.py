@@ -1,16 +1,15 @@
 """Measurement of a classifier in many calls, with graphs that are traced once."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.config.base import check_draws
-from fgf_keras.errors import ConfigError, FeatureError
+from fgf_keras.errors import ConfigError, DataError, FeatureError
 from fgf_keras.features.base import refuse_coupled, refuse_ranks, unique_names
-from fgf_keras.features.registry import features_of
+from fgf_keras.features.registry import FeatureLike, features_of
 from fgf_keras.features.units import unit_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
@@ -29,9 +28,6 @@ from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.progress import progress_bar
 
-# What `explain` takes as features: see `features_of`.
-Features = Any
-
 
 class Explainer:
     """`explain` for many calls: its graphs are traced once for each shape of samples.
@@ -39,8 +35,8 @@ class Explainer:
     A second call costs only its arithmetic. The weights of a Keras model may change between calls.
 
     Args:
-        model, features, support, flow, noise_draws, nulls, alpha, batch_size, hu_window, reference_sd: as for
-            `explain`.
+        model, features, support, flow, classes, noise_draws, nulls, alpha, batch_size, hu_window,
+            reference_sd: as for `explain`.
 
     Raises:
         ConfigError, FeatureError, ModelError: as for `explain`.
@@ -54,9 +50,10 @@ class Explainer:
         self,
         model: Any,
         *,
-        features: Features = None,
+        features: FeatureLike | Iterable[FeatureLike] | None = None,
         support: str = "mask",
-        flow: Flow | None = None,
+        flow: Flow | bool | None = None,
+        classes: int | str = "auto",
         noise_draws: int = 1,
         nulls: Nulls | str | Sequence[str] = (),
         alpha: float = 0.05,
@@ -64,7 +61,7 @@ class Explainer:
         hu_window: Sequence[float] | None = None,
         reference_sd: Mapping[str, float | None] | None = None,
     ) -> None:
-        _check_settings(noise_draws, alpha, batch_size)
+        _check_settings(noise_draws, alpha, batch_size, classes)
         self._score = Score.of(model)
         self._evaluation = "auto"
         self._mask_input = isinstance(self._score.model, AlignmentModel)
@@ -73,21 +70,21 @@ class Explainer:
             self._evaluation = measured_evaluation(whole)
             features = whole.features if features is None else features
             self._score = whole.score.of_model(whole.classifier)
-        self._features = features_of(features if features is not None else [])
+        self._features = features_of([] if features is None else features)
         self._names = unique_names(self._features)
         if noise_draws and "noise" in self._names:
             raise FeatureError(
                 "A feature is named 'noise', which is the name of the noise draws measured beside the "
                 "features. Rename the feature, or set noise_draws=0."
             )
-        self._flow, self._nulls = flow or Flow(), Nulls.of(nulls)
-        if self._nulls.kinds:
-            _check_draws(self._nulls.draws, alpha, len(self._names))
+        self._flow, self._nulls = Flow.wanted(flow), Nulls.of(nulls)
+        self._nulls.refuse_too_few(alpha, len(self._names))
         self._support, self._noise_draws, self._batch_size = support, noise_draws, batch_size
+        self._classes = classes
         self._units = [unit_of(feature, hu_window) for feature in self._features]
         self._reference_sd = reference_sd
         self._measures: dict[Any, AlignmentMeasure] = {}
-        self._settings = _settings(support, self._flow, noise_draws, self._nulls)
+        self._settings = _settings(support, self._flow, noise_draws, self._nulls, classes)
 
     def __call__(
         self,
@@ -114,11 +111,12 @@ class Explainer:
                 yield batch.ids, _tensors(measure, batch)
 
         with _bar(progress, source.count) as advance:
-            values = in_batches(
-                batches(), (measure.at_sample, measure.along_flow), draws=draws, advance=advance
-            )
+            graphs = [measure.at_sample] + ([] if self._flow is None else [measure.along_flow])
+            values = in_batches(batches(), graphs, draws=draws, advance=advance)
 
         def pictures(rows: np.ndarray) -> dict[str, np.ndarray]:
+            if len(measure.image_shape) != 3:
+                raise DataError("Only images are drawn, and these are of other kinds: use the frame.")
             tensors = _tensors(measure, source.select(rows))
             return {
                 "image": tensors[0].numpy(),
@@ -157,7 +155,9 @@ class Explainer:
         shape = tuple(source.image.shape[1:])
         if source.key is None:
             check_shape(self._score.model, (source.count, *shape))
-        features = [feature.bound(source.columns or ()) for feature in self._features]
+        features = self._features
+        if source.columns is not None:
+            features = [feature.bound(source.columns) for feature in features]
         refuse_ranks(features, len(shape) - 1)
         image = tf.TensorSpec([None, *shape], dtype_of(self._score.model))
         if self._mask_input:
@@ -177,6 +177,7 @@ class Explainer:
             evaluation=self._evaluation,
             noise_draws=self._noise_draws,
             flow=self._flow,
+            classes=self._classes,
             nulls=bool(self._nulls.kinds),
         )
         self._try(measure, classifier, *_tensors(measure, source.first(4)))
@@ -197,7 +198,7 @@ class Explainer:
         refuse_coupled(measure.features, image, mask, spacing)
 
     def _check_range(self, ids: np.ndarray, images: np.ndarray, masks: np.ndarray) -> None:
-        if self._flow.range == "bounded":
+        if self._flow is not None and self._flow.range == "bounded":
             check_range(ids, images, masks if self._mask_input else None)
 
 
@@ -205,29 +206,26 @@ def _tensors(measure: AlignmentMeasure, batch: Batch) -> list[tf.Tensor]:
     return measure.tensors(*batch[:3], *batch.others)
 
 
-def _settings(support: str, flow: Flow, noise_draws: int, nulls: Nulls) -> dict[str, Any]:
+def _settings(
+    support: str, flow: Flow | None, noise_draws: int, nulls: Nulls, classes: int | str
+) -> dict[str, Any]:
     """The settings of an `Explanation`."""
-    settings: dict[str, Any] = {
-        "support": support,
-        "weight": flow.average,
-        "steps": flow.steps,
-        "max_steps": flow.max_steps,
-        "tolerance": flow.tolerance,
-        "range": flow.range,
-        "noise_draws": noise_draws,
-    }
-    if nulls.kinds:
-        settings |= {
-            "null": list(nulls.kinds),
-            "n_null": nulls.draws,
-            "correlation_length": np.atleast_1d(nulls.lengths).tolist(),
-            "seed": nulls.seed,
-        }
-    return settings
+    settings: dict[str, Any] = {"support": support}
+    if flow is not None:
+        settings |= {"weight": flow.average}
+        settings |= {key: getattr(flow, key) for key in ("steps", "max_steps", "tolerance", "range")}
+    settings["noise_draws"] = noise_draws
+    if classes != "auto":
+        settings["classes"] = classes
+    return settings | nulls.settings
 
 
-def _check_settings(noise_draws: int, alpha: float, batch_size: int) -> None:
+def _check_settings(noise_draws: int, alpha: float, batch_size: int, classes: int | str) -> None:
     rules = {
+        "classes must be 'auto', 'all' or a number from 2": (
+            classes,
+            classes in ("auto", "all") or (isinstance(classes, int) and classes >= 2),
+        ),
         "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
         "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
         "batch_size must be at least 1": (batch_size, batch_size >= 1),
@@ -235,13 +233,6 @@ def _check_settings(noise_draws: int, alpha: float, batch_size: int) -> None:
     for rule, (value, holds) in rules.items():
         if not holds:
             raise ConfigError(f"{rule}. Received: {value!r}.")
-
-
-def _check_draws(draws: int, alpha: float, tests: int) -> None:
-    try:
-        check_draws(draws, alpha, tests)
-    except ValueError as error:
-        raise ConfigError(f"Nulls: draws: {error}.") from error
 
 
 @contextlib.contextmanager

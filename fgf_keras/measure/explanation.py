@@ -1,4 +1,4 @@
-"""The result of `explain`: one row per sample."""
+"""The result of `explain` and `alignment`: one row per sample."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.errors import DataError
-from fgf_keras.flow.status import FlowStatus, has_flow
-from fgf_keras.nulls.chance import cohort_table, measured_shares, p_value, partial_draws, patient_table
+from fgf_keras.flow.status import FlowStatus
+from fgf_keras.measure.frame import class_frame, sample_frame
+from fgf_keras.nulls.chance import cohort_table, patient_table
 from fgf_keras.nulls.null import NullShares
-from fgf_keras.nulls.white import white_p_value
 from fgf_keras.results.population import PopulationShare, population_share
 
 if TYPE_CHECKING:  # matplotlib is loaded only where a picture is drawn
@@ -30,7 +30,8 @@ class Explanation:
         patient_id: (N,) names of the samples.
         feature_names: m names.
         settings: support, weight, flow settings, number of noise draws.
-        values: arrays with a leading axis of N, named as in `AlignmentMeasure.at_sample` and `.along_flow`.
+        values: arrays with a leading axis of N, named as in `AlignmentMeasure.at_sample` and `.along_flow`;
+            those that were not measured are missing, and so are their columns.
         classes: number of classes, 2 for a single logit.
         nulls: `NullShares` by the name of the null; names of smooth ones include the length if there are
             several.
@@ -55,8 +56,20 @@ class Explanation:
 
     @property
     def status(self) -> np.ndarray:
-        """(N,) of `FlowStatus`; STATIONARY where S or F is undefined."""
-        return self.values["status"]
+        """(N,) of `FlowStatus`; STATIONARY where S or F is undefined.
+
+        Raises:
+            DataError: no paths were followed.
+        """
+        return self._required(
+            "status",
+            "No paths to the boundary were followed: give explain a Flow, or alignment a path.",
+        )
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """ "S", and "F" if paths to the decision boundary were followed."""
+        return ("S", "F") if "status" in self.values else ("S",)
 
     def to_frame(self, *, per_class: bool = False) -> pd.DataFrame:
         """One row per sample, indexed by patient_id.
@@ -72,7 +85,8 @@ class Explanation:
         (whether the length exceeds twice the norm of the image), outside (share of the mask's pixels whose
         value at the end of the path is outside [0, 1]) and outside_excess (the largest distance from that
         range, in units of its width), NaN like F and where the sample itself lies outside, status. F is NaN
-        unless the status is "reached" or "on_boundary".
+        unless the status is "reached" or "on_boundary". Columns of what was not measured are
+        missing: all those of paths, for example, where none were followed.
 
         Signed, with the units of the features in `settings`: value_<feature>; slope_<feature>, the change of
         the score per unit of the feature with the other features held (`geometry.slopes.slopes`);
@@ -85,31 +99,9 @@ class Explanation:
 
         Args:
             per_class: for K > 2, one row per sample and class instead, with the centred logit of that class
-                and S, slopes and effects of its own gradient.
+                and S, slopes and effects of its own gradient; of many classes, those that span the section.
         """
-        if per_class:
-            return self._class_frame()
-        v, weight, names = self.values, self.settings["weight"], self.feature_names
-        columns: dict[str, Any] = {key: v[key] for key in ("logit", "class", "gradient_norm")}
-        columns |= {f"S_{name}": v["S"][:, i] for i, name in enumerate(names)}
-        columns |= {"S_joint": v["S_joint"], "S_joint_magnitude": np.sqrt(v["S_joint"])}
-        columns |= {f"F_{name}": v[f"F_{weight}"][:, i] for i, name in enumerate(names)}
-        columns["F_joint"] = v[f"F_joint_{weight}"]
-        columns["F_joint_magnitude"] = v[f"F_joint_magnitude_{weight}"]
-        if "S_noise" in v:
-            columns |= {"S_noise": v["S_noise"], "F_noise": v[f"F_noise_{weight}"]}
-        for key in ("unique", "shapley", "partial"):
-            if key in v:
-                columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(names)}
-        columns |= self._effects()
-        columns |= self._drawn_p_values() | self._white_p_values()
-        errors = v[f"F_error_{weight}"]
-        columns |= {f"flow_error_{name}": errors[:, i] for i, name in enumerate([*names, "joint"])}
-        columns |= {"flow_residual": v["residual"], "flow_length": v["length"], "flow_far": v["far"]}
-        has_path = has_flow(self.status, v["F_joint_score"])
-        columns |= {key: np.where(has_path, v[key], np.nan) for key in ("outside", "outside_excess")}
-        columns["status"] = [FlowStatus.of(s).name.lower() for s in self.status]
-        return pd.DataFrame(columns, index=pd.Index(self.patient_id, name="patient_id"))
+        return class_frame(self) if per_class else sample_frame(self)
 
     def against_chance(self, rows: np.ndarray | None = None, *, per_patient: bool = False) -> pd.DataFrame:
         """The means over patients compared with those of null features, for each null.
@@ -144,7 +136,7 @@ class Explanation:
             settings: permutations, bootstrap, confidence and seed of `results.population.population_share`.
 
         Raises:
-            DataError: fewer samples than features + 2.
+            DataError: fewer samples than features + 2; scores or values of the features are not known.
         """
         rows = np.arange(len(self)) if rows is None else np.asarray(rows)
         scores, values = self.scores_and_values(rows)
@@ -152,8 +144,9 @@ class Explanation:
 
     def scores_and_values(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n,), or (n, K) for K > 2 classes, and values of the features (n, m) of some samples."""
-        scores = self.values["logit" if self.classes == 2 else "logits"]
-        return scores[rows], self.values["value"][rows]
+        advice = "Pass {} to alignment: the population share compares scores with values of the features."
+        scores = self._required("logit" if self.classes == 2 else "logits", advice.format("scores"))
+        return scores[rows], self._required("value", advice.format("values"))[rows]
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Settings, the sentence of each status, and one record per sample; undefined numbers are null.
@@ -177,9 +170,18 @@ class Explanation:
         return text
 
     def panels(self, patients: Sequence[str] | None = None) -> list["PagePatient"]:
-        """The panels of the page of samples, see `plot`; the first eight samples by default."""
+        """The panels of the page of samples, see `plot`; the first eight samples by default.
+
+        Raises:
+            DataError: an id that is not in the explanation; no images are known.
+        """
         from fgf_keras.pictures.patient_page import page_patients
 
+        if self._pictures is None:
+            raise DataError(
+                "There are no images to show: alignment knows only gradients. Call explain, or plot the "
+                "gradients themselves."
+            )
         return page_patients(self, self._pictures, patients)
 
     def plot(self, patients: Sequence[str] | None = None, *, path: str | Path | None = None) -> "Figure":
@@ -191,6 +193,9 @@ class Explanation:
 
         Returns:
             A matplotlib figure.
+
+        Raises:
+            DataError: see `panels`.
         """
         from fgf_keras.pictures.patient_page import patient_page
 
@@ -233,59 +238,7 @@ class Explanation:
             raise DataError(f"No such patients in this explanation: {named}.")
         return np.array([rows[patient] for patient in ids])
 
-    def _effects(self) -> dict[str, np.ndarray]:
-        """Values of the features, signed effects, and contributions along the path, by column."""
-        v = self.values
-        columns: dict[str, np.ndarray] = {}
-        has_path = has_flow(self.status, v["F_joint_score"])
-        for key in ("value", "slope", "slope_alone", "effect"):
-            columns |= {f"{key}_{name}": v[key][:, i] for i, name in enumerate(self.feature_names)}
-        for key in ("change", "contribution", "contribution_shapley"):
-            if key in v:
-                along = np.where(has_path[:, np.newaxis], v[key], np.nan)
-                columns |= {f"{key}_{name}": along[:, i] for i, name in enumerate(self.feature_names)}
-        return columns | {"unexplained": np.where(has_path, v["unexplained"], np.nan)}
-
-    def _drawn_p_values(self) -> dict[str, np.ndarray]:
-        columns = {}
-        for label, shares in self.nulls.items():
-            for kind, infix in (("S", ""), ("F", "F_")):
-                measured = measured_shares(self, kind)
-                for i, name in enumerate([*self.feature_names, "joint"]):
-                    draws = getattr(shares, kind)[..., i]
-                    columns[f"p_{label}_{infix}{name}"] = p_value(measured[:, i], draws)
-            partial = partial_draws(self, label)
-            if partial is not None:
-                for i, name in enumerate(self.feature_names):
-                    p = p_value(self.values["partial"][:, i], partial[..., i])
-                    columns[f"p_{label}_partial_{name}"] = p
-        return columns
-
-    def _white_p_values(self) -> dict[str, np.ndarray]:
-        v, columns = self.values, {}
-        for i, name in enumerate(self.feature_names):
-            columns[f"p_white_{name}"] = white_p_value(v["S"][:, i], v["dimension"], v["section_rank"])
-        if self.classes == 2:
-            columns["p_white_joint"] = white_p_value(v["S_joint"], v["dimension"], np.maximum(v["rank"], 1))
-        if "partial" in v:
-            rest = v["dimension"][:, np.newaxis] - v["rank_others"]
-            p = white_p_value(v["partial"], rest, v["rank_without_others"])
-            columns |= {f"p_white_partial_{name}": p[:, i] for i, name in enumerate(self.feature_names)}
-        return columns
-
-    def _class_frame(self) -> pd.DataFrame:
-        if self.classes < 3:
-            raise ValueError(f"per_class needs a classifier of three classes or more. Got {self.classes}.")
-        v = self.values
-        centred = v["logits"] - v["logits"].mean(axis=1, keepdims=True)
-        index = pd.MultiIndex.from_product(
-            [self.patient_id, range(self.classes)], names=["patient_id", "class"]
-        )
-        columns = {"centred_logit": centred.ravel()}
-        for i, name in enumerate(self.feature_names):
-            columns[f"S_{name}"] = v["S_class"][:, :, i].ravel()
-        columns["S_joint"] = v["S_joint_class"].ravel()
-        for key in ("slope", "slope_alone", "effect"):
-            for i, name in enumerate(self.feature_names):
-                columns[f"{key}_{name}"] = v[f"{key}_class"][:, :, i].ravel()
-        return pd.DataFrame(columns, index=index)
+    def _required(self, key: str, advice: str) -> np.ndarray:
+        if key not in self.values:
+            raise DataError(f"This explanation has no {key}. {advice}")
+        return self.values[key]

@@ -44,7 +44,7 @@ def check_samples(ids: np.ndarray, images: np.ndarray, masks: np.ndarray, noun: 
         raise DataError(f"Samples must be numbers. Received: values of type {images.dtype}.")
     if masks.ndim != images.ndim:
         raise DataError(
-            f"Samples of shape {images.shape} and masks of shape {masks.shape} differ in their numbers of axes."
+            f"Samples of shape {images.shape} and masks of shape {masks.shape} differ in number of axes."
             + _MISSING_AXIS
         )
     if masks.shape != (*images.shape[:-1], 1):

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.data.slices import check_slices
 from fgf_keras.flow.status import has_flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure, Graph
-from fgf_keras.measure.batches import in_batches
+from fgf_keras.measure.batches import in_batches, sliced
 from fgf_keras.measure.effects import standard_deviations
+from fgf_keras.measure.inputs import check_samples, spacing_per_sample
 from fgf_keras.models.inputs import unpack_inputs
+from fgf_keras.models.network import Key
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.null import NullShares
 from fgf_keras.results.bootstrap import known_mean
@@ -74,6 +75,7 @@ class AlignmentSamples:
 
     Args:
         inputs: (images, masks), (images, masks, spacing), or a dictionary; arrays as for `explain`.
+        key: of the differentiated input in a dictionary; by default "image".
         patient_id: (N,) names of the samples; their numbers by default.
         watched: number of samples, counted from the first, that are measured along the flow.
         batch_size: samples in memory at once.
@@ -86,16 +88,20 @@ class AlignmentSamples:
         self,
         inputs: Any,
         *,
+        key: Key | None = None,
         patient_id: Sequence[str] | np.ndarray | None = None,
         watched: int,
         batch_size: int,
     ) -> None:
-        images, masks, spacing, _ = unpack_inputs(inputs)
-        self.images, self.masks = np.asarray(images), np.asarray(masks)
+        batch = unpack_inputs(inputs, key)
+        self.images, self.masks = np.asarray(batch.image), np.asarray(batch.mask)
+        self.others = {name: np.asarray(other) for name, other in batch.others.items()}
+        self.specs = batch.specs()
         count = len(self.images)
         self.patient_id = np.arange(count).astype(str) if patient_id is None else np.asarray(patient_id)
-        check_slices(self.patient_id, self.images, self.masks)
-        self.spacing = np.broadcast_to(1.0 if spacing is None else spacing, (count, 2))
+        noun = "sample" if patient_id is None else "patient"
+        check_samples(self.patient_id, self.images, self.masks, noun)
+        self.spacing = spacing_per_sample(batch.spacing, count, self.images.ndim - 2)
         self._watched = min(watched, count)
         self._batch_size = batch_size
 
@@ -129,7 +135,11 @@ class AlignmentSamples:
 
     def tensors(self, measure: AlignmentMeasure, rows: slice) -> list[tf.Tensor]:
         """Image, mask and spacing of some samples, in the form that a measure takes."""
-        return measure.tensors(self.images[rows], self.masks[rows], self.spacing[rows])
+        return measure.tensors(*self._arrays(rows))
+
+    def _arrays(self, rows: slice) -> list[np.ndarray]:
+        arrays = self.images, self.masks, self.spacing, *self.others.values()
+        return [array[rows] for array in arrays]
 
     def _of(
         self,
@@ -138,9 +148,8 @@ class AlignmentSamples:
         functions: Sequence[Graph],
         draws: NullDraws | None = None,
     ) -> dict[str, np.ndarray]:
-        starts = range(rows.start, rows.stop, self._batch_size)
-        portions = [slice(start, min(start + self._batch_size, rows.stop)) for start in starts]
-        batches = ((self.patient_id[part], self.tensors(measure, part)) for part in portions)
+        arrays = self._arrays(rows)
+        batches = sliced(measure, arrays, self.patient_id[rows], self._batch_size)
         return in_batches(batches, functions, draws=draws)
 
 

@@ -36,6 +36,11 @@ class Batch(NamedTuple):
     others: tuple[np.ndarray, ...]
     ids: np.ndarray
 
+    def select(self, rows: slice) -> "Batch":
+        """Some of the samples."""
+        others = tuple(array[rows] for array in self.others)
+        return Batch(self.image[rows], self.mask[rows], self.spacing[rows], others, self.ids[rows])
+
 
 class Source(Protocol):
     """Samples with the inputs of a classifier.
@@ -201,16 +206,11 @@ class _Stream:
                 raise DataError(f"patient_id must name each sample once. More than once: {listing(again)}.")
             seen |= set(whole.ids)
             for start in range(0, len(whole.ids), size):
-                rows = slice(start, start + size)
-                others = tuple(array[rows] for array in whole.others)
-                yield Batch(*(array[rows] for array in whole[:3]), others, whole.ids[rows])
+                yield whole.select(slice(start, start + size))
 
     def first(self, count: int) -> Batch:
         """See `Source.first`."""
-        whole = self._batch(self._first, 0)
-        return Batch(
-            *(array[:count] for array in whole[:3]), tuple(a[:count] for a in whole.others), whole.ids
-        )
+        return self._batch(self._first, 0).select(slice(0, count))
 
     def select(self, rows: slice | np.ndarray) -> Batch:
         """See `Source.select`.

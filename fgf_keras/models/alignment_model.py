@@ -66,8 +66,7 @@ class AlignmentModel(keras.Model):
         >>> model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
         >>> model.fit({"image": images, "mask": masks}, labels)
 
-    Source: Jin, Garneau, Fletcher, "Feature Gradient Flow for Interpreting Deep Neural Networks in Head and
-    Neck Cancer Prediction" (ISBI 2022, arXiv 2307.13061).
+    Source: Jin, Garneau, Fletcher (ISBI 2022, arXiv 2307.13061).
     """
 
     def __init__(
@@ -271,7 +270,7 @@ class AlignmentModel(keras.Model):
     def _reward_slope(
         self, section: tf.Tensor, features: tf.Tensor, rewarded: tf.Tensor | None, mask: tf.Tensor
     ) -> tf.Tensor:
-        """∂reward/∂∇_x z, (B, R, rows, columns, C)."""
+        """∂reward/∂∇_x z, (B, R, …, C)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(section)
             reward = self._rewarded(self._alignment(section, features, mask), section, rewarded, mask)

@@ -11,6 +11,8 @@ from fgf_keras.geometry.sections import decision_score, section_scores
 Classifier = Any
 # Under float16, small gradients underflow in the backward pass; a constant factor on the score prevents that.
 FLOAT16_SCALE = 1024.0
+# Number of classes up to which all of them span the section by default, and how many of more do.
+MOST_CLASSES, CLASSES_OF_MANY = 20, 5
 
 
 def section_gradients(
@@ -29,22 +31,58 @@ def section_gradients(
         stop_recording: an outer tape that must not record the computation of the gradient, or None.
 
     Returns:
-        logits (B, 1) or (B, K); gradients (B, R, H, W, C) with R = 1 for two classes and K-1 otherwise.
+        logits (B, 1) or (B, K); gradients (B, R, …, C) with R = 1 for two classes and K-1 otherwise.
 
     Raises:
         ModelError: the scores do not depend differentiably on the image.
     """
+    logits, gradients, _ = chosen_section_gradients(
+        classifier, image, "all", training=training, stop_recording=stop_recording
+    )
+    return logits, gradients
+
+
+def chosen_section_gradients(
+    classifier: Classifier,
+    image: tf.Tensor,
+    classes: int | str,
+    *,
+    training: bool = False,
+    stop_recording: tf.GradientTape | None = None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    """As `section_gradients`, with the section of some classes only.
+
+    Args:
+        classes: "all"; k for the k most probable classes; "auto" for all of up to `MOST_CLASSES`, and the
+            `CLASSES_OF_MANY` most probable of more.
+
+    Returns:
+        All logits, the gradients, and the classes (B, k) int32, the most probable first; None for all.
+    """
+    chosen = None
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(image)
         logits = as_logits(classifier(image, training=training))
         scale = _scale(classifier)
-        scores = [scale * score for score in tf.unstack(section_scores(logits), axis=1)]
+        of_section = logits
+        count = _number_of(classes, logits.shape[1])
+        if count < logits.shape[1]:
+            chosen = tf.math.top_k(logits, count).indices
+            of_section = tf.gather(logits, chosen, batch_dims=1)
+        scores = [scale * score for score in tf.unstack(section_scores(of_section), axis=1)]
     if stop_recording is None:
         gradients = [_gradient(tape, score, image) for score in scores]
     else:
         with stop_recording.stop_recording():
             gradients = [_gradient(tape, score, image) for score in scores]
-    return logits, tf.stack(gradients, axis=1) / tf.cast(scale, image.dtype)
+    return logits, tf.stack(gradients, axis=1) / tf.cast(scale, image.dtype), chosen
+
+
+def _number_of(classes: int | str, count: int) -> int:
+    """How many of `count` classes span the section."""
+    if classes == "auto":
+        classes = "all" if count <= MOST_CLASSES else CLASSES_OF_MANY
+    return count if classes == "all" else min(int(classes), count)
 
 
 def decision_gradient(

@@ -53,6 +53,7 @@ class Score:
         classes: Sequence[str] | None = None,
     ) -> None:
         # A function of a SavedModel does not keep the variables that it uses.
+        self.model: Any
         self._owner, self.model = loaded(model)
         self.input, self.output, self.target = input, output, target
         self.classes = None if classes is None else list(classes)

@@ -56,7 +56,8 @@ class View:
     ) -> None:
         self._unbound, self._others = classifier, others
         self.classifier = classifier.bound(others) if others else classifier
-        self.image, self.mask, self.spacing = image, mask, spacing
+        self.image: Any = image
+        self.mask, self.spacing = mask, spacing
 
     @property
     def context(self) -> tuple[tf.Tensor, ...]:

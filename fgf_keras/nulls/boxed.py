@@ -1,7 +1,7 @@
-"""The gradients of one patient that null fields are compared with, in a rectangle around the mask."""
+"""The gradients of one patient that null fields are compared with, in a box around the mask."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
@@ -15,51 +15,61 @@ class FieldShares(NamedTuple):
     """The shares of n draws of m null fields in one patient.
 
     Attributes:
-        S, F: (n, m + 1); the last column is the joint share.
+        S, F: (n, m + 1); the last column is the joint share. F is None if no path was followed.
         partial: (n, m), partial shares, see `geometry.partial`; NaN where they are undefined.
     """
 
     S: np.ndarray
-    F: np.ndarray
+    F: np.ndarray | None
     partial: np.ndarray
+
+    @classmethod
+    def together(cls, portions: Sequence[Self], count: int | None = None) -> Self:
+        """The first `count` draws of several portions; all by default."""
+
+        def joined(values: Sequence[Any]) -> Any:
+            return None if values[0] is None else np.concatenate(values)[:count]
+
+        return cls(*(joined(values) for values in zip(*portions)))
 
 
 class BoxedGradients:
-    """The gradients of one patient in the smallest rectangle around the mask.
+    """The gradients of one patient in the smallest box around the mask.
 
     Args:
-        part: the arrays null_… of `AlignmentMeasure.at_sample` and `.along_flow` for this patient.
+        part: the arrays null_… of `AlignmentMeasure.at_sample` and `.along_flow` for this patient, with any
+            number of spatial axes; those of F are missing if no path was followed.
         dimension: pixels times channels of the support.
 
     Attributes:
-        mask: (rows, columns) bool.
-        features: (m, rows, columns, C), ∇g of the features, zero outside the mask.
+        mask: (*edges,) bool.
+        features: (m, *edges, C), ∇g of the features, zero outside the mask.
         count: m.
-        shape: (rows, columns, C).
+        shape: (*edges, C), e.g. (rows, columns, C).
         dimension: the argument of that name.
-        grams: by "S" and "F", (k, k), ⟨u_k, u_l⟩ of the directions over the whole support.
-        directions: by "S" and "F", (k, d), u_k inside the mask.
+        grams: by "S" and, if measured, "F", (k, k), ⟨u_k, u_l⟩ of the directions over the whole support.
+        directions: by "S" and "F" as well, (k, d), u_k inside the mask.
         without_others: the section of "S" without the other features, for each feature.
     """
 
     def __init__(self, part: dict[str, np.ndarray], dimension: int) -> None:
-        inside = part["null_mask"][..., 0] > 0
-        box = tuple(slice(places.min(), places.max() + 1) for places in np.nonzero(inside))
+        inside = np.asarray(part["null_mask"][..., 0] > 0)
+        box = tuple(slice(places.min(), places.max() + 1) for places in np.argwhere(inside).T)
         self.mask = inside[box]
         self.features = part["null_features"][:, *box] * self.mask[..., np.newaxis]
         self.count, *shape = self.features.shape
         self.shape = tuple(shape)
         self.dimension = int(dimension)
-        self.grams = {kind: part[f"null_{kind}_gram"] for kind in "SF"}
+        self.grams = {kind: part[f"null_{kind}_gram"] for kind in "SF" if f"null_{kind}" in part}
         self.directions = {
             kind: part[f"null_{kind}"][:, *box][:, self.mask].reshape(len(self.grams[kind]), -1)
-            for kind in "SF"
+            for kind in self.grams
         }
         self.without_others = WithoutOthers(part["null_products"], self.count)
         self._places = np.flatnonzero(np.broadcast_to(self.mask[..., np.newaxis], self.shape))
 
     def shares(self, fields: tf.Tensor) -> FieldShares:
-        """The shares of fields (n, m, rows, columns, C) restricted to the mask."""
+        """The shares of fields (n, m, *edges, C) restricted to the mask."""
         flat = tf.reshape(fields, [-1, self.count, int(np.prod(self.shape))])
         return self._compared(tf.gather(flat, self._places, axis=2))
 
@@ -69,10 +79,11 @@ class BoxedGradients:
         return self._compared(tf.constant(fields.reshape(len(others), self.count, -1)))
 
     def _compared(self, fields: tf.Tensor) -> FieldShares:
-        S, F = (
-            fixed_field_alignment(self.directions[kind], self.grams[kind], fields).numpy() for kind in "SF"
-        )
-        return FieldShares(S, F, self._partial(tf.cast(fields, tf.float64)))
+        shares = {
+            kind: fixed_field_alignment(self.directions[kind], gram, fields).numpy()
+            for kind, gram in self.grams.items()
+        }
+        return FieldShares(shares["S"], shares.get("F"), self._partial(tf.cast(fields, tf.float64)))
 
     def _partial(self, fields: tf.Tensor) -> np.ndarray:
         """Partial shares of fields (n, m, d) at the pixels of the mask, (n, m)."""

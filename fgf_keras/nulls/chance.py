@@ -45,7 +45,7 @@ def cohort_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
     """One row per null, quantity and feature: the mean over patients, compared with that of the null."""
     table = []
     for label, shares in explanation.nulls.items():
-        for kind in "SF":
+        for kind in explanation.quantities:
             patients = rows[defined(explanation, kind)[rows]]
             if len(patients):
                 means = measured_shares(explanation, kind)[patients].mean(axis=0)
@@ -80,7 +80,7 @@ def patient_table(explanation: "Explanation", rows: np.ndarray) -> pd.DataFrame:
     table = []
     frame = explanation.to_frame().iloc[rows]
     for label, shares in explanation.nulls.items():
-        for kind in "SF":
+        for kind in explanation.quantities:
             values = measured_shares(explanation, kind)[rows]
             block = _against(explanation, label, kind, values, getattr(shares, kind)[rows], "value")
             exact = [f"p_white_{name}" for name in (*explanation.feature_names, "joint")]

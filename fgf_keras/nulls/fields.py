@@ -1,7 +1,9 @@
-"""Random fields that a feature gradient can be compared with, drawn in a rectangle around one tumour.
+"""Random fields that a feature gradient can be compared with, drawn in a box around one tumour.
 
-They depend on a seed of two integers and on the rectangle, but not on its position on the canvas, nor on
-anything else on the canvas or in the batch.
+The box has one to three spatial axes: an interval of a sequence, a rectangle of an image, a cuboid of a
+volume. Fields depend on a seed of two integers and on the box, but not on its position on the canvas, nor on
+anything else on the canvas or in the batch. The columns of a table have no neighbours: there, only white
+noise and the gradients of other samples make sense.
 """
 
 from collections.abc import Sequence
@@ -10,56 +12,69 @@ import numpy as np
 import tensorflow as tf
 from scipy import fft, ndimage
 
+from fgf_keras.errors import ConfigError
+
 # The Gaussian is cut off at this many standard deviations.
 TRUNCATE = 4
 
 
 def smooth_fields(count: int, shape: Sequence[int], sigma: float, seed: np.ndarray) -> tf.Tensor:
-    """White noise smoothed by a Gaussian, stationary up to the edges of the rectangle.
+    """White noise smoothed by a Gaussian, stationary up to the edges of the box.
 
     Args:
         count: number of fields.
-        shape: (rows, columns, channels); channels are independent.
-        sigma: standard deviation of the Gaussian, px. The correlation of the field falls to exp(-¼) at a
-            distance of sigma.
+        shape: (*edges, channels), e.g. (rows, columns, channels); channels are independent.
+        sigma: standard deviation of the Gaussian along every axis, px. The correlation of the field at a
+            distance d is exp(-d²/(4σ²)).
         seed: (2,) int32.
 
     Returns:
-        (count, rows, columns, channels) float32, of equal variance everywhere.
+        (count, *edges, channels) float32, of equal variance everywhere.
+
+    Raises:
+        ConfigError: there are no spatial axes.
     """
-    rows, columns, channels = shape
+    *edges, channels = shape
+    _refuse_tables("smooth", edges)
     margin = int(np.ceil(TRUNCATE * sigma))
-    # Channels share an axis with the draws, so that smoothing takes two matrix products.
-    noise = _normal([count * channels, rows + 2 * margin, columns + 2 * margin], seed)
-    smooth = tf.tensordot(noise, _gaussian(columns, margin, sigma), [[2], [1]])
-    smooth = tf.tensordot(smooth, _gaussian(rows, margin, sigma), [[1], [1]])
-    smooth = tf.reshape(smooth, [count, channels, columns, rows])
-    return tf.transpose(smooth, [0, 3, 2, 1])
+    # Channels share an axis with the draws, so that smoothing takes one matrix product per spatial axis.
+    smooth = _normal([count * channels, *(edge + 2 * margin for edge in edges)], seed)
+    for axis, edge in reversed([*enumerate(edges, start=1)]):
+        # The new axis comes last, so the axes that are left keep their places.
+        smooth = tf.tensordot(smooth, _gaussian(edge, margin, sigma), [[axis], [1]])
+    smooth = tf.reshape(smooth, [count, channels, *reversed(edges)])
+    return tf.transpose(smooth, [0, *range(len(edges) + 1, 0, -1)])
 
 
 def matched_fields(count: int, fields: np.ndarray, seed: np.ndarray) -> tf.Tensor:
     """Fields with the power spectra of given fields and random phases.
 
     The given fields are padded with zeros to twice their edges before the Fourier transform, which is
-    periodic, so that opposite edges of the rectangle do not touch. The mean power over phases is that of the
+    periodic, so that opposite edges of the box do not touch. The mean power over phases is that of the
     padded field; the covariance at a distance is the sum of the products of the given field's pixels at that
     distance.
 
     Args:
         count: number of draws.
-        fields: (m, rows, columns, C), zero outside the mask. Phases are independent among the m fields and
-            the same in all channels.
+        fields: (m, *edges, C), zero outside the mask. Phases are independent among the m fields and the same
+            in all channels.
         seed: (2,) int32.
 
     Returns:
-        (count, m, rows, columns, C) float32; the caller restricts them to the mask.
+        (count, m, *edges, C) float32; the caller restricts them to the mask.
+
+    Raises:
+        ConfigError: there are no spatial axes.
     """
     fields = np.moveaxis(np.asarray(fields, np.float32), -1, 1)
-    edges = fields.shape[-2:]
+    edges = fields.shape[2:]
+    _refuse_tables("matched", edges)
     padded = [fft.next_fast_len(2 * edge, real=True) for edge in edges]
-    amplitude = np.abs(fft.rfft2(fields, padded))
-    phase = hermitian_phases([count, len(fields), 1, *padded], seed)
-    draws = fft.irfft2(amplitude * phase, padded, overwrite_x=True)[..., : edges[0], : edges[1]]
+    axes = range(-len(edges), 0)
+    amplitude = np.abs(fft.rfftn(fields, padded, axes))
+    phase = hermitian_phases([count, len(fields), 1, *padded], seed, axes=len(edges))
+    draws = fft.irfftn(amplitude * phase, padded, axes, overwrite_x=True)
+    draws = draws[..., *(slice(edge) for edge in edges)]
     return tf.constant(np.moveaxis(draws, 2, -1), tf.float32)
 
 
@@ -70,21 +85,23 @@ def moved_fields(fields: np.ndarray, mask: np.ndarray, onto: np.ndarray) -> np.n
     cover get the values at its border instead of zero.
 
     Args:
-        fields: (m, rows, columns, C), in the smallest rectangle around the first tumour.
-        mask: (rows, columns), of the first tumour.
-        onto: (rows', columns'), of the second, in its smallest rectangle.
+        fields: (m, *edges, C), in the smallest box around the first tumour; (m, P) of a table, which stay as
+            they are.
+        mask: (*edges,), of the first tumour.
+        onto: (*edges',), of the second, in its smallest box.
 
     Returns:
         (m, d', C) array at the pixels of the second mask, in row-major order.
     """
+    if not mask.ndim:
+        return fields[:, np.newaxis]
     nearest = ndimage.distance_transform_edt(~mask.astype(bool), return_distances=False, return_indices=True)
-    places = np.nonzero(onto)
-    # Centres of pixels, scaled about the centre of the rectangle.
-    rows, columns = (
+    # Centres of pixels, scaled about the centre of the box.
+    places = tuple(
         np.clip(((place + 0.5) * here / there).astype(int), 0, here - 1)
-        for place, here, there in zip(places, mask.shape, onto.shape)
+        for place, here, there in zip(np.nonzero(onto), mask.shape, onto.shape)
     )
-    return fields[:, nearest[0, rows, columns], nearest[1, rows, columns]]
+    return fields[:, *(axis[places] for axis in nearest)]
 
 
 def white_coordinates(
@@ -128,22 +145,42 @@ def white_coordinates(
     return directions, fields
 
 
-def hermitian_phases(shape: Sequence[int], seed: np.ndarray) -> np.ndarray:
-    """Random phase factors (…, rows, columns // 2 + 1) for transforms of real fields (…, rows, columns)."""
-    *stack, rows, columns = shape
-    half = [*stack, rows, columns // 2 + 1]
+def hermitian_phases(shape: Sequence[int], seed: np.ndarray, *, axes: int = 2) -> np.ndarray:
+    """Random phase factors of the Fourier transforms of real fields.
+
+    Args:
+        shape: (…, *edges) of the fields.
+        seed: (2,) int32.
+        axes: number of edges: the last axes, those that are transformed.
+
+    Returns:
+        (…, *edges[:-1], edges[-1] // 2 + 1), half of the transform, as of `scipy.fft.rfftn`.
+    """
+    *others, last = shape[-axes:]
+    half = [*shape[:-1], last // 2 + 1]
     angle = tf.random.stateless_uniform(half, seed, 0, 2 * np.pi, alg="philox").numpy()
     # These columns also hold the conjugate of each factor, and some factors are their own conjugates.
-    opposite = -np.arange(rows) % rows
-    self_conjugate = opposite == np.arange(rows)
-    for column in {0, columns // 2} if columns % 2 == 0 else {0}:
+    opposite = np.ix_(*(-np.arange(edge) % edge for edge in others))
+    places = np.indices(others, sparse=True)
+    self_conjugate = np.all(
+        np.broadcast_arrays(True, *(there == here for there, here in zip(opposite, places))), axis=0
+    )
+    for column in {0, last // 2} if last % 2 == 0 else {0}:
         free = angle[..., column]
-        bound = free - free[..., opposite]
+        bound = free - free[..., *opposite]
         angle[..., column] = np.where(self_conjugate, np.where(free < np.pi, 0, np.pi), bound)
     phase = np.empty(half, np.complex64)
     np.cos(angle, out=phase.real)
     np.sin(angle, out=phase.imag)
     return phase
+
+
+def _refuse_tables(kind: str, edges: Sequence[int]) -> None:
+    if not edges:
+        raise ConfigError(
+            f"The null {kind!r} needs neighbours, and the columns of a table have none: their order is "
+            "arbitrary. Use the nulls 'white' and 'permutation' for tables."
+        )
 
 
 def _normal(shape: Sequence[int], seed: np.ndarray) -> tf.Tensor:

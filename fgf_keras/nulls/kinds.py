@@ -1,5 +1,7 @@
 """Nulls drawn at random: white noise, smooth fields, fields with the spectrum of the feature gradients."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -14,17 +16,16 @@ class White(Null):
 
     def shares(self, patient: str, gradients: BoxedGradients) -> FieldShares:
         """See `Null.shares`."""
-        both = []
-        for number, kind in enumerate("SF"):
-            gram, seed = gradients.grams[kind], self.seed(patient, number)
+        shares = {}
+        for number, (kind, gram) in enumerate(gradients.grams.items()):
+            seed = self.seed(patient, number)
             coordinates = white_coordinates(self.draws, gradients.count, gram, gradients.dimension, seed)
             directions, fields = coordinates
-            both.append(fixed_field_alignment(directions, gram, fields).numpy()[: self.draws])
-        S, F = both
+            shares[kind] = fixed_field_alignment(directions, gram, fields).numpy()[: self.draws]
         # Their law is known, and nothing compares them with S or F draw by draw.
         seed = self.seed(patient, 2)
         partial = gradients.without_others.white_shares(self.draws, gradients.dimension, seed)
-        return FieldShares(S, F, partial)
+        return FieldShares(shares["S"], shares.get("F"), partial)
 
 
 class Smooth(RandomFields):
@@ -37,9 +38,9 @@ class Smooth(RandomFields):
 
     def pixels(self, gradients: BoxedGradients) -> float:
         """See `RandomFields.pixels`; includes the margin needed for smoothing."""
-        rows, columns, channels = gradients.shape
+        *edges, channels = gradients.shape
         margin = 2 * TRUNCATE * self.length
-        return gradients.count * (rows + margin) * (columns + margin) * channels
+        return math.prod([gradients.count, *(edge + margin for edge in edges), channels])
 
 
 class Matched(RandomFields):
@@ -51,4 +52,4 @@ class Matched(RandomFields):
 
     def pixels(self, gradients: BoxedGradients) -> float:
         """See `RandomFields.pixels`; includes the padding of the Fourier transform."""
-        return 4 * np.size(gradients.features)
+        return 2**gradients.mask.ndim * np.size(gradients.features)

@@ -26,7 +26,9 @@ def magnitude_chance(explanation: "Explanation", rows: np.ndarray) -> dict[str, 
         `Explanation.against_chance` has them; NaN where no patient has the quantity.
     """
     v = explanation.values
-    magnitude = {"S": np.sqrt(v["S_joint"]), "F": v[f"F_joint_magnitude_{explanation.settings['weight']}"]}
+    magnitude = {"S": np.sqrt(v["S_joint"])}
+    if "F" in explanation.quantities:
+        magnitude["F"] = v[f"F_joint_magnitude_{explanation.settings['weight']}"]
     content: dict[str, dict[str, dict[str, float]]] = {}
     for label, shares in explanation.nulls.items():
         content[label] = {}

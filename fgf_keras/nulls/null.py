@@ -1,8 +1,9 @@
 """The base classes of nulls: random features of one kind, drawn patient by patient."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,14 +20,15 @@ class NullShares:
     """Shares of null features in N patients.
 
     Attributes:
-        S, F: (N, n, m + 1); the last column is the joint share of m null fields.
+        S, F: (N, n, m + 1); the last column is the joint share of m null fields. F is None if no paths were
+            followed.
         resample: (N, n'), for each patient the draws that make up the draws of the cohort, or None where draw
             j of the cohort is draw j of every patient.
         partial: (N, n, m), partial shares, NaN where the patient has none; None if the null has no such.
     """
 
     S: np.ndarray
-    F: np.ndarray
+    F: np.ndarray | None
     resample: np.ndarray | None = None
     partial: np.ndarray | None = None
 
@@ -72,12 +74,17 @@ class Null(ABC):
 
     def finish(self) -> NullShares:
         """The shares of all draws for the patients so far."""
-        S, F, *partial = (np.stack(values).astype(np.float32) for values in zip(*self._shares))
+        S, F, *partial = (stacked(values) for values in zip(*self._shares))
         return NullShares(S, F, partial=partial[0] if partial else None)
 
 
+def stacked(patients: Sequence[Any]) -> Any:
+    """The shares of patients as one float32 array; None if they have none."""
+    return None if patients[0] is None else np.stack(patients).astype(np.float32)
+
+
 class RandomFields(Null):
-    """Random fields inside the rectangle around the tumour, in place of the gradients of the features."""
+    """Random fields inside the box around the tumour, in place of the gradients of the features."""
 
     @abstractmethod
     def fields(self, gradients: BoxedGradients, count: int, seed: np.ndarray) -> tf.Tensor:
@@ -89,7 +96,7 @@ class RandomFields(Null):
             seed: (2,) int32.
 
         Returns:
-            (count, m, rows, columns, C) float32.
+            (count, m, *edges, C) float32.
         """
 
     def pixels(self, gradients: BoxedGradients) -> float:
@@ -103,4 +110,4 @@ class RandomFields(Null):
             gradients.shares(self.fields(gradients, count, self.seed(patient, portion)))
             for portion in range(-(-self.draws // count))
         ]
-        return FieldShares(*(np.concatenate(values)[: self.draws] for values in zip(*portions)))
+        return FieldShares.together(portions, self.draws)

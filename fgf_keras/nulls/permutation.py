@@ -6,7 +6,7 @@ import numpy as np
 
 from fgf_keras.errors import DataError
 from fgf_keras.nulls.boxed import BoxedGradients, FieldShares
-from fgf_keras.nulls.null import DRAWS_TOGETHER, Null, NullShares
+from fgf_keras.nulls.null import DRAWS_TOGETHER, Null, NullShares, stacked
 
 
 class Permutation(Null):
@@ -36,7 +36,7 @@ class Permutation(Null):
         if len(self._patients) == 1:
             raise DataError("The permutation null needs other patients. Received: one sample.")
         shares, resample = zip(*(self._drawn(*patient) for patient in self._patients))
-        S, F, partial = (np.stack(values).astype(np.float32) for values in zip(*shares))
+        S, F, partial = (stacked(values) for values in zip(*shares))
         return NullShares(S, F, np.stack(resample), partial)
 
     def _drawn(self, patient: str, gradients: BoxedGradients) -> tuple[FieldShares, np.ndarray]:
@@ -45,5 +45,4 @@ class Permutation(Null):
         order = rng.permutation(len(others))[: self.draws]
         portions = np.split(order, range(DRAWS_TOGETHER, len(order), DRAWS_TOGETHER))
         shares = [gradients.moved_shares([others[j] for j in portion]) for portion in portions]
-        together = FieldShares(*(np.concatenate(values) for values in zip(*shares)))
-        return together, rng.integers(0, len(order), self.draws)
+        return FieldShares.together(shares), rng.integers(0, len(order), self.draws)

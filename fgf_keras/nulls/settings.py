@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fgf_keras.config.base import check_draws
 from fgf_keras.config.named import NULLS, unknown
 from fgf_keras.errors import ConfigError
 
@@ -62,6 +64,34 @@ class Nulls:
     def of(cls, nulls: "Nulls | str | Sequence[str]") -> "Nulls":
         """The argument if it is a `Nulls`; otherwise nulls of one or several kinds with default settings."""
         return nulls if isinstance(nulls, Nulls) else cls(kinds=nulls)
+
+    def refuse_too_few(self, alpha: float, tests: int) -> None:
+        """Refuse a number of draws with which nothing can be significant at level alpha, see `check_draws`.
+
+        Args:
+            alpha: significance level.
+            tests: number of features.
+
+        Raises:
+            ConfigError: too few draws; none are needed where there are no nulls.
+        """
+        try:
+            if self.kinds:
+                check_draws(self.draws, alpha, tests)
+        except ValueError as error:
+            raise ConfigError(f"Nulls: draws: {error}.") from error
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as an explanation lists them; none where there are no nulls."""
+        if not self.kinds:
+            return {}
+        return {
+            "null": list(self.kinds),
+            "n_null": self.draws,
+            "correlation_length": np.atleast_1d(self.lengths).tolist(),
+            "seed": self.seed,
+        }
 
     @property
     def labels(self) -> dict[str, tuple[str, float | None]]:

@@ -72,8 +72,8 @@ def white_noise_products(
     """⟨field, v⟩/‖v‖ for `draws` white noise fields v, one of which is in memory at a time.
 
     Args:
-        fields: (B, k, H, W, C), already restricted to the support.
-        mask: the support, (B, H, W, 1), or None for the whole canvas.
+        fields: (B, k, *spatial, C), already restricted to the support.
+        mask: the support, (B, *spatial, 1), or None for the whole canvas.
         draws: number of fields v; draw i uses seed + i, as `LinearNoise(seed=seed + i)` does.
         window: ((H, W), origin (B, 2)) if fields and mask are windows of a canvas: the v are then those of
             the canvas.
@@ -85,9 +85,8 @@ def white_noise_products(
 
     def draw(i: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
         if window is None:
-            noise = tf.broadcast_to(
-                white_field(shape[2:], seed + i, dtype), tf.concat([shape[:1], shape[2:]], 0)
-            )
+            noise = white_field(shape[2:], seed + i, dtype)
+            noise = tf.broadcast_to(noise, tf.concat([shape[:1], shape[2:]], axis=0))
         else:
             canvas, origin = window
             noise = crop_one(white_field([*canvas, shape[4]], seed + i, dtype), origin, (shape[2], shape[3]))

@@ -10,10 +10,13 @@ import numpy as np
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import Feature, unique_names
+from fgf_keras.features.registry import features_of
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.samples import AlignmentSamples
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.inputs import IMAGE
+from fgf_keras.models.network import Network
 from fgf_keras.models.view import measured_evaluation
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
 from fgf_keras.training.tensorboard.scalars import write_scalars
@@ -39,8 +42,8 @@ class AlignmentCallback(keras.callbacks.Callback):
     Keras's TensorBoard callback another folder.
 
     Args:
-        validation: (images, masks), (images, masks, spacing), or a dictionary with the keys image, mask and
-            optionally spacing; arrays as for `explain`.
+        validation: (images, masks), (images, masks, spacing), or a dictionary with the keys image, optionally
+            mask and spacing, and other inputs of the classifier; arrays as for `explain`.
         training: in the same form, a few samples on which F is measured as well, for `F_<feature>` and
             `F_joint` in `logs`.
         features: list of `Feature`; those of the `AlignmentModel` by default.
@@ -52,6 +55,7 @@ class AlignmentCallback(keras.callbacks.Callback):
         flow_samples: largest number of samples on which F is measured: the first ones, the same every time.
         support: "mask" or "image".
         batch_size: samples in memory at once.
+        input: as for `AlignmentModel`.
         log_dir: folder for TensorBoard, or None.
         summaries: what to write for TensorBoard and where, instead of `log_dir`.
 
@@ -70,6 +74,7 @@ class AlignmentCallback(keras.callbacks.Callback):
         flow_samples: int = 16,
         support: str = "mask",
         batch_size: int = 16,
+        input: str | None = None,
         log_dir: str | Path | None = None,
         summaries: AlignmentSummaries | None = None,
     ) -> None:
@@ -84,10 +89,10 @@ class AlignmentCallback(keras.callbacks.Callback):
                 raise ModelError(f"AlignmentCallback needs {name} >= 1. Received: {name}={value!r}.")
         if log_dir is not None and summaries is not None:
             raise ModelError("AlignmentCallback takes log_dir or summaries. Received: both.")
-        samples = functools.partial(AlignmentSamples, watched=flow_samples, batch_size=batch_size)
+        samples = functools.partial(AlignmentSamples, key=input, watched=flow_samples, batch_size=batch_size)
         self._validation = samples(validation, patient_id=None if summaries is None else summaries.patient_id)
         self._training = None if training is None else samples(training)
-        self._features = features
+        self._input, self._features = input, features
         self._pointwise_every = pointwise_every
         self._flow_every = flow_every
         self._support = support
@@ -103,12 +108,17 @@ class AlignmentCallback(keras.callbacks.Callback):
         """Trace the graphs of the measurement once."""
         rewarded = isinstance(self.model, AlignmentModel)
         features = self._features if self._features is not None else getattr(self.model, "features", [])
-        self._names = unique_names(list(features))
+        features = features_of(features)
+        self._names = unique_names(features)
+        classifier, others = self.model.classifier if rewarded else self.model, self._validation.specs
+        if others or self._input is not None:
+            classifier = Network(classifier, key=self._input or IMAGE, names=list(others))
         null_draws = self._summaries.null_draws if self._summaries is not None else 0
         self._measure = AlignmentMeasure(
-            self.model.classifier if rewarded else self.model,
+            classifier,
             features,
             self._validation.images.shape[1:],
+            others=list(others.values()),
             support=self._support,
             mask_input=rewarded,
             evaluation=measured_evaluation(self.model),

@@ -223,7 +223,7 @@ def test_a_mask_of_other_values_than_0_and_1_is_named_by_its_patient(cohort, val
         ((3, 8, 8, 2), (3, 8, 8, 1), r"\(None, 8, 8, 1\).*\(3, 8, 8, 2\)"),
         ((3, 8, 8), (3, 8, 8, 1), r"\(3, 8, 8\).*\(3, 8, 8, 1\).*channel axis"),
         ((3, 8, 8, 1), (2, 8, 8, 1), "images 3, masks 2"),
-        ((3, 8, 8, 1), (3, 8, 8), r"\(3, 8, 8, 1\).*\(3, 8, 8\).*differ in their numbers of axes"),
+        ((3, 8, 8, 1), (3, 8, 8), r"\(3, 8, 8, 1\).*\(3, 8, 8\).*differ in number of axes"),
         ((0, 8, 8, 1), (0, 8, 8, 1), "At least one sample"),
     ],
 )
