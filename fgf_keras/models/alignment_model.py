@@ -112,8 +112,7 @@ class AlignmentModel(keras.Model):
         self._trackers |= {key: MeanOfDefined(name=key) for key in shares}
         if self._reward.is_active:
             warn_of_vanishing_curvature(classifier)
-        # The model has no layers of its own, so it is built if its classifier is.
-        self.built = classifier.built
+        self.built = classifier.built  # it has no layers of its own
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """Logits (B, 1) or (B, K) of image·mask."""
