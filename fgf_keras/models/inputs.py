@@ -72,6 +72,25 @@ def at_least_float32(inputs: Inputs) -> Inputs:
     return inputs._replace(image=tf.cast(image, dtype), mask=tf.cast(mask, dtype))
 
 
+def declared_inputs(classifier: Any) -> dict[str, tf.TensorSpec]:
+    """Shape and type of each input of a graph of layers by name, with a leading axis of None.
+
+    Empty for a classifier that is no graph of layers, or has one input without a key.
+    """
+    try:
+        inputs = classifier.input
+        if not isinstance(inputs, dict):
+            inputs = (
+                dict(zip(classifier.input_names, classifier.inputs)) if len(classifier.inputs) > 1 else {}
+            )
+    except AttributeError:
+        return {}
+    return {
+        name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=name)
+        for name, tensor in inputs.items()
+    }
+
+
 def input_shape(classifier: Any) -> tuple[int | None, ...] | None:
     """The shape of a sample that a classifier of one input declares, None for each size left open.
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.models.input_gradient import Classifier, dtype_of
-from fgf_keras.models.inputs import IMAGE
+from fgf_keras.models.inputs import IMAGE, declared_inputs
 from fgf_keras.models.loaded import loaded
 from fgf_keras.models.logits import has_one_output, logits_of, remove_probability
 from fgf_keras.models.network import Key, Network
@@ -145,20 +145,15 @@ class Score:
 
     def _check_names(self, key: Key | None, others: Mapping[Key, Any]) -> None:
         """Refuse inputs other than those that a graph of layers declares."""
-        try:
-            declared = (
-                list(self.model.input)
-                if isinstance(self.model.input, dict)
-                else (list(self.model.input_names) if len(self.model.inputs) > 1 else [])
-            )
-        except AttributeError:  # no graph of layers
-            return
+        declared = list(declared_inputs(self.model))
+        if isinstance(getattr(self.model, "input", None), keras.KerasTensor):
+            declared = [] if key is None else ["a single tensor"]
         given = [] if key is None else [key, *others]
         by_name = all(isinstance(name, str) for name in given)
         if declared and (set(given) != set(declared) if by_name else len(given) != len(declared)):
             raise ModelError(
-                f"The classifier takes the inputs {', '.join(map(repr, declared))}. Received: "
-                f"{', '.join(map(repr, given)) or 'one without a name'}."
+                f"The classifier takes the inputs: {', '.join(declared)}. Received: "
+                f"{', '.join(map(str, given)) or 'one without a name'}."
             )
 
     def _pair_of(self, target: Class | tuple[Class, Class]) -> tuple[int, int | None]:

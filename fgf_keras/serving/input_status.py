@@ -17,3 +17,4 @@ class InputStatus(Status):
         "The image has values outside [0, 1] in the tumour, where no bounded path can start; map intensities "
         "to the range of training.",
     )
+    INPUT_NOT_FINITE = 7, "Another input of the classifier is NaN or infinite; repair or drop the sample."

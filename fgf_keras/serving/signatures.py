@@ -10,10 +10,12 @@ from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.measure.effects import checked_sd
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.inputs import IMAGE, declared_inputs
+from fgf_keras.models.network import Network
 from fgf_keras.models.view import Placement, measured_evaluation
 from fgf_keras.nulls.white import white_p_value_in_graph
 from fgf_keras.serving.input_status import InputStatus
-from fgf_keras.serving.inputs import checked_inputs, input_shapes, require_shapes
+from fgf_keras.serving.inputs import checked_inputs, input_shapes, require_shapes, stored_type
 
 _Outputs = dict[str, tf.Tensor]
 
@@ -51,7 +53,13 @@ class Signatures:
         window_hu: Sequence[float] | None = None,
         reference_sd: Mapping[str, float | None] | None = None,
     ) -> None:
-        self.image_shape = tuple(model.classifier.input_shape[1:])
+        declared = declared_inputs(model.classifier)
+        key, classifier = str(model.score.input or IMAGE), model.classifier
+        image = declared.pop(key, None)
+        self.image_shape = tuple(classifier.input_shape[1:] if image is None else image.shape[1:])
+        self.others = list(declared.values())
+        if image is not None:
+            classifier = Network(classifier, key=key, names=list(declared))
         self._names, self._weight, self._threshold = model.feature_names, flow.average, threshold
         self._classifier, self._bounded = model.classifier, flow.range == "bounded"
         self._compiled = jit_compile
@@ -59,11 +67,12 @@ class Signatures:
         self.reference_sd = None if reference_sd is None else checked_sd(self._names, reference_sd)
         evaluation = measured_evaluation(model)
         # On the mask, whatever the support is: a prediction needs no gradients outside of it.
-        self._placement = Placement(model.classifier, evaluation=evaluation)
+        self._placement = Placement(classifier, evaluation=evaluation)
         self._measure = AlignmentMeasure(
-            model.classifier,
+            classifier,
             model.features,
             self.image_shape,
+            others=self.others,
             support=support,
             mask_input=True,
             evaluation=evaluation,
@@ -79,33 +88,46 @@ class Signatures:
         )
         examples = tf.TensorSpec([None], tf.string, name="examples")
         return {
-            "serving_default": (self.predict, [image, mask]),
-            "alignment": (self.alignment, [image, mask, spacing]),
-            "explain": (self.explain, [image, mask, spacing]),
+            "serving_default": (self.predict, [image, mask, *self.others]),
+            "alignment": (self.alignment, [image, mask, spacing, *self.others]),
+            "explain": (self.explain, [image, mask, spacing, *self.others]),
             "predict_examples": (self.predict_examples, [examples]),
         }
 
-    def predict(self, image: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict(self, image: tf.Tensor, mask: tf.Tensor, *others: tf.Tensor) -> dict[str, tf.Tensor]:
         """status, probability, logit and class, (B,) each; for K classes probability and logit are (B, K)."""
-        return self._run(self._predicted, image=image, mask=mask)
+        return self._run(self._predicted, others, image=image, mask=mask)
 
     def predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `predict`, for serialised `tf.train.Example` (B,): float lists image and mask, row by row."""
+        """As `predict`, for serialised `tf.train.Example` (B,): float lists image and mask, row by row.
+
+        Other inputs of the classifier are lists of floats, integers or bytes.
+        """
         shapes = input_shapes(self.image_shape)
         fields = {name: tf.io.FixedLenFeature(shapes[name], tf.float32) for name in ("image", "mask")}
+        for spec in self.others:
+            fields[spec.name] = tf.io.FixedLenFeature(spec.shape[1:], stored_type(spec.dtype))
         parsed = tf.io.parse_example(examples, fields)
-        return self.predict(parsed["image"], parsed["mask"])
+        others = (
+            parsed[spec.name] if spec.dtype == tf.string else tf.cast(parsed[spec.name], spec.dtype)
+            for spec in self.others
+        )
+        return self.predict(parsed["image"], parsed["mask"], *others)
 
-    def alignment(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
+    def alignment(
+        self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, *others: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """As `predict`, with S_<feature>, S_joint, S_joint_magnitude, unique_<feature> and p_white_<feature>.
 
         Also partial_<feature> and p_white_partial_<feature>, NaN where the other features leave nothing
         unexplained; value_<feature>, slope_<feature>, slope_alone_<feature> and, if the standard deviations
         of a reference cohort are known, effect_<feature>; for two classes also p_white_joint.
         """
-        return self._run(self._aligned, image=image, mask=mask, spacing=spacing)
+        return self._run(self._aligned, others, image=image, mask=mask, spacing=spacing)
 
-    def explain(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> dict[str, tf.Tensor]:
+    def explain(
+        self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, *others: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """As `alignment`, with F_<feature>, F_joint, F_joint_magnitude, flow_residual and flow_status (B,).
 
         Where F is defined, also outside and outside_excess (NaN if the image is not in [0, 1]),
@@ -114,31 +136,42 @@ class Signatures:
         Also fields (B, H, W, C): gradient (of the decision's score), explained (its component along the
         features), boundary (the image at the end of the path).
         """
-        return self._run(self._explained, in_range=self._bounded, image=image, mask=mask, spacing=spacing)
+        fields = {"image": image, "mask": mask, "spacing": spacing}
+        return self._run(self._explained, others, in_range=self._bounded, **fields)
 
     def _run(
-        self, function: Callable[..., _Outputs], *, in_range: bool = False, **fields: tf.Tensor
+        self,
+        function: Callable[..., _Outputs],
+        others: Sequence[tf.Tensor],
+        *,
+        in_range: bool = False,
+        **fields: tf.Tensor,
     ) -> _Outputs:
-        tensors = require_shapes(self.image_shape, **fields)
+        count, names = len(fields), [spec.name for spec in self.others]
+        tensors = require_shapes(self.image_shape, self.others, **fields, **dict(zip(names, others)))
 
         def checked(*inputs: tf.Tensor) -> _Outputs:
-            *samples, status = checked_inputs(*inputs, in_range=in_range)
-            wide = [tf.cast(tensor, self._measure.dtype) for tensor in samples if tensor is not None]
-            return self._refusing(function(*wide), status)
+            spacing = inputs[2] if count == 3 else None
+            valid, status = checked_inputs(*inputs[:2], spacing, *inputs[count:], in_range=in_range)
+            wide = [tf.cast(tensor, self._measure.dtype) for tensor in valid[:count]]
+            return self._refusing(function(*wide, *valid[3:]), status)
 
         return tf.function(checked, autograph=False, jit_compile=self._compiled)(*tensors)
 
-    def _predicted(self, image: tf.Tensor, mask: tf.Tensor) -> _Outputs:
+    def _predicted(self, image: tf.Tensor, mask: tf.Tensor, *others: tf.Tensor) -> _Outputs:
         logits = self._placement.run(
-            lambda view: view.classifier(view.image, training=False), image, mask, compiled=self._compiled
+            lambda view: view.classifier(view.image, training=False),
+            *(image, mask, None),
+            *others,
+            compiled=self._compiled,
         )
         return self._decided(logits)
 
-    def _aligned(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> _Outputs:
-        return self._pointwise(self._measure.at_sample(image, mask, spacing))
+    def _aligned(self, *tensors: tf.Tensor) -> _Outputs:
+        return self._pointwise(self._measure.at_sample(*tensors))
 
-    def _explained(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> _Outputs:
-        values = self._measure.everything(image, mask, spacing)
+    def _explained(self, *tensors: tf.Tensor) -> _Outputs:
+        values = self._measure.everything(*tensors)
         along = {f"F_{name}": values[f"F_{self._weight}"][:, i] for i, name in enumerate(self._names)}
         along |= {key: values[f"{key}_{self._weight}"] for key in ("F_joint", "F_joint_magnitude")}
         errors = values[f"F_error_{self._weight}"]

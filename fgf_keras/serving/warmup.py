@@ -25,9 +25,10 @@ def write_warmup(folder: Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> 
     """
     path = Path(folder) / FILE
     path.parent.mkdir(exist_ok=True)
-    shapes = {spec.name: spec.shape[1:] for inputs in specs.values() for spec in inputs}
-    made_up = {name: _made_up(name, shape) for name, shape in shapes.items() if name != "examples"}
-    made_up["examples"] = np.array([example(made_up["image"][0], made_up["mask"][0])], object)
+    inputs_of_all = {spec.name: spec for inputs in specs.values() for spec in inputs}
+    made_up = {name: _made_up(spec) for name, spec in inputs_of_all.items() if name != "examples"}
+    stored = {name: array[0] for name, array in made_up.items() if name != "spacing"}
+    made_up["examples"] = np.array([example(**stored)], object)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, inputs in specs.items():
             request = PredictRequest()
@@ -38,33 +39,47 @@ def write_warmup(folder: Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> 
             writer.write(log.SerializeToString())
 
 
-def example(image: np.ndarray, mask: np.ndarray) -> bytes:
+def example(image: np.ndarray, mask: np.ndarray, **others: np.ndarray) -> bytes:
     """A serialised `tf.train.Example` of one sample, as the signature `predict_examples` takes it.
 
     Args:
-        image: (H, W, C).
-        mask: (H, W, 1).
+        image: (…, C).
+        mask: (…, 1).
+        others: other inputs of the classifier.
     """
-    fields = {"image": image, "mask": mask}
-    features = {
-        name: tf.train.Feature(float_list=tf.train.FloatList(value=np.asarray(field, np.float32).ravel()))
-        for name, field in fields.items()
-    }
+    features = {name: _as_feature(field) for name, field in {"image": image, "mask": mask, **others}.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def _made_up(name: str, shape: Sequence[int]) -> np.ndarray:
-    """One sample of an input: an elongated tumour in a corner, darker towards one end."""
-    if name == "spacing":
-        return np.ones((1, *shape), np.float32)
-    field = np.zeros((1, *shape), np.float32)
-    rows, columns = (min(edge, most) for edge, most in zip(TUMOUR, shape))
-    field[:, :rows, :columns] = 1 if name == "mask" else np.linspace(0.3, 0.7, columns)[:, np.newaxis]
+def _as_feature(field: np.ndarray) -> tf.train.Feature:
+    values = np.ravel(field)
+    if values.dtype == object:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if np.issubdtype(values.dtype, np.integer) or values.dtype == bool:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values.astype(np.int64)))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values.astype(np.float32)))
+
+
+def _made_up(spec: tf.TensorSpec) -> np.ndarray:
+    """One sample of an input: an elongated tumour in a corner, darker towards one end; zeros for others."""
+    shape = (1, *(edge or 1 for edge in spec.shape[1:]))
+    if spec.dtype == tf.string:
+        return np.full(shape, b"", object)
+    if spec.name == "spacing":
+        return np.ones(shape, np.float32)
+    field = np.zeros(shape, spec.dtype.as_numpy_dtype)
+    if spec.name not in ("image", "mask"):
+        return field
+    corner = tuple(slice(0, most) for most in TUMOUR[: len(shape) - 2])
+    columns = field[0][corner].shape[-2] if corner else 1
+    field[0][corner] = 1 if spec.name == "mask" else np.linspace(0.3, 0.7, columns)[:, np.newaxis]
     return field
 
 
 def _as_proto(array: np.ndarray) -> TensorProto:
     if array.dtype == object:
+        return tf.make_tensor_proto(array)
+    if array.dtype != np.float32:
         return tf.make_tensor_proto(array)
     # Trailing values equal to the last one can be omitted, so a canvas takes no more space than its tumour.
     flat = array.ravel()
