@@ -54,7 +54,7 @@ class AutodiffFeature(Feature):
         """
         inputs = {"image": image, "mask": mask}
         if "spacing" in (*self._positional, *self._by_keyword):
-            axes = image.shape.rank - 2
+            axes = len(image.shape) - 2
             shape = [tf.shape(image)[0], axes]
             inputs["spacing"] = tf.broadcast_to(axis_spacing(spacing, axes, image.dtype), shape)
         try:
