@@ -65,7 +65,7 @@ class AutodiffFeature(Feature):
         except (NotImplementedError, TypeError, AttributeError) as error:
             # What TensorFlow raises if NumPy, or Python's if and float, meet a tensor without a value.
             if not re.search(
-                r"symbolic .*Tensor|Tensor' object|Tensor object has no", str(error), re.IGNORECASE
+                r"symbolic.*Tensor|Tensor' object|Tensor object has no", str(error), re.IGNORECASE
             ):
                 raise
             raise FeatureError(
