@@ -122,7 +122,7 @@ def test_registered_functions_of_any_signature_are_saved_and_others_say_why_not(
     for function in (power, functools.partial(total), Sum()):
         (feature,) = features_of(function)
         assert "AutodiffFeature" in repr(feature)
-        with pytest.raises(FeatureError, match="cannot be saved.*register_keras_serializable"):
+        with pytest.raises(FeatureError, match=r"cannot be saved.*register_keras_serializable"):
             feature.get_config()
 
 
@@ -154,7 +154,7 @@ def test_a_function_that_is_not_in_tensorflow_is_refused_in_graphs(function):
 
 def test_an_array_is_no_tensor():
     for method in ("value", "gradient"):
-        with pytest.raises(FeatureError, match="'with_numpy' is not a TensorFlow function.*of type ndarray"):
+        with pytest.raises(FeatureError, match=r"'with_numpy' is not a TensorFlow function.*of type ndarray"):
             getattr(features_of(with_numpy)[0], method)(*images())
 
 
