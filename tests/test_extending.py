@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 import yaml
 from commands import TINY, command
 
@@ -12,6 +14,7 @@ from fgf_keras.commands.outcome import report_again
 from fgf_keras.commands.train import run_training
 from fgf_keras.config import load_config
 from fgf_keras.errors import FgfError
+from fgf_keras.features.registry import features_of
 from fgf_keras.files import read_json
 from fgf_keras.report.run import SECTIONS
 from fgf_keras.results.metrics import RunMetrics
@@ -25,7 +28,7 @@ def blocks(language):
 
 
 # The modules that the configurations of the document name, in the order of its blocks.
-MODULES = ["my_features", "my_sources", "my_rewards", "my_nulls", "my_steps"]
+MODULES = ["my_features", "my_signals", "my_sources", "my_rewards", "my_nulls", "my_steps"]
 
 
 def test_a_run_uses_everything_of_the_document(tmp_path, monkeypatch):
@@ -59,6 +62,28 @@ def test_a_run_uses_everything_of_the_document(tmp_path, monkeypatch):
     exec(section, names)
     (written,) = report_again(RunFolder.open(run))
     assert "## The highest score" in written.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_the_power_in_a_band_is_that_of_a_sine_and_has_its_gradient():
+    names = {}
+    exec(blocks("python")[MODULES.index("my_signals")], names)
+    (feature,) = features_of(names["alpha_power"])
+    # One second in an even and an odd number of steps: 10 Hz are in the band, 20 Hz are not.
+    for steps in (100, 99):
+        time = np.arange(steps)[:, None] / steps
+        sines = 3 * np.sin(2 * np.pi * 10 * time) + np.sin(2 * np.pi * 20 * time) + 5
+        signal, mask = tf.constant(np.stack([sines, 2 * sines])), tf.ones((2, steps, 1), tf.float64)
+        value, gradient = (f(signal, mask, [1 / steps]) for f in (feature.value, feature.gradient))
+        np.testing.assert_allclose(value, [3**2 / 2, 6**2 / 2], rtol=1e-12)
+        expected = 2 / steps * 3 * np.sin(2 * np.pi * 10 * time)
+        np.testing.assert_allclose(gradient[0], expected, atol=1e-12)
+        run = tf.function(feature.gradient).get_concrete_function(
+            tf.TensorSpec([None, None, 1], tf.float64),
+            tf.TensorSpec([None, None, 1], tf.float64),
+            [1 / steps],
+        )
+        np.testing.assert_allclose(run(signal, mask), gradient, atol=1e-12)
+    assert feature.get_config()["function"] == "my_signals>alpha_power"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class AutodiffFeature(Feature):
         """
         inputs = {"image": image, "mask": mask}
         if "spacing" in (*self._positional, *self._by_keyword):
-            axes = image.shape.rank - 2
+            axes = len(image.shape) - 2
             shape = [tf.shape(image)[0], axes]
             inputs["spacing"] = tf.broadcast_to(axis_spacing(spacing, axes, image.dtype), shape)
         try:
@@ -65,7 +65,7 @@ class AutodiffFeature(Feature):
         except (NotImplementedError, TypeError, AttributeError) as error:
             # What TensorFlow raises if NumPy, or Python's if and float, meet a tensor without a value.
             if not re.search(
-                r"symbolic .*Tensor|Tensor' object|Tensor object has no", str(error), re.IGNORECASE
+                r"symbolic.*Tensor|Tensor' object|Tensor object has no", str(error), re.IGNORECASE
             ):
                 raise
             raise FeatureError(

@@ -191,7 +191,7 @@ def refuse_ranks(features: Sequence[Feature], spatial_axes: int) -> None:
 
 def axes_of_sample(image: tf.Tensor) -> list[int]:
     """All axes of a batch but that of the samples: [1, 2, 3] for images (B, H, W, C)."""
-    return list(range(1, image.shape.rank))
+    return list(range(1, len(image.shape)))
 
 
 def per_sample(values: tf.Tensor, axes: int) -> tf.Tensor:

@@ -51,7 +51,7 @@ class _WeightedColumns(Feature):
         return twin
 
     def _positions_in(self, image: tf.Tensor) -> list[int]:
-        refuse_ranks([self], image.shape.rank - 2)
+        refuse_ranks([self], len(image.shape) - 2)
         if self.columns is None:
             first = next(iter(self.coefficients))
             raise FeatureError(

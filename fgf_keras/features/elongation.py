@@ -26,7 +26,7 @@ class Elongation(Feature):
 
     def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
-        refuse_ranks([self], image.shape.rank - 2)
+        refuse_ranks([self], len(image.shape) - 2)
         return tf.exp(-LogAspectRatio().value(image, mask, spacing))
 
     def is_defined(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
@@ -35,5 +35,5 @@ class Elongation(Feature):
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form, -g·∇(log aspect ratio)."""
-        value = per_sample(self.value(image, mask, spacing), image.shape.rank - 1)
+        value = per_sample(self.value(image, mask, spacing), len(image.shape) - 1)
         return -value * LogAspectRatio().gradient(image, mask, spacing)

@@ -25,7 +25,7 @@ class Flatness(Feature):
 
     def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
-        refuse_ranks([self], image.shape.rank - 2)
+        refuse_ranks([self], len(image.shape) - 2)
         return tf.exp(-log_ratio(image, mask, spacing, 2))
 
     def is_defined(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
@@ -34,5 +34,5 @@ class Flatness(Feature):
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
-        value = per_sample(self.value(image, mask, spacing), image.shape.rank - 1)
+        value = per_sample(self.value(image, mask, spacing), len(image.shape) - 1)
         return -value * log_ratio_field(image, mask, spacing, 2)

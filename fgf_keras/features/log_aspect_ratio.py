@@ -34,22 +34,22 @@ class LogAspectRatio(Feature):
 
     def value(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.value`."""
-        refuse_ranks([self], image.shape.rank - 2)
-        if image.shape.rank != 4:
+        refuse_ranks([self], len(image.shape) - 2)
+        if len(image.shape) != 4:
             return log_ratio(image, mask, spacing, 1)
         major, minor, least, _ = _axes(image, mask, spacing)
         return 0.5 * (log_axis(major, least) - log_axis(minor, least))
 
     def is_defined(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.is_defined`; False where negative intensities make a variance or the mass negative."""
-        if image.shape.rank != 4:
+        if len(image.shape) != 4:
             return tumour_axes(image, mask, spacing)
         return image_moments(weights(image, mask), spacing).are_of_a_tumour
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
-        refuse_ranks([self], image.shape.rank - 2)
-        if image.shape.rank != 4:
+        refuse_ranks([self], len(image.shape) - 2)
+        if len(image.shape) != 4:
             return log_ratio_field(image, mask, spacing, 1)
         major, minor, least, moments = _axes(image, mask, spacing)
         major_inverse, minor_inverse = log_axis_slope(major, least), log_axis_slope(minor, least)

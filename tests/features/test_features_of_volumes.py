@@ -117,17 +117,19 @@ def test_intensities_below_zero_have_the_gradient_of_their_value_too(feature, sh
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("jit", [False, True], ids=["graph", "compiled"])
-def test_all_tumours_have_finite_values_and_gradients(kind, dtype, jit):
-    mask = tf.constant(mask_of(kind), dtype)
-    for feature in FEATURES:
-        for image in (0.7 * tf.ones_like(mask), -tf.ones_like(mask), tf.zeros_like(mask)):
-            run = tf.function(lambda x, f=feature: (f.value(x, mask), f.gradient(x, mask)), jit_compile=jit)
-            value, gradient = run(image)
-            assert np.isfinite(value).all()
-            assert np.isfinite(gradient).all()
-            assert value.dtype == gradient.dtype == dtype
+def test_all_tumours_have_finite_values_and_gradients(dtype, jit):
+    masks = np.concatenate([mask_of(kind) for kind in KINDS])
+    images = tf.constant(np.concatenate([level + 0 * masks for level in (0.7, 0, -1)]), dtype)
+    masks = tf.constant(np.concatenate([masks] * 3), dtype)
+    run = tf.function(
+        lambda x: [(f.value(x, masks), f.gradient(x, masks)) for f in FEATURES], jit_compile=jit
+    )
+    for feature, (value, gradient) in zip(FEATURES, run(images)):
+        assert np.isfinite(value).all()
+        assert np.isfinite(gradient).all()
+        assert value.dtype == gradient.dtype == dtype
+        np.testing.assert_allclose(value, feature.value(images, masks), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
@@ -196,7 +198,7 @@ def test_the_unit_of_the_spacing_scales_extent_alone(rng):
 
 
 def test_voxels_cut_into_thinner_slices_have_the_same_axes_within_the_plane(rng):
-    """Each slice twice at half the distance: the variance along z loses that of a voxel, and no other changes."""
+    """Each slice twice at half the distance: only the variance along z loses that of a voxel."""
     mask = mask_of("rod", (10, 7, 8))
     mask[:, :2] = mask[:, -2:] = 0
     image = tf.constant(mask * rng.uniform(0.5, 1, (1, 1, 7, 8, 1)))
@@ -222,7 +224,7 @@ def test_one_slice_has_the_values_and_gradients_of_the_image(rng):
 
 def test_a_stack_of_equal_slices_has_the_axes_of_one_and_the_variance_of_its_height(rng):
     """C of the stack is that of a slice beside dz²(n² - 1)/12; here the height is the shortest axis."""
-    count, dz = 3, 0.9
+    count, dz = 3, 0.6
     inside = mask_of("two parts")[:, 3]
     image = tf.constant(rng.uniform(0.2, 1, inside.shape))
     mask = tf.constant(inside)
