@@ -69,7 +69,9 @@ class Explainer:
             whole = self._score.model
             self._evaluation = measured_evaluation(whole)
             features = whole.features if features is None else features
-            self._score = whole.score.of_model(whole.classifier)
+            self._score = self._score.of_model(whole.classifier)
+            if self._score.input is None:
+                self._score.input = whole.score.input
         self._features = features_of([] if features is None else features)
         self._names = unique_names(self._features)
         if noise_draws and "noise" in self._names:
@@ -194,6 +196,7 @@ class Explainer:
     ) -> None:
         """Refuse a classifier or features that cannot be measured, by trying them on a few samples."""
         bound = classifier.bound(others) if others else classifier
+        _ = measure.at_sample  # a classifier without a gradient is refused before other values are tried
         warn_of_probabilities(bound, image * mask if self._mask_input else image)
         refuse_coupled(measure.features, image, mask, spacing)
 
