@@ -248,7 +248,8 @@ class AlignmentMeasure:
 
     def _score(self, view: View, pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
-        return score, on_support(gradient, self._region(view))
+        # A network may compute in float64 what it is given in float32.
+        return tf.cast(score, gradient.dtype), on_support(gradient, self._region(view))
 
     def _status(self, status: tf.Tensor, view: View) -> tf.Tensor:
         """The statuses of paths: FEATURE_UNDEFINED where one ended, but a feature has no value."""
