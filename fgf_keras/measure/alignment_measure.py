@@ -19,7 +19,13 @@ from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
 from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range
 from fgf_keras.measure.sample_quantities import quantities_at_sample
-from fgf_keras.models.input_gradient import Classifier, chosen_section_gradients, decision_gradient, dtype_of
+from fgf_keras.models.input_gradient import (
+    Classifier,
+    chosen_section_gradients,
+    decision_gradient,
+    dtype_of,
+    rounding_of,
+)
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
@@ -73,6 +79,7 @@ class AlignmentMeasure:
         self._flow = flow or Flow()
         self._classes = classes
         self.dtype = dtype_of(classifier)
+        self._rounding = rounding_of(classifier)
         self.image_shape = tuple(image_shape)
         self._others = tuple(others)
 
@@ -208,6 +215,7 @@ class AlignmentMeasure:
             context=context,
             flow=self._flow,
             directions=self.nulls,
+            rounding=self._rounding,
             compiled=self._compiled,
         )
         result = self._null_fields("F", flow.directions) if self.nulls else {}

@@ -123,6 +123,11 @@ def dtype_of(classifier: Classifier) -> tf.DType:
     return tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
 
 
+def rounding_of(classifier: Classifier) -> float:
+    """The largest relative error of rounding to the type that a classifier computes in, if it is a short one."""
+    return {"float16": 2.0**-11, "bfloat16": 2.0**-8}.get(getattr(classifier, "compute_dtype", ""), 0.0)
+
+
 def _scale(classifier: Classifier) -> float:
     return FLOAT16_SCALE if getattr(classifier, "compute_dtype", None) == "float16" else 1.0
 
