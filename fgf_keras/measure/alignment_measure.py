@@ -12,12 +12,16 @@ from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import Observer, PathPoint
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
-from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.geometry.alignment import Products, orthonormal, projection, without_undefined
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
-from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range
+from fgf_keras.measure.path_quantities import (
+    PathQuantities,
+    feature_changes,
+    outside_range,
+    with_undefined,
+)
 from fgf_keras.measure.sample_quantities import quantities_at_sample
 from fgf_keras.models.input_gradient import (
     Classifier,
@@ -225,7 +229,9 @@ class AlignmentMeasure:
         result |= outside_range(view, end)
         for key in ("residual", "length", "far", "evaluations"):
             result[key] = getattr(flow, key)
-        result["status"] = self._status(flow.status, view)
+        result["status"] = with_undefined(
+            flow.status, self._feature_gradients(view), view.feature_values(self.features)
+        )
         return result | {"boundary": view.on_canvas(flow.boundary)}
 
     def _everything(self, view: View) -> dict[str, tf.Tensor]:
@@ -258,15 +264,6 @@ class AlignmentMeasure:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
         # A network may compute in float64 what it is given in float32.
         return tf.cast(score, gradient.dtype), on_support(gradient, self._region(view))
-
-    def _status(self, status: tf.Tensor, view: View) -> tf.Tensor:
-        """The statuses of paths: FEATURE_UNDEFINED where one ended, but a feature has no value."""
-        features = self._feature_gradients(view)
-        size = tf.linalg.diag_part(inner_products(features, features))
-        defined = tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
-        ended = tf.reduce_any([tf.equal(status, int(code)) for code in ENDED], axis=0)
-        undefined = ended & ~tf.reduce_all(defined, axis=1)
-        return tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), status)
 
     def _path_products(self, point: PathPoint, view: View) -> tuple[Products, tf.Tensor]:
         products, defined = self._products(point.direction[:, tf.newaxis], view)

@@ -92,14 +92,12 @@ def remove_probability(network: Network, specs: Sequence[tf.TensorSpec]) -> bool
     loops = traced_elsewhere and _has_loop(function)
     if operation not in _MAKES_PROBABILITIES and not loops:
         return False
-    frozen = None
     if traced_elsewhere:
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-    if operation not in _MAKES_PROBABILITIES:
-        # In a graph, a loop that was traced elsewhere has a gradient only if its weights are constants.
-        network.replace_call(frozen)
-        return False
-    if frozen is not None:
+        if operation not in _MAKES_PROBABILITIES:
+            # In a graph, a loop that was traced elsewhere has a gradient only if its weights are constants.
+            network.replace_call(frozen)
+            return False
         logits = before_probability(frozen.outputs[0])
         network.replace_call(frozen.prune(frozen.inputs, logits))
     else:
