@@ -22,7 +22,7 @@ def brightness(image, mask):
 
 
 def extent(image, mask):
-    """Root-mean-square distance from the centre of mass, pixels of 1 mm; negative where tr C is, on a path."""
+    """Root-mean-square distance from the centre of mass; negative where tr C is, on a path."""
     mass = tf.reduce_mean(image * mask, axis=-1)
     axes = list(range(1, len(mass.shape)))
     total = tf.reduce_sum(mass, axes, keepdims=True)
