@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import zarr
-from scipy import stats
+from scipy import ndimage, stats
 
 from fgf_keras import Nulls, alignment
 from fgf_keras.errors import ConfigError, DataError, FeatureError
@@ -291,3 +291,17 @@ def test_a_vanishing_gradient_has_no_share(rng):
     assert np.isnan(frame["S_joint"]).tolist() == [k == 2 for k in range(N)]
     assert frame["S_feature_1"].iloc[3] == 0
     assert np.isnan(frame["slope_feature_1"].iloc[3])
+
+
+@pytest.mark.parametrize("shape", [(30, 2), (4, 6, 5, 1)], ids=["sequence", "volume"])
+def test_p_values_of_smooth_features_are_uniform(rng, shape):
+    count = 150
+    wide = rng.normal(size=(count, *(edge + 16 for edge in shape[:-1]), shape[-1]))
+    smooth = ndimage.gaussian_filter(wide, [0, *[1.5] * (len(shape) - 1), 0])
+    smooth = smooth[(slice(None), *[slice(8, -8)] * (len(shape) - 1))]
+    score = rng.normal(size=(count, *shape)) + 0.3
+    nulls = Nulls(kinds=["white", "smooth"], draws=99, lengths=1.5)
+    frame = alignment(score, {"g": smooth}, nulls=nulls).to_frame()
+    assert stats.kstest(frame["p_smooth_g"], "uniform").pvalue > 1e-3
+    # Rough fields meet the constant part of the gradient less often than smooth ones.
+    assert stats.kstest(frame["p_white_g"], "uniform").pvalue < 1e-3
