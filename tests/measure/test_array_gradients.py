@@ -299,7 +299,7 @@ def test_p_values_of_smooth_features_are_uniform(rng, shape):
     wide = rng.normal(size=(count, *(edge + 16 for edge in shape[:-1]), shape[-1]))
     smooth = ndimage.gaussian_filter(wide, [0, *[1.5] * (len(shape) - 1), 0])
     smooth = smooth[(slice(None), *[slice(8, -8)] * (len(shape) - 1))]
-    score = rng.normal(size=(count, *shape)) + 0.3
+    score = rng.normal(size=(count, *shape)) + 0.7
     nulls = Nulls(kinds=["white", "smooth"], draws=99, lengths=1.5)
     frame = alignment(score, {"g": smooth}, nulls=nulls).to_frame()
     assert stats.kstest(frame["p_smooth_g"], "uniform").pvalue > 1e-3
