@@ -40,6 +40,16 @@ def test_gradients_of_pytorch_have_the_shares_of_least_squares(names):
         assert frame["S_joint"].iloc[k] == pytest.approx(fitted @ fitted / (z @ z))
 
 
+def test_tensors_need_not_be_converted(names):
+    torch = pytest.importorskip("torch")
+    features = {name: torch.from_numpy(array) for name, array in names["feature_gradients"].items()}
+    arguments = {"scores": torch.from_numpy(names["logits"]), "batch_size": 7}
+    frame = names["fgf_keras"].alignment(torch.from_numpy(names["score_gradients"]), features, **arguments)
+    expected = names["explanation"].to_frame()
+    for column in ("logit", "S_joint", "slope_contrast"):
+        assert np.allclose(frame.to_frame()[column], expected[column], rtol=1e-9)
+
+
 def test_paths_of_pytorch_end_on_the_boundary_and_add_up(names):
     frame = names["explanation"].to_frame()
     assert (frame["status"] == "reached").all()

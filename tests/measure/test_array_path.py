@@ -73,12 +73,13 @@ def margin_of(model, logits):
     return score
 
 
-@pytest.mark.parametrize("classes", [1, 2, 3])
-def test_gradients_of_a_keras_model_have_the_numbers_of_explain(cohort, classes):
+@pytest.mark.parametrize(("classes", "limits"), [(1, "free"), (1, "bounded"), (2, "free"), (3, "free")])
+def test_gradients_of_a_keras_model_have_the_numbers_of_explain(cohort, classes, limits):
     images, masks = cohort
     model = convolutional(classes)
     nulls = Nulls(kinds=["white", "smooth", "matched", "permutation"], draws=60)
-    expected = explain(model, images, masks, features=FEATURES, nulls=nulls, noise_draws=0)
+    flow = Flow(range=limits)
+    expected = explain(model, images, masks, features=FEATURES, flow=flow, nulls=nulls, noise_draws=0)
     logits, score_gradients = gradients_of_logits(model, images)
     inside = tf.constant(masks, tf.float32)
     found = alignment(
@@ -87,7 +88,7 @@ def test_gradients_of_a_keras_model_have_the_numbers_of_explain(cohort, classes)
         masks,
         scores=logits,
         values={feature.name: feature.value(tf.constant(images), inside).numpy() for feature in FEATURES},
-        path=ArrayPath(images, margin_of(model, logits), FEATURES),
+        path=ArrayPath(images, margin_of(model, logits), FEATURES, flow),
         nulls=nulls,
         batch_size=4,
     )
