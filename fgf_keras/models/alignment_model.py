@@ -97,8 +97,7 @@ class AlignmentModel(KerasSaving):
         self.reward, self.reward_weight = reward, reward_weight
         self.reward_features = None if reward_features is None else features_of(reward_features)
         self.support = support
-        self.reward_gradient = reward_gradient
-        self.evaluation = evaluation
+        self.reward_gradient, self.evaluation = reward_gradient, evaluation
         self.epsilon = epsilon
         self._plan: GradientPlan | None = None
         self.placement = Placement(classifier, evaluation=evaluation, support=support)
