@@ -20,6 +20,7 @@ from fgf_keras.measure.inputs import check_range, check_shape
 from fgf_keras.measure.sources import Batch, Source, source_of
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import Classifier, dtype_of
+from fgf_keras.models.loaded import MASKED
 from fgf_keras.models.logits import refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.network import Network
 from fgf_keras.models.score import Score
@@ -63,13 +64,16 @@ class Explainer:
     ) -> None:
         _check_settings(noise_draws, alpha, batch_size, classes)
         self._score = Score.of(model)
-        self._evaluation = "auto"
-        self._mask_input = isinstance(self._score.model, AlignmentModel)
+        self._evaluation, self._refuses_probabilities = "auto", False
+        owner = self._score.owner
+        self._mask_input = isinstance(owner, AlignmentModel) or hasattr(owner, MASKED)
         if self._mask_input:
-            whole = self._score.model
-            self._evaluation = measured_evaluation(whole)
-            features = whole.features if features is None else features
-            self._score = whole.score.of_model(whole.classifier)
+            self._evaluation = measured_evaluation(owner)
+            features = owner.features if features is None else features
+        if isinstance(owner, AlignmentModel):
+            # Its reward is measured on what it returns, and so is everything else.
+            self._refuses_probabilities = True
+            self._score = owner.score.of_model(owner.classifier)
         self._features = features_of([] if features is None else features)
         self._names = unique_names(self._features)
         if noise_draws and "noise" in self._names:
@@ -160,8 +164,7 @@ class Explainer:
             features = [feature.bound(source.columns) for feature in features]
         refuse_ranks(features, len(shape) - 1)
         image = tf.TensorSpec([None, *shape], dtype_of(self._score.model))
-        if self._mask_input:
-            # Its reward is measured on what it returns, and so is everything else.
+        if self._refuses_probabilities:
             whole = self._score.model
             key = source.key
             named = whole if key is None else Network(whole, key=key, names=list(source.others))
