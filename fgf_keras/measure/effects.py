@@ -22,7 +22,9 @@ def in_units(values: Mapping[str, np.ndarray], units: Sequence[Unit]) -> dict[st
     scale = np.array([unit.scale for unit in units])
     offset = np.array([unit.offset for unit in units])
     converted = {key: values[key] / scale for key in _PER_UNIT if key in values}
-    converted |= {"change": scale * values["change"], "value": offset + scale * values["value"]}
+    converted["value"] = offset + scale * values["value"]
+    if "change" in values:  # a path was followed
+        converted["change"] = scale * values["change"]
     return {**values, **converted}
 
 

@@ -73,7 +73,9 @@ class Explainer:
         if isinstance(owner, AlignmentModel):
             # Its reward is measured on what it returns, and so is everything else.
             self._refuses_probabilities = True
-            self._score = owner.score.of_model(owner.classifier)
+            self._score = self._score.of_model(owner.classifier)
+            if self._score.input is None:
+                self._score.input = owner.score.input
         self._features = features_of([] if features is None else features)
         self._names = unique_names(self._features)
         if noise_draws and "noise" in self._names:
@@ -197,6 +199,7 @@ class Explainer:
     ) -> None:
         """Refuse a classifier or features that cannot be measured, by trying them on a few samples."""
         bound = classifier.bound(others) if others else classifier
+        _ = measure.at_sample  # a classifier without a gradient is refused before other values are tried
         warn_of_probabilities(bound, image * mask if self._mask_input else image)
         refuse_coupled(measure.features, image, mask, spacing)
 

@@ -1,8 +1,10 @@
 """Checks of the images and spacings that are measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.data.slices import check_values, listing
@@ -37,10 +39,8 @@ def check_samples(ids: np.ndarray, images: np.ndarray, masks: np.ndarray, noun: 
     count = len(ids)
     if not count:
         raise DataError(f"At least one {noun} is needed. Received: none.")
-    if images.ndim not in _KINDS:
-        shapes = "; ".join(f"{name}s {shape}" for name, shape in _KINDS.values())
-        raise DataError(f"Samples must be one of: {shapes}. Received: shape {images.shape}." + _MISSING_AXIS)
-    if not np.issubdtype(images.dtype, np.number) and images.dtype != bool:
+    check_rank(images.shape)
+    if images.dtype.kind not in "fiub" and images.dtype.name != "bfloat16":
         raise DataError(f"Samples must be numbers. Received: values of type {images.dtype}.")
     if masks.ndim != images.ndim:
         raise DataError(
@@ -53,6 +53,34 @@ def check_samples(ids: np.ndarray, images: np.ndarray, masks: np.ndarray, noun: 
             f"channel. Received: shape {masks.shape}."
         )
     check_values(ids, images, masks, noun, "pixel" if images.ndim > 3 else "value")
+
+
+def check_rank(shape: Sequence[int]) -> None:
+    """Refuse what has the shape of no batch of samples."""
+    if len(shape) not in _KINDS:
+        shapes = "; ".join(f"{name}s {axes}" for name, axes in _KINDS.values())
+        raise DataError(f"Samples must be one of: {shapes}. Received: shape {tuple(shape)}." + _MISSING_AXIS)
+
+
+def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse inputs, by the names to report, whose first axes differ in length or are missing."""
+    if len({array.shape[:1] for array in arrays.values()}) > 1:
+        lengths = ", ".join(
+            f"{name} {array.shape[0] if array.shape else 'without axes'}" for name, array in arrays.items()
+        )
+        raise DataError(
+            f"All inputs need one entry per sample along their first axis. Received: {lengths}. One "
+            "sample alone needs a batch axis: x[np.newaxis]."
+        )
+
+
+def check_unique(ids: np.ndarray) -> None:
+    """Refuse names that several samples have."""
+    names, times = np.unique(ids, return_counts=True)
+    if len(names) < len(ids):
+        raise DataError(
+            f"patient_id must name each sample once. More than once: {listing(names[times > 1])}."
+        )
 
 
 def check_shape(classifier: Classifier, given: Sequence[int | None]) -> None:
@@ -71,7 +99,7 @@ def check_shape(classifier: Classifier, given: Sequence[int | None]) -> None:
         )
         raise DataError(
             f"The classifier takes {kind} of shape {expected}. Received: {kind} of shape {given}."
-            + (advice if len(given) != len(expected) - 1 else _MISSING_AXIS)
+            + (advice if len(given) >= len(expected) else _MISSING_AXIS)
         )
 
 
@@ -105,3 +133,29 @@ def spacing_per_sample(spacing: np.ndarray | Sequence[float] | None, count: int,
             f"Received: shape {spacing.shape}."
         )
     return np.broadcast_to(spacing, (count, axes))
+
+
+def indexable(array: Any) -> Any:
+    """Arrays that can be sliced without loading them whole are left as they are."""
+    if isinstance(array, pd.DataFrame):
+        try:
+            return array.to_numpy(np.float64)
+        except (TypeError, ValueError) as error:
+            wrong = [name for name, kind in array.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+            raise DataError(f"A table needs numbers. Encode or drop the columns {listing(wrong)}.") from error
+    lazy = hasattr(array, "shape") and hasattr(array, "__getitem__") and not hasattr(array, "numpy")
+    try:
+        return array if lazy else np.asarray(array)
+    except ValueError as error:
+        raise DataError(
+            f"The samples do not make one array ({error}). Resample or pad them to one shape; of a list of "
+            "several inputs, name the one to differentiate: fgf_keras.Score(model, input=0)."
+        ) from error
+
+
+def rows_of(array: Any, rows: slice | np.ndarray) -> np.ndarray:
+    """Some rows of an array that can be sliced."""
+    if isinstance(array, np.ndarray) or isinstance(rows, slice):
+        return np.asarray(array[rows])
+    # Not every array that can be sliced takes a list of rows.
+    return np.stack([np.asarray(array[int(row)]) for row in rows])

@@ -11,7 +11,15 @@ import tensorflow as tf
 
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError
-from fgf_keras.measure.inputs import check_samples, spacing_per_sample
+from fgf_keras.measure.inputs import (
+    check_lengths,
+    check_rank,
+    check_samples,
+    check_unique,
+    indexable,
+    rows_of,
+    spacing_per_sample,
+)
 from fgf_keras.models.network import Key
 from fgf_keras.models.score import Score
 
@@ -113,13 +121,14 @@ class _Arrays:
     ) -> None:
         key, image, others = score.separated(images)
         self.columns = tuple(map(str, image.columns)) if isinstance(image, pd.DataFrame) else None
-        self.key, self._image = key, _indexable(image)
-        self._others = {name: _indexable(array) for name, array in others.items()}
-        self._mask = None if masks is None else _indexable(masks)
-        self.count = self._image.shape[0] if self._image.shape else 0
+        self.key, self._image = key, indexable(image)
+        self._others = {name: indexable(array) for name, array in others.items()}
+        self._mask = None if masks is None else indexable(masks)
+        check_rank(self._image.shape)
+        self.count = self._image.shape[0]
+        self._noun = "sample" if patient_id is None else "patient"
         if patient_id is None and isinstance(image, pd.DataFrame):
             patient_id = image.index
-        self._named = patient_id is not None
         self._ids = (
             np.arange(self.count).astype(str) if patient_id is None else np.asarray(patient_id).astype(str)
         )
@@ -145,33 +154,24 @@ class _Arrays:
 
     def select(self, rows: slice | np.ndarray) -> Batch:
         """See `Source.select`."""
-        image = _rows(self._image, rows)
-        mask = _everywhere(image) if self._mask is None else _rows(self._mask, rows)
+        image = rows_of(self._image, rows)
+        mask = _everywhere(image) if self._mask is None else rows_of(self._mask, rows)
         ids = self._ids[rows]
         if not self._checked:
-            check_samples(ids, image, mask, "patient" if self._named else "sample")
+            check_samples(ids, image, mask, self._noun)
             self._check(ids, image, mask)
-        others = tuple(_rows(array, rows) for array in self._others.values())
+        others = tuple(rows_of(array, rows) for array in self._others.values())
         return Batch(image, mask, self._spacing[rows], others, ids)
 
     def _check_lengths(self) -> None:
-        counts = {"images" if self.key is None else repr(self.key): self.count}
-        counts |= {repr(name): array.shape[0] for name, array in self._others.items() if array.shape}
-        if self._mask is not None and self._mask.shape:
-            counts["masks"] = self._mask.shape[0]
-        if self._named:
-            counts["patient_id"] = len(self._ids)
-        if len(set(counts.values())) > 1:
-            lengths = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise DataError(
-                f"All inputs need one entry per sample along their first axis. Received: {lengths}. One "
-                "sample alone needs a batch axis: x[np.newaxis]."
-            )
-        if len(set(self._ids)) < self.count:
-            names, times = np.unique(self._ids, return_counts=True)
-            raise DataError(
-                f"patient_id must name each sample once. More than once: {listing(names[times > 1])}."
-            )
+        arrays = {"images" if self.key is None else repr(self.key): self._image}
+        arrays |= {repr(name): array for name, array in self._others.items()}
+        if self._mask is not None:
+            arrays["masks"] = self._mask
+        if self._noun == "patient":
+            arrays["patient_id"] = self._ids
+        check_lengths(arrays)
+        check_unique(self._ids)
 
 
 class _Stream:
@@ -188,7 +188,9 @@ class _Stream:
             first = next(self._iterator)
         except StopIteration:
             raise DataError("At least one sample is needed. Received: no batches.") from None
-        self.key, image, others, *_ = self._parts(first)
+        self.key, image, others, mask, *_ = self._parts(first)
+        check_rank(image.shape)
+        self._masked = mask is not None
         self.image = _spec(image)
         self.others = {name: _spec(array) for name, array in others.items()}
         self._first = first
@@ -225,20 +227,23 @@ class _Stream:
 
     def _batch(self, element: Any, done: int) -> Batch:
         _, image, others, mask, spacing, ids = self._parts(element)
-        if list(image.shape[1:]) != list(self.image.shape[1:]) or list(others) != list(self.others):
+        first, now = _layout(self.image, self.others, self._masked), _layout(image, others, mask is not None)
+        if first != now:
             raise DataError(
-                "All batches must have samples of one shape. The first: "
-                f"{tuple(self.image.shape[1:])}; after {done} samples: {tuple(image.shape[1:])}."
+                f"All batches must have the same inputs, of one shape. The first: {first}; after {done} "
+                f"samples: {now}."
             )
         count = len(image)
         named = ids is not None
         ids = np.arange(done, done + count).astype(str) if ids is None else _text(ids)
+        arrays = {"images": image, **{repr(name): other for name, other in others.items()}}
+        check_lengths(arrays | ({"patient_id": ids} if named else {}))
+        check_unique(ids)
         mask = _everywhere(image) if mask is None else mask
         check_samples(ids, image, mask, "patient" if named else "sample")
         self._check(ids, image, mask)
-        return Batch(
-            image, mask, spacing_per_sample(spacing, count, image.ndim - 2), tuple(others.values()), ids
-        )
+        others = tuple(others[name] for name in self.others)
+        return Batch(image, mask, spacing_per_sample(spacing, count, image.ndim - 2), others, ids)
 
     def _parts(self, element: Any) -> tuple[Any, ...]:
         # As `fit` takes them: x, (x, y) or (x, y, sample_weight).
@@ -266,19 +271,10 @@ def _is_stream(images: Any) -> bool:
     )
 
 
-def _indexable(array: Any) -> Any:
-    """Arrays that can be sliced without loading them whole are left as they are."""
-    if isinstance(array, pd.DataFrame):
-        return array.to_numpy(np.float64)
-    lazy = hasattr(array, "shape") and hasattr(array, "__getitem__") and not hasattr(array, "numpy")
-    return array if lazy else np.asarray(array)
-
-
-def _rows(array: Any, rows: slice | np.ndarray) -> np.ndarray:
-    if isinstance(array, np.ndarray) or isinstance(rows, slice):
-        return np.asarray(array[rows])
-    # Not every array that can be sliced takes a list of rows.
-    return np.stack([np.asarray(array[int(row)]) for row in rows])
+def _layout(image: Any, others: Mapping[Key, Any], masked: bool) -> str:
+    """The inputs of a batch in words."""
+    shapes = [f"{name!r} {tuple(other.shape[1:])}" for name, other in sorted(others.items())]
+    return ", ".join([f"samples {tuple(image.shape[1:])}", *shapes, "with masks" if masked else "no masks"])
 
 
 def _everywhere(image: np.ndarray) -> np.ndarray:

@@ -109,6 +109,11 @@ def as_logits(outputs: Any) -> tf.Tensor:
             f"The classifier must return one tensor of logits, shape (B, 1) or (B, K). Received: {shape}. "
             "Wrap it in a keras.Model that returns the logits alone."
         )
+    if not outputs.dtype.is_floating:
+        raise ModelError(
+            f"The classifier must return logits. Received: values of type {outputs.dtype.name}, which have "
+            "no gradient, e.g. those of argmax or rounding."
+        )
     outputs = outputs if outputs.shape.rank == 2 else outputs[:, tf.newaxis]
     return tf.cast(outputs, tf.float32) if outputs.dtype in (tf.float16, tf.bfloat16) else outputs
 
@@ -133,8 +138,8 @@ def _gradient(tape: tf.GradientTape, score: tf.Tensor, image: tf.Tensor) -> tf.T
     if gradient is None:
         raise ModelError(
             "The classifier's score has no gradient with respect to its image. Usual causes: an operation "
-            "without a derivative on the way (rounding, argmax, casting to int), a NumPy or Python function "
-            "inside (tf.py_function, tf.numpy_function), tf.stop_gradient, or a first layer that does not "
-            "use the image it is given."
+            "without a derivative on the way (rounding, argmax, casting to int, an embedding of integers), "
+            "a NumPy or Python function inside (tf.py_function, tf.numpy_function), tf.stop_gradient, or a "
+            "first layer that does not use the image it is given."
         )
     return gradient

@@ -142,10 +142,18 @@ def warn_of_probabilities(classifier: Classifier, image: tf.Tensor) -> None:
     Args:
         classifier: callable (image, training) to logits, bound to its other inputs.
         image: a few typical images, (B, …, C); brighter, darker and noisier ones are tried as well.
+
+    Raises:
+        ModelError: there is not one row of outputs per sample.
     """
     noise = tf.random.stateless_normal(tf.shape(image), [0, 1], dtype=image.dtype)
     probes = [image, 100 * image, -100 * image, 100 * noise, -100 * noise]
     outputs = np.concatenate([as_logits(classifier(probe, training=False)).numpy() for probe in probes])
+    if len(outputs) != len(probes) * len(image):
+        raise ModelError(
+            f"The classifier must return one row of logits per sample. Received: "
+            f"{len(outputs) // len(probes)} for {len(image)} samples."
+        )
     suspicious = np.all((outputs >= 0) & (outputs <= 1))
     if outputs.shape[1] > 1:
         suspicious &= np.allclose(outputs.sum(axis=1), 1, atol=1e-3)

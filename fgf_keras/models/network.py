@@ -1,11 +1,12 @@
 """Any callable classifier as a function of the input that is differentiated."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from fgf_keras.errors import ModelError
+from fgf_keras.errors import FgfError, ModelError
 from fgf_keras.models.input_gradient import as_logits
 from fgf_keras.models.loaded import call_function
 
@@ -22,6 +23,7 @@ class Network:
         output: key of the logits among several outputs, or None.
         pair: classes (first, second) whose contrast is the score; (k, None) for the logit of class k; None
             for all logits.
+        classes: how many classes have names; None if they have none.
     """
 
     def __init__(
@@ -32,9 +34,10 @@ class Network:
         names: Sequence[Key] = (),
         output: Key | None = None,
         pair: tuple[int, int | None] | None = None,
+        classes: int | None = None,
     ) -> None:
         self._call, self._key, self._names, self._output = call_function(model), key, tuple(names), output
-        self._pair = pair
+        self._pair, self._classes = pair, classes
         self._replacement: Callable[..., Any] | None = None
         self._ending: Callable[[tf.Tensor], tf.Tensor] | None = None
         self.compute_dtype = getattr(model, "compute_dtype", "float32")
@@ -68,13 +71,15 @@ class Network:
         if self._replacement is not None:
             outputs = self._replacement(image, *others)
             return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-        outputs = self._call(self._inputs(image, others), training)
+        outputs = _outputs(self._call, self._inputs(image, others), training)
         if isinstance(outputs, Mapping):
             return self._chosen(dict(outputs))
         if isinstance(outputs, (list, tuple)):
             return self._chosen(dict(enumerate(outputs)))
         if self._output is not None:
             raise ModelError(f"The model has one output, and output={self._output!r} names one of several.")
+        if not tf.is_tensor(outputs):
+            as_logits(outputs)  # which says what it must be
         return outputs
 
     def _inputs(self, image: tf.Tensor, others: Sequence[tf.Tensor]) -> Any:
@@ -100,6 +105,8 @@ class Network:
             return logits
         first, second = self._pair
         count = max(2, logits.shape[1])
+        if self._classes not in (None, count):
+            raise ModelError(f"The classifier has {count} classes, and classes=[…] names {self._classes}.")
         for number in self._pair:
             if number is not None and not 0 <= number < count:
                 raise ModelError(
@@ -128,3 +135,27 @@ class BoundNetwork(NamedTuple):
     def compute_dtype(self) -> str:
         """As of the network."""
         return self.network.compute_dtype
+
+
+def _outputs(call: Callable[..., Any], inputs: Any, training: bool) -> Any:
+    """What a model returns; whatever it raises becomes a `ModelError` that says what it was given."""
+    try:
+        return call(inputs, training)
+    except FgfError:
+        raise
+    except (LookupError, NotImplementedError, TypeError, ValueError, tf.errors.OpError) as error:
+        shapes = tf.nest.map_structure(lambda tensor: f"{tuple(tensor.shape)} {tensor.dtype.name}", inputs)
+        raise ModelError(
+            f"The classifier cannot be called with inputs of shape and type {shapes}: {_reason(error)} See "
+            "that they have the names, axes and types that it was trained with; several inputs are a "
+            "dictionary or a list."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The part of an error's text that says why: what Keras prints in bold, or its first or last line."""
+    text = str(error.args[0]) if error.args else str(error)
+    bold = re.search("\x1b\\[1m(.*?)\x1b\\[0m", text, re.DOTALL)
+    lines = [line.strip() for line in (bold.group(1) if bold else text).splitlines() if line.strip()] or [""]
+    line = lines[-1] if lines[0] == "in user code:" else lines[0]
+    return f"{type(error).__name__}: {line.rstrip('.')}."

@@ -1,5 +1,6 @@
 """The score of a classifier: which of its inputs is differentiated, and which output is explained."""
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -59,7 +60,7 @@ class Score:
         self.model: Any
         self.owner, self.model = loaded(model)
         self.input, self.output, self.target = input, output, target
-        self.classes = None if classes is None else list(classes)
+        self.classes = None if classes is None else _names_of_classes(classes)
         self._pair = None if target is None else self._pair_of(target)
         self._networks: dict[Any, Classifier] = {}
 
@@ -129,7 +130,8 @@ class Score:
         model = logits_of(self.model, self.output)
         chosen = model is not self.model
         output = None if chosen else self.output
-        network = Network(model, key=key, names=list(others), output=output, pair=self._pair)
+        classes = None if self.classes is None else len(self.classes)
+        network = Network(model, key=key, names=list(others), output=output, pair=self._pair, classes=classes)
         if isinstance(model, keras.Layer):
             specs = [tf.TensorSpec(image.shape, dtype_of(model)), *others.values()]
             removed = remove_probability(network, specs)
@@ -162,9 +164,10 @@ class Score:
     def _pair_of(self, target: Class | tuple[Class, Class]) -> tuple[int, int | None]:
         if not isinstance(target, (tuple, list)):
             return self._number(target), None
-        if len(target) != 2 or target[0] == target[1]:
+        pair = [self._number(name) for name in target]
+        if len(set(pair)) != 2 or len(pair) != 2:
             raise ModelError(f"target must be a class, or two different ones. Received: target={target!r}.")
-        return self._number(target[0]), self._number(target[1])
+        return pair[0], pair[1]
 
     def _number(self, name: Class) -> int:
         if isinstance(name, str):
@@ -172,9 +175,16 @@ class Score:
                 known = "no names; give classes=[…]" if self.classes is None else ", ".join(self.classes)
                 raise ModelError(f"target: there is no class {name!r}. The classes have: {known}.")
             return self.classes.index(name)
-        if isinstance(name, bool) or not isinstance(name, int) or name < 0:
+        if isinstance(name, bool) or not isinstance(name, numbers.Integral) or name < 0:
             raise ModelError(f"target: a class is a number from 0, or a name. Received: {name!r}.")
-        return name
+        return int(name)
+
+
+def _names_of_classes(classes: Sequence[str]) -> list[str]:
+    names = list(classes)
+    if isinstance(classes, str) or len(set(names)) < len(names):
+        raise ModelError(f"classes must be a list of names, each of its own. Received: classes={classes!r}.")
+    return names
 
 
 def _try_types(network: Network, image: tf.TensorSpec, others: list[tf.TensorSpec]) -> bool:
@@ -185,9 +195,12 @@ def _try_types(network: Network, image: tf.TensorSpec, others: list[tf.TensorSpe
     """
     try:
         return remove_probability(network, [tf.TensorSpec(image.shape, tf.float32), *others])
-    except (TypeError, ValueError, tf.errors.OpError):
+    except (ModelError, TypeError, ValueError, tf.errors.OpError) as error:
         network.compute_dtype = "float64"
-        return remove_probability(network, [tf.TensorSpec(image.shape, tf.float64), *others])
+        try:
+            return remove_probability(network, [tf.TensorSpec(image.shape, tf.float64), *others])
+        except (ModelError, TypeError, ValueError, tf.errors.OpError):
+            raise error from error.__cause__
     except AssertionError as error:
         if "variables which have been deleted" not in str(error):
             raise
