@@ -138,8 +138,7 @@ class AlignmentMeasure:
         logits, section, chosen = chosen_section_gradients(view.classifier, view.image, self._classes)
         section = on_support(section, self._region(view))
         value = view.feature_values(self.features)
-        products, defined = self._products(section, view)
-        defined &= tf.math.is_finite(value)
+        products, defined = self._products(section, view, tf.math.is_finite(value))
         if chosen is None:
             result = quantities_at_sample(products, logits, defined)
         else:
@@ -158,7 +157,7 @@ class AlignmentMeasure:
         result = {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
         if basis is not None:
             # In float64, which the rank of features that are nearly collinear needs.
-            result["null_products"] = self._products(basis, view)[0].whole()
+            result["null_products"] = self._products(basis, view, defined)[0].whole()
         return result
 
     def _along_flow(self, view: View) -> dict[str, tf.Tensor]:
@@ -173,21 +172,23 @@ class AlignmentMeasure:
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
         focused &= len(self.image_shape) == 3
 
-        # The flow passes on a context: that of a view plus the pair of classes, for a subset of the samples.
+        # The flow passes on a context for a subset of the samples: that of a view, the pair of classes, and
+        # which features are defined at the samples.
         def view_of(image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
-            return view.at(image, context[:-1])
+            return view.at(image, context[:-2])
 
         @_traced_once
         def score(image: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._score(view_of(image, context), context[-1])
+            return self._score(view_of(image, context), context[-2])
 
         @_traced_once
         def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
-            return quantities.observed(point, *self._path_products(point, view_of(point.image, context)))
+            seen = view_of(point.image, context)
+            return quantities.observed(point, *self._path_products(point, seen, context[-1]))
 
         def focus(fields: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
             inside, narrower = view_of(None, context).around_mask(fields)
-            return inside, (*narrower, context[-1])
+            return inside, (*narrower, *context[-2:])
 
         @_traced_once
         def noise(directions: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
@@ -200,7 +201,8 @@ class AlignmentMeasure:
             focus=focus if focused else None,
             linear=noise if self.noise_draws else None,
         )
-        context = *view.context, decision_pair(view.logits())
+        known = self._defined(view)
+        context = *view.context, decision_pair(view.logits()), known
         flow = gradient_flow(
             score,
             view.image,
@@ -217,7 +219,9 @@ class AlignmentMeasure:
         result |= outside_range(view, end)
         for key in ("residual", "length", "far", "evaluations"):
             result[key] = getattr(flow, key)
-        result["status"] = self._status(flow.status, view)
+        ended = tf.reduce_any([tf.equal(flow.status, int(code)) for code in ENDED], axis=0)
+        undefined = ended & ~tf.reduce_all(known, axis=1)
+        result["status"] = tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), flow.status)
         return result | {"boundary": view.on_canvas(flow.boundary)}
 
     def _everything(self, view: View) -> dict[str, tf.Tensor]:
@@ -250,29 +254,26 @@ class AlignmentMeasure:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
         return score, on_support(gradient, self._region(view))
 
-    def _status(self, status: tf.Tensor, view: View) -> tf.Tensor:
-        """The statuses of paths: FEATURE_UNDEFINED where one ended, but a feature has no value."""
+    def _defined(self, view: View) -> tf.Tensor:
+        """Whether each feature and its gradient are finite at the samples, (B, m) bool."""
         features = self._feature_gradients(view)
         size = tf.linalg.diag_part(inner_products(features, features))
-        defined = tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
-        ended = tf.reduce_any([tf.equal(status, int(code)) for code in ENDED], axis=0)
-        undefined = ended & ~tf.reduce_all(defined, axis=1)
-        return tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), status)
+        return tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
 
-    def _path_products(self, point: PathPoint, view: View) -> tuple[Products, tf.Tensor]:
-        products, defined = self._products(point.direction[:, tf.newaxis], view)
+    def _path_products(self, point: PathPoint, view: View, known: tf.Tensor) -> tuple[Products, tf.Tensor]:
+        products, defined = self._products(point.direction[:, tf.newaxis], view, known)
         # Inside the windows of the features lies only a part of the direction, so its norm comes from
         # outside.
         section = point.size[:, tf.newaxis, tf.newaxis]
         return products._replace(section=tf.cast(section, products.section.dtype)), defined
 
-    def _products(self, section: tf.Tensor, view: View) -> tuple[Products, tf.Tensor]:
-        """Products on the support, and (B, m) bool, whether the gradient of each feature is finite."""
+    def _products(self, section: tf.Tensor, view: View, known: tf.Tensor) -> tuple[Products, tf.Tensor]:
+        """Products on the support, and (B, m) bool, which of the features that are `known` have gradients."""
         # In float64: near Σw = 0 on a path, the gradients of all moments become nearly parallel, and float32
         # cannot distinguish their span from a smaller one.
         features = self._feature_gradients(view)
         both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
-        return without_undefined(inner_products(both, both), section.shape[1])
+        return without_undefined(inner_products(both, both), section.shape[1], known)
 
     def _region(self, view: View) -> tf.Tensor | None:
         return view.mask if self.support == "mask" else None

@@ -139,6 +139,8 @@ class Explanation:
         """
         rows = np.arange(len(self)) if rows is None else np.asarray(rows)
         scores, values = self.scores_and_values(rows)
+        defined = np.isfinite(values).all(axis=1)
+        scores, values = scores[defined], values[defined]
         return PopulationShare(population_share(scores, values, self.feature_names, **settings))
 
     def scores_and_values(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
