@@ -252,7 +252,8 @@ class AlignmentMeasure:
 
     def _score(self, view: View, pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
-        return score, on_support(gradient, self._region(view))
+        # A network may compute in float64 what it is given in float32.
+        return tf.cast(score, gradient.dtype), on_support(gradient, self._region(view))
 
     def _defined(self, view: View) -> tf.Tensor:
         """Whether each feature and its gradient are finite at the samples, (B, m) bool."""

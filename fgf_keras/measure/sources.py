@@ -180,7 +180,7 @@ class _Stream:
     def __init__(self, score: Score, images: Any, check: Callable[..., object]) -> None:
         self._score, self._check = score, check
         if isinstance(images, keras.utils.PyDataset):
-            images = (images[i] for i in range(images.num_batches))
+            images = map(images.__getitem__, range(images.num_batches))
         self._iterator = iter(images)
         self.count: int | None = None
         self.columns: tuple[str, ...] | None = None

@@ -123,15 +123,22 @@ def _names_of(function: Any) -> set[str]:
 
 def _by_name(function: Any) -> Callable[..., Any]:
     """A signature, whose inputs have names, as a callable of a dictionary or of the only one."""
-    names = list(function.structured_input_signature[1])
+    specs = function.structured_input_signature[1]
 
     def call(inputs: Any, training: bool) -> Any:
         del training
-        if isinstance(inputs, Mapping):
-            return function(**inputs)
-        return function(**{names[0]: inputs}) if names else function(inputs)
+        if not specs:
+            return function(inputs)
+        inputs = inputs if isinstance(inputs, Mapping) else {next(iter(specs)): inputs}
+        return function(**{name: _as_declared(value, specs.get(name)) for name, value in inputs.items()})
 
     return call
+
+
+def _as_declared(value: Any, spec: Any) -> Any:
+    """Integers in the type that a signature declares; what is not a number of that kind stays as it is."""
+    both = spec is not None and value.dtype.is_integer and spec.dtype.is_integer
+    return tf.cast(value, spec.dtype) if both else value
 
 
 def _takes_training(model: Callable[..., Any]) -> bool:

@@ -74,7 +74,7 @@ def remove_probability(network: Network, specs: Sequence[tf.TensorSpec]) -> bool
     """Let a network return what a final sigmoid or softmax of its graph is applied to; a warning is given.
 
     Inside a function that was traced elsewhere, such as one of a SavedModel, the weights are constants
-    afterwards, those of this moment.
+    afterwards, those of this moment; so they are if it has a loop, as recurrent layers do.
 
     Args:
         network: of any callable; unchanged if its graph ends in something else.
@@ -89,10 +89,17 @@ def remove_probability(network: Network, specs: Sequence[tf.TensorSpec]) -> bool
     graph = tf.function(lambda image, *others: network.output(image, others, False), autograph=False)
     function = graph.get_concrete_function(*specs)
     operation, traced_elsewhere = _last_operation(function.graph)
-    if operation not in _MAKES_PROBABILITIES:
+    loops = traced_elsewhere and _has_loop(function)
+    if operation not in _MAKES_PROBABILITIES and not loops:
         return False
+    frozen = None
     if traced_elsewhere:
-        frozen = convert_variables_to_constants_v2(function)
+        frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    if operation not in _MAKES_PROBABILITIES:
+        # In a graph, a loop that was traced elsewhere has a gradient only if its weights are constants.
+        network.replace_call(frozen)
+        return False
+    if frozen is not None:
         logits = before_probability(frozen.outputs[0])
         network.replace_call(frozen.prune(frozen.inputs, logits))
     else:
@@ -233,6 +240,12 @@ def _last_operation(graph: Any) -> tuple[str | None, bool]:
         else:
             return operation.type, called
     return None, called
+
+
+def _has_loop(function: Any) -> bool:
+    """Whether a recurrent layer or another loop is in one of the functions that a graph calls."""
+    called = function.graph.as_graph_def().library.function
+    return any(node.op in ("While", "StatelessWhile") for inner in called for node in inner.node_def)
 
 
 def _warn_of_removal(name: str) -> None:
