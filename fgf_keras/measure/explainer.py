@@ -228,9 +228,9 @@ def _settings(
 
 def _check_settings(noise_draws: int, alpha: float, batch_size: int, classes: int | str) -> None:
     rules = {
-        "classes must be 'auto', 'all' or a number from 2": (
+        "classes must be 'auto', 'all', 'top' or a number from 2": (
             classes,
-            classes in ("auto", "all") or (isinstance(classes, int) and classes >= 2),
+            classes in ("auto", "all", "top") or (isinstance(classes, int) and classes >= 2),
         ),
         "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
         "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
