@@ -122,7 +122,10 @@ class Explainer:
 
         def pictures(rows: np.ndarray) -> dict[str, np.ndarray]:
             if len(measure.image_shape) != 3:
-                raise DataError("Only images are drawn, and these are of other kinds: use the frame.")
+                raise DataError(
+                    "Pictures show images (N, H, W, C). Received samples of shape "
+                    f"{(None, *measure.image_shape)}: their numbers are in to_frame()."
+                )
             tensors = _tensors(measure, source.select(rows))
             return {
                 "image": tensors[0].numpy(),
