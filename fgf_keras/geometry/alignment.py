@@ -35,18 +35,21 @@ class Products(NamedTuple):
         return tf.concat([first, tf.concat([tf.linalg.matrix_transpose(self.cross), self.features], 2)], 1)
 
 
-def without_undefined(gram: tf.Tensor, rank: int) -> tuple[Products, tf.Tensor]:
+def without_undefined(
+    gram: tf.Tensor, rank: int, known: tf.Tensor | None = None
+) -> tuple[Products, tf.Tensor]:
     """Products in which features of undefined gradients count as features that vanish.
 
     Args:
         gram: (B, R + m, R + m), of the section and the features together.
         rank: R.
+        known: (B, m) bool, False for features that are undefined for another reason.
 
     Returns:
-        The products, and (B, m) bool, whether the gradient of each feature is a finite number.
+        The products, and (B, m) bool, whether each feature is defined.
     """
-    size = tf.linalg.diag_part(gram)[:, rank:]
-    defined = tf.math.is_finite(size)
+    defined = tf.math.is_finite(tf.linalg.diag_part(gram)[:, rank:])
+    defined = defined if known is None else defined & known
     keep = tf.concat([tf.ones_like(gram[:, 0, :rank], tf.bool), defined], axis=1)
     both = keep[:, :, tf.newaxis] & keep[:, tf.newaxis]
     gram = tf.where(both, gram, tf.zeros_like(gram))

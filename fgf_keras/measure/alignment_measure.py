@@ -16,12 +16,7 @@ from fgf_keras.geometry.alignment import Products, orthonormal, projection, with
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
-from fgf_keras.measure.path_quantities import (
-    PathQuantities,
-    feature_changes,
-    outside_range,
-    with_undefined,
-)
+from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range, with_undefined
 from fgf_keras.measure.sample_quantities import quantities_at_sample
 from fgf_keras.models.input_gradient import (
     Classifier,
@@ -35,6 +30,8 @@ from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
 # Function of (image, mask, spacing) to tensors with a leading batch axis, by name.
 Graph = Callable[..., dict[str, tf.Tensor]]
+# A function that the graphs of a path call in several places, traced only once.
+_traced_once = functools.partial(tf.function, autograph=False, reduce_retracing=True)
 
 
 class AlignmentMeasure:
@@ -83,7 +80,6 @@ class AlignmentMeasure:
         self._flow = flow or Flow()
         self._classes = classes
         self.dtype = dtype_of(classifier)
-        self._rounding = rounding_of(classifier)
         self.image_shape = tuple(image_shape)
         self._others = tuple(others)
 
@@ -149,8 +145,7 @@ class AlignmentMeasure:
         logits, section, chosen = chosen_section_gradients(view.classifier, view.image, self._classes)
         section = on_support(section, self._region(view))
         value = view.feature_values(self.features)
-        products, defined = self._products(section, view)
-        defined &= tf.math.is_finite(value)
+        products, defined = self._products(section, view, tf.math.is_finite(value))
         if chosen is None:
             result = quantities_at_sample(products, logits, defined)
         else:
@@ -169,7 +164,7 @@ class AlignmentMeasure:
         result = {key: tf.cast(v, self.dtype) if v.dtype.is_floating else v for key, v in result.items()}
         if basis is not None:
             # In float64, which the rank of features that are nearly collinear needs.
-            result["null_products"] = self._products(basis, view)[0].whole()
+            result["null_products"] = self._products(basis, view, defined)[0].whole()
         return result
 
     def _along_flow(self, view: View) -> dict[str, tf.Tensor]:
@@ -184,21 +179,23 @@ class AlignmentMeasure:
         focused = all(feature.shift_invariant for feature in self.features) and not self._compiled
         focused &= len(self.image_shape) == 3
 
-        # The flow passes on a context: that of a view plus the pair of classes, for a subset of the samples.
+        # The flow passes on a context for a subset of the samples: that of a view, the pair of classes, and
+        # which features are defined at the samples.
         def view_of(image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
-            return view.at(image, context[:-1])
+            return view.at(image, context[:-2])
 
         @_traced_once
         def score(image: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self._score(view_of(image, context), context[-1])
+            return self._score(view_of(image, context), context[-2])
 
         @_traced_once
         def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
-            return quantities.observed(point, *self._path_products(point, view_of(point.image, context)))
+            seen = view_of(point.image, context)
+            return quantities.observed(point, *self._path_products(point, seen, context[-1]))
 
         def focus(fields: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
             inside, narrower = view_of(None, context).around_mask(fields)
-            return inside, (*narrower, context[-1])
+            return inside, (*narrower, *context[-2:])
 
         @_traced_once
         def noise(directions: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
@@ -211,7 +208,8 @@ class AlignmentMeasure:
             focus=focus if focused else None,
             linear=noise if self.noise_draws else None,
         )
-        context = *view.context, decision_pair(view.logits())
+        known = self._defined(view)
+        context = *view.context, decision_pair(view.logits()), known
         flow = gradient_flow(
             score,
             view.image,
@@ -219,7 +217,7 @@ class AlignmentMeasure:
             context=context,
             flow=self._flow,
             directions=self.nulls,
-            rounding=self._rounding,
+            rounding=rounding_of(view.classifier),
             compiled=self._compiled,
         )
         result = self._null_fields("F", flow.directions) if self.nulls else {}
@@ -227,12 +225,9 @@ class AlignmentMeasure:
         end = view.at(flow.boundary, view.context)
         result["change"] = feature_changes(view, end, self.features)
         result |= outside_range(view, end)
-        for key in ("residual", "length", "far", "evaluations"):
-            result[key] = getattr(flow, key)
-        result["status"] = with_undefined(
-            flow.status, self._feature_gradients(view), view.feature_values(self.features)
-        )
-        return result | {"boundary": view.on_canvas(flow.boundary)}
+        result |= {key: getattr(flow, key) for key in ("residual", "length", "far", "evaluations")}
+        status = with_undefined(flow.status, known)
+        return result | {"status": status, "boundary": view.on_canvas(flow.boundary)}
 
     def _everything(self, view: View) -> dict[str, tf.Tensor]:
         return {**self._at_sample(view), **self._along_flow(view), **self._drawn(view)}
@@ -262,23 +257,28 @@ class AlignmentMeasure:
 
     def _score(self, view: View, pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
-        # A network may compute in float64 what it is given in float32.
-        return tf.cast(score, gradient.dtype), on_support(gradient, self._region(view))
+        return tf.cast(score, self.dtype), on_support(gradient, self._region(view))
 
-    def _path_products(self, point: PathPoint, view: View) -> tuple[Products, tf.Tensor]:
-        products, defined = self._products(point.direction[:, tf.newaxis], view)
+    def _defined(self, view: View) -> tf.Tensor:
+        """Whether each feature and its gradient are finite at the samples, (B, m) bool."""
+        features = self._feature_gradients(view)
+        size = tf.linalg.diag_part(inner_products(features, features))
+        return tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
+
+    def _path_products(self, point: PathPoint, view: View, known: tf.Tensor) -> tuple[Products, tf.Tensor]:
+        products, defined = self._products(point.direction[:, tf.newaxis], view, known)
         # Inside the windows of the features lies only a part of the direction, so its norm comes from
         # outside.
         section = point.size[:, tf.newaxis, tf.newaxis]
         return products._replace(section=tf.cast(section, products.section.dtype)), defined
 
-    def _products(self, section: tf.Tensor, view: View) -> tuple[Products, tf.Tensor]:
-        """Products on the support, and (B, m) bool, whether the gradient of each feature is finite."""
+    def _products(self, section: tf.Tensor, view: View, known: tf.Tensor) -> tuple[Products, tf.Tensor]:
+        """Products on the support, and (B, m) bool, which of the features that are `known` have gradients."""
         # In float64: near Σw = 0 on a path, the gradients of all moments become nearly parallel, and float32
         # cannot distinguish their span from a smaller one.
         features = self._feature_gradients(view)
         both = tf.cast(tf.concat([section, features], axis=1), tf.float64)
-        return without_undefined(inner_products(both, both), section.shape[1])
+        return without_undefined(inner_products(both, both), section.shape[1], known)
 
     def _region(self, view: View) -> tf.Tensor | None:
         return view.mask if self.support == "mask" else None
@@ -298,8 +298,3 @@ class AlignmentMeasure:
         if self.support == "image":
             return tf.fill(tf.shape(mask)[:1], tf.reduce_prod(tf.shape(mask)[1:]) * channels)
         return tf.cast(tf.reduce_sum(mask, axis=range(1, len(mask.shape))), tf.int32) * channels
-
-
-def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that the graphs of a path call in several places, traced only once."""
-    return tf.function(function, autograph=False, reduce_retracing=True)

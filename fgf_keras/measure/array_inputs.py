@@ -23,7 +23,8 @@ class Stack:
 
     def __init__(self, arrays: Sequence[Any]) -> None:
         self._arrays = arrays
-        self.shape = (len(arrays[0]), len(arrays), *arrays[0].shape[1:])
+        count, *shape = arrays[0].shape
+        self.shape = (count, len(arrays), *shape)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         return np.stack([np.asarray(array[rows]) for array in self._arrays], axis=1)
@@ -175,8 +176,9 @@ def logits_of_samples(scores: Any, count: int, outputs: int, ids: np.ndarray) ->
     if scores is None:
         if outputs > 2:
             raise DataError(
-                f"scores are needed for {outputs} classes: the logits (samples, classes) tell between which "
-                "two classes the decision of each sample lies. Pass scores=logits."
+                f"score_gradients have as many axes as feature_gradients, so they are those of {outputs} "
+                "classes, for which scores are needed: the logits (samples, classes) tell between which two "
+                "classes the decision of each sample lies. Pass scores=logits."
             )
         return None
     logits = numbers(scores, "scores", ids) if np.shape(scores)[:1] == (count,) else np.asarray(scores)

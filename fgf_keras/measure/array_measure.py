@@ -1,5 +1,6 @@
 """Alignment of gradients that were computed elsewhere, as graphs for batches of them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,14 @@ class ArrayMeasure:
     ) -> None:
         self._shape, self._outputs = gradients.shape, gradients.outputs
         self._ids, self._nulls, self._flow = ids, nulls, flow
-        self._graph = tf.function(self._at_sample, autograph=False, reduce_retracing=True)
+        size = math.prod(self._shape)
+        # Traced once: TensorFlow must not warn of retracing because of a second measure.
+        self._graph = tf.function(self._at_sample, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, self._outputs, size], tf.float64, name="score"),
+            tf.TensorSpec([None, len(gradients.names), size], tf.float64, name="features"),
+            tf.TensorSpec([None, *self._shape[:-1], 1], tf.float32, name="mask"),
+            tf.TensorSpec([None, self._outputs], tf.float64, name="logits"),
+        )
 
     def tensors(self, *arrays: Any) -> list[tf.Tensor]:
         """The rows of a batch, with gradients restricted to the mask.
@@ -51,7 +59,7 @@ class ArrayMeasure:
         for what, array in (("score_gradients", score), ("feature_gradients", features)):
             values = numbers(array, what, ids).astype(np.float64)
             flat.append(tf.constant(values.reshape(len(values), -1, inside.shape[-1]) * inside))
-        starts = [tf.constant(numbers(array, "images", ids)) for array in images]
+        starts = [self._flow.tensor(numbers(array, "images", ids)) for array in images if self._flow]
         marked = tf.constant(mask.astype(np.float32))
         return [*flat, marked, tf.constant(logits), tf.constant(rows, tf.int64), *starts]
 
@@ -61,7 +69,7 @@ class ArrayMeasure:
 
     def along_flow(self, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `ArrayFlow` measures along the paths; nothing without it."""
-        return {} if self._flow is None else self._flow(*tensors[2:3], *tensors[4:], nulls=self._nulls)
+        return {} if self._flow is None else self._flow(tensors[2], *tensors[4:])
 
     def _at_sample(
         self, score: tf.Tensor, features: tf.Tensor, mask: tf.Tensor, logits: tf.Tensor

@@ -50,12 +50,15 @@ class ArrayFlow:
         shape: (*spatial, C).
         names: of the m features.
         count: N.
+        nulls: whether to return what null fields are compared with.
 
     Raises:
         DataError: images of another shape, or another number of features.
     """
 
-    def __init__(self, path: ArrayPath, shape: tuple[int, ...], names: Sequence[str], count: int) -> None:
+    def __init__(
+        self, path: ArrayPath, shape: tuple[int, ...], names: Sequence[str], count: int, *, nulls: bool
+    ) -> None:
         if tuple(path.images.shape) != (count, *shape):
             raise DataError(
                 f"The images of the path must have the shape of the gradients, {(count, *shape)}. Received: "
@@ -68,39 +71,43 @@ class ArrayFlow:
                 f"The features of the path must be those of feature_gradients, {', '.join(names)}. Received: "
                 f"{received}."
             )
-        self._path, self._shape, self._count = path, shape, len(names)
+        self._path, self._shape, self._count, self._nulls = path, shape, len(names), nulls
+        self._dtype = tf.float64 if np.asarray(path.images[:1]).dtype == np.float64 else tf.float32
         self._spacing = spacing_per_sample(path.spacing, count) if self._known is not None else None
         self._quantities = PathQuantities(len(names), noise=False)
         self._error: Exception | None = None
-        self._graph = tf.function(self._along, autograph=False, reduce_retracing=True)
+        # Traced once, like the graphs of `AlignmentMeasure`.
+        self._graph = tf.function(self._along, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, *shape[:-1], 1], tf.float32, name="mask"),
+            tf.TensorSpec([None], tf.int64, name="rows"),
+            tf.TensorSpec([None, *shape], self._dtype, name="image"),
+        )
 
-    def __call__(
-        self, mask: tf.Tensor, rows: tf.Tensor, image: tf.Tensor, *, nulls: bool
-    ) -> dict[str, tf.Tensor]:
+    def tensor(self, image: np.ndarray) -> tf.Tensor:
+        """Images in the precision in which their paths are followed."""
+        return tf.constant(image, self._dtype)
+
+    def __call__(self, mask: tf.Tensor, rows: tf.Tensor, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """F and contributions along the paths, as of `AlignmentMeasure.along_flow`.
 
         Args:
             mask: (B, *spatial, 1).
             rows: (B,) int64, numbers of the samples.
-            image: (B, *spatial, C).
-            nulls: whether to return what null fields are compared with.
+            image: (B, *spatial, C), from `tensor`.
 
         Raises:
             DataError: a function of the path returns another shape; any error of such a function.
         """
-        dtype = tf.float64 if image.dtype == tf.float64 else tf.float32
         self._error = None
         try:
-            return self._graph(tf.cast(mask, dtype), rows, tf.cast(image, dtype), nulls=nulls)
+            return self._graph(mask, rows, image)
         except tf.errors.OpError:
             # TensorFlow reports errors in Python functions as its own.
             if self._error is not None:
                 raise self._error from None
             raise
 
-    def _along(
-        self, mask: tf.Tensor, rows: tf.Tensor, image: tf.Tensor, *, nulls: bool
-    ) -> dict[str, tf.Tensor]:
+    def _along(self, mask: tf.Tensor, rows: tf.Tensor, image: tf.Tensor) -> dict[str, tf.Tensor]:
         def score(flat: tf.Tensor, mask: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             z, gradient = self._called(self._path.score, flat, rows, [(), self._shape])
             return z, tf.reshape(gradient, tf.shape(flat)) * mask
@@ -113,14 +120,14 @@ class ArrayFlow:
 
         places = int(np.prod(self._shape[:-1]))
         start = tf.reshape(image, [-1, places, 1, self._shape[-1]])
-        mask = tf.reshape(mask, [-1, places, 1, 1])
+        mask = tf.reshape(tf.cast(mask, self._dtype), [-1, places, 1, 1])
         quantities = self._quantities
         observer = Observer(observe, sum(quantities.widths.values()), controlled=quantities.controlled)
         flow = gradient_flow(
-            score, start, observer, context=(mask, rows), flow=self._path.flow, directions=nulls
+            score, start, observer, context=(mask, rows), flow=self._path.flow, directions=self._nulls
         )
         result = quantities.reported(flow)
-        if nulls:
+        if self._nulls:
             directions = flow.directions
             result["null_F"] = tf.reshape(directions, [-1, directions.shape[1], *self._shape])
             result["null_F_gram"] = inner_products(directions, directions)

@@ -84,14 +84,13 @@ def alignment(
     known_values = values_of_features(values, count, names)
     unknown = np.zeros((count, gradients.outputs)) if logits is None else logits
     arrays = [gradients.score, gradients.features, gradients.mask, unknown, np.arange(count)]
-    flow = None
+    draws, flow = NullDraws(nulls) if nulls.kinds else None, None
     if path is not None:
         path = dataclasses.replace(path, images=sliceable(path.images, "images"))
-        flow = ArrayFlow(path, gradients.shape, names, count)
+        flow = ArrayFlow(path, gradients.shape, names, count, nulls=draws is not None)
         arrays.append(path.images)
         if path.flow.range == "bounded":
             check_range(ids, path.images, None)
-    draws = NullDraws(nulls) if nulls.kinds else None
     measure = ArrayMeasure(gradients, ids, nulls=draws is not None, flow=flow)
     graphs = (measure.at_sample, measure.along_flow)
     measured = in_batches(sliced(measure, arrays, ids, batch_size), graphs, draws=draws)

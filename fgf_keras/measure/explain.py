@@ -53,8 +53,9 @@ def explain(
         flow: how the path is followed, and over what F is the mean; `Flow()` by default. False: no paths are
             followed, and there is no F.
         classes: for K > 2, the classes whose logits span the section at a sample: "all"; a number k, the k
-            most probable ones; or "auto", all of up to 20 classes and the 5 most probable of more. Each class
-            takes one more gradient. The path is that between the most probable two in any case.
+            most probable ones; "top", the 5 most probable; or "auto", all of up to 20 classes and "top" of
+            more. Each class takes one more gradient. The path is that between the most probable two in any
+            case.
         noise_draws: number of linear noise features to measure as well (columns S_noise, F_noise).
         nulls: random features to compare with; one or several names of kinds stand for `Nulls(kinds=…)`.
         alpha: significance level, which determines how many draws are needed.

@@ -20,6 +20,7 @@ from fgf_keras.measure.inputs import check_range, check_shape
 from fgf_keras.measure.sources import Batch, Source, source_of
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import Classifier, dtype_of
+from fgf_keras.models.loaded import MASKED
 from fgf_keras.models.logits import refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.network import Network
 from fgf_keras.models.score import Score
@@ -63,15 +64,18 @@ class Explainer:
     ) -> None:
         _check_settings(noise_draws, alpha, batch_size, classes)
         self._score = Score.of(model)
-        self._evaluation = "auto"
-        self._mask_input = isinstance(self._score.model, AlignmentModel)
+        self._evaluation, self._refuses_probabilities = "auto", False
+        owner = self._score.owner
+        self._mask_input = isinstance(owner, AlignmentModel) or hasattr(owner, MASKED)
         if self._mask_input:
-            whole = self._score.model
-            self._evaluation = measured_evaluation(whole)
-            features = whole.features if features is None else features
-            self._score = self._score.of_model(whole.classifier)
+            self._evaluation = measured_evaluation(owner)
+            features = owner.features if features is None else features
+        if isinstance(owner, AlignmentModel):
+            # Its reward is measured on what it returns, and so is everything else.
+            self._refuses_probabilities = True
+            self._score = self._score.of_model(owner.classifier)
             if self._score.input is None:
-                self._score.input = whole.score.input
+                self._score.input = owner.score.input
         self._features = features_of([] if features is None else features)
         self._names = unique_names(self._features)
         if noise_draws and "noise" in self._names:
@@ -118,7 +122,10 @@ class Explainer:
 
         def pictures(rows: np.ndarray) -> dict[str, np.ndarray]:
             if len(measure.image_shape) != 3:
-                raise DataError("Only images are drawn, and these are of other kinds: use the frame.")
+                raise DataError(
+                    "Pictures show images (N, H, W, C). Received samples of shape "
+                    f"{(None, *measure.image_shape)}: their numbers are in to_frame()."
+                )
             tensors = _tensors(measure, source.select(rows))
             return {
                 "image": tensors[0].numpy(),
@@ -162,8 +169,7 @@ class Explainer:
             features = [feature.bound(source.columns) for feature in features]
         refuse_ranks(features, len(shape) - 1)
         image = tf.TensorSpec([None, *shape], dtype_of(self._score.model))
-        if self._mask_input:
-            # Its reward is measured on what it returns, and so is everything else.
+        if self._refuses_probabilities:
             whole = self._score.model
             key = source.key
             named = whole if key is None else Network(whole, key=key, names=list(source.others))
@@ -225,9 +231,9 @@ def _settings(
 
 def _check_settings(noise_draws: int, alpha: float, batch_size: int, classes: int | str) -> None:
     rules = {
-        "classes must be 'auto', 'all' or a number from 2": (
+        "classes must be 'auto', 'all', 'top' or a number from 2": (
             classes,
-            classes in ("auto", "all") or (isinstance(classes, int) and classes >= 2),
+            classes in ("auto", "all", "top") or (isinstance(classes, int) and classes >= 2),
         ),
         "noise_draws must be at least 0": (noise_draws, noise_draws >= 0),
         "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # matplotlib is loaded only where a picture is drawn
 
     from fgf_keras.pictures.patient_page import PagePatient
 
+_NO_PATHS = "No paths to the boundary were followed: give explain a Flow, or alignment a path."
+
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
@@ -61,10 +63,7 @@ class Explanation:
         Raises:
             DataError: no paths were followed.
         """
-        return self._required(
-            "status",
-            "No paths to the boundary were followed: give explain a Flow, or alignment a path.",
-        )
+        return self._required("status", _NO_PATHS)
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -143,10 +142,15 @@ class Explanation:
         return PopulationShare(population_share(scores, values, self.feature_names, **settings))
 
     def scores_and_values(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n,), or (n, K) for K > 2 classes, and values of the features (n, m) of some samples."""
+        """Logits (n,), or (n, K) for K > 2 classes, and values of the features (n, m) of some samples.
+
+        Without those for which a feature is undefined.
+        """
         advice = "Pass {} to alignment: the population share compares scores with values of the features."
         scores = self._required("logit" if self.classes == 2 else "logits", advice.format("scores"))
-        return scores[rows], self._required("value", advice.format("values"))[rows]
+        values = self._required("value", advice.format("values"))[rows]
+        defined = np.isfinite(values).all(axis=1)
+        return scores[rows][defined], values[defined]
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Settings, the sentence of each status, and one record per sample; undefined numbers are null.
@@ -212,10 +216,13 @@ class Explanation:
             A matplotlib figure.
 
         Raises:
-            DataError: an id that is not in the explanation, or for which F is undefined.
+            DataError: an id that is not in the explanation, or for which F is undefined; no paths were
+                followed, or the scores are not known.
         """
         from fgf_keras.pictures.waterfall import Contributions, waterfalls
 
+        self._required("status", _NO_PATHS)
+        self._required("logit", "Pass scores to alignment.")
         frame, units = self.to_frame().iloc[self.rows_of(patients)], self.settings["units"]
         figure = waterfalls(
             [Contributions.of(str(name), row, self.feature_names, units) for name, row in frame.iterrows()]

@@ -11,7 +11,6 @@ from fgf_keras.flow.chords import PathPoint
 from fgf_keras.flow.result import FlowResult
 from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.geometry.alignment import Products, joint_alignment, only_defined, pointwise_alignment
-from fgf_keras.geometry.products import inner_products
 from fgf_keras.geometry.shares import shapley_shares
 from fgf_keras.geometry.slopes import share_split
 from fgf_keras.models.view import View
@@ -104,17 +103,10 @@ def feature_changes(start: View, end: View, features: Sequence[Feature]) -> tf.T
     return tf.where(end.features_defined(features), change, tf.constant(float("nan"), change.dtype))
 
 
-def with_undefined(status: tf.Tensor, gradients: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """The statuses of paths (B,): FEATURE_UNDEFINED where one ended, but a feature has no value.
-
-    Args:
-        status: (B,) of `FlowStatus`.
-        gradients, values: (B, m, …, C) and (B, m) of the features at the samples.
-    """
-    size = tf.linalg.diag_part(inner_products(gradients, gradients))
-    defined = tf.math.is_finite(size) & tf.math.is_finite(values)
+def with_undefined(status: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """The statuses of paths (B,): FEATURE_UNDEFINED where one ended, but a feature is not known (B, m)."""
     ended = tf.reduce_any([tf.equal(status, int(code)) for code in ENDED], axis=0)
-    undefined = ended & ~tf.reduce_all(defined, axis=1)
+    undefined = ended & ~tf.reduce_all(known, axis=1)
     return tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), status)
 
 

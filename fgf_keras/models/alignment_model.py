@@ -19,7 +19,9 @@ from fgf_keras.models.logits import refuse_probability_layer
 from fgf_keras.models.network import Key, Network
 from fgf_keras.models.reward_gradient import difference_of_gradients
 from fgf_keras.models.rewards import reward_of
+from fgf_keras.models.saving import KerasSaving
 from fgf_keras.models.score import Score
+from fgf_keras.models.second_derivatives import weight_gradient
 from fgf_keras.models.trackers import MeanOfDefined
 from fgf_keras.models.tried import tried_plan
 from fgf_keras.models.view import Placement, View
@@ -28,7 +30,7 @@ _Alignment = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # S_i (B, m), S_joint (B,),
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
-class AlignmentModel(keras.Model):
+class AlignmentModel(KerasSaving):
     """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
 
     S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
@@ -45,7 +47,7 @@ class AlignmentModel(keras.Model):
         features: one or a list of names, `Feature`s and functions, see `features_of`.
         reward: "sum" (the paper), "joint", "none" (S is still measured), or see `rewards.reward_of`.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
-        reward_features: `Feature`s to reward (with the λ_i) instead of `features`, which are only measured.
+        reward_features: features to reward (with the λ_i) instead of `features`, which are only measured.
         support: "mask" or "image", see `AlignmentMeasure`.
         reward_gradient: how the reward is differentiated with respect to the weights. "exact": by second
             derivatives. "difference": by a central difference of first derivatives, for classifiers with
@@ -76,7 +78,7 @@ class AlignmentModel(keras.Model):
         *,
         reward: str = "sum",
         reward_weight: float | dict[str, float] = 0.1,
-        reward_features: Sequence[Feature] | None = None,
+        reward_features: Any = None,
         support: str = "mask",
         reward_gradient: str = "auto",
         evaluation: str = "auto",
@@ -92,17 +94,15 @@ class AlignmentModel(keras.Model):
         self.feature_names = unique_names(self.features)
         self.classifier = classifier
         self.score = Score(classifier, input=input)
-        self.reward = reward
-        self.reward_weight = reward_weight
-        self.reward_features = None if reward_features is None else list(reward_features)
+        self.reward, self.reward_weight = reward, reward_weight
+        self.reward_features = None if reward_features is None else features_of(reward_features)
         self.support = support
-        self.reward_gradient = reward_gradient
-        self.evaluation = evaluation
+        self.reward_gradient, self.evaluation = reward_gradient, evaluation
+        self.epsilon = epsilon
         self._plan: GradientPlan | None = None
         self.placement = Placement(classifier, evaluation=evaluation, support=support)
-        self.epsilon = epsilon
-        rewarded = self.features if reward_features is None else list(reward_features)
-        self._reward = reward_of(reward, reward_weight, unique_names(rewarded))
+        rewarded = unique_names(self.reward_features or self.features)
+        self._reward = reward_of(reward, reward_weight, rewarded)
         # A factor on λ, 1 unless a warm-up changes it; a variable, so that changing it does not retrace.
         self.reward_scale = self.add_weight(
             shape=(), initializer="ones", trainable=False, dtype="float32", name="reward_scale"
@@ -165,7 +165,7 @@ class AlignmentModel(keras.Model):
                     objective -= tf.cast(rising, task_loss.dtype) / replicas
                 scaled = self.optimizer.scale_loss(objective)
             reward = tf.cast(reward, task_loss.dtype)
-            return logits, task_loss, reward, alignment, weight_tape.gradient(scaled, variables)
+            return logits, task_loss, reward, alignment, weight_gradient(weight_tape, scaled, variables)
 
         logits, task_loss, reward, alignment, gradients = self._viewed(step, batch)
         self.optimizer.apply_gradients(zip(gradients, variables))

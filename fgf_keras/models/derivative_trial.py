@@ -66,13 +66,17 @@ class DerivativeTrial:
         key: Key | None = None,
         others: Mapping[Key, tf.TensorSpec] | None = None,
     ) -> None:
+        # The classifier with its other inputs held, and what its images are like.
+        self.image = tf.TensorSpec([None, *image_shape], tf.float32)
+
         def held(network: Classifier) -> Classifier:
             return network if key is None else _Held(network, key, others or {})
 
         with _making_float64():
             copy = _in_float64(classifier, held, image_shape)
         self._trials = [] if copy is None else [_Trial(copy, held(copy), image_shape, "float64")]
-        self._trials.append(_Trial(classifier, held(classifier), image_shape, "float32"))
+        self.held = held(classifier)
+        self._trials.append(_Trial(classifier, self.held, image_shape, "float32"))
 
     def mixes_samples(self, call: Call) -> bool:
         """Whether the score of one sample has a gradient at another.
@@ -210,7 +214,7 @@ class _Held:
 
     def __init__(self, network: Classifier, key: Key, others: Mapping[Key, tf.TensorSpec]) -> None:
         self._network = Network(network, key=key, names=list(others))
-        self._others = [_random_like(spec) for spec in others.values()]
+        self._others = [example_of(spec, 1) for spec in others.values()]
         self.compute_dtype = network.compute_dtype
 
     def __call__(self, image: tf.Tensor, training: bool = False) -> Any:
@@ -219,11 +223,15 @@ class _Held:
         return self._network.bound(others)(image, training=training)
 
 
-def _random_like(spec: tf.TensorSpec) -> tf.Tensor:
+def example_of(spec: tf.TensorSpec, count: int) -> tf.Tensor:
+    """Values of an input for some samples, all the same."""
     shape = [1, *(edge or 1 for edge in spec.shape[1:])]
+    if spec.dtype == tf.string:
+        return tf.fill([count, *shape[1:]], "")
     if not spec.dtype.is_floating:  # 0 is an index that every embedding has
-        return tf.zeros(shape, spec.dtype)
-    return tf.constant(np.random.default_rng(1).uniform(size=shape), spec.dtype)
+        return tf.zeros([count, *shape[1:]], spec.dtype)
+    example = tf.constant(np.random.default_rng(1).uniform(size=shape), spec.dtype)
+    return tf.repeat(example, count, axis=0)
 
 
 def _in_float64(

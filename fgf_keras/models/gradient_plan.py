@@ -14,6 +14,7 @@ from fgf_keras.models.derivative_trial import Call, DerivativeTrial, Verdict
 from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.models.network import Key
 from fgf_keras.models.scoped_replacements import exact_moments, moving_statistics
+from fgf_keras.models.second_derivatives import layers_without_second_derivative
 
 REWARD_GRADIENTS = ("auto", "exact", "difference")
 # Passes of the classifier in which the section can be computed, in the order in which they are tried.
@@ -110,6 +111,9 @@ def _made_plan(classifier: Classifier, trial: DerivativeTrial, reward_gradient: 
         verdict = trial.second_derivative(_call(section))
         method = "difference" if verdict is Verdict.WRONG else "exact"
         reason = _REASONS[verdict]
+        if verdict is Verdict.WRONG:
+            layers = layers_without_second_derivative(classifier, trial.held, trial.image)
+            reason += f": {', '.join(layers)}" if layers else ""
     if method == "exact":
         return GradientPlan(method, section, reason)
     if classifier.compute_dtype not in ("float32", "float64"):

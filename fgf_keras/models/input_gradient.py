@@ -54,8 +54,8 @@ def chosen_section_gradients(
     """As `section_gradients`, with the section of some classes only.
 
     Args:
-        classes: "all"; k for the k most probable classes; "auto" for all of up to `MOST_CLASSES`, and the
-            `CLASSES_OF_MANY` most probable of more.
+        classes: "all"; k for the k most probable classes; "top" for the `CLASSES_OF_MANY` most probable;
+            "auto" for all of up to `MOST_CLASSES`, and "top" of more.
 
     Returns:
         All logits, the gradients, and the classes (B, k) int32, the most probable first; None for all.
@@ -82,7 +82,9 @@ def chosen_section_gradients(
 def _number_of(classes: int | str, count: int) -> int:
     """How many of `count` classes span the section."""
     if classes == "auto":
-        classes = "all" if count <= MOST_CLASSES else CLASSES_OF_MANY
+        classes = "all" if count <= MOST_CLASSES else "top"
+    if classes == "top":
+        classes = CLASSES_OF_MANY
     return count if classes == "all" else min(int(classes), count)
 
 

@@ -1,7 +1,7 @@
 """Models of every kind as callables: what is at a path, and how each kind is called."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 
+# The method of an export that takes image·mask, as the network in it does, and the inputs that show one.
+MASKED, _EXPORTED = "masked_classifier", {"image", "mask"}
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
 # The endpoints of a SavedModel that are tried, in this order: Keras's own, and that of a server.
 _ENDPOINT, _SIGNATURE = "serve", "serving_default"
@@ -19,18 +21,23 @@ def loaded(model: Any) -> tuple[Any, Callable[..., Any]]:
     """A model, which must be kept for as long as it is called, and it as a callable of its inputs.
 
     Args:
-        model: a callable; what `tf.saved_model.load` returns; or the path of a `.keras` or `.h5` file or of a
-            SavedModel (the folder of a version, or of several, of which the highest is loaded).
+        model: a callable; what `tf.saved_model.load` or `fgf_keras.load_saved_model` returns; or the path of
+            a `.keras` or `.h5` file or of a SavedModel (the folder of a version, or of several, of which
+            the highest is loaded).
 
     Raises:
         ModelError: nothing at the path, something that cannot be loaded, or nothing that can be called.
     """
     if isinstance(model, (str, Path)):
         model = _from_path(Path(model))
+    if _names_of(getattr(model, "signatures", {}).get(_SIGNATURE)) >= _EXPORTED:
+        model = Export(model)
     return model, _callable_of(model)
 
 
 def _callable_of(model: Any) -> Callable[..., Any]:
+    if callable(getattr(model, MASKED, None)):
+        return getattr(model, MASKED)
     if callable(model):
         return model
     if callable(getattr(model, _ENDPOINT, None)):
@@ -47,6 +54,24 @@ def _callable_of(model: Any) -> Callable[..., Any]:
         "A model must be callable: a Keras model, a function, a layer, a SavedModel, or the path of one. "
         f"Received: {type(model).__name__}."
     )
+
+
+class Export:
+    """A SavedModel that `export_saved_model` wrote, as a classifier of image·mask.
+
+    Attributes:
+        features: names of its features, if they are known.
+    """
+
+    def __init__(self, saved: Any, features: Sequence[str] = ()) -> None:
+        # A signature does not keep the variables that it uses.
+        self._saved, self.features = saved, list(features)
+
+    def masked_classifier(self, inputs: Any) -> tf.Tensor:
+        """Logits of image·mask, (B,) or (B, K); with other inputs, of a dictionary of them and "image"."""
+        inputs = dict(inputs) if isinstance(inputs, Mapping) else {"image": inputs}
+        everywhere = tf.ones_like(inputs["image"][..., :1])
+        return self._saved.signatures[_SIGNATURE](mask=everywhere, **inputs)["logit"]
 
 
 def call_function(model: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +114,11 @@ def saved_model_folder(path: Path) -> Path:
         return path
     versions = sorted((child for child in path.iterdir() if child.name.isdigit()), key=lambda c: int(c.name))
     return versions[-1] if versions else path
+
+
+def _names_of(function: Any) -> set[str]:
+    """The names of the inputs of a signature; empty for None."""
+    return set() if function is None else set(function.structured_input_signature[1])
 
 
 def _by_name(function: Any) -> Callable[..., Any]:

@@ -89,21 +89,19 @@ def remove_probability(network: Network, specs: Sequence[tf.TensorSpec]) -> bool
     graph = tf.function(lambda image, *others: network.output(image, others, False), autograph=False)
     function = graph.get_concrete_function(*specs)
     operation, traced_elsewhere = _last_operation(function.graph)
-    loops = traced_elsewhere and _has_loop(function)
-    if operation not in _MAKES_PROBABILITIES and not loops:
-        return False
-    if traced_elsewhere:
+    ends_in_probability = operation in _MAKES_PROBABILITIES
+    if not traced_elsewhere:
+        if ends_in_probability:
+            network.end_before(before_probability)
+    elif ends_in_probability or _has_loop(function):
+        # In a graph, a loop that was traced elsewhere has a gradient only if its weights are constants.
         frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-        if operation not in _MAKES_PROBABILITIES:
-            # In a graph, a loop that was traced elsewhere has a gradient only if its weights are constants.
-            network.replace_call(frozen)
-            return False
-        logits = before_probability(frozen.outputs[0])
-        network.replace_call(frozen.prune(frozen.inputs, logits))
-    else:
-        network.end_before(before_probability)
-    _warn_of_removal(operation.lower())
-    return True
+        if ends_in_probability:
+            frozen = frozen.prune(frozen.inputs, before_probability(frozen.outputs[0]))
+        network.replace_call(frozen)
+    if ends_in_probability:
+        _warn_of_removal(str(operation).lower())
+    return ends_in_probability
 
 
 def before_probability(tensor: tf.Tensor) -> tf.Tensor:

@@ -36,6 +36,9 @@ class Score:
         output: key, name or position of the logits among several outputs.
         classes: names of the classes, in the order of the logits, if `target` names classes.
 
+    Attributes:
+        owner: what was given or loaded, of which `model` is the callable.
+
     Raises:
         ModelError: something that can neither be called nor loaded, or a target that is no class.
 
@@ -55,7 +58,7 @@ class Score:
     ) -> None:
         # A function of a SavedModel does not keep the variables that it uses.
         self.model: Any
-        self._owner, self.model = loaded(model)
+        self.owner, self.model = loaded(model)
         self.input, self.output, self.target = input, output, target
         self.classes = None if classes is None else _names_of_classes(classes)
         self._pair = None if target is None else self._pair_of(target)

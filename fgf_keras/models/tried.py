@@ -6,10 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from fgf_keras.features.base import Feature, refuse_coupled, refuse_ranks
+from fgf_keras.models.derivative_trial import example_of
 from fgf_keras.models.gradient_plan import GradientPlan, gradient_plan
 from fgf_keras.models.input_gradient import Classifier
 from fgf_keras.models.logits import refuse_probability_operation
 from fgf_keras.models.network import Key, Network
+from fgf_keras.models.second_derivatives import refuse_undefined
 
 # Edge of the synthetic samples for a classifier that takes any size, px.
 ANY_EDGE = 64
@@ -38,11 +40,20 @@ def tried_plan(
     shape = tuple(edge or ANY_EDGE for edge in image_shape)
     refuse_ranks(features, len(shape) - 1)
     image = np.random.default_rng(0).uniform(size=(2, *shape)).astype(np.float32)
-    mask = np.ones((2, *shape[:-1], 1), np.float32)
+    mask: np.ndarray = np.ones((2, *shape[:-1], 1), np.float32)
     if len(shape) > 1:
         mask[1, : shape[0] // 2] = 0
     called = classifier if key is None else Network(classifier, key=key, names=list(others))
     specs = [tf.TensorSpec([None, *shape], tf.float32), *others.values()]
     refuse_probability_operation(called, *specs)
     refuse_coupled(features, tf.constant(image * mask), tf.constant(mask))
-    return gradient_plan(classifier, shape, reward_gradient, key=key, others=others)
+    plan = gradient_plan(classifier, shape, reward_gradient, key=key, others=others)
+    held = called if key is None else called.bound([example_of(spec, 2) for spec in others.values()])
+    refuse_undefined(
+        classifier,
+        held,
+        tf.constant(image),
+        tf.constant(mask),
+        second=reward_gradient is not None and plan.method == "exact",
+    )
+    return plan

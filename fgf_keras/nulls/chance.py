@@ -31,8 +31,8 @@ def defined(explanation: "Explanation", kind: str) -> np.ndarray:
 
 def measured_shares(explanation: "Explanation", kind: str) -> np.ndarray:
     """S or F of each feature, and the joint share in the last column, (N, m + 1)."""
-    v, weight = explanation.values, explanation.settings["weight"]
-    single, joint = (v["S"], v["S_joint"]) if kind == "S" else (v[f"F_{weight}"], v[f"F_joint_{weight}"])
+    suffix = "" if kind == "S" else f"_{explanation.settings['weight']}"
+    single, joint = (explanation.values[f"{key}{suffix}"] for key in (kind, f"{kind}_joint"))
     return np.concatenate([single, joint[:, np.newaxis]], axis=1).astype(np.float64)
 
 

@@ -27,18 +27,21 @@ class Contribution:
     Attributes:
         name: of the feature, in words.
         amount: part of the score that is lost along the feature on the way to the boundary.
-        change: of the feature on that way, in its unit; NaN where it ends undefined.
+        change: of the feature on that way, in its unit; NaN where it ends undefined, None if it was not
+            measured.
         unit: symbol; "" for none.
     """
 
     name: str
     amount: float
-    change: float
+    change: float | None
     unit: str
 
     @property
     def move(self) -> str:
-        """The change in words: "falls by 31 HU"; where the feature ends undefined, that."""
+        """The change in words: "falls by 31 HU"; where the feature ends undefined, that; empty if unknown."""
+        if self.change is None:
+            return ""
         if np.isnan(self.change):
             return "undefined at the end"
         size = f"{abs(self.change):.2g}" if abs(self.change) < 10 else f"{abs(self.change):.0f}"
@@ -91,7 +94,7 @@ class Contributions:
             Contribution(
                 name.replace("_", " "),
                 float(row[f"contribution_{name}"]),
-                float(row[f"change_{name}"]),
+                float(row[f"change_{name}"]) if f"change_{name}" in row else None,
                 units[name],
             )
             for name in names
@@ -102,7 +105,10 @@ class Contributions:
     @property
     def sentence(self) -> str:
         """The sum in words, with what each feature does on the way to the boundary."""
-        parts = [f"{part.name} {self.number(part.amount)} ({part.move})" for part in self.parts]
+        parts = [
+            f"{part.name} {self.number(part.amount)}" + (f" ({part.move})" if part.move else "")
+            for part in self.parts
+        ]
         rest = self.number(self.unexplained)
         return f"{self.number(self.score)} = {' + '.join(parts)} + unexplained {rest}"
 
@@ -134,7 +140,7 @@ def waterfalls(patients: Sequence[Contributions], columns: int = 2) -> Figure:
 
 def _draw(axes: "Axes", patient: Contributions) -> None:
     amounts = [part.amount for part in patient.parts] + [patient.unexplained]
-    labels = [f"{part.name}, {part.move}" for part in patient.parts] + ["unexplained"]
+    labels = [", ".join(filter(None, (part.name, part.move))) for part in patient.parts] + ["unexplained"]
     ends = patient.score - np.cumsum([0.0, *amounts])
     low, high = min(0.0, *ends), max(0.0, *ends)
     room = _ROOM * ((high - low) or 1.0)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from fgf_keras.errors import DataError, ModelError
 from fgf_keras.flow.status import FlowStatus
+from fgf_keras.models.loaded import Export, saved_model_folder
 from fgf_keras.serving.description import Description
 from fgf_keras.serving.input_status import InputStatus
 
@@ -20,6 +21,8 @@ _KINDS = (
     *("value", "slope", "slope_alone", "effect"),
     *("change", "contribution", "contribution_shapley"),
 )
+# Inputs of every export.
+_NO_OTHERS = ("image", "mask", "spacing")
 SIGNATURES = ("serving_default", "alignment", "explain", "predict_examples")
 
 
@@ -92,23 +95,33 @@ class ServedExplanation(Alignment):
         return super().to_frame().assign(flow_status=ended)
 
 
-class ServedModel:
+class ServedModel(Export):
     """An export of fgf_keras, with its signatures as methods.
+
+    `fgf_keras.explain` takes it like a model: it measures the exported network anew, with any features and
+    settings.
 
     Attributes:
         path: the folder of the version.
         description: `Description`: features, window, threshold, settings, versions.
+        others: names of the inputs of the classifier other than the image.
     """
 
-    def __init__(self, path: Path, description: Description, signatures: Any) -> None:
-        self.path, self.description = path, description
-        self._signatures = signatures
+    def __init__(self, path: Path, description: Description, saved: Any) -> None:
+        super().__init__(saved, list(description.features))
+        self.path, self.description, self._signatures = path, description, saved.signatures
+        self._types = {
+            name: spec.dtype
+            for name, spec in self._signatures["explain"].structured_input_signature[1].items()
+        }
+        self.others = [name for name in self._types if name not in _NO_OTHERS]
 
-    def predict(self, images: np.ndarray, masks: np.ndarray) -> Prediction:
+    def predict(self, images: Any, masks: np.ndarray) -> Prediction:
         """Probabilities, logits and classes.
 
         Args:
-            images: (N, H, W, C), mapped as in training; see `description.window_hu`.
+            images: (N, H, W, C), mapped as in training, see `description.window_hu`; for a classifier with
+                other inputs a dictionary of "image" and `others`.
             masks: (N, H, W, 1) in {0, 1}.
 
         Raises:
@@ -118,7 +131,7 @@ class ServedModel:
         return Prediction(**_decided(outputs))
 
     def alignment(
-        self, images: np.ndarray, masks: np.ndarray, *, spacing: np.ndarray | Sequence[float] | None = None
+        self, images: Any, masks: np.ndarray, *, spacing: np.ndarray | Sequence[float] | None = None
     ) -> Alignment:
         """As `predict`, with S.
 
@@ -131,7 +144,7 @@ class ServedModel:
         return Alignment(**_decided(outputs), shares=_shares(outputs, self.description.features))
 
     def explain(
-        self, images: np.ndarray, masks: np.ndarray, *, spacing: np.ndarray | Sequence[float] | None = None
+        self, images: Any, masks: np.ndarray, *, spacing: np.ndarray | Sequence[float] | None = None
     ) -> ServedExplanation:
         """As `alignment`, with F, ∇z, its explained part and the image at the boundary."""
         outputs = self._call("explain", images, masks, spacing)
@@ -143,30 +156,40 @@ class ServedModel:
     def _call(
         self,
         signature: str,
-        images: np.ndarray,
+        images: Any,
         masks: np.ndarray,
         spacing: np.ndarray | Sequence[float] | None = None,
     ) -> dict[str, np.ndarray]:
-        images, masks = (np.asarray(array, np.float32) for array in (images, masks))
-        height, width, channels = self.description.image_shape
-        for name, array, last in (("images", images, channels), ("masks", masks, 1)):
-            if array.ndim != 4 or array.shape[1:] != (height, width, last) or len(array) != len(images):
+        inputs = dict(images) if isinstance(images, Mapping) else {"image": images}
+        if set(inputs) != {"image", *self.others}:
+            raise DataError(
+                f"The model takes the inputs {', '.join(['image', *self.others])}. Received: "
+                f"{', '.join(map(str, inputs))}."
+            )
+        inputs["mask"] = masks
+        inputs = {name: np.asarray(a, self._types[name].as_numpy_dtype) for name, a in inputs.items()}
+        images, (*axes, channels) = inputs["image"], self.description.image_shape
+        for name, last in (("image", channels), ("mask", 1)):
+            array = inputs[name]
+            if array.shape[1:] != (*axes, last) or len(array) != len(images):
                 raise DataError(
-                    f"{name} must have shape (N, {height}, {width}, {last}), one for each of {len(images)} "
-                    f"images. Received: shape {array.shape}."
+                    f"{name}s must have shape ({', '.join(map(str, ['N', *axes, last]))}), one for each of "
+                    f"{len(images)} images. Received: shape {array.shape}."
                 )
-        inputs = {"image": images, "mask": masks}
         if signature != "serving_default":
             inputs["spacing"] = self._spacing(spacing, len(images))
         outputs = self._signatures[signature](**{key: tf.constant(array) for key, array in inputs.items()})
         return {key: value.numpy() for key, value in outputs.items()}
 
     def _spacing(self, spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
-        spacing = self.description.spacing_mm or (1.0, 1.0) if spacing is None else spacing
+        axes = len(self.description.image_shape) - 1
+        spacing = self.description.spacing_mm or (1.0,) * axes if spacing is None else spacing
         spacing = np.asarray(spacing, np.float32)
-        if spacing.shape not in ((2,), (count, 2)):
-            raise DataError(f"spacing must have shape (2,) or ({count}, 2). Received: shape {spacing.shape}.")
-        return np.broadcast_to(spacing, (count, 2))
+        if spacing.shape not in ((axes,), (count, axes)):
+            raise DataError(
+                f"spacing must have shape ({axes},) or ({count}, {axes}). Received: shape {spacing.shape}."
+            )
+        return np.broadcast_to(spacing, (count, axes))
 
 
 def load_saved_model(path: str | Path) -> ServedModel:
@@ -189,14 +212,14 @@ def load_saved_model(path: str | Path) -> ServedModel:
         )
     description = Description.read(folder)
     try:
-        signatures = tf.saved_model.load(str(folder)).signatures
+        saved = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises whatever it meets in a damaged file
         first = str(error).partition("\n")[0]
         raise ModelError(f"{folder} cannot be loaded: {first} Copy or export it again.") from error
-    lacking = [name for name in SIGNATURES if name not in signatures]
+    lacking = [name for name in SIGNATURES if name not in saved.signatures]
     if lacking:
         raise ModelError(f"{folder} has no signature {', '.join(lacking)}. Export the model again.")
-    return ServedModel(folder, description, signatures)
+    return ServedModel(folder, description, saved)
 
 
 def _version(path: Path) -> Path:
@@ -208,10 +231,7 @@ def _version(path: Path) -> Path:
         )
     if not path.is_dir():
         raise ModelError(f"{str(path)!r} does not exist. Export a run first: fgf export --run DIR.")
-    if (path / "saved_model.pb").is_file():
-        return path
-    versions = sorted((child for child in path.iterdir() if child.name.isdigit()), key=lambda c: int(c.name))
-    return versions[-1] if versions else path
+    return saved_model_folder(path)
 
 
 def _decided(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

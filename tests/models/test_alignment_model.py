@@ -270,7 +270,7 @@ def test_what_cannot_be_meant_is_refused(arguments, error, message):
 
 def test_inputs_without_an_image_are_refused(rng):
     x, y = batch(rng)
-    with pytest.raises(ModelError, match="with the key 'image'.*Received: \\['mask'\\]"):
+    with pytest.raises(ModelError, match=r"with the key 'image'.*Received: \['mask'\]"):
         model(eager=True).train_step(({"mask": x["mask"]}, y))
 
 
