@@ -49,6 +49,8 @@ class Config(Group):
     def _check(self) -> Self:
         if self.truth is not None:
             self._check_truth()
+        if self.data.dimension == 3 and self.model.evaluate == "roi":
+            raise ValueError("model.evaluate: roi is for slices; volumes are boxes around the tumour already")
         names = [feature.name for feature in self.features]
         if self.evaluate.nulls:
             try:
