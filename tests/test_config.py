@@ -186,6 +186,8 @@ def test_a_value_of_the_wrong_type_is_named_with_its_path(tree, words):
         ({"data": {"dimension": 3, "spacing_mm": 1.0}}, ["data", "spacing_mm", "leave this out"]),
         ({"data": {"dimension": 3, "centre": "image"}}, ["data", "centre", "around the tumour"]),
         ({"data": {"dimension": 3, "source": "png", "root": "x"}}, ["data", "dimension", "PNG"]),
+        ({"data": {"dimension": 3}, "model": {"network": "paper_cnn"}}, ["model.network", "volume_cnn"]),
+        ({"model": {"network": "volume_cnn"}}, ["model.network", "paper_cnn"]),
         ({"data": {"dimension": 3}, "model": {"evaluate": "roi"}}, ["model.evaluate", "volumes"]),
         ({"data": {"source": "png"}}, ["data", "root"]),
         ({"evaluate": {"flow": {"steps": 0}}}, ["evaluate.flow.steps", "greater than or equal to 1", "0"]),
