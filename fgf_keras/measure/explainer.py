@@ -115,12 +115,13 @@ class Explainer:
             values = in_batches(batches(), graphs, draws=draws, advance=advance)
 
         def pictures(rows: np.ndarray) -> dict[str, np.ndarray]:
-            if len(measure.image_shape) != 3:
-                raise DataError("Only images are drawn, and these are of other kinds: use the frame.")
+            if len(measure.image_shape) not in (3, 4):
+                raise DataError("Only images and volumes are drawn: use the frame.")
             tensors = _tensors(measure, source.select(rows))
             return {
                 "image": tensors[0].numpy(),
                 "mask": tensors[1].numpy(),
+                "spacing": tensors[2].numpy(),
                 **{key: value.numpy() for key, value in measure.fields(*tensors).items()},
             }
 

@@ -26,14 +26,15 @@ class Description:
     Attributes:
         format: of this description, see `FORMAT`.
         versions: of fgf_keras and of the packages that wrote it.
-        image_shape: (H, W, C).
+        image_shape: (H, W, C), or (D, H, W, C) for volumes.
         classes: number of classes.
         features: names and units, in the order of the features.
         threshold: {"logit", "probability"} above which a sample is of class 1; None for three classes or
             more.
         window_hu: the HU range that inputs must be mapped from, linearly to [0, 1] and clipped; None if it is
             unknown, because the model was trained on images that had already been mapped.
-        spacing_mm: (row, column) distance of pixels in training; None if patients keep their own.
+        spacing_mm: (row, column) or (slice, row, column) distance of pixels in training; None if patients
+            keep their own.
         support, weight, steps, max_steps, tolerance, range: of alignment and flow, as for `explain`.
         jit_compile: whether XLA compiles it.
         reference_sd: standard deviations of the features over the training patients, in these units, which
@@ -43,12 +44,12 @@ class Description:
 
     format: int
     versions: dict[str, str]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     classes: int
     features: dict[str, str]
     threshold: dict[str, float] | None
     window_hu: tuple[float, float] | None
-    spacing_mm: tuple[float, float] | None
+    spacing_mm: tuple[float, ...] | None
     support: str
     weight: str
     steps: int

@@ -14,16 +14,16 @@ def checked_inputs(
     """Valid samples unchanged, invalid ones replaced by zeros, and a status for each.
 
     Args:
-        image: (B, H, W, C).
-        mask: (B, H, W, 1).
-        spacing: (B, 2), or None.
+        image: (B, …, C), images (H, W, C) or volumes (D, H, W, C).
+        mask: (B, …, 1).
+        spacing: (B, s), of the s axes between, or None.
         in_range: whether images must lie in the range of a bounded path inside the mask.
 
     Returns:
         image, mask and spacing, with zeros (and a spacing of 1) in place of invalid samples; status (B,)
         int32 of `InputStatus`.
     """
-    pixels = [1, 2, 3]
+    pixels = list(range(1, image.shape.rank))
     faults = [
         (InputStatus.IMAGE_NOT_FINITE, ~tf.reduce_all(tf.math.is_finite(image), pixels)),
         (InputStatus.MASK_NOT_BINARY, ~tf.reduce_all((mask == 0) | (mask == 1), pixels)),
@@ -36,12 +36,12 @@ def checked_inputs(
         (low, high), seen = IMAGE_RANGE, image * mask
         inside = (seen >= low - ROUNDING) & (seen <= high + ROUNDING)
         faults.append((InputStatus.IMAGE_OUT_OF_RANGE, ~tf.reduce_all(inside, pixels)))
-    status = tf.zeros_like(image[:, 0, 0, 0], tf.int32)
+    status = tf.zeros([tf.shape(image)[0]], tf.int32)
     # The first fault that applies is reported.
     for code, applies in reversed(faults):
         status = tf.where(applies, int(code), status)
     good = (status == InputStatus.OK)[:, tf.newaxis]
-    as_field = good[:, :, tf.newaxis, tf.newaxis]
+    as_field = tf.reshape(good, [-1] + [1] * len(pixels))
     image, mask = (tf.where(as_field, field, tf.zeros_like(field)) for field in (image, mask))
     spacing = None if spacing is None else tf.where(good, spacing, tf.ones_like(spacing))
     return image, mask, spacing, status
@@ -51,17 +51,17 @@ def input_shapes(image_shape: Sequence[int]) -> dict[str, list[int]]:
     """Shapes of inputs by name, without the leading axis of samples.
 
     Args:
-        image_shape: (H, W, C).
+        image_shape: (H, W, C) or (D, H, W, C).
     """
-    height, width, channels = image_shape
-    return {"image": [height, width, channels], "mask": [height, width, 1], "spacing": [2]}
+    axes = list(image_shape[:-1])
+    return {"image": list(image_shape), "mask": [*axes, 1], "spacing": [len(axes)]}
 
 
 def require_shapes(image_shape: Sequence[int], **fields: tf.Tensor) -> list[tf.Tensor]:
     """Refuse a request whose inputs do not fit together, with INVALID_ARGUMENT; a server does not check that.
 
     Args:
-        image_shape: (H, W, C).
+        image_shape: (H, W, C) or (D, H, W, C).
         fields: "image", "mask" and optionally "spacing".
 
     Returns:

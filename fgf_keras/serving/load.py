@@ -76,9 +76,9 @@ class ServedExplanation(Alignment):
 
     Attributes:
         flow_status: (N,) of `FlowStatus`.
-        gradient: (N, H, W, C), ∇z of the score of the decision.
-        explained: (N, H, W, C), its component along the features.
-        boundary: (N, H, W, C), the image where the path meets the decision boundary.
+        gradient: (N, H, W, C) or (N, D, H, W, C), ∇z of the score of the decision.
+        explained: the same, its component along the features.
+        boundary: the same, the image where the path meets the decision boundary.
     """
 
     flow_status: np.ndarray
@@ -108,8 +108,9 @@ class ServedModel:
         """Probabilities, logits and classes.
 
         Args:
-            images: (N, H, W, C), mapped as in training; see `description.window_hu`.
-            masks: (N, H, W, 1) in {0, 1}.
+            images: (N, H, W, C), or volumes (N, D, H, W, C), mapped as in training; see
+                `description.window_hu`.
+            masks: (N, H, W, 1) in {0, 1}, or (N, D, H, W, 1).
 
         Raises:
             DataError: shapes that the model does not accept.
@@ -124,8 +125,8 @@ class ServedModel:
 
         Args:
             images, masks: as for `predict`.
-            spacing: (2,) or (N, 2), (row, column) mm; by default that of training, or 1 mm if patients keep
-                their own.
+            spacing: (2,) or (N, 2), (row, column) mm, or three for volumes, (slice, row, column); by default
+                that of training, or 1 mm if patients keep their own.
         """
         outputs = self._call("alignment", images, masks, spacing)
         return Alignment(**_decided(outputs), shares=_shares(outputs, self.description.features))
@@ -148,12 +149,13 @@ class ServedModel:
         spacing: np.ndarray | Sequence[float] | None = None,
     ) -> dict[str, np.ndarray]:
         images, masks = (np.asarray(array, np.float32) for array in (images, masks))
-        height, width, channels = self.description.image_shape
+        *axes, channels = self.description.image_shape
+        kind = "images" if len(axes) == 2 else "volumes"
         for name, array, last in (("images", images, channels), ("masks", masks, 1)):
-            if array.ndim != 4 or array.shape[1:] != (height, width, last) or len(array) != len(images):
+            if array.shape != (len(images), *axes, last):
                 raise DataError(
-                    f"{name} must have shape (N, {height}, {width}, {last}), one for each of {len(images)} "
-                    f"images. Received: shape {array.shape}."
+                    f"{name} must have shape (N, {', '.join(map(str, axes))}, {last}), one for each of "
+                    f"{len(images)} {kind}. Received: shape {array.shape}."
                 )
         inputs = {"image": images, "mask": masks}
         if signature != "serving_default":
@@ -162,11 +164,14 @@ class ServedModel:
         return {key: value.numpy() for key, value in outputs.items()}
 
     def _spacing(self, spacing: np.ndarray | Sequence[float] | None, count: int) -> np.ndarray:
-        spacing = self.description.spacing_mm or (1.0, 1.0) if spacing is None else spacing
+        axes = len(self.description.image_shape) - 1
+        spacing = self.description.spacing_mm or (1.0,) * axes if spacing is None else spacing
         spacing = np.asarray(spacing, np.float32)
-        if spacing.shape not in ((2,), (count, 2)):
-            raise DataError(f"spacing must have shape (2,) or ({count}, 2). Received: shape {spacing.shape}.")
-        return np.broadcast_to(spacing, (count, 2))
+        if spacing.shape not in ((axes,), (count, axes)):
+            raise DataError(
+                f"spacing must have shape ({axes},) or ({count}, {axes}). Received: shape {spacing.shape}."
+            )
+        return np.broadcast_to(spacing, (count, axes))
 
 
 def load_saved_model(path: str | Path) -> ServedModel:

@@ -42,8 +42,8 @@ def example(image: np.ndarray, mask: np.ndarray) -> bytes:
     """A serialised `tf.train.Example` of one sample, as the signature `predict_examples` takes it.
 
     Args:
-        image: (H, W, C).
-        mask: (H, W, 1).
+        image: (H, W, C) or (D, H, W, C).
+        mask: (H, W, 1) or (D, H, W, 1).
     """
     fields = {"image": image, "mask": mask}
     features = {
@@ -58,8 +58,11 @@ def _made_up(name: str, shape: Sequence[int]) -> np.ndarray:
     if name == "spacing":
         return np.ones((1, *shape), np.float32)
     field = np.zeros((1, *shape), np.float32)
-    rows, columns = (min(edge, most) for edge, most in zip(TUMOUR, shape))
-    field[:, :rows, :columns] = 1 if name == "mask" else np.linspace(0.3, 0.7, columns)[:, np.newaxis]
+    # Of a volume, as many slices as rows.
+    tumour = (*TUMOUR[:1] * (len(shape) - 3), *TUMOUR)
+    edges = [min(edge, most) for edge, most in zip(tumour, shape)]
+    inside = (slice(None), *map(slice, edges))
+    field[inside] = 1 if name == "mask" else np.linspace(0.3, 0.7, edges[-1])[:, np.newaxis]
     return field
 
 

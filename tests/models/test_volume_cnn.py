@@ -41,7 +41,7 @@ def test_slices_are_refused():
 
 
 def test_the_curvature_is_that_of_differences():
-    """d/dw of ‖∇_x z‖² by nested tapes, compared with central differences (float32: TensorFlow's 3-D pooling)."""
+    """d/dw of ‖∇_x z‖² by nested tapes, compared with central differences, in float32."""
     network = small()
     x = tf.constant(np.random.default_rng(1).normal(size=(2, *SHAPE)), tf.float32)
     weight = network.layers[1].kernel
