@@ -125,6 +125,7 @@ def _panels(
     image, mask = part.images[i], part.masks[i]
     fields = {name: getattr(explanation, name)[i] for name in ("gradient", "explained", "boundary")}
     fields |= {"image": image, "mask": mask, "seen": image * mask, "features": []}
+    fields["spacing"] = part.spacing[i]
     logit = row["logit"] if "logit" in row else row[f"logit_{int(row['class'])}"]
     row = {**row, "logit": logit, "status": flow.name.lower()}
     return page_patient(part.patient_id[i], fields, row, [])

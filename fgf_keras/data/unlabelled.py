@@ -81,7 +81,7 @@ def require_images(path: str | Path) -> None:
 
 
 def _png(files: Mapping[str, Path], config: DataConfig) -> Unlabelled:
-    images, masks = masked_slices(list(files.values()), config.size)
+    images, masks = masked_slices(list(files.values()), config.edge)
     pseudonyms = Names(config.pseudonymise)
     names = [pseudonyms.patient(name) for name in files]
     spacing = np.tile(np.array(config.spacing, np.float32), (len(names), 1))

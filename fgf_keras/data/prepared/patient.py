@@ -59,7 +59,7 @@ def _placed(
     if config.spacing_mm is not None:
         hu, mask = resample(hu, mask, spacing, config.spacing_mm)
         spacing = (config.spacing_mm, config.spacing_mm)
-    image, mask = place(hu, mask, size=config.size, centre=config.centre)
+    image, mask = place(hu, mask, size=config.edge, centre=config.centre)
     z = source.spacing[0]
     record = {
         "patient_id": name,
