@@ -44,6 +44,7 @@ def gradient_flow(
     context: Sequence[tf.Tensor] = (),
     flow: Flow | None = None,
     directions: bool = False,
+    rounding: float = 0.0,
     compiled: bool = False,
 ) -> FlowResult:
     """Follow the gradient of the score to its zero, and average quantities along the path.
@@ -69,6 +70,8 @@ def gradient_flow(
         flow: steps, tolerance of the controlled quantities, and the mean that the tolerance applies to;
             `Flow()` by default.
         directions: whether to return the mean of d dᵀ as well, weighted like that mean.
+        rounding: largest relative error of the numbers that the score is computed in, if that is coarser
+            than float32: a distance from the boundary of less than this part of the image's norm is none.
         compiled: in a graph for XLA, where sizes must be static: all samples are computed until the last one
             has ended. The numbers are the same.
     """
@@ -91,6 +94,7 @@ def gradient_flow(
             step=step,
             box=box,
             directions=path_average,
+            rounding=rounding,
             compiled=compiled,
         )
         return _judged(paths, passage, flow, controlled)
@@ -111,19 +115,22 @@ def gradient_flow(
         after = after_passage(active_start, active_paths, active_context)
         return tuple(_updated(old, rows, new) for old, new in zip(paths, after))
 
-    first = _begun(start, observer, flow.steps, PathDirections(path_average))
+    on_boundary = max(ON_BOUNDARY, rounding)
+    first = _begun(start, observer, flow.steps, PathDirections(path_average), on_boundary)
     final = Paths(*tf.while_loop(unfinished, attempt, first, parallel_iterations=1))
     return flow_result(score, start, final, observer, context, box=box, compiled=compiled)
 
 
-def _begun(start: Start, observer: Observer, steps: int, path_directions: PathDirections) -> Paths:
+def _begun(
+    start: Start, observer: Observer, steps: int, path_directions: PathDirections, near: float
+) -> Paths:
     """Paths before the first passage; some of them have already ended."""
     none = tf.zeros_like(start.score)
     count = tf.zeros_like(none, tf.int32)
     no = tf.zeros_like(none, tf.bool)
     distance = tf.math.divide_no_nan(tf.abs(start.score), start.slope)
     norm = norm_of(start.image)
-    on_boundary = distance <= ON_BOUNDARY * norm
+    on_boundary = distance <= near * norm
     status = tf.where(on_boundary, int(FlowStatus.ON_BOUNDARY), count + _UNFINISHED)
     status = tf.where(start.slope > 0, status, int(FlowStatus.STATIONARY))
     status = tf.where(start.finite, status, int(FlowStatus.OVERFLOW))

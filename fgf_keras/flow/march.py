@@ -18,7 +18,7 @@ from fgf_keras.flow.outcomes import ended, looked_back
 from fgf_keras.flow.passage import Outcome, Passage, Score, Start, Stride
 from fgf_keras.flow.step import Slope, Step
 from fgf_keras.flow.walker import Walker
-from fgf_keras.geometry.products import inner, per_sample
+from fgf_keras.geometry.products import inner, norm_of, per_sample
 
 # The last step may be this many times as long as the others, so that none is tiny.
 _LAST = 1.25
@@ -52,6 +52,7 @@ def march(
     step: Step,
     box: Box | None = None,
     directions: str | None = None,
+    rounding: float = 0.0,
     compiled: bool = False,
 ) -> Passage:
     """Follow each path from its start to the zero of the score.
@@ -65,6 +66,7 @@ def march(
         step: how the direction of each step is determined.
         box: which paths do not leave; None for no limits.
         directions: "arc", "score" or None, see `PathDirections`.
+        rounding: see `gradient_flow`.
         compiled: in a graph for XLA: all samples are evaluated as long as any path is under way.
     """
     path_directions = PathDirections(directions)
@@ -72,6 +74,7 @@ def march(
     walker = _begun(start, stride, observer, path_directions)
     budget = tf.where(stride.search, _SEARCH * stride.steps, _PATIENCE * stride.steps + _MORE)
     budget *= step.evaluations
+    unresolved = rounding * norm_of(start.image)
 
     def seen(
         image: tf.Tensor, direction: tf.Tensor, length: tf.Tensor, sign: tf.Tensor, *context: tf.Tensor
@@ -98,7 +101,8 @@ def march(
         before = before._replace(
             evaluations=before.evaluations + step.evaluations * tf.cast(active, tf.int32)
         )
-        after = _stepped(before, slope, ahead, sigma, stride, budget, box)
+        near = tf.maximum(_AT_END * before.length, unresolved)
+        after = _stepped(before, slope, ahead, sigma, stride, budget, box, near)
         return _observed(after, active, stride, observer, path_directions, context, compiled).flat()
 
     final = Walker.restored(tf.while_loop(under_way, advance, walker.flat(), parallel_iterations=1))
@@ -153,13 +157,17 @@ def _stepped(
     stride: Stride,
     budget: tf.Tensor,
     box: Box | None,
+    near: tf.Tensor,
 ) -> Walker:
-    """All paths after an evaluation `ahead` of the node: one step further, at a turn, or at their ends."""
+    """All paths after an evaluation `ahead` of the node: one step further, at a turn, or at their ends.
+
+    They end where the boundary is at most `near` (B,) away.
+    """
     z, direction, slope, finite = seen
     active = tf.equal(w.outcome, Outcome.UNDER_WAY)
     moving = active & finite & (slope > 0)
     # On the boundary, kinks no longer matter.
-    there = w.ending & (tf.abs(z) <= _AT_END * slope * w.length)
+    there = w.ending & (tf.abs(z) <= slope * near)
     cosine = inner(direction, w.direction)
     here = z + sigma * slope * ahead * cosine
     if box is not None:
@@ -169,7 +177,7 @@ def _stepped(
     new = moving & ~(w.ending | turn.corner | turn.past)
     left = tf.math.divide_no_nan(sigma * here, slope)
     left = left if box is None else box.distance(w.image, direction, left)
-    arrived = w.ending & ~turn.corner & (tf.abs(left) <= _AT_END * w.length)
+    arrived = w.ending & ~turn.corner & (tf.abs(left) <= near)
     evenly = new & stride.even & (w.count < stride.steps)
     left = tf.where(evenly, _left(w, slope, ahead, left), left)
     parts = tf.cast(tf.maximum(stride.steps - w.count, 1), left.dtype)

@@ -9,17 +9,28 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import Feature
-from fgf_keras.flow.chords import Observer, PathPoint
+from fgf_keras.flow.chords import Observer, PathPoint, traced_once
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
-from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.geometry.alignment import Products, orthonormal, projection, without_undefined
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
-from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range
+from fgf_keras.measure.path_quantities import (
+    PathQuantities,
+    defined_features,
+    feature_changes,
+    outside_range,
+    with_undefined,
+)
 from fgf_keras.measure.sample_quantities import quantities_at_sample
-from fgf_keras.models.input_gradient import Classifier, chosen_section_gradients, decision_gradient, dtype_of
+from fgf_keras.models.input_gradient import (
+    Classifier,
+    chosen_section_gradients,
+    decision_gradient,
+    dtype_of,
+    rounding_of,
+)
 from fgf_keras.models.view import Placement, View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
@@ -73,6 +84,7 @@ class AlignmentMeasure:
         self._flow = flow or Flow()
         self._classes = classes
         self.dtype = dtype_of(classifier)
+        self._rounding = rounding_of(classifier)
         self.image_shape = tuple(image_shape)
         self._others = tuple(others)
 
@@ -177,11 +189,11 @@ class AlignmentMeasure:
         def view_of(image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
             return view.at(image, context[:-2])
 
-        @_traced_once
+        @traced_once
         def score(image: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self._score(view_of(image, context), context[-2])
 
-        @_traced_once
+        @traced_once
         def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
             seen = view_of(point.image, context)
             return quantities.observed(point, *self._path_products(point, seen, context[-1]))
@@ -190,7 +202,7 @@ class AlignmentMeasure:
             inside, narrower = view_of(None, context).around_mask(fields)
             return inside, (*narrower, *context[-2:])
 
-        @_traced_once
+        @traced_once
         def noise(directions: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
             return white_noise_products(directions, **self._noise(view_of(None, context)))
 
@@ -201,7 +213,7 @@ class AlignmentMeasure:
             focus=focus if focused else None,
             linear=noise if self.noise_draws else None,
         )
-        known = self._defined(view)
+        known = defined_features(self._feature_gradients(view), view.feature_values(self.features))
         context = *view.context, decision_pair(view.logits()), known
         flow = gradient_flow(
             score,
@@ -210,6 +222,7 @@ class AlignmentMeasure:
             context=context,
             flow=self._flow,
             directions=self.nulls,
+            rounding=self._rounding,
             compiled=self._compiled,
         )
         result = self._null_fields("F", flow.directions) if self.nulls else {}
@@ -219,9 +232,7 @@ class AlignmentMeasure:
         result |= outside_range(view, end)
         for key in ("residual", "length", "far", "evaluations"):
             result[key] = getattr(flow, key)
-        ended = tf.reduce_any([tf.equal(flow.status, int(code)) for code in ENDED], axis=0)
-        undefined = ended & ~tf.reduce_all(known, axis=1)
-        result["status"] = tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), flow.status)
+        result["status"] = with_undefined(flow.status, known)
         return result | {"boundary": view.on_canvas(flow.boundary)}
 
     def _everything(self, view: View) -> dict[str, tf.Tensor]:
@@ -255,12 +266,6 @@ class AlignmentMeasure:
         # A network may compute in float64 what it is given in float32.
         return tf.cast(score, gradient.dtype), on_support(gradient, self._region(view))
 
-    def _defined(self, view: View) -> tf.Tensor:
-        """Whether each feature and its gradient are finite at the samples, (B, m) bool."""
-        features = self._feature_gradients(view)
-        size = tf.linalg.diag_part(inner_products(features, features))
-        return tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
-
     def _path_products(self, point: PathPoint, view: View, known: tf.Tensor) -> tuple[Products, tf.Tensor]:
         products, defined = self._products(point.direction[:, tf.newaxis], view, known)
         # Inside the windows of the features lies only a part of the direction, so its norm comes from
@@ -283,7 +288,6 @@ class AlignmentMeasure:
         return on_support(view.feature_gradients(self.features), self._region(view))
 
     def _noise_alignment(self, section: tf.Tensor, view: View) -> tf.Tensor:
-        """Mean S of the noise draws, (B,)."""
         return tf.reduce_mean(white_noise_alignment(section, **self._noise(view)), axis=1)
 
     def _noise(self, view: View) -> dict[str, Any]:
@@ -294,8 +298,3 @@ class AlignmentMeasure:
         if self.support == "image":
             return tf.fill(tf.shape(mask)[:1], tf.reduce_prod(tf.shape(mask)[1:]) * channels)
         return tf.cast(tf.reduce_sum(mask, axis=range(1, len(mask.shape))), tf.int32) * channels
-
-
-def _traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that the graphs of a path call in several places, traced only once."""
-    return tf.function(function, autograph=False, reduce_retracing=True)

@@ -9,7 +9,9 @@ from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
 from fgf_keras.features.base import Feature
 from fgf_keras.flow.chords import PathPoint
 from fgf_keras.flow.result import FlowResult
+from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.geometry.alignment import Products, joint_alignment, only_defined, pointwise_alignment
+from fgf_keras.geometry.products import inner_products
 from fgf_keras.geometry.shares import shapley_shares
 from fgf_keras.geometry.slopes import share_split
 from fgf_keras.models.view import View
@@ -100,6 +102,24 @@ def feature_changes(start: View, end: View, features: Sequence[Feature]) -> tf.T
     """g(end) - g(start) of each feature, (B, m); NaN where the value at the end is not what its name says."""
     change = end.feature_values(features) - start.feature_values(features)
     return tf.where(end.features_defined(features), change, tf.constant(float("nan"), change.dtype))
+
+
+def defined_features(gradients: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Whether features are finite numbers with finite gradients, (B, m) bool.
+
+    Args:
+        gradients: (B, m, …, C).
+        values: (B, m).
+    """
+    size = tf.linalg.diag_part(inner_products(gradients, gradients))
+    return tf.math.is_finite(size) & tf.math.is_finite(values)
+
+
+def with_undefined(status: tf.Tensor, defined: tf.Tensor) -> tf.Tensor:
+    """The statuses of paths (B,): FEATURE_UNDEFINED where one ended, but not all are `defined` (B, m)."""
+    ended = tf.reduce_any([tf.equal(status, int(code)) for code in ENDED], axis=0)
+    undefined = ended & ~tf.reduce_all(defined, axis=1)
+    return tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), status)
 
 
 def outside_range(start: View, end: View) -> dict[str, tf.Tensor]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from fgf_keras.errors import ModelError
@@ -122,11 +123,32 @@ def as_logits(outputs: Any) -> tf.Tensor:
 
 def dtype_of(classifier: Classifier) -> tf.DType:
     """The type that images of a classifier are measured in: float64 if it computes in that, else float32."""
-    return tf.float64 if getattr(classifier, "compute_dtype", "") == "float64" else tf.float32
+    return tf.float64 if compute_type(classifier) == "float64" else tf.float32
+
+
+def compute_type(classifier: Classifier) -> str:
+    """The name of the type that a classifier computes in; of a mixed network, the shortest.
+
+    A model that was loaded, or put together from others, says the policy of now, and its layers their own.
+    """
+    own = getattr(classifier, "compute_dtype", "float32")
+    if not isinstance(classifier, keras.Layer):
+        return str(own)
+    # Those with weights of their own: a model around them says nothing about them.
+    layers = [layer for layer in classifier._flatten_layers() if layer.built and layer._trainable_variables]
+    types = {layer.compute_dtype for layer in layers}
+    if types == {"float64"}:
+        return "float64"
+    return next((short for short in ("float16", "bfloat16") if short in types), str(own))
+
+
+def rounding_of(classifier: Classifier) -> float:
+    """The largest relative error of rounding to the type that a classifier computes in; 0 from float32 on."""
+    return {"float16": 2.0**-11, "bfloat16": 2.0**-8}.get(compute_type(classifier), 0.0)
 
 
 def _scale(classifier: Classifier) -> float:
-    return FLOAT16_SCALE if getattr(classifier, "compute_dtype", None) == "float16" else 1.0
+    return FLOAT16_SCALE if compute_type(classifier) == "float16" else 1.0
 
 
 def _gradient(tape: tf.GradientTape, score: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from fgf_keras.errors import FgfError, ModelError
-from fgf_keras.models.input_gradient import as_logits
+from fgf_keras.models.input_gradient import as_logits, compute_type
 from fgf_keras.models.loaded import call_function
 
 Key = str | int
@@ -40,7 +40,7 @@ class Network:
         self._pair, self._classes = pair, classes
         self._replacement: Callable[..., Any] | None = None
         self._ending: Callable[[tf.Tensor], tf.Tensor] | None = None
-        self.compute_dtype = getattr(model, "compute_dtype", "float32")
+        self.compute_dtype = compute_type(model)
 
     def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See `logits`; for a model without other inputs."""

@@ -22,7 +22,7 @@ def brightness(image, mask):
 
 
 def extent(image, mask):
-    """Root-mean-square distance from the centre of mass, pixels of 1 mm."""
+    """Root-mean-square distance from the centre of mass; negative where tr C is, on a path."""
     mass = tf.reduce_mean(image * mask, axis=-1)
     axes = list(range(1, len(mass.shape)))
     total = tf.reduce_sum(mass, axes, keepdims=True)
@@ -30,7 +30,7 @@ def extent(image, mask):
     for place in np.indices(mass.shape[1:]).astype(np.float64):
         centre = tf.reduce_sum(mass * place, axes, keepdims=True) / total
         spread += tf.reduce_sum(mass * (place - centre) ** 2, axes) / tf.reshape(total, [-1])
-    return tf.sqrt(spread)
+    return tf.sign(spread) * tf.sqrt(tf.abs(spread))
 
 
 def size(image):

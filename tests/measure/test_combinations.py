@@ -41,6 +41,8 @@ CASES = {
     "CNN, folder": Case("convolutional", "image", "folder", classes=2, target=1),
     "CNN, float64": Case("convolutional", "image of 3 channels", classes=3, policy="float64"),
     "CNN, float16": Case("convolutional", "image", policy="mixed_float16", masked=True),
+    "CNN, float16, file": Case("convolutional", "image", "file.keras", policy="mixed_float16"),
+    "dense, table, float64, file": Case("dense", "table", "file.keras", policy="float64"),
     "CNN, bfloat16": Case("convolutional", "image", classes=3, policy="mixed_bfloat16"),
     "residual, image": Case("residual", "image", masked=True),
     "residual, image, file": Case("residual", "image of 3 channels", "file.keras", "generator", 3),
@@ -146,6 +148,8 @@ def test_every_combination_is_that_of_a_plain_tape_in_float64(kind, tmp_path):
     flow = False if kind in WITHOUT_PATH else Flow(tolerance=F_TOLERANCE)
     if "float16" in case.policy:
         flow = None
+    # What a model computes in is its own affair, not that of the session that explains it.
+    keras.config.set_dtype_policy("float32")
     explained = score_of(case, contained(model, case.container, tmp_path))
     batches, masks = given(case, image, others, mask if case.masked else None, tmp_path)
     frame = explain(
@@ -163,7 +167,7 @@ def test_every_combination_is_that_of_a_plain_tape_in_float64(kind, tmp_path):
     slope = frame[[f"slope_{name}" for name in names]].to_numpy()
     assert slope == pytest.approx(expected.slope, abs=close * np.abs(expected.slope).max())
     if flow is not False:
-        assert [*frame["status"]] == ["reached"] * len(frame)
+        assert set(frame["status"]) <= {"reached", "on_boundary"}
         along, joint, length = flow_shares(logits, *tensors, functions)
         close = max(F_TOLERANCE, close)
         assert frame[[f"F_{name}" for name in names]].to_numpy() == pytest.approx(along, abs=close)
