@@ -38,8 +38,8 @@ def data_section(
         )
     low, high = config.data.window
     form = (
-        f"Source: {data.get('source', config.data.source)}. One {_extent(config)}; {low:g} to {high:g} HU are "
-        "mapped to 0 and 1; what lies outside the tumour is 0."
+        f"Source: {data.get('source', config.data.source)}. One {_extent(config)}; {low:g} to {high:g} HU "
+        "are mapped to 0 and 1; what lies outside the tumour is 0."
     )
     sentences = [*exclusions(data), _positive(config), form]
     if unmeasured := [name for name in data["splits"] if name not in metrics.parts]:
