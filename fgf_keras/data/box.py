@@ -6,11 +6,32 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from fgf_keras.config.data import DataConfig
 from fgf_keras.data.canvas import AIR_HU
 from fgf_keras.data.refusal import SourceError
 
 # Ratios of spacings that differ from 1 by less are rounding of the file format.
 SAME_SPACING = 1e-4
+
+
+class BoxRule(NamedTuple):
+    """How volumes are cropped.
+
+    Attributes:
+        shape: (slices, rows, columns) of the box.
+        spacing_mm: (z, y, x) mm of its voxels.
+    """
+
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, config: DataConfig) -> "BoxRule | None":
+        """The rule of a configuration; None for slices."""
+        if config.dimension == 2:
+            return None
+        z, y, x = config.spacing
+        return cls(config.shape, (z, y, x))
 
 
 class Box(NamedTuple):
@@ -148,6 +169,12 @@ def bounds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     axes = range(mask.ndim)
     present = [np.flatnonzero(mask.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
     return np.array([at[0] for at in present]), np.array([at[-1] - at[0] + 1 for at in present])
+
+
+def middle_slice(mask: np.ndarray) -> int:
+    """The middle one of the slices that a mask (slices, rows, columns) spans."""
+    first, extent = bounds(mask)
+    return int(first[0] + extent[0] // 2)
 
 
 def _by(size: np.ndarray) -> str:
