@@ -87,8 +87,8 @@ def phantom(
     phantom_files = write_phantom_dicom(
         Path(dicom),
         data.phantom,
-        size=data.size,
-        spacing=data.spacing,
+        size=data.edge,
+        spacing=data.spacing[-2:],
         seed=settings.phantom_seed,
         slices=slices,
         slice_mm=slice_mm,

@@ -18,7 +18,7 @@ from fgf_keras.run.folder import RunFolder
 
 _log = logging.getLogger(__name__)
 # Keys of the group `data` that determine the form of the images, with their units.
-_FORM = {"window": " HU", "size": " px", "slice": "", "centre": ""}
+_FORM = {"dimension": "", "window": " HU", "size": " px", "slice": "", "centre": ""}
 # These do too; which of them applies depends on the source.
 _SPACING = ("spacing", "spacing_mm")
 

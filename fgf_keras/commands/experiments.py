@@ -44,7 +44,9 @@ def experiments(
         reference: targets and reference_sd of the collapse, and hu_window, see `collapse_content`.
     """
     contents = {}
-    if settings.behaviour:
+    # Volumes are neither moved nor collapsed: both are for slices, and the report says so.
+    is_slices = cohort.dimension == 2
+    if settings.behaviour and is_slices:
         contents["behaviour"] = behaviour(
             model, cohort, rows, explanations, split=split, batch_size=settings.batch_size, **resampling
         )
@@ -59,7 +61,9 @@ def experiments(
             threshold=threshold,
             **resampling,
         )
-    collapse = collapse_content(
-        model, cohort, rows, split, settings, threshold=threshold, **reference, **resampling
+    collapse = (
+        collapse_content(model, cohort, rows, split, settings, threshold=threshold, **reference, **resampling)
+        if is_slices
+        else None
     )
     return contents if collapse is None else contents | {"collapse": collapse}

@@ -66,11 +66,12 @@ def explain_images(
 def _data_config(model: ServedModel, overrides: Sequence[str]) -> DataConfig:
     """How slices were chosen and placed for the training, unless an override says otherwise."""
     description = model.description
-    height, width, channels = description.image_shape
-    if height != width or channels != 1:
+    *axes, channels = description.image_shape
+    if (len(axes) == 2 and axes[0] != axes[1]) or channels != 1:
         raise DataError(
-            f"The model takes images of {height}x{width} pixels and {channels} channel(s); fgf explain reads "
-            "square slices of one channel. Use fgf_keras.load_saved_model in Python."
+            f"The model takes images of {'x'.join(map(str, axes))} pixels and {channels} channel(s); "
+            "fgf explain reads square slices and volumes of one channel. Use fgf_keras.load_saved_model in "
+            "Python."
         )
     tree: dict[str, Any] = {
         **(description.config or {}),
@@ -80,7 +81,10 @@ def _data_config(model: ServedModel, overrides: Sequence[str]) -> DataConfig:
         "truth": None,
     }
     # The folder is not used, but a configuration must have one.
-    data = tree["data"] = {**tree.get("data", {}), "source": "png", "root": ".", "size": height}
+    form = {"source": "png", "size": axes[0]} if len(axes) == 2 else {"dimension": 3, "size": axes}
+    data = tree["data"] = {**tree.get("data", {}), "root": ".", "source": "prepared", **form}
+    if len(axes) == 3 and description.spacing_mm is not None:
+        data["spacing"] = list(description.spacing_mm)
     if any(key.startswith(_REGION) for key in overrides):
         data["roi"] = {**data.get("roi", {}), "names": [], "pattern": None, "table": None}
     other = [key for key in overrides if not key.startswith("data.")]
@@ -125,6 +129,7 @@ def _panels(
     image, mask = part.images[i], part.masks[i]
     fields = {name: getattr(explanation, name)[i] for name in ("gradient", "explained", "boundary")}
     fields |= {"image": image, "mask": mask, "seen": image * mask, "features": []}
+    fields["spacing"] = part.spacing[i]
     logit = row["logit"] if "logit" in row else row[f"logit_{int(row['class'])}"]
     row = {**row, "logit": logit, "status": flow.name.lower()}
     return page_patient(part.patient_id[i], fields, row, [])

@@ -49,6 +49,14 @@ class Config(Group):
     def _check(self) -> Self:
         if self.truth is not None:
             self._check_truth()
+        if self.data.dimension == 3 and self.model.evaluate == "roi":
+            raise ValueError("model.evaluate: roi is for slices; volumes are boxes around the tumour already")
+        expected = {2: "paper_cnn", 3: "volume_cnn"}[self.data.dimension]
+        if self.model.network not in ("auto", expected):
+            raise ValueError(
+                f"model.network: the network for data.dimension {self.data.dimension} is {expected}, got "
+                f"{self.model.network!r}"
+            )
         names = [feature.name for feature in self.features]
         if self.evaluate.nulls:
             try:

@@ -3,10 +3,10 @@
 import re
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from fgf_keras.config.base import Fraction, Group, no_duplicates
 from fgf_keras.config.named import SOURCES, check_name
@@ -17,10 +17,24 @@ PREPARED_FROM = ("dicom", "volumes")
 # NIfTI and NRRD volumes, each in one file.
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
 
+# Fewest rows and columns, and fewest slices, of an image.
+FEWEST_PIXELS, FEWEST_SLICES = 16, 4
+# The axes of samples, by their number.
+_AXES = {2: "(row, column)", 3: "(slice, row, column)"}
+
 # The values of images: the HU window is mapped to this range.
 IMAGE_RANGE = (0.0, 1.0)
 # How far outside a value may be and still count as inside.
 ROUNDING = 1e-6
+
+
+Edge = Annotated[int, Field(ge=FEWEST_PIXELS, le=4096)]
+Edges = Annotated[list[Annotated[int, Field(ge=FEWEST_SLICES, le=4096)]], Field(min_length=3, max_length=3)]
+# With a discriminator, only the errors of the form that was meant are reported.
+Size = Annotated[
+    Annotated[Edge, Tag("int")] | Annotated[Edges, Tag("list[int]")],
+    Discriminator(lambda value: "list[int]" if isinstance(value, list) else "int"),
+]
 
 
 class PhantomConfig(Group):
@@ -110,7 +124,7 @@ class VolumeConfig(Group):
 
 
 class DataConfig(Group):
-    """The source of the slices, and how they are selected and placed."""
+    """The source of the slices or volumes, and how they are selected and placed."""
 
     source: Annotated[str, AfterValidator(partial(check_name, SOURCES))] = "phantom"
     root: str | None = None
@@ -121,9 +135,10 @@ class DataConfig(Group):
     separator: str = ";"
     id_column: str = "id"
     label_column: str = "Distant"
-    size: Annotated[int, Field(ge=16, le=4096)] = 192
+    dimension: Literal[2, 3] = 2
+    size: Size = 192
     window: Annotated[list[float], Field(min_length=2, max_length=2)] = [-50.0, 300.0]
-    spacing: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [1.0, 1.0]
+    spacing: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=3)] = [1.0, 1.0]
     spacing_mm: Annotated[float, Field(gt=0)] | None = None
     slice: Literal["largest_area", "middle", "centroid"] = "largest_area"
     centre: Literal["tumour", "image"] = "tumour"
@@ -135,6 +150,16 @@ class DataConfig(Group):
     splits: SplitConfig = SplitConfig()
     augment: AugmentConfig = AugmentConfig()
     phantom: PhantomConfig = PhantomConfig()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns) of slices, (slices, rows, columns) of volumes."""
+        return tuple(self.size) if isinstance(self.size, list) else (self.size,) * self.dimension
+
+    @property
+    def edge(self) -> int:
+        """Rows and columns of the canvas of slices; the largest edge of the box of volumes."""
+        return max(self.shape)
 
     @property
     def root_folder(self) -> Path:
@@ -151,8 +176,17 @@ class DataConfig(Group):
         """The table files, relative to the root."""
         return [self.labels_file, *([self.roi.table.file] if self.roi.table else [])]
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _spacing_of_volumes(cls, values: Any) -> Any:
+        """1 mm is the default along every axis."""
+        if isinstance(values, dict) and values.get("dimension") == 3:
+            return {"spacing": [1.0, 1.0, 1.0]} | values
+        return values
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_dimension()
         if self.window[0] >= self.window[1]:
             raise ValueError(f"window: the lower end must be below the upper end, got {self.window}")
         if self.source in SOURCES and self.source != "phantom" and not self.root:
@@ -168,6 +202,30 @@ class DataConfig(Group):
                 "roi: source 'dicom' needs roi.names, roi.pattern or roi.table to identify the tumour"
             )
         return self
+
+    def _check_dimension(self) -> None:
+        """Refuse keys that do not fit the number of axes."""
+        if self.dimension == 2 and isinstance(self.size, list):
+            raise ValueError(
+                f"size: one number, the edge of the canvas, unless dimension is 3; got {self.size}"
+            )
+        if min(self.shape[-2:]) < FEWEST_PIXELS:
+            raise ValueError(f"size: at least {FEWEST_PIXELS} rows and columns, got {self.size}")
+        if len(self.spacing) != self.dimension:
+            raise ValueError(
+                f"spacing: {self.dimension} numbers {_AXES[self.dimension]} for dimension "
+                f"{self.dimension}, got {self.spacing}"
+            )
+        if self.dimension == 2:
+            return
+        if self.source == "png":
+            raise ValueError("dimension: PNG files are slices; volumes come from phantom, dicom or volumes")
+        if self.spacing_mm is not None:
+            raise ValueError(
+                "spacing_mm: volumes are resampled to spacing (slice, row, column); leave this out"
+            )
+        if self.centre != "tumour":
+            raise ValueError(f"centre: volumes are cropped around the tumour, got {self.centre!r}")
 
 
 def _folder(key: str, value: str | None) -> Path:

@@ -11,8 +11,9 @@ from fgf_keras.config.named import FEATURES
 
 
 class ModelConfig(Group):
-    """The network of the paper and its hyperparameters."""
+    """The network and its hyperparameters; `auto` is the paper's for slices, the 3-D one for volumes."""
 
+    network: Literal["auto", "paper_cnn", "volume_cnn"] = "auto"
     filters: Annotated[list[Positive], Field(min_length=1)] = [32, 64, 128]
     kernel_sizes: Annotated[list[Positive], Field(min_length=1)] = [5, 3, 3]
     activation: Literal["elu", "relu", "gelu", "silu", "softplus", "tanh"] = "elu"

@@ -31,7 +31,7 @@ def rotated(field: tf.Tensor, rotation: tf.Tensor, *, surroundings: bool) -> tf.
     masked would get a dark rim. A tumour so thin that nothing would remain of it is not rotated.
 
     Args:
-        field: (H, W, 2), image and mask in {0, 1}.
+        field: (H, W, 2), image and mask in {0, 1}; or (H, W, 2D), the images of D slices, then their masks.
         rotation: (8,), one of `rotations`.
         surroundings: whether to rotate the pixels outside the mask as well; otherwise they must be 0 and
             stay 0.

@@ -1,4 +1,4 @@
-"""A cohort: one slice, one tumour mask and one label per patient."""
+"""A cohort: one slice or volume, one tumour mask and one label per patient."""
 
 import functools
 import hashlib
@@ -15,14 +15,15 @@ from fgf_keras.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Cohort:
-    """Slices of N patients on one canvas, checked at construction.
+    """Slices of N patients on one canvas, or volumes of one shape, checked at construction.
 
     Attributes:
         patient_id: (N,) unicode, unique.
-        images: (N, H, W, 1) float32, the intensity window mapped to [0, 1].
-        masks: (N, H, W, 1) uint8, 1 inside the tumour and 0 outside, none of them empty.
+        images: (N, H, W, 1) or (N, D, H, W, 1) float32, the intensity window mapped to [0, 1].
+        masks: (N, H, W, 1) or (N, D, H, W, 1) uint8, 1 inside the tumour and 0 outside, none of them empty.
         labels: (N,) int64, 0..K-1.
-        spacing: (N, 2) float32, mm between rows and between columns.
+        spacing: (N, 2) float32, mm between rows and between columns; (N, 3) for volumes, the first between
+            slices.
         provenance: where the cohort comes from, as JSON-compatible values: source, parameters, counts,
             dropped ids. `classes`, if given, is K, and then a class may have no patients. A selection adds
             `classes` and `selected`, the positions of its patients in the whole cohort.
@@ -57,6 +58,11 @@ class Cohort:
     def class_count(self) -> int:
         """K, the number of classes; a selection keeps that of the whole cohort."""
         return int(self.provenance.get("classes", self.labels.max() + 1))
+
+    @property
+    def dimension(self) -> int:
+        """2 for slices, 3 for volumes."""
+        return self.images.ndim - 2
 
     def select(self, indices: ArrayLike) -> "Cohort":
         """The patients at `indices` (positions, or a boolean (N,) array), in that order."""
@@ -95,6 +101,7 @@ class Cohort:
         source = {key: value for key, value in self.provenance.items() if key in ("source", "counts")}
         return {
             **source,
+            **({"dimension": 3} if self.dimension == 3 else {}),
             "fingerprint": self.fingerprint(),
             "patients": len(self),
             "positive": int((self.labels == 1).sum()),
@@ -127,7 +134,7 @@ class Cohort:
         n = len(self)
         for name in ("images", "masks", "labels", "spacing"):
             object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        for name, shape in {"labels": (n,), "spacing": (n, 2)}.items():
+        for name, shape in {"labels": (n,), "spacing": (n, 3 if self.images.ndim == 5 else 2)}.items():
             if getattr(self, name).shape != shape:
                 raise DataError(
                     f"{name} must have shape {shape} for {n} patients. "
@@ -136,14 +143,15 @@ class Cohort:
 
     def _check_images(self) -> None:
         check_slices(self.patient_id, self.images, self.masks)
-        if self.images.shape[3] != 1:
+        if self.images.shape[-1] != 1:
             raise DataError(f"images must have one channel. Received: shape {self.images.shape}.")
         if self.images.dtype.kind != "f":
             raise DataError(
                 f"images must be floating point, windowed to [0, 1]. Received: {self.images.dtype}. "
                 "Map the intensity window to [0, 1] first."
             )
-        outside = (self.images.min(axis=(1, 2, 3)) < 0) | (self.images.max(axis=(1, 2, 3)) > 1)
+        pixels = tuple(range(1, self.images.ndim))
+        outside = (self.images.min(axis=pixels) < 0) | (self.images.max(axis=pixels) > 1)
         if outside.any():
             raise DataError(
                 f"images must lie in [0, 1]. Outside: {listing(self.patient_id[outside])}. "

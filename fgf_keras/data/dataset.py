@@ -12,6 +12,7 @@ from fgf_keras.config.data import AugmentConfig
 from fgf_keras.data.augmentation import rotated, rotations
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.tumour_windows import tumour_window
+from fgf_keras.data.volume_dataset import volume_elements
 from fgf_keras.errors import DataError
 
 
@@ -29,7 +30,8 @@ def make_dataset(
     """Batches of the patients at `indices`.
 
     Elements are `({"image": (B, H, W, 1), "mask": (B, H, W, 1), "spacing": (B, 2)}, label)`, float32, with
-    the mask in {0, 1}, spacing in mm (row, column) and label (B,) int64. An epoch has ceil(n / batch_size)
+    the mask in {0, 1}, spacing in mm (row, column) and label (B,) int64; for volumes, image and mask are
+    (B, D, H, W, 1), and spacing (B, 3) is that of (slice, row, column). An epoch has ceil(n / batch_size)
     batches.
 
     Args:
@@ -38,14 +40,15 @@ def make_dataset(
         batch_size: patients per batch; the last batch may be smaller.
         seed: of the order and the augmentation. The same seed gives the same batches in every run; a global
             seed set with `tf.random.set_seed` has an effect as well. None is not reproducible.
-        augment: random flips, and a rotation in mm about the centre of the tumour. Training only.
+        augment: random flips, and a rotation in mm about the centre of the tumour, of volumes in the axial
+            plane. Training only.
         balanced: draw every class equally often: patients of a rare class appear several times per epoch, and
             all batches are full. Training only.
         training: shuffle again in each epoch; False keeps the order of `indices`.
         windows: store and deliver only a window around each tumour, as `AlignmentModel` expects it: image and
             mask are (B, h, w, 1), as large as the largest window of the batch, and zero outside the tumour;
             "origin" (B, 2) int32 is the position of the first pixel on the canvas. A window may extend
-            beyond the canvas.
+            beyond the canvas. Volumes are delivered whole: they are boxes around the tumour already.
 
     Raises:
         DataError: indices that are empty, not integers or not in the cohort; a batch size below 1; `balanced`
@@ -67,7 +70,10 @@ def make_dataset(
     if augment is not None:
         draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
         order = tf.data.Dataset.zip(order, draws)
-    describe, draw, shapes = _patients(cohort, indices, augment, windows=windows)
+    if cohort.dimension == 3:
+        describe, draw, shapes = volume_elements(cohort, indices, augment)
+    else:
+        describe, draw, shapes = _patients(cohort, indices, augment, windows=windows)
     # One patient at a time: most windows are much smaller than the largest of their batch.
     dataset = order.map(describe).unbatch()
     dataset = dataset.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

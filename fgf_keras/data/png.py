@@ -64,7 +64,7 @@ def png_cohort(config: DataConfig) -> Cohort:
             f"No id in {root / config.labels_file} has an image in {folder}. Rows: {listing(rows)}. Images: "
             f"{listing(sorted(files))}. Check data.id_column and data.image_folder."
         )
-    images, masks = masked_slices([files[name] for name in ids], config.size)
+    images, masks = masked_slices([files[name] for name in ids], config.edge)
     labels = np.array([rows[name] for name in ids], np.int64)
     return Cohort(
         patient_id=np.array(ids),

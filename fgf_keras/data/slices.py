@@ -1,4 +1,4 @@
-"""Checks that apply to slices of every source."""
+"""Checks that apply to slices and volumes of every source."""
 
 from collections.abc import Iterable
 
@@ -18,12 +18,12 @@ def listing(items: Iterable[object]) -> str:
 
 
 def check_slices(patient_id: ArrayLike, images: np.ndarray, masks: np.ndarray) -> None:
-    """Refuse slices that cannot be measured.
+    """Refuse slices or volumes that cannot be measured.
 
     Args:
         patient_id: (N,) ids for the messages.
-        images: (N, H, W, C).
-        masks: (N, H, W, 1).
+        images: (N, H, W, C) or (N, D, H, W, C).
+        masks: (N, H, W, 1) or (N, D, H, W, 1).
 
     Raises:
         DataError: shapes that do not match, pixels that are not finite, masks with values other than 0 and 1
@@ -33,14 +33,14 @@ def check_slices(patient_id: ArrayLike, images: np.ndarray, masks: np.ndarray) -
     count = len(patient_id)
     if not count:
         raise DataError("At least one patient is needed. Received: none.")
-    if images.ndim != 4 or images.shape[0] != count:
+    if images.ndim not in (4, 5) or images.shape[0] != count:
         raise DataError(
-            f"images must have shape (patients, rows, columns, channels) for {count} patients. "
-            f"Received: shape {images.shape}."
+            f"images must have shape (patients, rows, columns, channels) for {count} patients, or, for "
+            f"volumes, (patients, slices, rows, columns, channels). Received: shape {images.shape}."
         )
-    if masks.shape != (*images.shape[:3], 1):
+    if masks.shape != (*images.shape[:-1], 1):
         raise DataError(
-            f"masks must have shape {(*images.shape[:3], 1)}, like the images with one channel. "
+            f"masks must have shape {(*images.shape[:-1], 1)}, like the images with one channel. "
             f"Received: shape {masks.shape}."
         )
     check_values(patient_id, images, masks)

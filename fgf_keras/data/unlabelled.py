@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgf_keras.config.data import VOLUME_SUFFIXES, DataConfig
+from fgf_keras.data.box import BoxRule
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.png import masked_slices, png_files
 from fgf_keras.data.prepared.pseudonym import Names
@@ -22,9 +23,9 @@ class Unlabelled:
 
     Attributes:
         patient_id: (N,) ids, each a valid name of a file.
-        images: (N, size, size, 1) float32 in [0, 1].
-        masks: (N, size, size, 1) uint8.
-        spacing: (N, 2), (row, column) mm.
+        images: (N, size, size, 1) float32 in [0, 1]; of volumes (N, slices, rows, columns, 1).
+        masks: of the same shape, uint8.
+        spacing: (N, 2), (row, column) mm; of volumes (N, 3), (slice, row, column).
         rejected: patients that could not be read, and files that belong to no patient.
     """
 
@@ -81,7 +82,9 @@ def require_images(path: str | Path) -> None:
 
 
 def _png(files: Mapping[str, Path], config: DataConfig) -> Unlabelled:
-    images, masks = masked_slices(list(files.values()), config.size)
+    if config.dimension == 3:
+        raise DataError("The model takes volumes, and PNG files are slices. Give it NIfTI, NRRD or DICOM.")
+    images, masks = masked_slices(list(files.values()), config.edge)
     pseudonyms = Names(config.pseudonymise)
     names = [pseudonyms.patient(name) for name in files]
     spacing = np.tile(np.array(config.spacing, np.float32), (len(names), 1))
@@ -112,6 +115,7 @@ def _volume(
         mask=Path(mask),
         slice_rule=config.slice,
         mask_value=config.volumes.mask_value,
+        box=BoxRule.of(config),
     )
     return _read([patient], [], config, window)
 
@@ -157,7 +161,7 @@ def _read(
         np.array([record["patient_id"] for record in records]),
         windowed(np.stack(images)[..., np.newaxis], window),
         np.stack(masks)[..., np.newaxis],
-        np.array([[r["spacing_y_mm"], r["spacing_x_mm"]] for r in records], np.float32),
+        np.array([[r[f"spacing_{a}_mm"] for a in "zyx"[-config.dimension :]] for r in records], np.float32),
         rejected,
     )
 

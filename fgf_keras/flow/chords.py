@@ -1,7 +1,7 @@
 """Means of quantities along a path known at its nodes, taken over chords of one or several edges."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -207,6 +207,11 @@ def observe_chord(
         lambda first, _: first < POINTS, add, (tf.constant(0), total), parallel_iterations=1
     )
     return total / POINTS
+
+
+def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that the graphs of a path call in several places, traced only once."""
+    return tf.function(function, autograph=False, reduce_retracing=True)
 
 
 def where_set(mask: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:

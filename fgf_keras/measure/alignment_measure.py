@@ -9,14 +9,20 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.features.base import Feature
-from fgf_keras.flow.chords import Observer, PathPoint
+from fgf_keras.flow.chords import Observer, PathPoint, traced_once
 from fgf_keras.flow.gradient_flow import gradient_flow
 from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.alignment import Products, orthonormal, projection, without_undefined
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.geometry.products import SUPPORTS, inner_products, on_support
 from fgf_keras.geometry.sections import decision_pair
-from fgf_keras.measure.path_quantities import PathQuantities, feature_changes, outside_range, with_undefined
+from fgf_keras.measure.path_quantities import (
+    PathQuantities,
+    defined_features,
+    feature_changes,
+    outside_range,
+    with_undefined,
+)
 from fgf_keras.measure.sample_quantities import quantities_at_sample
 from fgf_keras.models.input_gradient import (
     Classifier,
@@ -30,8 +36,6 @@ from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
 # Function of (image, mask, spacing) to tensors with a leading batch axis, by name.
 Graph = Callable[..., dict[str, tf.Tensor]]
-# A function that the graphs of a path call in several places, traced only once.
-_traced_once = functools.partial(tf.function, autograph=False, reduce_retracing=True)
 
 
 class AlignmentMeasure:
@@ -80,6 +84,7 @@ class AlignmentMeasure:
         self._flow = flow or Flow()
         self._classes = classes
         self.dtype = dtype_of(classifier)
+        self._rounding = rounding_of(classifier)
         self.image_shape = tuple(image_shape)
         self._others = tuple(others)
 
@@ -184,11 +189,11 @@ class AlignmentMeasure:
         def view_of(image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
             return view.at(image, context[:-2])
 
-        @_traced_once
+        @traced_once
         def score(image: tf.Tensor, *context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return self._score(view_of(image, context), context[-2])
 
-        @_traced_once
+        @traced_once
         def observe(point: PathPoint, *context: tf.Tensor) -> tf.Tensor:
             seen = view_of(point.image, context)
             return quantities.observed(point, *self._path_products(point, seen, context[-1]))
@@ -197,7 +202,7 @@ class AlignmentMeasure:
             inside, narrower = view_of(None, context).around_mask(fields)
             return inside, (*narrower, *context[-2:])
 
-        @_traced_once
+        @traced_once
         def noise(directions: tf.Tensor, *context: tf.Tensor) -> tf.Tensor:
             return white_noise_products(directions, **self._noise(view_of(None, context)))
 
@@ -208,7 +213,7 @@ class AlignmentMeasure:
             focus=focus if focused else None,
             linear=noise if self.noise_draws else None,
         )
-        known = self._defined(view)
+        known = defined_features(self._feature_gradients(view), view.feature_values(self.features))
         context = *view.context, decision_pair(view.logits()), known
         flow = gradient_flow(
             score,
@@ -217,7 +222,7 @@ class AlignmentMeasure:
             context=context,
             flow=self._flow,
             directions=self.nulls,
-            rounding=rounding_of(view.classifier),
+            rounding=self._rounding,
             compiled=self._compiled,
         )
         result = self._null_fields("F", flow.directions) if self.nulls else {}
@@ -225,9 +230,10 @@ class AlignmentMeasure:
         end = view.at(flow.boundary, view.context)
         result["change"] = feature_changes(view, end, self.features)
         result |= outside_range(view, end)
-        result |= {key: getattr(flow, key) for key in ("residual", "length", "far", "evaluations")}
-        status = with_undefined(flow.status, known)
-        return result | {"status": status, "boundary": view.on_canvas(flow.boundary)}
+        for key in ("residual", "length", "far", "evaluations"):
+            result[key] = getattr(flow, key)
+        result["status"] = with_undefined(flow.status, known)
+        return result | {"boundary": view.on_canvas(flow.boundary)}
 
     def _everything(self, view: View) -> dict[str, tf.Tensor]:
         return {**self._at_sample(view), **self._along_flow(view), **self._drawn(view)}
@@ -257,13 +263,8 @@ class AlignmentMeasure:
 
     def _score(self, view: View, pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         score, gradient = decision_gradient(view.classifier, view.image, pair)
-        return tf.cast(score, self.dtype), on_support(gradient, self._region(view))
-
-    def _defined(self, view: View) -> tf.Tensor:
-        """Whether each feature and its gradient are finite at the samples, (B, m) bool."""
-        features = self._feature_gradients(view)
-        size = tf.linalg.diag_part(inner_products(features, features))
-        return tf.math.is_finite(size) & tf.math.is_finite(view.feature_values(self.features))
+        # A network may compute in float64 what it is given in float32.
+        return tf.cast(score, gradient.dtype), on_support(gradient, self._region(view))
 
     def _path_products(self, point: PathPoint, view: View, known: tf.Tensor) -> tuple[Products, tf.Tensor]:
         products, defined = self._products(point.direction[:, tf.newaxis], view, known)
@@ -287,7 +288,6 @@ class AlignmentMeasure:
         return on_support(view.feature_gradients(self.features), self._region(view))
 
     def _noise_alignment(self, section: tf.Tensor, view: View) -> tf.Tensor:
-        """Mean S of the noise draws, (B,)."""
         return tf.reduce_mean(white_noise_alignment(section, **self._noise(view)), axis=1)
 
     def _noise(self, view: View) -> dict[str, Any]:

@@ -121,10 +121,10 @@ class Explainer:
             values = in_batches(batches(), graphs, draws=draws, advance=advance)
 
         def pictures(rows: np.ndarray) -> dict[str, np.ndarray]:
-            if len(measure.image_shape) != 3:
+            if len(measure.image_shape) not in (3, 4):
                 raise DataError(
-                    "Pictures show images (N, H, W, C). Received samples of shape "
-                    f"{(None, *measure.image_shape)}: their numbers are in to_frame()."
+                    "Pictures show images (N, H, W, C) and volumes (N, D, H, W, C). Received samples of "
+                    f"shape {(None, *measure.image_shape)}: their numbers are in to_frame()."
                 )
             tensors = _tensors(measure, source.select(rows))
             return {

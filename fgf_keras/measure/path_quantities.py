@@ -11,6 +11,7 @@ from fgf_keras.flow.chords import PathPoint
 from fgf_keras.flow.result import FlowResult
 from fgf_keras.flow.status import ENDED, FlowStatus
 from fgf_keras.geometry.alignment import Products, joint_alignment, only_defined, pointwise_alignment
+from fgf_keras.geometry.products import inner_products
 from fgf_keras.geometry.shares import shapley_shares
 from fgf_keras.geometry.slopes import share_split
 from fgf_keras.models.view import View
@@ -103,10 +104,21 @@ def feature_changes(start: View, end: View, features: Sequence[Feature]) -> tf.T
     return tf.where(end.features_defined(features), change, tf.constant(float("nan"), change.dtype))
 
 
-def with_undefined(status: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """The statuses of paths (B,): FEATURE_UNDEFINED where one ended, but a feature is not known (B, m)."""
+def defined_features(gradients: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Whether features are finite numbers with finite gradients, (B, m) bool.
+
+    Args:
+        gradients: (B, m, …, C).
+        values: (B, m).
+    """
+    size = tf.linalg.diag_part(inner_products(gradients, gradients))
+    return tf.math.is_finite(size) & tf.math.is_finite(values)
+
+
+def with_undefined(status: tf.Tensor, defined: tf.Tensor) -> tf.Tensor:
+    """The statuses of paths (B,): FEATURE_UNDEFINED where one ended, but not all are `defined` (B, m)."""
     ended = tf.reduce_any([tf.equal(status, int(code)) for code in ENDED], axis=0)
-    undefined = ended & ~tf.reduce_all(known, axis=1)
+    undefined = ended & ~tf.reduce_all(defined, axis=1)
     return tf.where(undefined, int(FlowStatus.FEATURE_UNDEFINED), status)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from fgf_keras.config.data import IMAGE_RANGE, ROUNDING
+from fgf_keras.pictures.planes import LAYOUT, SENTENCE, Planes, volume_box
 
 # Pixels shown around the tumour.
 MARGIN = 8
@@ -30,7 +31,7 @@ class Panel:
     Attributes:
         title: name of the field.
         caption: metrics of this patient.
-        field: (h, w).
+        field: (h, w); NaN where nothing is drawn.
         limits: values drawn darkest and brightest or, for a signed field, bluest and reddest.
         signed: whether the field is drawn in red and blue rather than in grey.
         marked: (h, w) bool, pixels to tint; None for none.
@@ -55,16 +56,18 @@ class PatientPanels(NamedTuple):
     Attributes:
         mask: (h, w), the tumour in the same box as the fields.
         panels: see `patient_panels`.
+        note: how volumes are shown; empty for slices.
     """
 
     mask: np.ndarray
     panels: list[Panel]
+    note: str = ""
 
 
 class Scales(Protocol):
     """Scales for drawing the fields of a patient.
 
-    Each method takes a field (h, w) and returns the field as it is drawn, (h, w), and its limits.
+    Each method takes a field (h, w) or (d, h, w) and returns the field as it is drawn and its limits.
     """
 
     def image(self, field: np.ndarray, /) -> Scaled:
@@ -110,12 +113,7 @@ def panel_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
     Returns:
         (h', w', 3) uint8.
     """
-    pixels = colormaps[panel.colours](_share(panel), bytes=True)[..., :3]
-    if panel.marked is not None:
-        pixels = pixels.copy()
-        tint = _OPACITY * np.array(_rgb(OUTSIDE)) + (1 - _OPACITY) * pixels[panel.marked]
-        pixels[panel.marked] = np.round(tint)
-    return _enlarged(pixels, mask, edge)
+    return _enlarged(_coloured(panel), mask, edge)
 
 
 def see_through_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
@@ -127,12 +125,23 @@ def see_through_pixels(panel: Panel, mask: np.ndarray, edge: int) -> np.ndarray:
         (h', w', 4) uint8.
     """
     if not panel.signed:
-        pixels = panel_pixels(panel, mask, edge)
-        return np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=-1)
-    value = 2 * _share(panel)[..., np.newaxis] - 1
+        opacity = np.where(np.isnan(panel.field), 0, 255).astype(np.uint8)
+        pixels = np.concatenate([_coloured(panel), opacity[..., np.newaxis]], axis=-1)
+        return _enlarged(pixels, mask, edge)
+    value = np.nan_to_num(2 * _share(panel)[..., np.newaxis] - 1)
     colour = np.where(value > 0, RAISES, LOWERS)
     pixels = np.concatenate([colour, np.round(255 * np.abs(value))], axis=-1).astype(np.uint8)
     return _enlarged(pixels, mask, edge)
+
+
+def _coloured(panel: Panel) -> np.ndarray:
+    """(h, w, 3) uint8, white where there is no field."""
+    pixels = colormaps[panel.colours](_share(panel), bytes=True)[..., :3].copy()
+    pixels[np.isnan(panel.field)] = 255
+    if panel.marked is not None:
+        tint = _OPACITY * np.array(_rgb(OUTSIDE)) + (1 - _OPACITY) * pixels[panel.marked]
+        pixels[panel.marked] = np.round(tint)
+    return pixels
 
 
 def _share(panel: Panel) -> np.ndarray:
@@ -182,13 +191,18 @@ def patient_panels(
 
     Args:
         fields: of a patient: image, mask, seen (the input of the classifier), and those of
-            `AlignmentMeasure.fields`; (H, W, C), of which the first channel is drawn.
+            `AlignmentMeasure.fields`; (H, W, C), of which the first channel is drawn. Of volumes (D, H, W,
+            C), three orthogonal slices are drawn, with "spacing" (3,) in mm, by default 1.
         names: of the m features that are drawn.
         S, F: by the name of each feature, and "joint"; NaN where undefined.
         ending: how the path ended.
-        scales: function of (image, mask, gradient), each (h, w), that returns the scales, e.g. `OwnScales`.
+        scales: function of (image, mask, gradient), each (h, w) or (d, h, w), that returns the scales,
+            e.g. `OwnScales`.
     """
-    box = tumour_box(fields["mask"][..., 0])
+    whole = fields["mask"][..., 0]
+    is_volume = whole.ndim == 3
+    box = volume_box(whole, MARGIN // 2) if is_volume else tumour_box(whole)
+    noun = "volume" if is_volume else "slice"
     mask, image, seen, boundary, gradient, explained = (
         fields[name][..., 0][box] for name in ("mask", "image", "seen", "boundary", "gradient", "explained")
     )
@@ -198,7 +212,7 @@ def patient_panels(
     if share:
         ending = f"{ending}, {share:.0%} outside".removeprefix(", ")
     rows: list[tuple[str, str, Scaled, bool]] = [
-        ("slice", "", on.image(image), False),
+        (noun, LAYOUT if is_volume else "", on.image(image), False),
         ("∇z of the score", "", on.gradient(gradient), True),
         ("explained part of ∇z", shares_caption(S["joint"], F["joint"]), on.gradient(explained), True),
         ("unexplained part", f"1 − S {share_text(1 - S['joint'])}", on.gradient(gradient - explained), True),
@@ -208,20 +222,37 @@ def patient_panels(
         rows.append((title, shares_caption(S[name], F[name]), on.feature(field[..., 0][box]), True))
     rows += [
         ("at the boundary", ending, on.image(boundary), False),
-        ("boundary − slice", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
+        (f"boundary − {noun}", f"at most {share_text(float(np.abs(change).max()))}", on.change(change), True),
     ]
     panels = [Panel(title, caption, *scaled, signed) for title, caption, scaled, signed in rows]
     panels[-2] = dataclasses.replace(panels[-2], marked=outside)
+    if is_volume:
+        return _in_planes(mask, panels, fields.get("spacing", np.ones(3)))
     return PatientPanels(mask, panels)
 
 
+def _in_planes(mask: np.ndarray, panels: list[Panel], spacing: np.ndarray) -> PatientPanels:
+    """Panels of volumes as those of three orthogonal slices."""
+    planes = Planes(mask, spacing)
+    shown = [
+        dataclasses.replace(
+            panel,
+            field=planes.of(panel.field),
+            marked=None if panel.marked is None else planes.marks_of(panel.marked),
+        )
+        for panel in panels
+    ]
+    return PatientPanels(planes.marks_of(mask > 0).astype(np.float32), shown, SENTENCE)
+
+
 def outside_pixels(seen: np.ndarray, boundary: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The pixels of the tumour outside the range of the images at the end of a path, (h, w) bool.
+    """The pixels of the tumour outside the range of the images at the end of a path, bool.
 
     None if the sample is not in this range itself: the range of its images is unknown.
 
     Args:
-        seen, boundary, mask: (h, w), the image where the path starts and where it ends, and the tumour.
+        seen, boundary, mask: (h, w) or (d, h, w), the image where the path starts and where it ends, and the
+            tumour.
     """
     low, high = IMAGE_RANGE[0] - ROUNDING, IMAGE_RANGE[1] + ROUNDING
     known = bool(np.all((seen >= low) & (seen <= high)))

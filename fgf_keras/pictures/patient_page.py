@@ -58,7 +58,7 @@ def page_patients(
     Args:
         explanation: of the patients.
         pictures: function of row numbers that returns fields: image, mask, seen (the input of the
-            classifier), and those of `AlignmentMeasure.fields`.
+            classifier), and those of `AlignmentMeasure.fields`; of volumes also spacing.
         patients: ids in the order in which they are shown; by default the first eight.
 
     Raises:
@@ -110,7 +110,7 @@ def patient_page(patients: list[PagePatient], support: str, *, path: str | Path 
     figure = Figure(figsize=(1.9 * len(titles), 2.15 * len(patients) + 0.5), layout="constrained")
     axes = figure.subplots(len(patients), len(titles), squeeze=False)
     for line, patient in zip(axes, patients):
-        mask, panels = patient.shown
+        mask, panels = patient.shown.mask, patient.shown.panels
         for axis, panel in zip(line, panels):
             low, high = panel.limits
             axis.imshow(panel.field, cmap=panel.colours, vmin=low, vmax=high)
@@ -126,7 +126,8 @@ def patient_page(patients: list[PagePatient], support: str, *, path: str | Path 
         line[0].set_ylabel(f"{patient.patient_id}\nlogit {patient.logit:.2f}", fontsize=9, parse_math=False)
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
-    scales = textwrap.fill(f"Support: {support}. {SCALES}", CHARACTERS_PER_PANEL * len(titles))
+    scales = f"Support: {support}. {SCALES} {patients[0].shown.note}".strip()
+    scales = textwrap.fill(scales, CHARACTERS_PER_PANEL * len(titles))
     figure.suptitle(scales, fontsize=9)
     if path is not None:
         figure.savefig(path, dpi=130)

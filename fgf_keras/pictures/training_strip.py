@@ -30,7 +30,7 @@ def patient_png(heading: list[str], shown: PatientPanels) -> tuple[int, int, byt
         heading: lines of text.
         shown: panels on `EpochScales`.
     """
-    mask, panels = shown
+    mask, panels = shown.mask, shown.panels
     rows = -(-len(panels) // COLUMNS)
     top = GAP + len(heading) * (HEADING + 6)
     cell = EDGE + 2 * LINE + GAP

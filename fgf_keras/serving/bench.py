@@ -92,15 +92,15 @@ def replay_warmup(path: str | Path, signatures: Mapping[str, Callable[..., Any]]
 
 def made_up_batch(path: str | Path, count: int) -> dict[str, np.ndarray]:
     """Synthetic inputs of `explain`: noise in round tumours whose diameter is a tenth of the canvas."""
-    height, width, channels = Description.read(path).image_shape
+    *axes, channels = Description.read(path).image_shape
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:height, :width]
-    radius = max(3, min(height, width) // 20)
-    inside = np.hypot(rows - height // 2, columns - width // 2) <= radius
+    radius = max(3, min(axes) // 20)
+    offsets = np.meshgrid(*(np.arange(n) - n // 2 for n in axes), indexing="ij")
+    inside = np.square(offsets).sum(axis=0) <= radius**2
     return {
-        "image": rng.uniform(0, 1, (count, height, width, channels)).astype(np.float32),
-        "mask": np.tile(inside[np.newaxis, ..., np.newaxis].astype(np.float32), (count, 1, 1, 1)),
-        "spacing": np.ones((count, 2), np.float32),
+        "image": rng.uniform(0, 1, (count, *axes, channels)).astype(np.float32),
+        "mask": np.repeat(inside[np.newaxis, ..., np.newaxis].astype(np.float32), count, axis=0),
+        "spacing": np.ones((count, len(axes)), np.float32),
     }
 
 

@@ -43,7 +43,8 @@ def export_saved_model(
       boundary;
     - `predict_examples`: examples (B,), serialised `tf.train.Example` → as `serving_default`.
 
-    The classifier sees image·mask. The folder appears only when it is complete. Beside the graph,
+    Volumes are (B, D, H, W, C) with masks (B, D, H, W, 1) and spacing (B, 3). The classifier sees image·mask.
+    The folder appears only when it is complete. Beside the graph,
     `assets.extra` holds a description and requests to warm up with.
 
     Args:
@@ -51,7 +52,7 @@ def export_saved_model(
         path: folder of one version, e.g. "saved_model/1".
         threshold: logit above which a sample of two classes is of class 1.
         window_hu: (low, high), the HU range that images were mapped from; None if unknown.
-        spacing_mm: (row, column) distance of pixels of the images, or None.
+        spacing_mm: (row, column) or (slice, row, column) distance of pixels of the images, or None.
         config: the resolved configuration as a dictionary, without confidential entries.
         support, flow: of alignment and of the path, see `explain`.
         jit_compile: let XLA compile each signature for each batch size at its first request; the server must

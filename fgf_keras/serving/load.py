@@ -169,12 +169,13 @@ class ServedModel(Export):
         inputs["mask"] = masks
         inputs = {name: np.asarray(a, self._types[name].as_numpy_dtype) for name, a in inputs.items()}
         images, (*axes, channels) = inputs["image"], self.description.image_shape
+        kind = "volumes" if len(axes) == 3 else "images"
         for name, last in (("image", channels), ("mask", 1)):
             array = inputs[name]
             if array.shape[1:] != (*axes, last) or len(array) != len(images):
                 raise DataError(
                     f"{name}s must have shape ({', '.join(map(str, ['N', *axes, last]))}), one for each of "
-                    f"{len(images)} images. Received: shape {array.shape}."
+                    f"{len(images)} {kind}. Received: shape {array.shape}."
                 )
         if signature != "serving_default":
             inputs["spacing"] = self._spacing(spacing, len(images))

@@ -70,7 +70,9 @@ def _made_up(spec: tf.TensorSpec) -> np.ndarray:
     field = np.zeros(shape, spec.dtype.as_numpy_dtype)
     if spec.name not in ("image", "mask"):
         return field
-    corner = tuple(slice(0, most) for most in TUMOUR[: len(shape) - 2])
+    # Of a volume, as many slices as rows.
+    tumour = (*TUMOUR[:1] * (len(shape) - 4), *TUMOUR)[: len(shape) - 2]
+    corner = tuple(slice(0, most) for most in tumour)
     columns = field[0][corner].shape[-2] if corner else 1
     field[0][corner] = 1 if spec.name == "mask" else np.linspace(0.3, 0.7, columns)[:, np.newaxis]
     return field

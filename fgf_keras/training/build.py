@@ -11,6 +11,7 @@ from fgf_keras.features.base import Feature
 from fgf_keras.features.registry import feature_of
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.paper_cnn import paper_cnn
+from fgf_keras.models.volume_cnn import volume_cnn
 from fgf_keras.seeds import derived_seed
 
 # Keeps the random feature of a reward independent of everything else that is drawn from the seed.
@@ -28,10 +29,10 @@ def build_features(configs: Sequence[FeatureConfig]) -> list[Feature]:
 
 
 def build_model(config: Config, image_shape: Sequence[int], classes: int) -> AlignmentModel:
-    """The paper's network with the configured choices in a compiled `AlignmentModel`."""
-    choices = config.model.model_dump()
-    evaluation = choices.pop("evaluate")
-    classifier = paper_cnn(image_shape, classes=classes, **choices)
+    """The configured network in a compiled `AlignmentModel`."""
+    choices = config.model.model_dump(exclude={"network", "evaluate"})
+    network = paper_cnn if config.data.dimension == 2 else volume_cnn
+    classifier = network(image_shape, classes=classes, **choices)
     model = AlignmentModel(
         classifier,
         build_features(config.features),
@@ -40,7 +41,7 @@ def build_model(config: Config, image_shape: Sequence[int], classes: int) -> Ali
         reward_features=_reward_features(config),
         support=config.reward.support,
         reward_gradient=config.reward.gradient,
-        evaluation=evaluation,
+        evaluation=config.model.evaluate,
     )
     decay = {"weight_decay": config.train.weight_decay} if config.train.weight_decay else {}
     model.compile(

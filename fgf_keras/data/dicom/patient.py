@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fgf_keras.config.data import DataConfig, RoiConfig
+from fgf_keras.data.box import BoxRule
+from fgf_keras.data.dicom.box import read_box
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.match import Region, find_region
 from fgf_keras.data.dicom.series import Series
@@ -31,6 +33,7 @@ class DicomPatient:
         rule, names: which region is the tumour; see `find_region`.
         slice_rule: see `pick_slice`.
         accept: errors that become warnings, `data.accept`.
+        box: if given, a box around the tumour is cropped instead of a slice.
     """
 
     patient_id: str
@@ -41,6 +44,7 @@ class DicomPatient:
     names: tuple[str, ...] | None
     slice_rule: str
     accept: tuple[str, ...] = ()
+    box: BoxRule | None = None
 
     def choose(self) -> tuple[Region, int] | RejectedPatient:
         """The region and the index of the slice; reads contours, but neither headers nor pixels."""
@@ -56,13 +60,19 @@ class DicomPatient:
         return region, pick_slice(region.mask, self.slice_rule)
 
     def read(self) -> SourceSlice | RejectedPatient:
-        """Like `choose`, and reads the pixels of the slice."""
+        """Like `choose`, and reads the pixels of the slice or of the box.
+
+        Raises:
+            SourceError: the tumour does not fit the box, or vanishes in it.
+        """
         choice = self.choose()
         if isinstance(choice, RejectedPatient):
             return choice
         region, index = choice
         series = region.series
         try:
+            if self.box is not None:
+                return read_box(region, self.box, self.accept)
             hu = series.read_hu(index, self.accept)
         except DicomError as error:
             return RejectedPatient(self.patient_id, "pixels", error.reason, error.remedy)
@@ -164,6 +174,7 @@ def group_patients(index: FolderIndex, config: DataConfig) -> list[DicomPatient]
                 names=names,
                 slice_rule=config.slice,
                 accept=tuple(config.accept),
+                box=BoxRule.of(config),
             )
         )
     return patients

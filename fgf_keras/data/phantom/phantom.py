@@ -114,7 +114,7 @@ def phantom_cohort(
         masks=masks,
         labels=labels.labels,
         spacing=np.tile(np.array(spacing, np.float32), (n, 1)),
-        provenance={"source": "phantom", "parameters": parameters, **_law_provenance(config, labels)},
+        provenance={"source": "phantom", "parameters": parameters, **law_provenance(config, labels)},
     )
 
 
@@ -131,11 +131,11 @@ def relabelled(cohort: Cohort, config: PhantomConfig) -> Cohort:
     old_parameters = cohort.provenance["parameters"]
     labels = phantom_labels(config, old_parameters["seed"])
     parameters = old_parameters | {"prevalence": float(config.prevalence)}
-    provenance = {"parameters": parameters, **_law_provenance(config, labels)}
+    provenance = {"parameters": parameters, **law_provenance(config, labels)}
     return dataclasses.replace(cohort, labels=labels.labels, provenance=cohort.provenance | provenance)
 
 
-def _law_provenance(config: PhantomConfig, labels: PhantomLabels) -> dict[str, Any]:
+def law_provenance(config: PhantomConfig, labels: PhantomLabels) -> dict[str, Any]:
     """The part of the provenance of a cohort that concerns the labels."""
     return {
         "counts": {"patients": config.patients, "positive": int(labels.labels.sum())},

@@ -98,21 +98,31 @@ class PhantomVolume:
         shifted = anatomy + np.roll(noise, self.shifts[index], axis=(0, 1))
         return np.where(self.tumour[index], middle, shifted) if index in self.tumour else shifted
 
+    def mask(self) -> np.ndarray:
+        """(slices, rows, columns) bool, the tumour."""
+        mask = np.zeros((len(self), *self.shape), bool)
+        for index, plane in self.tumour.items():
+            mask[index] = plane
+        return mask
+
     @cached_property
     def _rounded(self) -> tuple[np.ndarray, ...]:
         fields = (self.drawn.hu, self.drawn.anatomy, self.drawn.noise)
         return tuple(np.rint(field).astype(np.int16) for field in fields)
 
 
-def phantom_volume(number: int, canvas: Canvas, *, seed: int, slices: int, slice_mm: float) -> PhantomVolume:
+def phantom_volume(
+    number: int, canvas: Canvas, *, seed: int, slices: int, slice_mm: float, tallest: int | None = None
+) -> PhantomVolume:
     """Draw patient `number`, counted from 0, as `slices` slices, `slice_mm` apart.
 
-    The tumour shrinks towards both ends almost like a ball, by at least a pixel from slice to slice.
+    The tumour shrinks towards both ends almost like a ball, by at least a pixel from slice to slice. It fits
+    a stack of `tallest` slices; by default `slices`.
     """
     middle_slice = phantom_slice(number, canvas, seed)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, number)))
     depth = ndimage.distance_transform_edt(np.pad(middle_slice.mask, 1), sampling=canvas.spacing)[1:-1, 1:-1]
-    reach = int(np.clip(depth.max() // slice_mm, 1, max(1, (slices - 4) // 2)))
+    reach = int(np.clip(depth.max() // slice_mm, 1, max(1, ((tallest or slices) - 4) // 2)))
     middle = int(rng.integers(reach + 1, slices - reach - 1))
     tumour = _tumour(depth, middle, reach)
     position = str(rng.choice(list(POSITIONS), p=POSITION_SHARES))

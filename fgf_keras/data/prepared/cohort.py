@@ -13,7 +13,7 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.prepared.preparation import is_prepared
 from fgf_keras.data.prepared.prepare import prepare
 from fgf_keras.data.prepared.preview import SheetEntry
-from fgf_keras.data.prepared.store import SliceStore
+from fgf_keras.data.prepared.store import SliceStore, store_shape
 from fgf_keras.data.source import Source
 from fgf_keras.errors import DataError
 
@@ -30,7 +30,10 @@ class StoreSource(Source):
 
     def pixel_spacing(self) -> list[float] | None:
         """The spacing with which the slices were prepared."""
-        return _of_one_edge(SliceStore.reading(self.data.root_folder).settings["spacing_mm"])
+        settings = SliceStore.reading(self.data.root_folder).settings
+        if settings.get("dimension") == 3:
+            return list(settings["spacing"])
+        return _of_one_edge(settings["spacing_mm"])
 
 
 class PreparedSource(Source):
@@ -44,6 +47,8 @@ class PreparedSource(Source):
 
     def pixel_spacing(self) -> list[float] | None:
         """The spacing with which the slices are prepared."""
+        if self.data.dimension == 3:
+            return list(self.data.spacing)
         return _of_one_edge(self.data.spacing_mm)
 
 
@@ -52,11 +57,11 @@ def _of_one_edge(spacing_mm: float | None) -> list[float] | None:
 
 
 def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
-    """Read prepared slices and map `config.window` to [0, 1].
+    """Read prepared slices or volumes and map `config.window` to [0, 1].
 
     Args:
         folder: written by `fgf prepare`.
-        config: `size` must be that of the slices.
+        config: `dimension` and `size` must be those of the store, and `spacing` that of its volumes.
 
     Returns:
         A cohort in the order of `cohort.csv`. Its provenance has the settings of the slices, but not the
@@ -66,22 +71,18 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
         DataError: the store is missing, unfinished or damaged, or its slices have another size.
     """
     store = SliceStore.reading(folder)
-    size = store.settings["size"]
-    if size != config.size:
-        raise DataError(
-            f"The slices in {str(folder)!r} have {size}x{size} pixels, but data.size={config.size}. "
-            f"Set data.size={size}, or prepare them into another folder."
-        )
-    table = store.cohort()
-    images = np.empty((len(table), size, size, 1), np.float32)
-    masks = np.empty((len(table), size, size, 1), np.uint8)
+    _check_form(store, config)
+    table, shape = store.cohort(), store_shape(store.settings)
+    axes = "zyx"[-len(shape) :]
+    images = np.empty((len(table), *shape, 1), np.float32)
+    masks = np.empty((len(table), *shape, 1), np.uint8)
     try:
         for i, line in enumerate(table):
             hu, mask = _slice(store, line)
             images[i, ..., 0] = windowed(hu, config.window)
             masks[i, ..., 0] = mask
         labels = np.array([int(line["label"]) for line in table], np.int64)
-        spacing = np.array([[line["spacing_y_mm"], line["spacing_x_mm"]] for line in table], np.float32)
+        spacing = np.array([[line[f"spacing_{axis}_mm"] for axis in axes] for line in table], np.float32)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise DataError(
             f"cohort.csv in {str(folder)!r} is damaged: {error}. Prepare the slices again."
@@ -103,8 +104,34 @@ def prepared_cohort(folder: Path, config: DataConfig) -> Cohort:
     )
 
 
+def _check_form(store: SliceStore, config: DataConfig) -> None:
+    """Refuse a store whose slices or volumes are not those of the configuration."""
+    size, folder = store.settings["size"], str(store.path)
+    expected = {2: config.size, 3: list(config.shape)}[config.dimension]
+    dimension = store.settings.get("dimension", 2)
+    if dimension != config.dimension:
+        kind = {2: "slices", 3: "volumes"}[dimension]
+        raise DataError(
+            f"{folder!r} holds {kind}, but data.dimension={config.dimension}. Set "
+            f"data.dimension={dimension}, or prepare into another folder."
+        )
+    if size != expected:
+        by = "x".join(map(str, store_shape(store.settings)))
+        kind = {2: "slices", 3: "volumes"}[dimension]
+        raise DataError(
+            f"The {kind} in {folder!r} have {by} pixels, but data.size={config.size}. "
+            f"Set data.size={size}, or prepare them into another folder."
+        )
+    if dimension == 3 and store.settings["spacing"] != list(config.spacing):
+        raise DataError(
+            f"The volumes in {folder!r} have a spacing of {store.settings['spacing']} mm, but "
+            f"data.spacing={config.spacing}. Set data.spacing={store.settings['spacing']}, or prepare them "
+            "into another folder."
+        )
+
+
 def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
-    """Yield the entries of a contact sheet, one per patient.
+    """Yield the entries of a contact sheet, one per patient; of volumes, the slice with the largest area.
 
     Raises:
         DataError: the table is damaged.
@@ -112,13 +139,20 @@ def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
     for line in store.cohort():
         with _damage(store):
             hu, mask = _slice(store, line)
+            spacing = float(line["spacing_y_mm"]), float(line["spacing_x_mm"])
+            if mask.ndim == 3:
+                largest = int(np.count_nonzero(mask, axis=(1, 2)).argmax())
+                hu, mask = hu[largest], mask[largest]
+                area = float(np.count_nonzero(mask) * spacing[0] * spacing[1])
+            else:
+                area = float(line["area_mm2"])
             yield SheetEntry(
                 patient_id=line["patient_id"],
                 label=int(line["label"]),
                 hu=hu,
                 mask=mask,
-                spacing=(float(line["spacing_y_mm"]), float(line["spacing_x_mm"])),
-                area_mm2=float(line["area_mm2"]),
+                spacing=spacing,
+                area_mm2=area,
                 slice_index=int(line["slice_index"]),
                 warnings=line["warnings"],
             )

@@ -1,4 +1,4 @@
-"""Preparation of one patient, usually in another process: read, resample, place on the canvas, measure."""
+"""Preparation of one patient, usually in another process: read, resample, place or crop, measure."""
 
 import logging
 import math
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from fgf_keras.config.data import DataConfig
+from fgf_keras.data.box import bounds
 from fgf_keras.data.canvas import bounding_box, place, resample
-from fgf_keras.data.measurements import measurements
+from fgf_keras.data.measurements import measurements, volume_measurements
 from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.prepared.source import PatientSource, RejectedPatient, SourceSlice
 from fgf_keras.data.refusal import SourceError
@@ -28,7 +29,7 @@ def prepare_patient(
         names: for the identifiers of images and regions.
 
     Returns:
-        The record, the slice (size, size) float32 HU and its mask (size, size) uint8.
+        The record, the slice (size, size) or volume (slices, rows, columns), float32 HU, and its mask uint8.
     """
     try:
         source = patient.read()
@@ -56,10 +57,16 @@ def _placed(
     source: SourceSlice, patient: PatientSource, name: str, config: DataConfig, names: Names
 ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     hu, mask, spacing = source.hu, source.mask, source.spacing[1:]
-    if config.spacing_mm is not None:
-        hu, mask = resample(hu, mask, spacing, config.spacing_mm)
-        spacing = (config.spacing_mm, config.spacing_mm)
-    image, mask = place(hu, mask, size=config.size, centre=config.centre)
+    if config.dimension == 3:  # cropped already, where only the slices of the box are read
+        image, mask = hu, mask.astype(np.uint8)
+        measured, box = volume_measurements(image, mask, source.spacing), _bounds(mask)
+    else:
+        if config.spacing_mm is not None:
+            hu, mask = resample(hu, mask, spacing, config.spacing_mm)
+            spacing = (config.spacing_mm, config.spacing_mm)
+        image, mask = place(hu, mask, size=config.edge, centre=config.centre)
+        measured = measurements(image, mask, spacing)
+        box = dict(zip(("box_row", "box_column", "box_rows", "box_columns"), bounding_box(mask)))
     z = source.spacing[0]
     record = {
         "patient_id": name,
@@ -73,11 +80,18 @@ def _placed(
         "spacing_z_mm": None if math.isnan(z) else _rounded(z),
         "spacing_y_mm": _rounded(float(spacing[0])),
         "spacing_x_mm": _rounded(float(spacing[1])),
-        **{name: _rounded(value) for name, value in measurements(image, mask, spacing).items()},
-        **dict(zip(("box_row", "box_column", "box_rows", "box_columns"), bounding_box(mask))),
+        **{name: _rounded(value) for name, value in measured.items()},
+        **box,
         "warnings": "; ".join(f"{what}: {count}" for what, count in sorted(source.warnings.items())),
     }
     return record, image, mask
+
+
+def _bounds(mask: np.ndarray) -> dict[str, int]:
+    """The bounding box of a mask (slices, rows, columns), as columns of a table."""
+    first, extent = bounds(mask)
+    columns = {f"box_{name}": int(at) for name, at in zip(("slice", "row", "column"), first)}
+    return columns | {f"box_{name}": int(n) for name, n in zip(("slices", "rows", "columns"), extent)}
 
 
 def _rounded(value: Any) -> Any:

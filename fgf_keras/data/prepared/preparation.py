@@ -83,6 +83,9 @@ def describe_left_out(counts: dict[str, Any]) -> str:
 def slice_settings(config: DataConfig, names: Names) -> dict[str, Any]:
     """The settings that prepared slices depend on, JSON-compatible; the window is applied when reading."""
     of_source = "roi" if config.source == "dicom" else "volumes"
+    if config.dimension == 3:
+        volumes = config.model_dump(mode="json", include={"source", "dimension", "spacing", of_source})
+        return {**volumes, "size": list(config.shape), "key": names.check}
     keys = {"source", "size", "spacing_mm", "slice", "centre", of_source}
     return {**config.model_dump(mode="json", include=keys), "key": names.check}
 

@@ -1,4 +1,4 @@
-"""The interface of a patient in a source of volumes: the chosen slice, or the reason why there is none."""
+"""The interface of a patient in a source: the chosen slice or box, or the reason why there is none."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,14 +11,14 @@ STAGES = ("file", "label", "series", "region", "slice", "pixels", "canvas")
 
 @dataclass(frozen=True, eq=False)
 class SourceSlice:
-    """One slice on the grid of its source.
+    """One slice on the grid of its source, or a box around the tumour.
 
     Attributes:
-        hu: (rows, columns) float32 Hounsfield units.
-        mask: (rows, columns) bool, the tumour, at least one pixel.
+        hu: (rows, columns) float32 Hounsfield units; (slices, rows, columns) of the box.
+        mask: bool, the tumour, at least one pixel, of the same shape.
         spacing: (z, y, x) mm; z is NaN if it is unknown, as for a single slice.
-        index: of the slice in its volume, counted along the normal.
-        z_mm: position of the slice along the normal.
+        index: of the slice in its volume, counted along the normal; of a box, the tumour's middle slice.
+        z_mm: position of that slice along the normal.
         source_uid: identity of the image: SeriesInstanceUID, or "" if there is none.
         roi_object: the kind of object with the region: `rtstruct`, `seg` or `volume`.
         roi_names, roi_numbers: the regions that make up the mask.

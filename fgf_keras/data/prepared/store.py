@@ -1,4 +1,4 @@
-"""The folder of prepared slices: one slice per patient, either complete or absent."""
+"""The folder of prepared slices: one slice or volume per patient, either complete or absent."""
 
 import csv
 import hashlib
@@ -25,7 +25,8 @@ CLOSING = "Run `fgf prepare` again: it goes on where it stopped."
 class SliceStore:
     """Slices with their records, in the order in which they were added.
 
-    - `slices.zarr`: `image` (N, H, W) float32 HU and `mask` (N, H, W) uint8, one chunk per slice;
+    - `slices.zarr`: `image` (N, H, W) float32 HU and `mask` uint8, one chunk per slice; volumes (N, D, H, W),
+      one chunk per volume;
     - `patients.jsonl`: one line per slice, written after its pixels; a slice counts only with this line;
     - `cohort.csv`, `rejected.csv`, `provenance.json`: written last; until then there is a file `UNFINISHED`.
 
@@ -61,7 +62,7 @@ class SliceStore:
                 _mark(path)
                 write_json(path / "provenance.json", {"settings": settings})
             _check_settings(path, settings)
-            yield cls(path, settings, *_open(path, settings["size"]))
+            yield cls(path, settings, *_open(path, store_shape(settings)))
 
     @classmethod
     def reading(cls, path: Path) -> "SliceStore":
@@ -86,8 +87,8 @@ class SliceStore:
 
         Args:
             record: JSON-compatible values; `patient_id` and `fingerprint` are required.
-            image: (H, W) float32 HU.
-            mask: (H, W) uint8.
+            image: (H, W) or (D, H, W) float32 HU.
+            mask: of the same shape, uint8.
         """
         self.begin()
         row = len(self.records)
@@ -111,7 +112,7 @@ class SliceStore:
         return {record["patient_id"]: row for row, record in enumerate(self.records)}
 
     def slice(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """(H, W) float32 HU and (H, W) uint8 of one row.
+        """Image, float32 HU, and mask, uint8, of one row, (H, W) or (D, H, W) each.
 
         Raises:
             DataError: the pixels are damaged.
@@ -247,19 +248,23 @@ def _provenance(path: Path) -> Any:
     return content
 
 
-def _open(path: Path, size: int | None = None) -> tuple[list[dict[str, Any]], Any, Any]:
-    """Records and arrays; with a size they are opened for writing, which drops an incomplete slice."""
-    records = _records(path / "patients.jsonl", repair=size is not None)
+def store_shape(settings: dict[str, Any]) -> tuple[int, ...]:
+    """(rows, columns) of the slices of a store, (slices, rows, columns) of its volumes."""
+    size = settings["size"]
+    return tuple(size) if isinstance(size, list) else (size, size)
+
+
+def _open(path: Path, shape: tuple[int, ...] | None = None) -> tuple[list[dict[str, Any]], Any, Any]:
+    """Records and arrays; with a shape they are opened for writing, which drops an incomplete slice."""
+    records = _records(path / "patients.jsonl", repair=shape is not None)
     try:
         # Any, because for zarr the members of a group may be arrays or groups.
-        group: Any = zarr.open_group(path / "slices.zarr", mode="r" if size is None else "a")
-        if size is not None and "mask" not in group:
+        group: Any = zarr.open_group(path / "slices.zarr", mode="r" if shape is None else "a")
+        if shape is not None and "mask" not in group:
             for name, kind in (("image", "float32"), ("mask", "uint8")):
-                group.create_array(
-                    name, shape=(0, size, size), chunks=(1, size, size), dtype=kind, overwrite=True
-                )
+                group.create_array(name, shape=(0, *shape), chunks=(1, *shape), dtype=kind, overwrite=True)
         arrays = [group["image"], group["mask"]]
-        if size is not None:
+        if shape is not None:
             for array in arrays:
                 array.resize((len(records), *array.shape[1:]))
     except (OSError, KeyError, ValueError) as error:

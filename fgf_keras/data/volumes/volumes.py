@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from fgf_keras.config.data import DataConfig
+from fgf_keras.data.box import Box, BoxRule, middle_slice
 from fgf_keras.data.canvas import AIR_HU
 from fgf_keras.data.file_names import is_file_name
 from fgf_keras.data.prepared.pick import pick_slice
@@ -37,6 +38,8 @@ STAGES = {
     "not_a_mask": "region",
     "empty_mask": "region",
     "not_finite": "pixels",
+    "too_large": "canvas",
+    "vanished": "canvas",
 }
 
 
@@ -51,6 +54,7 @@ class VolumePatient:
         image, mask: paths of the files.
         slice_rule: see `pick_slice`.
         mask_value: the value of the tumour in the mask; if None, any value above 0.
+        box: if given, a box around the tumour is cropped instead of a slice.
     """
 
     patient_id: str
@@ -59,13 +63,14 @@ class VolumePatient:
     mask: Path
     slice_rule: str
     mask_value: int | None
+    box: BoxRule | None = None
 
     def read(self) -> SourceSlice | RejectedPatient:
-        """Read both volumes, reorient them so that slices are axial, and pick one slice.
+        """Read both volumes, reorient them so that slices are axial, and pick one slice or crop to the box.
 
         Slices, rows and columns run towards the head, the back and the left of the patient, as closely as
-        flips and swaps of axes allow, whatever the order in the file. Nothing is resampled, so oblique
-        volumes stay oblique. A file without an orientation in its header is used as it is, and counted by the
+        flips and swaps of axes allow, whatever the order in the file. Axes are not turned, so oblique volumes
+        stay oblique. A file without an orientation in its header is used as it is, and counted by the
         warning `orientation_unknown`.
         """
         try:
@@ -78,12 +83,19 @@ class VolumePatient:
                 )
             _check_grids(image, mask)
             inside = _region(values_of(mask), self.mask_value)
-            index = pick_slice(inside, self.slice_rule)
-            hu, not_finite = _hu(values_of(image)[index], inside[index])
+            x, y, z = image.GetSpacing()
+            if self.box is None:
+                index = pick_slice(inside, self.slice_rule)
+                hu, not_finite = _hu(values_of(image)[index], inside[index])
+                region, spacing = inside[index].copy(), (z, y, x)  # a view would keep the volume in memory
+            else:
+                box = Box.around(inside, (z, y, x), **self.box._asdict())
+                index = middle_slice(inside)
+                block, not_finite = _hu(values_of(image)[box.source], inside[box.source], "voxels of the box")
+                hu, region, spacing = box.hu(block), box.mask(inside[box.source]) > 0, self.box.spacing_mm
         except SourceError as error:
             stage = STAGES.get(error.kind, "file")
             return RejectedPatient(self.patient_id, stage, error.reason, error.remedy)
-        x, y, z = image.GetSpacing()
         normal = direction_of(image)[:, 2]
         warnings = {
             "orientation_unknown": sum(not check.oriented for check in checks),
@@ -91,8 +103,8 @@ class VolumePatient:
         }
         return SourceSlice(
             hu=hu,
-            mask=inside[index].copy(),  # a view would keep the volume in memory
-            spacing=(z, y, x),
+            mask=region,
+            spacing=spacing,
             index=index,
             z_mm=float(normal @ image.GetOrigin() + index * z),
             source_uid="",
@@ -159,6 +171,7 @@ def _find(config: DataConfig, patient_id: str) -> VolumePatient:
         fingerprint=contents,
         slice_rule=config.slice,
         mask_value=config.volumes.mask_value,
+        box=BoxRule.of(config),
         **paths,
     )
 
@@ -218,8 +231,8 @@ def _region(values: np.ndarray, mask_value: int | None) -> np.ndarray:
     return inside
 
 
-def _hu(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, int]:
-    """A copy as (rows, columns) float32 with air in place of pixels that are not finite, and their number."""
+def _hu(values: np.ndarray, inside: np.ndarray, what: str = "pixels of the slice") -> tuple[np.ndarray, int]:
+    """A copy as float32 with air in place of pixels that are not finite, and their number."""
     with np.errstate(over="ignore"):
         hu = values.astype(np.float32)
     not_finite = ~np.isfinite(hu)
@@ -227,7 +240,7 @@ def _hu(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, int]:
         count = np.count_nonzero(not_finite)
         raise SourceError(
             "not_finite",
-            f"The image: {count} pixels of the slice are not finite in 32 bits, in the tumour or beside it.",
+            f"The image: {count} {what} are not finite in 32 bits, in the tumour or beside it.",
             REPLACE,
         )
     hu[not_finite] = AIR_HU

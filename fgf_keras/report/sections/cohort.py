@@ -38,14 +38,22 @@ def data_section(
         )
     low, high = config.data.window
     form = (
-        f"Source: {data.get('source', config.data.source)}. One slice per patient on a canvas of "
-        f"{config.data.size} px; {low:g} to {high:g} HU are mapped to 0 and 1; what lies outside the tumour "
-        "is 0."
+        f"Source: {data.get('source', config.data.source)}. One {_extent(config)}; {low:g} to {high:g} HU "
+        "are mapped to 0 and 1; what lies outside the tumour is 0."
     )
     sentences = [*exclusions(data), _positive(config), form]
     if unmeasured := [name for name in data["splits"] if name not in metrics.parts]:
         sentences.append(f"Not measured, as evaluate.training_patients has it: {', '.join(unmeasured)}.")
     return Section("data", "The data", [*blocks, Bullets(sentences)])
+
+
+def _extent(config: Config) -> str:
+    """The number of pixels or voxels of an image."""
+    data = config.data
+    if data.dimension == 2:
+        return f"slice per patient on a canvas of {data.size} px"
+    edges, spacing = (" × ".join(f"{n:g}" for n in values) for values in (data.shape, data.spacing))
+    return f"volume per patient, a box of {edges} voxels (slices, rows, columns) of {spacing} mm"
 
 
 def _positive(config: Config) -> str:

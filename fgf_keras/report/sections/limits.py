@@ -2,10 +2,12 @@
 
 from fgf_keras.report.document import Bullets, Section
 
+_SLICES = "One slice per patient is seen: the tumour in its largest or chosen cross-section, not the volume."
+_VOLUMES = "Only the box around the tumour is seen, at the spacing of the settings."
 LIMITS = [
     "Alignment says what the network reacts to. It does not say that the named features cause the outcome, "
     "nor that the rest of the gradient is wrong.",
-    "One slice per patient is seen: the tumour in its largest or chosen cross-section, not the volume.",
+    _SLICES,
     "S and F belong to this trained network. Another seed, split or cohort gives another; a protocol of "
     "repeated splits says how much (protocol.repeats).",
     "The image at the boundary is what the network would call undecided, not what a tumour could look like.",
@@ -15,6 +17,7 @@ LIMITS = [
 ]
 
 
-def limits_section() -> Section:
-    """What must not be concluded from a report."""
-    return Section("limits", "Limits", [Bullets(LIMITS)])
+def limits_section(dimension: int = 2) -> Section:
+    """What must not be concluded from a report on slices (2) or volumes (3)."""
+    limits = [_VOLUMES if dimension == 3 and limit == _SLICES else limit for limit in LIMITS]
+    return Section("limits", "Limits", [Bullets(limits)])

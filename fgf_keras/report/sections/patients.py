@@ -106,7 +106,10 @@ def _patients_table(scanned: pd.DataFrame, support: str, features: Iterable[str]
 
 
 def gallery_section(
-    shown: dict[str, list[ShownPatient]], patients: pd.DataFrame, reasons: Mapping[str, str]
+    shown: dict[str, list[ShownPatient]],
+    patients: pd.DataFrame,
+    reasons: Mapping[str, str],
+    note: str = "",
 ) -> Section:
     """Pictures of some patients: slice, gradient and its parts, the image at the boundary.
 
@@ -114,6 +117,7 @@ def gallery_section(
         shown: patients with their pictures, by support.
         patients: rows of patients.csv, indexed by patient_id.
         reasons: why each of them is shown, by id; empty if it is not known.
+        note: how volumes are shown; empty for slices.
     """
     blocks: list[Block] = [Text(f"How they were chosen: {RULE}")] if reasons and shown else []
     for support, shown_patients in shown.items():
@@ -124,7 +128,7 @@ def gallery_section(
             for patient in shown_patients
         ]
         gallery = Gallery(rows, f"patients_{support}.png", alt)
-        lead = Text(f"Support “{support}”. {SCALES}")
+        lead = Text(f"Support “{support}”. {SCALES} {note}".strip())
         inner: list[Block] = [lead, gallery]
         first = support == next(iter(shown))
         blocks += inner if first else [Fold(f"The same patients on support “{support}”", inner)]

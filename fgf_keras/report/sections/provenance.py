@@ -47,7 +47,7 @@ def closing_sections(provenance: Provenance, data: dict[str, Any]) -> list[Secti
     """
     return [
         settings_section(provenance.config),
-        limits_section(),
+        limits_section(provenance.config.data.dimension),
         _provenance_section(provenance, data),
     ]
 

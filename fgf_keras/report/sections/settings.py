@@ -1,5 +1,7 @@
 """The settings that the numbers of a report depend on."""
 
+from collections.abc import Iterable
+
 from fgf_keras.config import Config
 from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.report.document import Section, Table
@@ -8,6 +10,7 @@ from fgf_keras.report.words import in_words
 _WHY = {
     "evaluate.support": "shares over the whole picture are far smaller than inside the tumour",
     "data.slice": "which cross-section stands for the patient",
+    "data.dimension": "whole tumours are seen, in boxes around them",
     "data.window": "what is outside is clipped, so that nothing is seen of it",
     "data.size": "the canvas; shares on support “image” fall as it grows",
     "data.spacing": "extent is in mm, the length of the smooth null in px",
@@ -40,8 +43,9 @@ def settings_rows(config: Config) -> list[list[str]]:
     values = {
         "evaluate.support": ", ".join(evaluate.support),
         "data.slice": data.slice if data.source in ("dicom", "volumes") else "as the source has it",
+        "data.dimension": "3",
         "data.window": f"{data.window[0]:g} to {data.window[1]:g} HU",
-        "data.size": f"{data.size} px",
+        "data.size": f"{data.size} px" if data.dimension == 2 else _times(data.shape) + " voxels",
         "data.spacing": _spacing(config),
         "features": in_words(feature.name for feature in config.features),
         "reward": "as the arms have it" if config.arms else reward_in_words(config.reward),
@@ -54,6 +58,8 @@ def settings_rows(config: Config) -> list[list[str]]:
         "data.splits": f"test {data.splits.test:g}, validation {data.splits.validation:g}",
         "seed": str(config.seed),
     }
+    # Slices have no dimension to mention, and volumes no slice that was chosen.
+    del values["data.dimension" if data.dimension == 2 else "data.slice"]
     return [[key, value, _WHY[key]] for key, value in values.items()]
 
 
@@ -70,8 +76,12 @@ def reward_in_words(reward: RewardConfig) -> str:
     return f"{reward.kind}, λ = {weights}{features}; {warmup}, support {reward.support}"
 
 
+def _times(values: Iterable[float]) -> str:
+    return " × ".join(f"{value:g}" for value in values)
+
+
 def _spacing(config: Config) -> str:
     data = config.data
-    if data.source in ("phantom", "png"):
-        return " × ".join(f"{mm:g}" for mm in data.spacing) + " mm"
+    if data.source in ("phantom", "png") or data.dimension == 3:
+        return _times(data.spacing) + " mm"
     return "each patient's own" if data.spacing_mm is None else f"{data.spacing_mm:g} mm"

@@ -145,7 +145,7 @@ class AlignmentSummaries:
         count = min(self._pictures, len(values.F.values))
         image, mask, spacing = samples.tensors(measure, slice(0, count))
         fields = {key: value.numpy() for key, value in measure.fields(image, mask, spacing).items()}
-        fields |= {"image": image.numpy(), "mask": mask.numpy()}
+        fields |= {"image": image.numpy(), "mask": mask.numpy(), "spacing": spacing.numpy()}
         metadata = image_metadata.create_summary_metadata(None, SCALES).SerializeToString()
         for k in range(count):
             S, F = (np.where(s.defined[k], s.values[k], np.nan) for s in (values.S, values.F))

@@ -1,0 +1,67 @@
+"""A small 3-D network for volumes around the tumour."""
+
+from collections.abc import Sequence
+
+import keras
+
+from fgf_keras.errors import ModelError
+
+
+def volume_cnn(
+    image_shape: Sequence[int],
+    *,
+    classes: int = 2,
+    filters: Sequence[int] = (8, 16, 32),
+    kernel_sizes: Sequence[int] = (3, 3, 3),
+    activation: str = "elu",
+    pooling: str = "average",
+    pool_size: int = 2,
+    dense: Sequence[int] = (32,),
+    dropout: float = 0.0,
+    name: str = "volume_cnn",
+) -> keras.Model:
+    """Convolution, activation and pooling for each of `filters`; mean over positions; dense layers; logits.
+
+    Convolutions keep the size ("same" padding); pooling divides it, rounding down. An axis that has become
+    shorter than the pool is no longer pooled, so boxes of few thick slices need no settings of their own.
+
+    Args:
+        image_shape: (D, H, W, C).
+        classes: 2 gives one logit, K > 2 gives K.
+        filters: output channels of each convolution.
+        kernel_sizes: edge of each convolution's kernel, voxels.
+        activation: after every layer except the last. The reward differentiates twice: "elu", "gelu", "silu",
+            "softplus" and "tanh" have a second derivative, "relu" has none.
+        pooling: "average" or "max".
+        pool_size: edge and stride of the pooling, voxels; 1 for none.
+        dense: units of the hidden dense layers after the mean over positions.
+        dropout: rate before each dense layer.
+
+    Returns:
+        A `keras.Model` from (B, D, H, W, C) to logits (B, 1) or (B, K).
+
+    Raises:
+        ModelError: the shape is not that of a volume.
+    """
+    if len(image_shape) != 4:
+        raise ModelError(
+            f"volume_cnn takes volumes (slices, rows, columns, channels). Received: {tuple(image_shape)}."
+        )
+    pool = {"average": keras.layers.AveragePooling3D, "max": keras.layers.MaxPooling3D}[pooling]
+    inputs = keras.Input(image_shape, name="image")
+    x = inputs
+    for count, size in zip(filters, kernel_sizes):
+        x = keras.layers.Conv3D(count, size, padding="same", activation=activation)(x)
+        pools = [pool_size if edge >= pool_size else 1 for edge in x.shape[1:4]]
+        if max(pools) > 1:
+            x = pool(pools)(x)
+    x = keras.layers.GlobalAveragePooling3D()(x)
+    for units in dense:
+        if dropout:
+            x = keras.layers.Dropout(dropout)(x)
+        x = keras.layers.Dense(units, activation=activation)(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout)(x)
+    # Under mixed precision the logits stay in float32.
+    logits = keras.layers.Dense(1 if classes == 2 else classes, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name=name)
