@@ -44,9 +44,7 @@ def experiments(
         reference: targets and reference_sd of the collapse, and hu_window, see `collapse_content`.
     """
     contents = {}
-    # Volumes are neither moved nor collapsed: both are for slices, and the report says so.
-    is_slices = cohort.dimension == 2
-    if settings.behaviour and is_slices:
+    if settings.behaviour:
         contents["behaviour"] = behaviour(
             model, cohort, rows, explanations, split=split, batch_size=settings.batch_size, **resampling
         )
@@ -61,9 +59,7 @@ def experiments(
             threshold=threshold,
             **resampling,
         )
-    collapse = (
-        collapse_content(model, cohort, rows, split, settings, threshold=threshold, **reference, **resampling)
-        if is_slices
-        else None
+    collapse = collapse_content(
+        model, cohort, rows, split, settings, threshold=threshold, **reference, **resampling
     )
     return contents if collapse is None else contents | {"collapse": collapse}

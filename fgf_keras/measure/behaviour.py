@@ -128,11 +128,16 @@ class _Patients:
     def __init__(self, model: AlignmentModel, cohort: Cohort, rows: np.ndarray, batch_size: int) -> None:
         self._features = model.features
         self.names = [feature.name for feature in model.features]
-        self._canvas = cohort.images.shape[1:3]
+        self._canvas = cohort.images.shape[1:-1]
         self._batch_size = batch_size
-        self._measure = _measuring(model)
+        self._measure = _measuring(model, cohort.dimension)
         self._tumours = [
-            Tumour.cut(cohort.images[i, ..., 0], cohort.masks[i, ..., 0], (0, 0), cohort.spacing[i])
+            Tumour.cut(
+                cohort.images[i, ..., 0],
+                cohort.masks[i, ..., 0],
+                (0,) * cohort.dimension,
+                cohort.spacing[i],
+            )
             for i in rows
         ]
         self._score, self._value = self._measured(self._tumours)
@@ -166,44 +171,55 @@ class _Patients:
         """Scores (n,) and values of the features (n, m)."""
         scores, values = [np.zeros(0)], [np.zeros((0, len(self.names)))]
         for start in range(0, len(tumours), self._batch_size):
-            score, value = self._measure(*_batch(tumours[start : start + self._batch_size]))
+            part = tumours[start : start + self._batch_size]
+            score, value = self._measure(*_batch(part, self._canvas))
             scores.append(score.numpy().astype(np.float64))
             values.append(value.numpy().astype(np.float64))
         return np.concatenate(scores), np.concatenate(values)
 
 
-def _batch(tumours: Sequence[Tumour]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Images and masks (B, rows, columns, 1), spacing (B, 2) and origins (B, 2) of windows of one size."""
-    size = np.max([tumour.mask.shape for tumour in tumours], axis=0)
+def _batch(tumours: Sequence[Tumour], canvas: Sequence[int]) -> list[np.ndarray]:
+    """Arguments of the function of `_measuring`.
+
+    Of slices, images and masks (B, rows, columns, 1), spacing (B, 2) and origins (B, 2) of windows of one
+    size; of volumes, images and masks of whole boxes (B, D, H, W, 1) and spacing (B, 3).
+    """
+    in_windows = len(canvas) == 2
+    size = np.max([tumour.mask.shape for tumour in tumours], axis=0) if in_windows else canvas
 
     def stacked(fields: Iterable[np.ndarray]) -> np.ndarray:
-        window = np.zeros((len(tumours), *size, 1), np.float32)
-        for i, field in enumerate(fields):
-            window[i, : field.shape[0], : field.shape[1], 0] = field
-        return window
+        stack = np.zeros((len(tumours), *size, 1), np.float32)
+        for whole, field, tumour in zip(stack, fields, tumours):
+            first = np.zeros(2, int) if in_windows else tumour.origin
+            whole[..., 0][tuple(slice(a, a + n) for a, n in zip(first, field.shape))] = field
+        return stack
 
-    return (
+    arguments = [
         stacked(tumour.image for tumour in tumours),
         stacked(tumour.mask for tumour in tumours),
         np.array([tumour.spacing for tumour in tumours], np.float32),
-        np.array([tumour.origin for tumour in tumours], np.int32),
-    )
+    ]
+    if in_windows:
+        arguments.append(np.array([tumour.origin for tumour in tumours], np.int32))
+    return arguments
 
 
-def _measuring(model: AlignmentModel) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Function of windows (image, mask, spacing, origin) to scores (B,) and values of the features (B, m)."""
+def _measuring(model: AlignmentModel, dimension: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Function of (image, mask, spacing[, origin]) to scores (B,) and values of the features (B, m)."""
     placement = Placement(model.classifier, evaluation=measured_evaluation(model))
 
     def measured(view: View) -> tuple[tf.Tensor, tf.Tensor]:
         return view.logits()[:, 0], view.feature_values(model.features)
 
     def on_windows(
-        image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, origin: tf.Tensor
+        image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, origin: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         return placement.run(measured, image, mask, spacing, origin=origin)
 
-    window = tf.TensorSpec([None, None, None, 1], tf.float32)
-    signature = [window, window, tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None, 2], tf.int32)]
+    window = tf.TensorSpec([None, *[None] * dimension, 1], tf.float32)
+    signature = [window, window, tf.TensorSpec([None, dimension], tf.float32)]
+    if dimension == 2:
+        signature.append(tf.TensorSpec([None, 2], tf.int32))
     return tf.function(on_windows, input_signature=signature, autograph=False)
 
 

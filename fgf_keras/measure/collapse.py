@@ -59,15 +59,16 @@ def collapse(
     Args:
         model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns one logit, or
             two (it sees `images`).
-        images: (N, H, W, C), in [0, 1] inside the masks.
-        masks: (N, H, W, 1) in {0, 1}.
+        images: (N, H, W, C) or volumes (N, D, H, W, C), in [0, 1] inside the masks.
+        masks: (N, H, W, 1) or (N, D, H, W, 1), in {0, 1}.
         labels: (N,) in {0, 1}, both present.
         targets: the value that each feature is moved to, in its reported unit, e.g. its mean over the
             training patients; features without one do not move.
         features: list of `Feature`; those of the model by default.
         together: whether to move all features at once as well: along -J⁺(g(start) - targets), with J their
             Jacobian.
-        spacing: (2,) or (N, 2), (row, column) distance of pixels in mm; 1 mm by default.
+        spacing: (2,) or (N, 2), (row, column) distance of pixels in mm, or three for volumes, (slice, row,
+            column); 1 mm by default.
         threshold: of the decision, a logit.
         draws: number of random features; 0 for none.
         length: standard deviation of the Gaussian that smooths their fields, px.

@@ -29,7 +29,7 @@ class Collapsed(NamedTuple):
     """N patients before and after a move.
 
     Attributes:
-        before, after: (N, R, S, C), windows around the tumours.
+        before, after: (N, R, S, C), windows around the tumours, of volumes with one more axis.
         error: (N,), the largest |g - target| at the end, in standard deviations.
         status: (N,) of `FlowStatus`.
     """
@@ -102,7 +102,7 @@ class Patients:
         dtype = self._dtype.as_numpy_dtype
         self._masks = masks.astype(dtype)
         self._images = (images * self._masks if masked else images).astype(dtype)
-        self._spacing = spacing_per_sample(spacing, len(images)).astype(dtype)
+        self._spacing = spacing_per_sample(spacing, len(images), images.ndim - 2).astype(dtype)
         self._features, self._batch_size = list(features), batch_size
         self._windows = Windows.around(masks)
         evaluation = measured_evaluation(model)
@@ -127,7 +127,8 @@ class Patients:
         cut = encode is None and all(feature.shift_invariant for feature in self._features)
         images, masks = (self._windows.of(field) if cut else field for field in (self._images, self._masks))
         latents = None if encode is None else self._encoded(encode)
-        shape = (None, None, images.shape[-1]) if cut else images.shape[1:]
+        axes = [None] * (images.ndim - 2)
+        shape = (*axes, images.shape[-1]) if cut else images.shape[1:]
         latent_shape = None if latents is None else latents.shape[1:]
         place: dict[str, Any] = {"latent_shape": latent_shape, "decode": decode}
         flow = FeatureFlow(self._features, targets, scales, shape, dtype=self._dtype, **place)
@@ -156,7 +157,7 @@ class Patients:
         """The logits (n,) of some patients with other images in their windows.
 
         Args:
-            windows: (n, R, S, C).
+            windows: (n, R, S, C), of volumes with one more axis.
             patients: (N,) bool, n of them.
         """
         logits = [np.zeros(0)]
@@ -187,7 +188,7 @@ class Patients:
         parts = 1 + before.size // PIXELS_TOGETHER
         words, rng = np.array([seed, 0], np.int32), np.random.default_rng([seed, 1])
         for field in smooth_fields_in(windows, inside, draws, length, words):
-            sign = rng.choice([-1, 1], (len(before), 1, 1, 1))
+            sign = rng.choice([-1, 1], (len(before), *[1] * (before.ndim - 1)))
             moves = zip(*(np.array_split(values, parts) for values in (before, sign * field, distance)))
             after = np.concatenate([moved_by(*move) for move in moves])
             yield self.logits(after, patients), _norm(after.astype(np.float64) - before)
@@ -216,14 +217,14 @@ class Patients:
         def on_canvas(image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> tf.Tensor:
             return self._placement.run(logits, image, mask, spacing)
 
-        rows, columns, channels = self._images.shape[1:]
-        signature = [tf.TensorSpec([None, rows, columns, n], self._dtype) for n in (channels, 1)]
-        signature.append(tf.TensorSpec([None, 2], self._dtype))
+        *axes, channels = self._images.shape[1:]
+        signature = [tf.TensorSpec([None, *axes, n], self._dtype) for n in (channels, 1)]
+        signature.append(tf.TensorSpec([None, len(axes)], self._dtype))
         return tf.function(on_canvas, autograph=False).get_concrete_function(*signature)
 
 
 def _norm(fields: np.ndarray) -> np.ndarray:
-    return np.sqrt((fields**2).sum(axis=(1, 2, 3)))
+    return np.sqrt((fields**2).sum(axis=tuple(range(1, fields.ndim))))
 
 
 def _check(images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> None:
@@ -231,7 +232,7 @@ def _check(images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> None:
     if outside.any():
         raise DataError(
             "Images must be in [0, 1] inside the masks, because moved images stay in that range. Other "
-            f"patients: {listing(np.flatnonzero(outside.any(axis=(1, 2, 3))))}."
+            f"patients: {listing(np.flatnonzero(outside.reshape(len(images), -1).any(axis=1)))}."
         )
     if labels.shape != (len(images),) or set(np.unique(labels).tolist()) != {0, 1}:
         raise DataError(

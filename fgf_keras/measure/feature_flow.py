@@ -59,7 +59,7 @@ class FeatureFlow:
         features: m features.
         targets: (m,), in the units of `Feature.value`.
         scales: (m,) > 0, the change of each feature that counts as 1, e.g. its standard deviation.
-        image_shape: (H, W, C) of the images; rows and columns may be None.
+        image_shape: (H, W, C) of the images, (D, H, W, C) of volumes; all but C may be None.
         latent_shape: the shape of one latent if the path is followed in the latent space of a generative
             model; `decode` is then needed.
         decode: from latents to images. Where a decoded pixel lies outside [0, 1] it is clipped.
@@ -81,13 +81,13 @@ class FeatureFlow:
         self._targets = tf.constant(targets, dtype)
         self._scales = tf.constant(scales, dtype)
         self._latent_shape, self._decode = latent_shape, decode
-        height, width, channels = image_shape
-        place = [None, *([height, width, channels] if latent_shape is None else latent_shape)]
+        *axes, channels = image_shape
+        place = [None, *(image_shape if latent_shape is None else latent_shape)]
         signature = [
             tf.TensorSpec(place, dtype),
-            tf.TensorSpec([None, height, width, channels], dtype),
-            tf.TensorSpec([None, height, width, 1], dtype),
-            tf.TensorSpec([None, 2], dtype),
+            tf.TensorSpec([None, *axes, channels], dtype),
+            tf.TensorSpec([None, *axes, 1], dtype),
+            tf.TensorSpec([None, len(axes)], dtype),
             tf.TensorSpec([len(self._features)], tf.bool),
         ]
         self._score = tf.function(self._distance_and_field, autograph=False, reduce_retracing=True)
@@ -101,14 +101,15 @@ class FeatureFlow:
 
         Args:
             start: (B, …), where paths begin: the images, or latents.
-            image: (B, H, W, C), what the classifier sees; of it, pixels outside the mask are kept.
-            mask: (B, H, W, 1) in {0, 1}.
-            spacing: (B, 2) mm.
+            image: (B, H, W, C) or (B, D, H, W, C), what the classifier sees; of it, pixels outside the mask
+                are kept.
+            mask: of the same shape with one channel, in {0, 1}.
+            spacing: (B, s) mm.
             chosen: (m,) bool, the features that move.
 
         Returns:
-            before, after (B, H, W, C); error (B,), the largest |g - t| of the chosen features at the end in
-            their scales; status (B,) of `FlowStatus`.
+            before, after, like the image; error (B,), the largest |g - t| of the chosen features at the end,
+            in their scales; status (B,) of `FlowStatus`.
         """
         if self._latent_shape is not None:
             # The integrator follows fields of pixels.
@@ -191,8 +192,9 @@ class FeatureFlow:
             image = self._decoded(place)
         seen = tf.clip_by_value(image, 0, 1) * context.mask + context.outside
         fields = stack_gradients(self._features, seen, context.mask, context.spacing)
-        fields *= context.mask[:, tf.newaxis] / tf.reshape(self._scales, [-1, 1, 1, 1])
-        chosen = context.chosen[:, :, tf.newaxis, tf.newaxis, tf.newaxis]
+        pixels = [1] * (seen.shape.rank - 1)
+        fields *= context.mask[:, tf.newaxis] / tf.reshape(self._scales, [-1, *pixels])
+        chosen = tf.reshape(context.chosen, [-1, len(self._features), *pixels])
         fields = tf.where(chosen, fields, tf.zeros_like(fields))
         if self._latent_shape is not None:
             fields *= tf.cast((image >= 0) & (image <= 1), fields.dtype)[:, tf.newaxis]
@@ -213,7 +215,7 @@ def _least_field(fields: tf.Tensor, distance: tf.Tensor) -> tuple[tf.Tensor, tf.
     """The smallest field v with ⟨∇g_i, v⟩ = e_i as far as possible, and ⟨∇g_i, v⟩ (B, m).
 
     Args:
-        fields: (B, m, rows, columns, C), ∇g_i; collinear ones count once.
+        fields: (B, m, …, C), ∇g_i; collinear ones count once.
         distance: (B, m), e.
     """
     wide = tf.cast(fields, tf.float64)

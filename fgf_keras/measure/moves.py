@@ -4,6 +4,7 @@ Intensities are clipped to [0, 1]: a classifier never sees others, and how it wo
 about what it uses.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import ndimage
 
-from fgf_keras.data.canvas import bounding_box
+from fgf_keras.data.box import bounds
 from fgf_keras.features.base import Feature
 from fgf_keras.features.brightness import Brightness
 from fgf_keras.features.extent import Extent
@@ -30,13 +31,13 @@ RIM = 3
 
 
 class Tumour(NamedTuple):
-    """A tumour in the smallest rectangle that holds it.
+    """A tumour in the smallest rectangle that holds it; in the smallest box, in volumes.
 
     Attributes:
-        image: (rows, columns) float64 in [0, 1], 0 outside the tumour.
-        mask: (rows, columns) bool.
-        origin: (2,) int, first row and column on the canvas.
-        spacing: (2,) mm between rows and between columns.
+        image: (rows, columns) or (slices, rows, columns), float64 in [0, 1], 0 outside the tumour.
+        mask: of the same shape, bool.
+        origin: (s,) int, position of the first pixel on the canvas along each axis.
+        spacing: (s,) mm between pixels along each axis.
     """
 
     image: np.ndarray
@@ -46,21 +47,21 @@ class Tumour(NamedTuple):
 
     @classmethod
     def cut(
-        cls, image: np.ndarray, mask: np.ndarray, origin: np.ndarray | tuple[int, int], spacing: np.ndarray
+        cls, image: np.ndarray, mask: np.ndarray, origin: np.ndarray | tuple[int, ...], spacing: np.ndarray
     ) -> "Tumour":
-        """The tumour in an image (H, W) with a mask (H, W), not empty, whose first pixel is at `origin`."""
-        row, column, rows, columns = bounding_box(mask)
-        box = (slice(row, row + rows), slice(column, column + columns))
+        """The tumour in an image and a mask (H, W) or (D, H, W), not empty; their first pixel is at `origin`."""
+        first, edges = bounds(mask)
+        box = tuple(slice(start, start + edge) for start, edge in zip(first, edges))
         inside = np.asarray(mask[box], bool)
         return cls(
             np.where(inside, image[box], 0.0),
             inside,
-            np.add(origin, (row, column)),
+            np.add(origin, first),
             np.asarray(spacing, np.float64),
         )
 
     def is_on(self, canvas: Sequence[int]) -> bool:
-        """Whether the tumour lies entirely on a canvas (H, W)."""
+        """Whether the tumour lies entirely on a canvas (H, W) or in a box (D, H, W)."""
         return bool((self.origin >= 0).all() and (self.origin + self.mask.shape <= canvas).all())
 
 
@@ -79,6 +80,8 @@ def scaled(tumour: Tumour, change: float) -> Tumour | None:
 
 def stretched(tumour: Tumour, change: float) -> Tumour | None:
     """The tumour stretched along its major axis and shrunk across it; their log ratio changes by `change`.
+
+    In volumes, across is along the middle axis.
 
     Its extent and its mean intensity stay the same. (At equal area instead, an elongated tumour would have a
     larger extent.) None for a tumour without a width, and where the axes would swap.
@@ -103,14 +106,33 @@ _moments = tf.function(
 
 
 def _shape(tumour: Tumour) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre in mm from the first pixel, variances in mm² (the smaller first), and their axes as columns."""
+    """Centre in mm from the first pixel, variances in mm² (ascending), and their axes as columns."""
+    if tumour.mask.ndim == 3:
+        place, mass = np.argwhere(tumour.mask) * tumour.spacing, tumour.image[tumour.mask]
+        if not mass.sum() > 0:
+            return np.zeros(3), np.zeros(3), np.eye(3)
+        return place.T @ mass / mass.sum(), *np.linalg.eigh(np.cov(place.T, aweights=mass, ddof=0))
     _, dy, dx, yy, xx, yx = (each.numpy() for each in _moments(tumour.image[np.newaxis], tumour.spacing))
     covariance = np.array([[yy[0], yx[0]], [yx[0], xx[0]]])
     return -np.array([dy[0, 0, 0], dx[0, 0, 0]]), *np.linalg.eigh(covariance)
 
 
 def _extent_and_log_ratio(variances: np.ndarray) -> np.ndarray:
-    return np.array([np.sqrt(variances.sum()), np.log(variances[1] / variances[0]) / 2])
+    return np.array([np.sqrt(variances.sum()), np.log(variances[-1] / variances[-2]) / 2])
+
+
+def _deviations(variances: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Standard deviations along the axes with an extent (mm) and a log aspect ratio.
+
+    In volumes, the minor axis keeps its ratio to the geometric mean of the other two.
+    """
+    if len(variances) == 2:
+        deviations = np.array([1.0, np.exp(target[1])])
+    else:
+        minor, middle, major = np.sqrt(variances)
+        mean, half = np.sqrt(middle * major), np.exp(target[1] / 2)
+        deviations = np.array([minor, mean / half, mean * half])
+    return np.asarray(deviations * (target[0] / np.linalg.norm(deviations)))
 
 
 def _reshaped(tumour: Tumour, change: np.ndarray) -> Tumour | None:
@@ -124,16 +146,14 @@ def _reshaped(tumour: Tumour, change: np.ndarray) -> Tumour | None:
         return None
     before = _extent_and_log_ratio(variances)
     goal = before + change
-    if goal[0] <= 0 or goal[1] < 0:
+    if goal[0] <= 0 or goal[1] < 0 or np.diff(_deviations(variances, goal)).min() < 0:
         return None
     # A relative change of the extent is a change of a logarithm, like that of the ratio.
     unit = np.array([before[0], 1.0])
     source = _Source.of(tumour)
     target, best, least = goal, None, np.inf
     for _ in range(ATTEMPTS):
-        deviations = np.array([1.0, np.exp(target[1])])
-        deviations *= target[0] / np.linalg.norm(deviations)
-        matrix = axes @ np.diag(deviations / np.sqrt(variances)) @ axes.T
+        matrix = axes @ np.diag(_deviations(variances, target) / np.sqrt(variances)) @ axes.T
         moved = source.transformed(tumour, centre, matrix)
         features = None if moved is None else _shape(moved)[1]
         if features is None or not features[0] > 0:
@@ -152,9 +172,9 @@ class _Source(NamedTuple):
     """The image and mask to interpolate.
 
     Attributes:
-        image: (rows, columns); pixels outside the tumour have the value of the nearest pixel inside, so that
+        image: of the tumour; pixels outside the tumour have the value of the nearest pixel inside, so that
             at the border, too, the image is interpolated between pixels of the tumour.
-        soft: (rows + 2 RIM, columns + 2 RIM), the smoothed mask.
+        soft: the smoothed mask, with `RIM` more pixels at each end of each axis.
     """
 
     image: np.ndarray
@@ -179,7 +199,7 @@ class _Source(NamedTuple):
         matrix = matrix * mm / mm[:, np.newaxis]
         inverse = np.linalg.inv(matrix)
         size = np.array(tumour.mask.shape)
-        corners = np.array([(y, x) for y in (-0.5, size[0] - 0.5) for x in (-0.5, size[1] - 0.5)])
+        corners = np.array([*itertools.product(*((-0.5, edge - 0.5) for edge in size))])
         reach = (corners - centre) @ matrix.T + centre
         first = np.floor(reach.min(axis=0)).astype(int)
         shape = tuple(np.ceil(reach.max(axis=0)).astype(int) - first + 1)

@@ -1,6 +1,6 @@
 """Tumours in windows of one size, and moves of their intensities by a given norm inside [0, 1]."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,23 +9,23 @@ from fgf_keras.nulls.fields import smooth_fields
 
 
 class Windows(NamedTuple):
-    """Windows of one size around the masks of N patients, each on the canvas of its patient.
+    """Windows of one size around the masks of N patients, each on the canvas, or in the box, of its patient.
 
     Attributes:
-        rows: (N, R, 1), columns: (N, 1, S), the positions of the window's pixels on the canvas.
-        centre: (N, 2), of the smallest rectangle around the mask, counted from the window's first pixel.
+        places: for each spatial axis (N, edge), the positions of the window's pixels on the canvas.
+        centre: (N, s), of the smallest box around the mask, counted from the window's first pixel.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
+    places: tuple[np.ndarray, ...]
     centre: np.ndarray
 
     @classmethod
     def around(cls, masks: np.ndarray) -> "Windows":
-        """The smallest windows that hold masks (N, H, W, 1), none of which is empty."""
+        """The smallest windows that hold masks (N, H, W, 1) or (N, D, H, W, 1), none of which is empty."""
         places, centres = [], []
-        for axis in (1, 2):
-            occupied: np.ndarray = np.asarray(masks.any(axis=(3 - axis, 3)))
+        for axis in range(1, masks.ndim - 1):
+            others = tuple(other for other in range(1, masks.ndim) if other != axis)
+            occupied: np.ndarray = np.asarray(masks.any(axis=others))
             size = occupied.shape[1]
             first = occupied.argmax(axis=1)
             last = size - 1 - occupied[:, ::-1].argmax(axis=1)
@@ -33,22 +33,31 @@ class Windows(NamedTuple):
             start = np.minimum(first, size - edge)
             places.append(start[:, np.newaxis] + np.arange(edge))
             centres.append((first + last) / 2 - start)
-        rows, columns = places
-        return cls(rows[:, :, np.newaxis], columns[:, np.newaxis], np.stack(centres, axis=1))
+        return cls(tuple(places), np.stack(centres, axis=1))
 
     def of(self, fields: np.ndarray) -> np.ndarray:
-        """The windows (N, R, S, C) of fields (N, H, W, C)."""
-        return fields[np.arange(len(fields))[:, np.newaxis, np.newaxis], self.rows, self.columns]
+        """The windows (N, R, S, C) of fields (N, H, W, C), or those of volumes."""
+        return fields[_index(self.places)]
 
     def put(self, fields: np.ndarray, windows: np.ndarray) -> np.ndarray:
-        """A copy of fields (N, H, W, C) with these windows (N, R, S, C)."""
+        """A copy of fields (N, H, W, C) with these windows (N, R, S, C), or of volumes."""
         fields = fields.copy()
-        fields[np.arange(len(fields))[:, np.newaxis, np.newaxis], self.rows, self.columns] = windows
+        fields[_index(self.places)] = windows
         return fields
 
     def select(self, rows: slice | np.ndarray) -> "Windows":
         """The windows of some patients."""
-        return Windows(*(values[rows] for values in self))
+        return Windows(tuple(place[rows] for place in self.places), self.centre[rows])
+
+
+def _index(places: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Indices of the samples and of the pixels (N, edge) along each axis, that select a window per sample."""
+    count = len(places)
+    patients = np.arange(len(places[0])).reshape(-1, *[1] * count)
+    along = [
+        place.reshape(len(place), *[1] * k, -1, *[1] * (count - 1 - k)) for k, place in enumerate(places)
+    ]
+    return patients, *along
 
 
 def smooth_fields_in(
@@ -56,24 +65,22 @@ def smooth_fields_in(
 ) -> Iterator[np.ndarray]:
     """Random smooth fields v, each the same for all tumours in their own frames, (N, R, S, C) for each draw.
 
-    Frames are centred on the rectangles around the tumours, so that ⟨v, x⟩ is a linear feature of the tumour.
+    Frames are centred on the boxes around the tumours, so that ⟨v, x⟩ is a linear feature of the tumour.
 
     Args:
         windows: of N patients.
-        mask: (N, R, S, C) in {0, 1}; the fields are 0 outside.
+        mask: (N, R, S, C), or that of volumes, in {0, 1}; the fields are 0 outside.
         count: number of draws.
         sigma: of the Gaussian, px, see `smooth_fields`.
         seed: (2,) int32.
     """
-    rows, columns, channels = mask.shape[1:]
-    fields = smooth_fields(count, (2 * rows, 2 * columns, channels), sigma, seed).numpy()
+    *edges, channels = mask.shape[1:]
+    fields = smooth_fields(count, (*(2 * edge for edge in edges), channels), sigma, seed).numpy()
     # The centre of a tumour falls onto the centre of the field.
-    first = np.rint(np.array([rows, columns]) - windows.centre).astype(int)
-    patients = np.arange(len(mask))[:, np.newaxis, np.newaxis]
-    down = first[patients, 0] + np.arange(rows)[:, np.newaxis]
-    across = first[patients, 1] + np.arange(columns)
+    first = np.rint(np.array(edges) - windows.centre).astype(int)
+    _, *index = _index([first[:, k, np.newaxis] + np.arange(edge) for k, edge in enumerate(edges)])
     for field in fields:
-        yield field[down, across] * mask
+        yield field[tuple(index)] * mask
 
 
 def moved_by(image: np.ndarray, field: np.ndarray, norm: np.ndarray) -> np.ndarray:
@@ -83,8 +90,8 @@ def moved_by(image: np.ndarray, field: np.ndarray, norm: np.ndarray) -> np.ndarr
     is a parabola, which is solved exactly. A norm that the range does not allow is the largest possible.
 
     Args:
-        image: (N, R, S, C) in [0, 1] where the field is not 0.
-        field: (N, R, S, C).
+        image: (N, …, C) in [0, 1] where the field is not 0.
+        field: (N, …, C).
         norm: (N,).
     """
     x, v = (values.reshape(len(image), -1).astype(np.float64) for values in (image, field))

@@ -24,7 +24,6 @@ from fgf_keras.report.sections.sanity import sanity_section, sanity_summary
 from fgf_keras.report.sections.score_groups import score_group_blocks
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.sections.summary import summary_section
-from fgf_keras.report.sections.volumes import volumes_section
 from fgf_keras.report.style import report_style
 from fgf_keras.results.chosen import shown_patients
 from fgf_keras.results.run import RunResult
@@ -120,7 +119,7 @@ def _pictures(provenance: Provenance, result: RunResult) -> Section:
     reasons = shown_patients(result.patients, result.part.name, provenance.config.evaluate)
     # Pictures of earlier versions were chosen otherwise.
     known = reasons if set(_shown(result)) <= set(reasons) else {}
-    note = SENTENCE if _shows_volumes(result) else ""
+    note = SENTENCE if result.data.get("dimension") == 3 else ""
     return gallery_section(result.shown, result.patients, known, note)
 
 
@@ -130,10 +129,6 @@ def _behaviour(provenance: Provenance, result: RunResult) -> Section | None:
 
 def _collapse(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.collapse is None else collapse_section(result.collapse)
-
-
-def _volumes(provenance: Provenance, result: RunResult) -> Section | None:
-    return volumes_section() if _shows_volumes(result) else None
 
 
 def _sanity(provenance: Provenance, result: RunResult) -> Section | None:
@@ -150,10 +145,6 @@ def _waterfalls(provenance: Provenance, result: RunResult) -> list[Block]:
         "The scores of the patients shown, as sums over the features (how they were chosen: see below):"
     )
     return [lead, *plots] if plots else []
-
-
-def _shows_volumes(result: RunResult) -> bool:
-    return result.data.get("dimension") == 3
 
 
 def _shown(result: RunResult) -> list[str]:
@@ -181,7 +172,6 @@ SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _behaviour,
     _collapse,
     _controls,
-    _volumes,
     _sanity,
 ]
 
