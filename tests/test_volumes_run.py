@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 
+from fgf_keras.commands.explain_served import explain_images
 from fgf_keras.config import load_config
 from fgf_keras.data.source import source_of
+from fgf_keras.errors import DataError
 from fgf_keras.serving.load import load_saved_model
 from tests.commands import command
 
@@ -75,3 +78,28 @@ def test_the_export_gives_the_same_numbers(run):
         np.testing.assert_allclose(frame[column], patients.loc[tested, f"mask.{column}"], atol=1e-4)
     empty = served.predict(cohort.images[rows], np.zeros_like(cohort.masks[rows])).to_frame()
     assert (empty["status"] == "mask_empty").all()
+
+
+def test_a_scan_is_explained_by_the_export(run, tmp_path):
+    """A NIfTI scan of finer rows and columns, whose tumour has known values and extent."""
+    grid = np.stack(np.meshgrid(np.arange(12) * 3.0, np.arange(60) * 0.5, np.arange(60) * 0.5, indexing="ij"))
+    inside = ((grid - np.reshape([16.0, 15.0, 15.0], (3, 1, 1, 1))) ** 2).sum(axis=0) <= 6**2
+    for name, values in (("image", np.where(inside, 90, -60)), ("mask", inside)):
+        image = sitk.GetImageFromArray(values.astype(np.int16))
+        image.SetSpacing([0.5, 0.5, 3.0])
+        sitk.WriteImage(image, tmp_path / f"{name}.nii.gz")
+    out = explain_images(
+        run[0] / "saved_model", tmp_path / "image.nii.gz", tmp_path / "out", mask=tmp_path / "mask.nii.gz"
+    )
+    explained = json.loads((out / "image.json").read_text(encoding="utf-8"))
+    assert explained["status"] == "ok"
+    # A ball of radius r has extent r·√(3/5), and the border is a little darker than 90 HU.
+    assert explained["value_extent"] == pytest.approx(6 * np.sqrt(0.6), rel=0.05)
+    assert 70 < explained["value_brightness"] < 91
+    assert (out / "image.png").stat().st_size > 1000
+
+
+def test_slices_are_refused_by_a_model_of_volumes(run, tmp_path):
+    (tmp_path / "slice.png").write_bytes(b"")
+    with pytest.raises(DataError, match="takes volumes, and PNG files are slices"):
+        explain_images(run[0] / "saved_model", tmp_path / "slice.png", tmp_path / "out")

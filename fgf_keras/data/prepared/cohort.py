@@ -140,7 +140,8 @@ def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
         with _damage(store):
             hu, mask = _slice(store, line)
             spacing = float(line["spacing_y_mm"]), float(line["spacing_x_mm"])
-            if mask.ndim == 3:
+            is_volume = mask.ndim == 3
+            if is_volume:
                 largest = int(np.count_nonzero(mask, axis=(1, 2)).argmax())
                 hu, mask = hu[largest], mask[largest]
                 area = float(np.count_nonzero(mask) * spacing[0] * spacing[1])
@@ -153,7 +154,8 @@ def sheet_entries(store: SliceStore) -> Iterator[SheetEntry]:
                 mask=mask,
                 spacing=spacing,
                 area_mm2=area,
-                slice_index=int(line["slice_index"]),
+                # The slice shown is one of the box.
+                slice_index=None if is_volume else int(line["slice_index"]),
                 warnings=line["warnings"],
             )
 
