@@ -79,7 +79,8 @@ def check_values(
     if empty:
         raise DataError(
             f"masks must mark at least one pixel. Empty: {listing(ids[empty])}. "
-            f"Choose a slice that the tumour crosses, or drop these {noun}s."
+            + ("Choose a slice that the tumour crosses, or drop" if noun == "patient" else "Drop")
+            + f" these {noun}s."
         )
 
 

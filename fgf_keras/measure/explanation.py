@@ -142,15 +142,10 @@ class Explanation:
         return PopulationShare(population_share(scores, values, self.feature_names, **settings))
 
     def scores_and_values(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n,), or (n, K) for K > 2 classes, and values of the features (n, m) of some samples.
-
-        Without those for which a feature is undefined.
-        """
+        """Logits (n,), or (n, K) for K > 2 classes, and values of the features (n, m) of some samples."""
         advice = "Pass {} to alignment: the population share compares scores with values of the features."
         scores = self._required("logit" if self.classes == 2 else "logits", advice.format("scores"))
-        values = self._required("value", advice.format("values"))[rows]
-        defined = np.isfinite(values).all(axis=1)
-        return scores[rows][defined], values[defined]
+        return scores[rows], self._required("value", advice.format("values"))[rows]
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Settings, the sentence of each status, and one record per sample; undefined numbers are null.

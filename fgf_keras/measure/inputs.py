@@ -83,6 +83,18 @@ def check_unique(ids: np.ndarray) -> None:
         )
 
 
+def check_others(ids: np.ndarray, others: Mapping[Any, np.ndarray], noun: str = "sample") -> None:
+    """Refuse other inputs of the classifier, by name, that are not finite."""
+    for name, array in others.items():
+        if np.issubdtype(array.dtype, np.floating):
+            broken = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            if broken.any():
+                raise DataError(
+                    f"The input {name!r} must be finite. NaN or infinite in: {listing(ids[broken])}. Repair "
+                    f"or drop these {noun}s."
+                )
+
+
 def check_shape(classifier: Classifier, given: Sequence[int | None]) -> None:
     """Refuse samples of another shape (None, …, C) than the classifier takes."""
     expected = getattr(classifier, "input_shape", None)

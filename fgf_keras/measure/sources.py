@@ -13,6 +13,7 @@ from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError
 from fgf_keras.measure.inputs import (
     check_lengths,
+    check_others,
     check_rank,
     check_samples,
     check_unique,
@@ -160,8 +161,10 @@ class _Arrays:
         if not self._checked:
             check_samples(ids, image, mask, self._noun)
             self._check(ids, image, mask)
-        others = tuple(rows_of(array, rows) for array in self._others.values())
-        return Batch(image, mask, self._spacing[rows], others, ids)
+        others = {name: rows_of(array, rows) for name, array in self._others.items()}
+        if not self._checked:
+            check_others(ids, others, self._noun)
+        return Batch(image, mask, self._spacing[rows], tuple(others.values()), ids)
 
     def _check_lengths(self) -> None:
         arrays = {"images" if self.key is None else repr(self.key): self._image}
@@ -180,6 +183,8 @@ class _Stream:
     def __init__(self, score: Score, images: Any, check: Callable[..., object]) -> None:
         self._score, self._check = score, check
         if isinstance(images, keras.utils.PyDataset):
+            if images.num_batches is None:
+                raise DataError("A PyDataset without an end cannot be explained: give it num_batches.")
             images = map(images.__getitem__, range(images.num_batches))
         self._iterator = iter(images)
         self.count: int | None = None
@@ -240,7 +245,9 @@ class _Stream:
         check_lengths(arrays | ({"patient_id": ids} if named else {}))
         check_unique(ids)
         mask = _everywhere(image) if mask is None else mask
-        check_samples(ids, image, mask, "patient" if named else "sample")
+        noun = "patient" if named else "sample"
+        check_samples(ids, image, mask, noun)
+        check_others(ids, others, noun)
         self._check(ids, image, mask)
         others = tuple(others[name] for name in self.others)
         return Batch(image, mask, spacing_per_sample(spacing, count, image.ndim - 2), others, ids)

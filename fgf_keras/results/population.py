@@ -86,7 +86,7 @@ class PopulationShare:
         table = self.to_frame().set_index(["scale", "feature"])
         rows = table.loc["ranks"].iterrows()
         shares = ", ".join(f"{name} {Interval.of_means(row)}, p {row['p']:.2g}" for name, row in rows)
-        return f"PopulationShare({self.content['n']} patients; by ranks: {shares})"
+        return f"PopulationShare({self.content['n']} samples; by ranks: {shares})"
 
 
 def population_share(

@@ -228,7 +228,7 @@ REFUSED = {
 
 # Keras's advice on layers that fail comes before the refusal.
 @pytest.mark.filterwarnings("ignore:Layer 'dictionary.*looks like it has unbuilt state")
-@pytest.mark.filterwarnings("ignore:.build.... was called on layer 'dictionary")
+@pytest.mark.filterwarnings(r"ignore:.build\(\). was called on layer 'dictionary")
 @pytest.mark.parametrize("kind", REFUSED)
 def test_samples_that_do_not_fit_are_refused_in_words(kind):
     make, samples, settings, error, words = REFUSED[kind]
