@@ -49,7 +49,7 @@ class Tumour(NamedTuple):
     def cut(
         cls, image: np.ndarray, mask: np.ndarray, origin: np.ndarray | tuple[int, ...], spacing: np.ndarray
     ) -> "Tumour":
-        """The tumour in an image and its mask, (H, W) or (D, H, W), whose first pixel is at `origin`."""
+        """The tumour in an image and a mask (H, W) or (D, H, W), not empty; `origin` is their first pixel."""
         first, edges = bounds(mask)
         box = tuple(slice(start, start + edge) for start, edge in zip(first, edges))
         inside = np.asarray(mask[box], bool)

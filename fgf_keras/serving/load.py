@@ -12,7 +12,7 @@ import tensorflow as tf
 from fgf_keras.errors import DataError, ModelError
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.models.loaded import Export, saved_model_folder
-from fgf_keras.serving.description import Description
+from fgf_keras.serving.description import FILE, Description
 from fgf_keras.serving.input_status import InputStatus
 
 # Columns of a feature begin with these.
@@ -220,6 +220,12 @@ def load_saved_model(path: str | Path) -> ServedModel:
     lacking = [name for name in SIGNATURES if name not in saved.signatures]
     if lacking:
         raise ModelError(f"{folder} has no signature {', '.join(lacking)}. Export the model again.")
+    shape = saved.signatures["serving_default"].structured_input_signature[1]["image"].shape[1:]
+    if tuple(shape) != description.image_shape:
+        raise ModelError(
+            f"{folder / FILE} is damaged: it says that images are {description.image_shape}, and the graph "
+            f"takes {tuple(shape)}. Export the model again."
+        )
     return ServedModel(folder, description, saved)
 
 
