@@ -79,8 +79,8 @@ def check_values(
     if empty:
         raise DataError(
             f"masks must mark at least one pixel. Empty: {listing(ids[empty])}. "
-            + ("Choose a slice that the tumour crosses, or drop" if noun == "patient" else "Drop")
-            + f" these {noun}s."
+            + ("Choose a slice that the tumour crosses" if noun == "patient" else "Mark at least one")
+            + f", or drop these {noun}s."
         )
 
 
