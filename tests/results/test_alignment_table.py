@@ -20,7 +20,7 @@ STATUS = [
 N = len(STATUS)
 DIMENSION = np.arange(20, 20 + N)
 # Ends of paths that none of the patients has.
-NONE = {"not_converged": 0, "overflow": 0, "blocked": 0}
+NONE = {"not_converged": 0, "overflow": 0, "blocked": 0, "feature_undefined": 0}
 
 
 def explanation(classes=2, weight="arc", noise=True):
