@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from fgf_keras.config.data import DataConfig
-from fgf_keras.data.canvas import AIR_HU
+from fgf_keras.data.canvas import AIR_HU, bounds
 from fgf_keras.data.refusal import SourceError
 
 # Ratios of spacings that differ from 1 by less are rounding of the file format.
@@ -162,13 +162,6 @@ def cropped(
     slices, *plane = box.source
     block = np.stack([hu_of(index)[tuple(plane)] for index in range(slices.start, slices.stop)])
     return box.hu(block), box.mask(mask[box.source])
-
-
-def bounds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First index and number of voxels of the bounding box of a mask that is not empty, along each axis."""
-    axes = range(mask.ndim)
-    present = [np.flatnonzero(mask.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
-    return np.array([at[0] for at in present]), np.array([at[-1] - at[0] + 1 for at in present])
 
 
 def middle_slice(mask: np.ndarray) -> int:

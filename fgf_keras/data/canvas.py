@@ -71,8 +71,7 @@ def place(hu: np.ndarray, mask: np.ndarray, *, size: int, centre: str) -> tuple[
     Raises:
         SourceError: `too_large` if the tumour would be cut.
     """
-    box = bounding_box(mask)
-    first, extent = np.array(box[:2]), np.array(box[2:])
+    first, extent = bounds(mask)
     corner = first - (size - extent) // 2 if centre == "tumour" else (np.array(mask.shape) - size) // 2
     if (first < corner).any() or (first + extent > corner + size).any():
         raise _too_large(first, extent, mask.shape, size, centre)
@@ -84,10 +83,11 @@ def place(hu: np.ndarray, mask: np.ndarray, *, size: int, centre: str) -> tuple[
     return canvas, inside
 
 
-def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First row, first column, number of rows and of columns of the bounding box of a non-empty mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+def bounds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First index and number of voxels of the bounding box of a mask that is not empty, along each axis."""
+    axes = range(mask.ndim)
+    present = [np.flatnonzero(mask.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
+    return np.array([at[0] for at in present]), np.array([at[-1] - at[0] + 1 for at in present])
 
 
 def _too_large(

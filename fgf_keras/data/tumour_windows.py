@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fgf_keras.data.canvas import bounding_box
+from fgf_keras.data.canvas import bounds
 
 
 def tumour_window(
@@ -22,7 +22,7 @@ def tumour_window(
         mean row and column of the tumour on the canvas.
     """
     spacing = np.asarray(spacing, np.float64)
-    first, extent = np.split(np.array(bounding_box(mask)), 2)
+    first, extent = bounds(mask)
     inside = np.argwhere(mask[first[0] : first[0] + extent[0], first[1] : first[1] + extent[1]]) + first
     centre = inside.mean(axis=0)
     if not degrees:

@@ -194,11 +194,6 @@ def axes_of_sample(image: tf.Tensor) -> list[int]:
     return list(range(1, len(image.shape)))
 
 
-def per_sample(values: tf.Tensor, axes: int) -> tf.Tensor:
-    """Values (B,) with further axes of length 1, for products with fields (B, ...) of that many axes."""
-    return tf.reshape(values, [-1] + [1] * axes)
-
-
 def unique_names(features: Sequence[Feature]) -> list[str]:
     """The names of features in order.
 

@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature, axes_of_sample, per_sample
+from fgf_keras.features.base import Feature, axes_of_sample
 from fgf_keras.features.moments import as_field, weights
+from fgf_keras.geometry.products import per_sample
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -33,7 +34,7 @@ class Brightness(Feature):
         del spacing
         share = tf.math.divide_no_nan(tf.ones([], image.dtype), _pixels(image, mask))
         inside = tf.cast(mask[..., 0], image.dtype)
-        return as_field(per_sample(share, inside.shape.rank - 1) * inside, image, mask)
+        return as_field(per_sample(share, inside) * inside, image, mask)
 
 
 def _pixels(image: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature, per_sample, refuse_ranks
+from fgf_keras.features.base import Feature, refuse_ranks
 from fgf_keras.features.log_aspect_ratio import LogAspectRatio
+from fgf_keras.geometry.products import per_sample
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -35,5 +36,5 @@ class Elongation(Feature):
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form, -g·∇(log aspect ratio)."""
-        value = per_sample(self.value(image, mask, spacing), len(image.shape) - 1)
+        value = per_sample(self.value(image, mask, spacing), image)
         return -value * LogAspectRatio().gradient(image, mask, spacing)

@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature, per_sample
+from fgf_keras.features.base import Feature
 from fgf_keras.features.moments import as_field, image_moments, weights
 from fgf_keras.features.moments_nd import moments_nd, principal_axes
+from fgf_keras.geometry.products import per_sample
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -57,9 +58,9 @@ class Extent(Feature):
 def _field_nd(mass: tf.Tensor, spacing: tf.Tensor | None) -> tf.Tensor:
     """∂g/∂w of sequences and volumes, (B, *spatial)."""
     moments = moments_nd(mass, spacing)
-    trace, axes = moments.trace, len(moments.offsets)
+    trace = moments.trace
     slope = tf.math.divide_no_nan(tf.ones_like(trace), 2 * moments.total * tf.sqrt(tf.abs(trace)))
-    scale, trace = (per_sample(tf.cast(values, mass.dtype), axes) for values in (slope, trace))
+    scale, trace = (per_sample(tf.cast(values, mass.dtype), mass) for values in (slope, trace))
     field = -scale * trace
     for offset in moments.offsets:
         field = field + scale * offset**2

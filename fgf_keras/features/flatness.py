@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from fgf_keras.features.axis_ratios import log_ratio, log_ratio_field, tumour_axes
-from fgf_keras.features.base import Feature, per_sample, refuse_ranks
+from fgf_keras.features.base import Feature, refuse_ranks
+from fgf_keras.geometry.products import per_sample
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
@@ -34,5 +35,5 @@ class Flatness(Feature):
 
     def gradient(self, image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor | None = None) -> tf.Tensor:
         """See `Feature.gradient`; closed form."""
-        value = per_sample(self.value(image, mask, spacing), len(image.shape) - 1)
+        value = per_sample(self.value(image, mask, spacing), image)
         return -value * log_ratio_field(image, mask, spacing, 2)

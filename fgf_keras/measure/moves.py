@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import ndimage
 
-from fgf_keras.data.box import bounds
+from fgf_keras.data.canvas import bounds
 from fgf_keras.features.base import Feature
 from fgf_keras.features.brightness import Brightness
 from fgf_keras.features.extent import Extent

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from fgf_keras.errors import ModelError
+from fgf_keras.models.head import logits_after
 from fgf_keras.models.window.average_pooling import AveragePooling
 from fgf_keras.models.window.convolution import Convolution
 
@@ -60,12 +61,5 @@ def paper_cnn(
         if pool_size > 1:
             x = pool(pool_size)(x)
     x = keras.layers.Flatten()(x)
-    for units in dense:
-        if dropout:
-            x = keras.layers.Dropout(dropout)(x)
-        x = keras.layers.Dense(units, activation=activation)(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout)(x)
-    # Under mixed precision the logits stay in float32.
-    logits = keras.layers.Dense(1 if classes == 2 else classes, dtype="float32", name="logits")(x)
+    logits = logits_after(x, dense=dense, dropout=dropout, activation=activation, classes=classes)
     return keras.Model(inputs, logits, name=name)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from fgf_keras.errors import ModelError
+from fgf_keras.models.head import logits_after
 
 
 def volume_cnn(
@@ -56,12 +57,5 @@ def volume_cnn(
         if max(pools) > 1:
             x = pool(pools)(x)
     x = keras.layers.GlobalAveragePooling3D()(x)
-    for units in dense:
-        if dropout:
-            x = keras.layers.Dropout(dropout)(x)
-        x = keras.layers.Dense(units, activation=activation)(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout)(x)
-    # Under mixed precision the logits stay in float32.
-    logits = keras.layers.Dense(1 if classes == 2 else classes, dtype="float32", name="logits")(x)
+    logits = logits_after(x, dense=dense, dropout=dropout, activation=activation, classes=classes)
     return keras.Model(inputs, logits, name=name)

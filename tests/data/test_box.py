@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fgf_keras.data.box import Box, bounds, cropped
-from fgf_keras.data.canvas import AIR_HU
+from fgf_keras.data.box import Box, cropped
+from fgf_keras.data.canvas import AIR_HU, bounds
 from fgf_keras.data.refusal import SourceError
 
 SPACING = (2.5, 0.8, 0.9)

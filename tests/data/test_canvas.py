@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fgf_keras.data.canvas import AIR_HU, bounding_box, place, resample
+from fgf_keras.data.canvas import AIR_HU, bounds, place, resample
 from fgf_keras.data.measurements import measurements
 from fgf_keras.data.refusal import SourceError
 
@@ -23,7 +23,7 @@ def test_the_tumour_is_in_the_middle_and_no_pixel_is_lost(slice_and_mask, size):
     image, inside = place(hu, mask, size=size, centre="tumour")
     assert image.shape == inside.shape == (size, size)
     np.testing.assert_array_equal(image[inside > 0], hu[mask])
-    row, column, rows, columns = bounding_box(inside)
+    (row, column), (rows, columns) = bounds(inside)
     assert abs(2 * row + rows - size) <= 1
     assert abs(2 * column + columns - size) <= 1
 
@@ -31,7 +31,7 @@ def test_the_tumour_is_in_the_middle_and_no_pixel_is_lost(slice_and_mask, size):
 def test_around_the_tumour_lies_what_lay_there_and_beyond_the_image_air(slice_and_mask):
     hu, mask = slice_and_mask
     image, inside = place(hu, mask, size=64, centre="tumour")
-    row, column = np.array(bounding_box(inside)[:2]) - bounding_box(mask)[:2]
+    row, column = bounds(inside)[0] - bounds(mask)[0]
     expected = np.full((200, 200), AIR_HU, np.float32)
     expected[64 : 64 + 30, 64 : 64 + 50] = hu
     np.testing.assert_array_equal(image, expected[64 - row : 128 - row, 64 - column : 128 - column])

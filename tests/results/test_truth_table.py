@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 from fgf_keras.commands.outcome import write_tables
 from fgf_keras.config import parse_config
 from fgf_keras.config.data import PhantomConfig
+from fgf_keras.data.phantom.law import LATENTS, phantom_labels
 from fgf_keras.data.phantom.oracle import oracle_auc
-from fgf_keras.data.phantom.phantom import LATENTS, phantom_id, phantom_labels
+from fgf_keras.data.phantom.phantom import phantom_id
 from fgf_keras.report.sections.truth import truth_plot, truth_tables
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.study import Study

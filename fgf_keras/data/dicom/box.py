@@ -1,4 +1,4 @@
-"""A box around the tumour, cropped from a CT series."""
+"""What is read of a region: a box around the tumour cropped from its CT series, or one slice."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -49,17 +49,30 @@ def read_box(region: Region, rule: BoxRule, accept: Collection[str]) -> SourceSl
     warnings = Counter(region.warnings)
     for i in needed:
         warnings.update(series.headers[i].warnings)
+    inside = box.mask(mask[box.source]) > 0
+    return source_slice(region, index, box.hu(block), inside, rule.spacing_mm, dict(warnings))
+
+
+def source_slice(
+    region: Region,
+    index: int,
+    hu: np.ndarray,
+    mask: np.ndarray,
+    spacing: tuple[float, float, float],
+    warnings: dict[str, int],
+) -> SourceSlice:
+    """A slice or a box of a region, see `SourceSlice`."""
     return SourceSlice(
-        hu=box.hu(block),
-        mask=box.mask(mask[box.source]) > 0,
-        spacing=rule.spacing_mm,
+        hu=hu,
+        mask=mask,
+        spacing=spacing,
         index=index,
-        z_mm=float(series.positions[index]),
-        source_uid=series.series_uid,
+        z_mm=float(region.series.positions[index]),
+        source_uid=region.series.series_uid,
         roi_object=region.object,
         roi_names=region.names,
         roi_numbers=region.numbers,
-        warnings=dict(warnings),
+        warnings=warnings,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fgf_keras.config.data import DataConfig, RoiConfig
 from fgf_keras.data.box import BoxRule
-from fgf_keras.data.dicom.box import read_box
+from fgf_keras.data.dicom.box import read_box, source_slice
 from fgf_keras.data.dicom.index import FolderIndex, SeriesEntry, index_folder
 from fgf_keras.data.dicom.match import Region, find_region
 from fgf_keras.data.dicom.series import Series
@@ -76,18 +76,8 @@ class DicomPatient:
             hu = series.read_hu(index, self.accept)
         except DicomError as error:
             return RejectedPatient(self.patient_id, "pixels", error.reason, error.remedy)
-        return SourceSlice(
-            hu=hu,
-            mask=region.mask.planes[index],
-            spacing=series.spacing,
-            index=index,
-            z_mm=float(series.positions[index]),
-            source_uid=series.series_uid,
-            roi_object=region.object,
-            roi_names=region.names,
-            roi_numbers=region.numbers,
-            warnings=region.warnings | series.headers[index].warnings,
-        )
+        warnings = region.warnings | series.headers[index].warnings
+        return source_slice(region, index, hu, region.mask.planes[index], series.spacing, warnings)
 
     def _stacks(self) -> tuple[list[Series], list[_Refusal]]:
         """The series that are stacks of slices, and the others with their errors."""

@@ -10,7 +10,8 @@ import joblib
 
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.phantom.dicom_files import PatientFiles
-from fgf_keras.data.phantom.phantom import Canvas, phantom_canvas, phantom_id, phantom_labels
+from fgf_keras.data.phantom.law import phantom_labels
+from fgf_keras.data.phantom.phantom import Canvas, phantom_canvas, phantom_id
 from fgf_keras.data.phantom.tables import CLINICAL, REGIONS, write_clinical_table, write_region_table
 from fgf_keras.data.phantom.volume import FEWEST_SLICES, phantom_volume
 from fgf_keras.data.slices import listing

@@ -5,7 +5,8 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from fgf_keras.config.data import PhantomConfig
-from fgf_keras.data.phantom.phantom import LATENTS, phantom_id, phantom_labels
+from fgf_keras.data.phantom.law import LATENTS, phantom_labels
+from fgf_keras.data.phantom.phantom import phantom_id
 
 
 def oracle_auc(law: PhantomConfig, seed: int, patients: pd.DataFrame) -> float:

@@ -6,23 +6,18 @@ ratio and texture of the tumour. The features that a classifier of this cohort *
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 from numpy.random import Generator
-from scipy.optimize import brentq
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit
 
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.errors import DataError
+from fgf_keras.data.phantom.law import PhantomLabels, draw_latents, law_provenance, phantom_labels
 
-LATENTS = ("brightness", "extent", "log_aspect_ratio", "texture")
-# Latents are standard normal, truncated here so that the largest tumour still fits the canvas.
-LATENT_LIMIT = 2.5
-LABEL_DRAWS = 1000
 # Pixels between a tumour and the border of the canvas.
 MARGIN = 2
 HARMONICS = np.arange(3, 8)  # harmonic 1 would shift the tumour, 2 would stretch it as a latent does
@@ -58,20 +53,6 @@ class PhantomSlice(NamedTuple):
     noise: np.ndarray
 
 
-class PhantomLabels(NamedTuple):
-    """The latents and labels of the patients of a cohort.
-
-    Attributes:
-        latents: (N, 4) the u_k, in the order of `LATENTS`.
-        labels: (N,) int64, 0 or 1.
-        intercept: b₀.
-    """
-
-    latents: np.ndarray
-    labels: np.ndarray
-    intercept: float
-
-
 def phantom_cohort(
     config: PhantomConfig, *, size: int, window: Sequence[float], spacing: Sequence[float], seed: int
 ) -> Cohort:
@@ -101,8 +82,26 @@ def phantom_cohort(
         patient = phantom_slice(i, canvas, seed)
         images[i, ..., 0] = windowed(patient.hu, window)
         masks[i, ..., 0] = patient.mask
+    return drawn_cohort(
+        config, labels, images, masks, size=int(size), window=window, spacing=spacing, seed=seed
+    )
+
+
+def drawn_cohort(
+    config: PhantomConfig,
+    labels: PhantomLabels,
+    images: np.ndarray,
+    masks: np.ndarray,
+    *,
+    size: int | list[int],
+    window: Sequence[float],
+    spacing: Sequence[float],
+    seed: int,
+) -> Cohort:
+    """The cohort of patients that were drawn, with the provenance of `phantom_cohort`."""
+    n = config.patients
     parameters = {
-        "size": int(size),
+        "size": size,
         "window": [float(end) for end in window],
         "spacing": [float(mm) for mm in spacing],
         "seed": int(seed),
@@ -135,31 +134,9 @@ def relabelled(cohort: Cohort, config: PhantomConfig) -> Cohort:
     return dataclasses.replace(cohort, labels=labels.labels, provenance=cohort.provenance | provenance)
 
 
-def law_provenance(config: PhantomConfig, labels: PhantomLabels) -> dict[str, Any]:
-    """The part of the provenance of a cohort that concerns the labels."""
-    return {
-        "counts": {"patients": config.patients, "positive": int(labels.labels.sum())},
-        "coefficients": _coefficients(config),
-        "intercept": labels.intercept,
-        "latents": {name: labels.latents[:, k].tolist() for k, name in enumerate(LATENTS)},
-    }
-
-
 def phantom_id(number: int) -> str:
     """The id of a patient; `number` counts from 0, ids from 1."""
     return f"phantom-{number + 1:04d}"
-
-
-def phantom_labels(config: PhantomConfig, seed: int) -> PhantomLabels:
-    """Latents and labels of the cohort, without drawing images.
-
-    Raises:
-        DataError: no draw of the labels contains both classes.
-    """
-    latents = np.array([_draw_latents(number, seed)[1] for number in range(config.patients)])
-    score = latents @ np.array(list(_coefficients(config).values()))
-    intercept = _intercept(score, config.prevalence)
-    return PhantomLabels(latents, _labels(expit(intercept + score), config.prevalence, seed), intercept)
 
 
 def phantom_canvas(size: int, spacing: Sequence[float]) -> Canvas:
@@ -179,40 +156,8 @@ def phantom_canvas(size: int, spacing: Sequence[float]) -> Canvas:
 
 def phantom_slice(number: int, canvas: Canvas, seed: int) -> PhantomSlice:
     """Draw the slice of one patient; `number` counts from 0."""
-    rng, latents = _draw_latents(number, seed)
+    rng, latents = draw_latents(number, seed)
     return _patient(rng, latents, canvas)
-
-
-def _draw_latents(number: int, seed: int) -> tuple[Generator, np.ndarray]:
-    """The random generator of a patient, and the latents, which are its first draws."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, number)))
-    edge = ndtr(-LATENT_LIMIT)
-    return rng, ndtri(rng.uniform(edge, 1 - edge, len(LATENTS)))
-
-
-def _coefficients(config: PhantomConfig) -> dict[str, float]:
-    return {name: float(getattr(config, name)) for name in LATENTS}
-
-
-def _intercept(score: np.ndarray, prevalence: float) -> float:
-    def excess(b: float) -> float:
-        return expit(b + score).mean() - prevalence
-
-    # At the lower end every probability is below the prevalence, at the upper end above it.
-    return float(brentq(excess, logit(prevalence) - score.max() - 1, logit(prevalence) - score.min() + 1))
-
-
-def _labels(probability: np.ndarray, prevalence: float, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-    for _ in range(LABEL_DRAWS):
-        labels = (rng.random(len(probability)) < probability).astype(np.int64)
-        if 0 < labels.sum() < len(labels):
-            return labels
-    raise DataError(
-        f"{LABEL_DRAWS} draws of the labels of {len(probability)} phantom patients at prevalence "
-        f"{prevalence:g} all held a single class. Raise data.phantom.patients, or move "
-        "data.phantom.prevalence towards 0.5."
-    )
 
 
 def _fields(rng: Generator, canvas: Canvas) -> np.ndarray:

@@ -14,7 +14,8 @@ from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.box import cropped
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.cohort import Cohort
-from fgf_keras.data.phantom.phantom import law_provenance, phantom_canvas, phantom_id, phantom_labels
+from fgf_keras.data.phantom.law import phantom_labels
+from fgf_keras.data.phantom.phantom import drawn_cohort, phantom_canvas
 from fgf_keras.data.phantom.volume import phantom_volume
 
 # The edge of the slices that tumours are drawn on, over that of the box: the largest tumour fills the box.
@@ -79,18 +80,6 @@ def phantom_volumes(
         )
         hu, mask = cropped(volume.mask(), volume.hu, spacing, shape=shape, spacing_mm=spacing)
         images[i, ..., 0], masks[i, ..., 0] = windowed(hu, window), mask
-    parameters = {
-        "size": [int(edge) for edge in shape],
-        "window": [float(end) for end in window],
-        "spacing": [float(mm) for mm in spacing],
-        "seed": int(seed),
-        "prevalence": float(config.prevalence),
-    }
-    return Cohort(
-        patient_id=np.array([phantom_id(i) for i in range(n)]),
-        images=images,
-        masks=masks,
-        labels=labels.labels,
-        spacing=np.tile(np.array(spacing, np.float32), (n, 1)),
-        provenance={"source": "phantom", "parameters": parameters, **law_provenance(config, labels)},
+    return drawn_cohort(
+        config, labels, images, masks, size=list(map(int, shape)), window=window, spacing=spacing, seed=seed
     )

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from fgf_keras.config.data import DataConfig
-from fgf_keras.data.box import bounds
-from fgf_keras.data.canvas import bounding_box, place, resample
+from fgf_keras.data.canvas import bounds, place, resample
 from fgf_keras.data.measurements import measurements, volume_measurements
 from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.prepared.source import PatientSource, RejectedPatient, SourceSlice
@@ -59,14 +58,13 @@ def _placed(
     hu, mask, spacing = source.hu, source.mask, source.spacing[1:]
     if config.dimension == 3:  # cropped already, where only the slices of the box are read
         image, mask = hu, mask.astype(np.uint8)
-        measured, box = volume_measurements(image, mask, source.spacing), _bounds(mask)
+        measured = volume_measurements(image, mask, source.spacing)
     else:
         if config.spacing_mm is not None:
             hu, mask = resample(hu, mask, spacing, config.spacing_mm)
             spacing = (config.spacing_mm, config.spacing_mm)
         image, mask = place(hu, mask, size=config.edge, centre=config.centre)
         measured = measurements(image, mask, spacing)
-        box = dict(zip(("box_row", "box_column", "box_rows", "box_columns"), bounding_box(mask)))
     z = source.spacing[0]
     record = {
         "patient_id": name,
@@ -81,17 +79,18 @@ def _placed(
         "spacing_y_mm": _rounded(float(spacing[0])),
         "spacing_x_mm": _rounded(float(spacing[1])),
         **{name: _rounded(value) for name, value in measured.items()},
-        **box,
+        **_bounds(mask),
         "warnings": "; ".join(f"{what}: {count}" for what, count in sorted(source.warnings.items())),
     }
     return record, image, mask
 
 
 def _bounds(mask: np.ndarray) -> dict[str, int]:
-    """The bounding box of a mask (slices, rows, columns), as columns of a table."""
+    """The bounding box of a mask, of a slice or a volume, as columns of a table."""
+    axes = ("slice", "row", "column")[-mask.ndim :]
     first, extent = bounds(mask)
-    columns = {f"box_{name}": int(at) for name, at in zip(("slice", "row", "column"), first)}
-    return columns | {f"box_{name}": int(n) for name, n in zip(("slices", "rows", "columns"), extent)}
+    columns = {f"box_{axis}": int(at) for axis, at in zip(axes, first)}
+    return columns | {f"box_{axis}s": int(n) for axis, n in zip(axes, extent)}
 
 
 def _rounded(value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from fgf_keras.data.canvas import bounding_box, windowed
+from fgf_keras.data.canvas import bounds, windowed
 from fgf_keras.errors import DataError
 
 SHEET_WIDTH = 2400
@@ -151,11 +151,11 @@ def _tile(entry: SheetEntry, window: tuple[float, float], style: _Style) -> Imag
 
 def _crop(mask: np.ndarray, spacing: tuple[float, float]) -> tuple[slice, ...]:
     """The slices of rows and columns that are shown."""
-    box = bounding_box(mask)
-    longer = max(extent * mm for extent, mm in zip(box[2:], spacing))
+    firsts, extents = bounds(mask)
+    longer = max(extent * mm for extent, mm in zip(extents, spacing))
     side = max(AROUND * longer, LEAST_PIXELS * min(spacing))
     crop = []
-    for first, extent, mm, size in zip(box[:2], box[2:], spacing, mask.shape):
+    for first, extent, mm, size in zip(firsts, extents, spacing, mask.shape):
         count = min(max(1, round(side / mm)), size)
         start = int(np.clip((2 * first + extent - count) // 2, 0, size - count))
         crop.append(slice(start, start + count))
