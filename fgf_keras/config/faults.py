@@ -2,10 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pydantic
+
+from fgf_keras.errors import ConfigError
 
 _UNION_MEMBER = re.compile(r"(bool|int|float|str|none|(dict|list|literal)\[.*\])")
 
@@ -15,6 +17,21 @@ def choices(name: object, allowed: Iterable[object]) -> str:
     text = f"{name!r} is not known; allowed: {', '.join(map(str, allowed))}"
     similar = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1)
     return f"{text} (did you mean {similar[0]!r}?)" if similar else text
+
+
+def require(rules: Mapping[str, tuple[object, bool]], where: str = "") -> None:
+    """Refuse settings that break a rule.
+
+    Args:
+        rules: for each rule in words, the value that was received, and whether the rule holds.
+        where: what the settings are of, for the message.
+
+    Raises:
+        ConfigError: names the first rule that does not hold.
+    """
+    for rule, (value, holds) in rules.items():
+        if not holds:
+            raise ConfigError(f"{where}{rule}. Received: {value!r}.")
 
 
 def describe_fault(error: Any, root: type[pydantic.BaseModel]) -> str:

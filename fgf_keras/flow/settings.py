@@ -1,8 +1,10 @@
 """The settings of the gradient flow as one value."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fgf_keras.config.evaluate import FlowConfig
+from fgf_keras.config.faults import require
 from fgf_keras.config.named import STEPS, check_name
 from fgf_keras.errors import ConfigError
 
@@ -53,9 +55,7 @@ class Flow:
             ),
             "tolerance must be a number > 0": (self.tolerance, 0 < self.tolerance < float("inf")),
         }
-        for rule, (value, holds) in rules.items():
-            if not holds:
-                raise ConfigError(f"Flow: {rule}. Received: {value!r}.")
+        require(rules, "Flow: ")
 
     @classmethod
     def wanted(cls, flow: "Flow | bool | None") -> "Flow | None":
@@ -72,6 +72,17 @@ class Flow:
         if flow is not False and not isinstance(flow, cls):
             raise ConfigError(f"flow must be a Flow, or False for no path. Received: {flow!r}.")
         return flow or None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as explanations and exports list them, where `average` is called `weight`."""
+        return {
+            "weight": self.average,
+            "steps": self.steps,
+            "max_steps": self.max_steps,
+            "tolerance": self.tolerance,
+            "range": self.range,
+        }
 
     @classmethod
     def of(cls, config: FlowConfig) -> "Flow":

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fgf_keras.errors import ConfigError
+from fgf_keras.config.faults import require
 from fgf_keras.features.units import Unit
 from fgf_keras.measure.array_inputs import (
     GradientArrays,
@@ -78,7 +78,12 @@ def alignment(
     """
     gradients = GradientArrays.of(score_gradients, feature_gradients, mask, feature_names)
     count, names, nulls = gradients.score.shape[0], gradients.names, Nulls.of(nulls)
-    _check_settings(alpha, batch_size, nulls, len(names))
+    rules = {
+        "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
+        "batch_size must be at least 1": (batch_size, batch_size >= 1),
+    }
+    require(rules)
+    nulls.refuse_too_few(alpha, len(names))
     ids = sample_names(sample_id, count)
     logits = logits_of_samples(scores, count, gradients.outputs, ids)
     known_values = values_of_features(values, count, names)
@@ -96,7 +101,8 @@ def alignment(
     measured = in_batches(sliced(measure, arrays, ids, batch_size), graphs, draws=draws)
     if logits is None:
         measured = {key: v for key, v in measured.items() if key not in ("logits", "logit", "class")}
-    settings = _settings(mask is not None, path, nulls)
+    support = {"support": "image" if mask is None else "mask"}
+    settings: dict[str, Any] = support | ({} if path is None else path.flow.settings) | nulls.settings
     settings["units"] = {name: (units or {}).get(name, "") for name in names}
     if known_values is not None:
         measured["value"] = known_values
@@ -106,21 +112,3 @@ def alignment(
         measured, settings["reference_sd"] = with_effects(measured, names, reference_sd)
     shares = draws.finish() if draws is not None else {}
     return Explanation(ids, names, settings, measured, max(2, gradients.outputs), None, shares)
-
-
-def _check_settings(alpha: float, batch_size: int, nulls: Nulls, features: int) -> None:
-    if not 0 < alpha < 1:
-        raise ConfigError(f"alpha must be between 0 and 1. Received: {alpha!r}.")
-    if batch_size < 1:
-        raise ConfigError(f"batch_size must be at least 1. Received: {batch_size!r}.")
-    nulls.refuse_too_few(alpha, features)
-
-
-def _settings(masked: bool, path: ArrayPath | None, nulls: Nulls) -> dict[str, Any]:
-    """The settings of an explanation, named as those of `explain`."""
-    settings: dict[str, Any] = {"support": "mask" if masked else "image"}
-    if path is not None:
-        followed = dataclasses.asdict(path.flow)
-        settings |= {"weight": followed["average"]}
-        settings |= {key: followed[key] for key in ("steps", "max_steps", "tolerance", "range")}
-    return settings | nulls.settings

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fgf_keras.errors import ConfigError, FeatureError
+from fgf_keras.config.faults import require
+from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature, unique_names
 from fgf_keras.features.units import Unit, unit_of
 from fgf_keras.measure.collapsing import Collapsed, Encode, Patients
@@ -215,6 +216,4 @@ def _check_settings(
             (encode is None) == (decode is None),
         ),
     }
-    for rule, (value, holds) in rules.items():
-        if not holds:
-            raise ConfigError(f"{rule}. Received: {value!r}.")
+    require(rules)

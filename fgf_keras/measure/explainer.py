@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fgf_keras.errors import ConfigError, DataError, FeatureError
+from fgf_keras.config.faults import require
+from fgf_keras.errors import DataError, FeatureError
 from fgf_keras.features.base import refuse_coupled, refuse_ranks, unique_names
 from fgf_keras.features.registry import FeatureLike, features_of
 from fgf_keras.features.units import unit_of
@@ -219,11 +220,7 @@ def _settings(
     support: str, flow: Flow | None, noise_draws: int, nulls: Nulls, classes: int | str
 ) -> dict[str, Any]:
     """The settings of an `Explanation`."""
-    settings: dict[str, Any] = {"support": support}
-    if flow is not None:
-        settings |= {"weight": flow.average}
-        settings |= {key: getattr(flow, key) for key in ("steps", "max_steps", "tolerance", "range")}
-    settings["noise_draws"] = noise_draws
+    settings = {"support": support, **({} if flow is None else flow.settings), "noise_draws": noise_draws}
     if classes != "auto":
         settings["classes"] = classes
     return settings | nulls.settings
@@ -239,9 +236,7 @@ def _check_settings(noise_draws: int, alpha: float, batch_size: int, classes: in
         "alpha must be between 0 and 1": (alpha, 0 < alpha < 1),
         "batch_size must be at least 1": (batch_size, batch_size >= 1),
     }
-    for rule, (value, holds) in rules.items():
-        if not holds:
-            raise ConfigError(f"{rule}. Received: {value!r}.")
+    require(rules)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fgf_keras.config.base import check_draws
+from fgf_keras.config.faults import require
 from fgf_keras.config.named import NULLS, unknown
 from fgf_keras.errors import ConfigError
 
@@ -56,9 +57,7 @@ class Nulls:
                 len(set(lengths)) == len(lengths),
             ),
         }
-        for rule, (value, holds) in rules.items():
-            if not holds:
-                raise ConfigError(f"Nulls: {rule}. Received: {value!r}.")
+        require(rules, "Nulls: ")
 
     @classmethod
     def of(cls, nulls: "Nulls | str | Sequence[str]") -> "Nulls":

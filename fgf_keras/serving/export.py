@@ -98,11 +98,7 @@ def export_saved_model(
         spacing_mm=spacing_mm,
         config=config,
         support=support,
-        weight=flow.average,
-        steps=flow.steps,
-        max_steps=flow.max_steps,
-        tolerance=flow.tolerance,
-        range=flow.range,
+        **flow.settings,
         jit_compile=jit_compile,
     ).write(unfinished)
     write_warmup(unfinished, {name: specs for name, (_, specs) in endpoints.items()})
