@@ -8,6 +8,7 @@ import numpy as np
 from fgf_keras.data.slices import listing
 from fgf_keras.errors import DataError
 from fgf_keras.features.base import Feature, unique_names
+from fgf_keras.measure.inputs import check_unique, everywhere
 
 MOST_SPATIAL_AXES = 3
 # How arrays of gradients are laid out, for messages.
@@ -159,10 +160,7 @@ def sample_names(sample_id: Any, count: int) -> np.ndarray:
     ids = np.arange(count).astype(str) if sample_id is None else np.asarray(sample_id).astype(str)
     if ids.shape != (count,):
         raise DataError(f"sample_id must name {count} samples. Received: shape {ids.shape}.")
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) < count:
-        duplicates = listing(unique[counts > 1])
-        raise DataError(f"sample_id must name each sample once. More than once: {duplicates}.")
+    check_unique(ids, "sample_id")
     return ids
 
 
@@ -243,7 +241,7 @@ def _features(features: Any, names: Sequence[str] | None) -> tuple[Any, list[str
 def _mask(mask: Any, count: int, shape: tuple[int, ...]) -> Any:
     """A mask as it is; by default one that marks everything and takes no memory."""
     if mask is None:
-        return np.broadcast_to(np.ones((), bool), (count, *shape[:-1], 1))
+        return everywhere((count, *shape))
     mask = sliceable(mask, "mask")
     if tuple(mask.shape[1:]) != (*shape[:-1], 1):
         raise DataError(

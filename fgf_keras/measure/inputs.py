@@ -74,13 +74,16 @@ def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def check_unique(ids: np.ndarray) -> None:
-    """Refuse names that several samples have."""
+def check_unique(ids: np.ndarray, what: str = "patient_id") -> None:
+    """Refuse names that several samples have.
+
+    Args:
+        ids: (N,).
+        what: the argument that they are from.
+    """
     names, times = np.unique(ids, return_counts=True)
     if len(names) < len(ids):
-        raise DataError(
-            f"patient_id must name each sample once. More than once: {listing(names[times > 1])}."
-        )
+        raise DataError(f"{what} must name each sample once. More than once: {listing(names[times > 1])}.")
 
 
 def check_others(ids: np.ndarray, others: Mapping[Any, np.ndarray], noun: str = "sample") -> None:
@@ -163,6 +166,11 @@ def indexable(array: Any) -> Any:
             f"The samples do not make one array ({error}). Resample or pad them to one shape; of a list of "
             "several inputs, name the one to differentiate: fgf_keras.Score(model, input=0)."
         ) from error
+
+
+def everywhere(shape: Sequence[int]) -> np.ndarray:
+    """A mask (N, …, 1) of ones for samples of shape (N, …, C), which takes no memory."""
+    return np.broadcast_to(np.ones((), np.float32), (*shape[:-1], 1))
 
 
 def rows_of(array: Any, rows: slice | np.ndarray) -> np.ndarray:

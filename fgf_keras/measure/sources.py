@@ -17,6 +17,7 @@ from fgf_keras.measure.inputs import (
     check_rank,
     check_samples,
     check_unique,
+    everywhere,
     indexable,
     rows_of,
     spacing_per_sample,
@@ -139,8 +140,8 @@ class _Arrays:
         self.image = _spec(self._image)
         self.others = {name: _spec(array) for name, array in self._others.items()}
         self._checked = False
-        if isinstance(self._image, np.ndarray) and (masks is None or isinstance(self._mask, np.ndarray)):
-            # What is in memory is checked as a whole, before anything is computed.
+        if all(_is_in_memory(array) for array in (self._image, self._mask, *self._others.values())):
+            # It is checked as a whole, before anything is computed.
             self.select(slice(None))
             self._checked = True
 
@@ -156,7 +157,7 @@ class _Arrays:
     def select(self, rows: slice | np.ndarray) -> Batch:
         """See `Source.select`."""
         image = rows_of(self._image, rows)
-        mask = _everywhere(image) if self._mask is None else rows_of(self._mask, rows)
+        mask = everywhere(image.shape) if self._mask is None else rows_of(self._mask, rows)
         ids = self._ids[rows]
         if not self._checked:
             check_samples(ids, image, mask, self._noun)
@@ -244,7 +245,7 @@ class _Stream:
         arrays = {"images": image, **{repr(name): other for name, other in others.items()}}
         check_lengths(arrays | ({"patient_id": ids} if named else {}))
         check_unique(ids)
-        mask = _everywhere(image) if mask is None else mask
+        mask = everywhere(image.shape) if mask is None else mask
         noun = "patient" if named else "sample"
         check_samples(ids, image, mask, noun)
         check_others(ids, others, noun)
@@ -278,14 +279,14 @@ def _is_stream(images: Any) -> bool:
     )
 
 
+def _is_in_memory(array: Any) -> bool:
+    return array is None or (isinstance(array, np.ndarray) and not isinstance(array, np.memmap))
+
+
 def _layout(image: Any, others: Mapping[Key, Any], masked: bool) -> str:
     """The inputs of a batch in words."""
     shapes = [f"{name!r} {tuple(other.shape[1:])}" for name, other in sorted(others.items())]
     return ", ".join([f"samples {tuple(image.shape[1:])}", *shapes, "with masks" if masked else "no masks"])
-
-
-def _everywhere(image: np.ndarray) -> np.ndarray:
-    return np.ones((*image.shape[:-1], 1), np.float32)
 
 
 def _spec(array: Any) -> tf.TensorSpec:
