@@ -1,6 +1,7 @@
 """Training of one model, which leaves weights, logs and splits in a run folder."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -16,7 +17,6 @@ from fgf_keras.files import read_json
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.alignment_callback import AlignmentCallback
-from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.build import build_model
 from fgf_keras.training.progress_callback import ProgressCallback
 from fgf_keras.training.reward_warmup import RewardWarmup
@@ -25,6 +25,7 @@ from fgf_keras.training.tensorboard.layout import write_layout
 from fgf_keras.training.tensorboard.run import write_run
 from fgf_keras.training.tensorboard.scalars import EpochScalars
 from fgf_keras.training.tensorboard.writers import SummaryWriters
+from fgf_keras.training.weights.choice import weight_callbacks
 
 
 def fit(
@@ -35,8 +36,9 @@ def fit(
     *,
     title: str | None = "Training",
     alone: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> AlignmentModel:
-    """Train on the split "train", keep the best epoch on "validation", and save the model.
+    """Train on the split "train", keep the weights that `train.weights` says, and save the model.
 
     Leaves splits.csv, logs/, checkpoints/ and model.keras in the folder.
 
@@ -48,9 +50,10 @@ def fit(
         title: of the progress bar; None for no bar.
         alone: whether the training is not one of several to compare: TensorBoard then also shows pictures of
             patients, the settings and the network.
+        callbacks: more of them, after the others.
 
     Returns:
-        The model with the weights of its best epoch.
+        The model with the weights that are kept.
 
     Raises:
         RunError: the loss is not finite.
@@ -88,7 +91,10 @@ def fit(
             validation_steps=len(validation),
             epochs=train.epochs,
             class_weight=weights,
-            callbacks=_callbacks(config, cohort, splits, folder, steps, title, writers, alone),
+            callbacks=[
+                *_callbacks(config, cohort, splits, folder, steps, title, writers, alone),
+                *callbacks,
+            ],
             shuffle=False,  # the dataset shuffles
             verbose=0,
         ).history
@@ -119,29 +125,17 @@ def _callbacks(
     train = config.train
     # Even a short training must have epochs with the full weight, or there would be none to choose from.
     warmup = min(config.reward.warmup_epochs, train.epochs // 2)
-    mode = "min" if train.monitor.endswith("loss") else "max"
     folder.best_weights.parent.mkdir()
+    averaging, checkpoint, stopping = weight_callbacks(train, folder.best_weights, start_from_epoch=warmup)
     callbacks = [
+        *averaging,
         *([_alignment(config, cohort, splits, writers, alone)] if train.measure else []),
         *([ProgressCallback(title)] if title else []),
         keras.callbacks.TerminateOnNaN(),
-        BestCheckpoint(
-            folder.best_weights,
-            monitor=train.monitor,
-            mode=mode,
-            start_from_epoch=warmup,
-        ),
+        checkpoint,
         EpochScalars(writers, [feature.name for feature in config.features]),
+        *stopping,
     ]
-    if train.early_stopping_patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                train.monitor,
-                mode=mode,
-                patience=train.early_stopping_patience,
-                start_from_epoch=warmup,
-            )
-        )
     if warmup:
         callbacks.insert(0, RewardWarmup(steps * warmup))
     return callbacks
