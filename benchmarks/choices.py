@@ -1,9 +1,9 @@
 """Which weights of a training to keep, and which threshold to decide by: every choice on the same trainings.
 
 Trains the configured network without a reward once per split, and evaluates each choice of weights with each
-choice of threshold on the test part: mean and standard deviation over splits of AUC and balanced accuracy, and
-paired differences from the first choice with the corrected interval of Nadeau and Bengio. A split that is
-finished is kept as JSON in the folder, so that a run that was stopped goes on:
+choice of threshold on the test part: mean and standard deviation over splits of AUC and balanced accuracy,
+and paired differences from the first choice with the corrected interval of Nadeau and Bengio. A split that
+is finished is kept as JSON in the folder, so that a run that was stopped goes on:
 
     python benchmarks/choices.py --config configs/hn_cnn.yaml --out runs/choices --seed 1000 data.root=DIR
 """
@@ -55,9 +55,7 @@ def main():
     config = config.model_copy(update={"reward": RewardConfig(kind="none"), "train": train})
     options.out.mkdir(parents=True, exist_ok=True)
     cohort = source_of(config).cohort()
-    splits = repeated_splits(
-        cohort, config.data.splits, repeats=options.splits, folds=None, seed=config.seed
-    )
+    splits = repeated_splits(cohort, config.data.splits, repeats=options.splits, folds=None, seed=config.seed)
     identity = hashlib.sha256((dump_yaml(config) + cohort.fingerprint()).encode()).hexdigest()[:16]
     missing = [k for k in range(len(splits)) if not file_of(options.out, identity, k).is_file()]
     with joblib.Parallel(options.jobs, return_as="generator_unordered") as pool:
@@ -122,15 +120,18 @@ class Recorder(keras.callbacks.Callback):
         self.averaged = {momentum: [] for momentum in MOMENTA}
 
     def on_train_begin(self, logs=None):
+        """Start the averages."""
         for average in self.averages.values():
             average.set_model(self.model)
             average.on_train_begin()
 
     def on_train_batch_end(self, batch, logs=None):
+        """Update the averages."""
         for average in self.averages.values():
             average.on_train_batch_end(batch)
 
     def on_epoch_end(self, epoch, logs=None):
+        """Keep the weights."""
         self.epochs.append(values_of(self.model))
         self.monitored.append(logs["val_auc"])
         for momentum, average in self.averages.items():
@@ -173,7 +174,9 @@ def print_tables(figures, sizes):
     for name in figures[0]:
         cells = []
         for column in columns:
-            reference = np.array([each[DEFAULT][column if column == "auc" else "validation"] for each in figures])
+            reference = np.array(
+                [each[DEFAULT][column if column == "auc" else "validation"] for each in figures]
+            )
             values = np.array([each[name][column] for each in figures])
             difference = resampled_mean(values - reference, **sizes)
             interval = Interval(difference.mean, difference.low, difference.high)

@@ -49,6 +49,8 @@ class EvaluateConfig(Group):
     collapse: bool = True
     collapse_draws: Annotated[int, Field(ge=0)] = 20
     permutations: Positive = 1
+    bars: bool = True
+    threshold: Literal["validation", "validation_and_training", "prior"] = "validation"
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95
     batch_size: Positive = 16
@@ -56,6 +58,11 @@ class EvaluateConfig(Group):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
+        if self.threshold == "validation_and_training" and not self.training_patients:
+            raise ValueError(
+                "threshold: validation_and_training needs the scores of the training patients: set "
+                "training_patients to true, or choose another threshold"
+            )
         no_duplicates("nulls", self.nulls)
         no_duplicates("correlation_lengths", [f"{length:g}" for length in self.correlation_lengths])
         return self

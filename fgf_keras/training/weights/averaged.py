@@ -13,8 +13,8 @@ class AveragedWeights(keras.callbacks.Callback):
     """Gives the model an average of its weights between epochs, and its own weights back for the training.
 
     From the validation at the end of an epoch until the next epoch begins the model holds the average: the
-    validation metrics in `logs`, alignment measured by other callbacks, checkpoints and early stopping are all
-    of the averaged weights. After training the model keeps the average.
+    validation metrics in `logs`, alignment measured by other callbacks, checkpoints and early stopping are
+    all of the averaged weights. After training the model keeps the average.
 
     Optimizer, loss scaling and what `model.save` writes are not touched. A subclass provides `average`.
 
@@ -41,9 +41,9 @@ class AveragedWeights(keras.callbacks.Callback):
         with_statistics = moving_statistics(self.model)
         if with_statistics:
             raise ModelError(
-                f"Weights cannot be averaged: layer {with_statistics[0]!r} keeps statistics of batches, which "
-                "belong to the weights of one step. Use layer or group normalisation, or train.weights: best "
-                "or smoothed."
+                f"Weights cannot be averaged: layer {with_statistics[0]!r} keeps statistics of batches, "
+                "which belong to the weights of one step. Use layer or group normalisation, or "
+                "train.weights: best or smoothed."
             )
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:

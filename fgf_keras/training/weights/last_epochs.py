@@ -12,8 +12,8 @@ from fgf_keras.training.weights.averaged import AveragedWeights, values_of
 class LastEpochsAverage(AveragedWeights):
     """The mean of the weights at the ends of the last epochs, as many as there are so far.
 
-    Early stopping ends the training anywhere: the last epochs are those before it. The weights of these epochs
-    are kept in memory.
+    Early stopping ends the training anywhere: the last epochs are those before it. The weights of these
+    epochs are kept in memory.
 
     Args:
         epochs: number of epochs to average over.
@@ -36,7 +36,7 @@ class LastEpochsAverage(AveragedWeights):
 
     def average(self) -> list[np.ndarray]:
         """The mean over the epochs so far."""
-        return [np.mean(values, axis=0, dtype=np.float64) for values in zip(*self._weights)]
+        return [np.asarray(np.mean(values, axis=0, dtype=np.float64)) for values in zip(*self._weights)]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""

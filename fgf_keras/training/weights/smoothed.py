@@ -13,9 +13,9 @@ from fgf_keras.errors import ModelError
 class SmoothedCheckpoint(keras.callbacks.Callback):
     """Saves the weights of the middle epoch of the window of epochs with the best mean of a metric.
 
-    The metric of a single epoch on few validation patients is noisy, and its best value is often the luckiest
-    one. The mean over a window of epochs is known only at its end, so the weights of half a window are kept in
-    memory. Only whole windows count.
+    The metric of a single epoch on few validation patients is noisy, and its best value is often the
+    luckiest one. The mean over a window of epochs is known only at its end, so the weights of half a window
+    are kept in memory. Only whole windows count.
 
     Args:
         path: file for the weights.
@@ -24,7 +24,8 @@ class SmoothedCheckpoint(keras.callbacks.Callback):
         epochs: length of the window, an odd number.
         start_from_epoch: number of first epochs to ignore.
 
-    The mean over the window that ends with an epoch is added to its `logs` as `smoothed_<monitor>`.
+    The mean over the window that ends with an epoch, or over the epochs of it that there are so far, is added
+    to its `logs` as `smoothed_<monitor>`.
 
     Raises:
         ModelError: an even number of epochs, which has no middle.
@@ -35,8 +36,11 @@ class SmoothedCheckpoint(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         if epochs < 1 or epochs % 2 == 0:
-            raise ModelError(f"SmoothedCheckpoint needs an odd number of epochs. Received: epochs={epochs!r}.")
+            raise ModelError(
+                f"SmoothedCheckpoint needs an odd number of epochs. Received: epochs={epochs!r}."
+            )
         self.path, self.monitor, self.start_from_epoch = str(path), monitor, start_from_epoch
+        self._epochs = epochs
         self._sign = {"max": 1, "min": -1}[mode]
         self._values: deque[float] = deque(maxlen=epochs)
         self._weights: deque[list[np.ndarray]] = deque(maxlen=epochs // 2 + 1)
@@ -50,16 +54,18 @@ class SmoothedCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save the weights of the middle epoch if the window that ends here is the best so far."""
-        if logs is None or self.monitor not in logs or epoch < self.start_from_epoch:
+        if logs is None or self.monitor not in logs:
             return
-        self._values.append(float(logs[self.monitor]))
-        self._weights.append(self.model.get_weights())
-        if len(self._values) < self._values.maxlen:
-            return
-        mean = float(np.mean(self._values))
+        counts = epoch >= self.start_from_epoch
+        values = [*self._values, float(logs[self.monitor])] if counts else [float(logs[self.monitor])]
+        mean = float(np.mean(values[-self._epochs :]))
         logs[f"smoothed_{self.monitor}"] = mean
+        if not counts:
+            return
+        self._values.append(values[-1])
+        self._weights.append(self.model.get_weights())
         # False for NaN, which is never the best.
-        if self._sign * mean > self._best:
+        if len(self._values) == self._epochs and self._sign * mean > self._best:
             self._best = self._sign * mean
             current = self.model.get_weights()
             self.model.set_weights(self._weights[0])
