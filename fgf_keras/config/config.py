@@ -11,6 +11,7 @@ import pydantic
 from pydantic import BeforeValidator, Field
 
 from fgf_keras.config.base import Group, Name, check_draws, no_duplicates
+from fgf_keras.config.clinical import check_columns
 from fgf_keras.config.data import DataConfig
 from fgf_keras.config.evaluate import EvaluateConfig
 from fgf_keras.config.faults import choices
@@ -64,6 +65,7 @@ class Config(Group):
             except ValueError as error:
                 raise ValueError(f"evaluate.null_draws: {error}") from None
         no_duplicates("features", names)
+        check_columns(self.data.clinical, names)
         if "noise" in names and self.evaluate.noise_draws:
             raise ValueError(
                 "evaluate.noise_draws: must be 0 when 'noise' is one of the features, because both report "
@@ -94,6 +96,8 @@ class Config(Group):
             raise ValueError(
                 f"truth: only phantoms have known laws; set data.source to phantom, got {self.data.source!r}"
             )
+        if self.data.clinical:
+            raise ValueError("truth: the law of the label is that of the image; leave out data.clinical")
         if self.sweep is not None or protocol.arms or protocol.ablation or protocol.folds is not None:
             raise ValueError(
                 "truth: makes its own arms and cohorts; leave out sweep, protocol.arms, protocol.ablation "

@@ -6,9 +6,10 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from fgf_keras.config.base import Fraction, Group, no_duplicates
+from fgf_keras.config.clinical import ClinicalColumn, as_column
 from fgf_keras.config.named import SOURCES, check_name
 from fgf_keras.errors import ConfigError
 
@@ -135,6 +136,8 @@ class DataConfig(Group):
     separator: str = ";"
     id_column: str = "id"
     label_column: str = "Distant"
+    clinical: list[Annotated[ClinicalColumn, BeforeValidator(as_column)]] = []
+    clinical_file: str | None = None
     dimension: Literal[2, 3] = 2
     size: Size = 192
     window: Annotated[list[float], Field(min_length=2, max_length=2)] = [-50.0, 300.0]

@@ -1,5 +1,6 @@
 """A cohort: one slice or volume, one tumour mask and one label per patient."""
 
+import copy
 import functools
 import hashlib
 import json
@@ -7,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.data.slices import check_slices, listing
 from fgf_keras.errors import DataError
 
@@ -27,6 +30,9 @@ class Cohort:
         provenance: where the cohort comes from, as JSON-compatible values: source, parameters, counts,
             dropped ids. `classes`, if given, is K, and then a class may have no patients. A selection adds
             `classes` and `selected`, the positions of its patients in the whole cohort.
+        clinical: raw values of clinical columns by name, one row per patient in the same order, see
+            `clinical_table`; None if there are none.
+        encoding: of these columns, see `with_encoding`; None before it is known.
 
     Raises:
         DataError: arrays of wrong shape or type, duplicate ids, pixels that are not finite or outside [0, 1],
@@ -39,6 +45,8 @@ class Cohort:
     labels: np.ndarray
     spacing: np.ndarray
     provenance: dict[str, Any] = field(default_factory=dict)
+    clinical: pd.DataFrame | None = None
+    encoding: ClinicalEncoding | None = None
 
     def __post_init__(self) -> None:
         self._check_patients()
@@ -46,6 +54,7 @@ class Cohort:
         self._check_images()
         self._check_labels()
         self._check_spacing()
+        self._check_clinical()
         try:
             json.dumps(self.provenance, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -76,10 +85,31 @@ class Cohort:
             spacing=self.spacing[positions],
             provenance=self.provenance
             | {"classes": self.class_count, "selected": [int(whole[i]) for i in positions]},
+            clinical=None if self.clinical is None else self.clinical.iloc[positions],
+            encoding=self.encoding,
         )
 
+    def with_encoding(self, encoding: ClinicalEncoding | None) -> "Cohort":
+        """The same patients with an encoding of their clinical columns; without copying the images."""
+        other = copy.copy(self)
+        other.__dict__.pop("inputs", None)
+        object.__setattr__(other, "encoding", encoding)
+        return other
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """The inputs of a classifier beside the image: {"clinical": (N, k) float32} with an encoding."""
+        if self.encoding is None:
+            return {}
+        return {"clinical": self.encoding.encode(pd.DataFrame() if self.clinical is None else self.clinical)}
+
+    @property
+    def model_inputs(self) -> Any:
+        """What a classifier is measured on: the images, or a dictionary of them, "image", and `inputs`."""
+        return {"image": self.images, **self.inputs} if self.inputs else self.images
+
     def fingerprint(self) -> str:
-        """SHA-256 over ids, labels, spacing and the bytes of images and masks, 64 hexadecimal digits."""
+        """SHA-256 over ids, labels, spacing, images, masks and clinical columns, 64 hexadecimal digits."""
         return self._fingerprint
 
     @functools.cached_property
@@ -90,6 +120,8 @@ class Cohort:
         digest.update(json.dumps([list(self.images.shape), self.patient_id.tolist()]).encode())
         for array in (self.labels, self.spacing, self.images, self.masks):
             digest.update(np.ascontiguousarray(array).data)
+        if self.clinical is not None:
+            digest.update(self.clinical.to_json(orient="split", double_precision=15).encode())
         return digest.hexdigest()
 
     def description(self, splits: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -159,6 +191,13 @@ class Cohort:
             )
         self._set("images", self.images, np.float32)
         self._set("masks", self.masks, np.uint8)
+
+    def _check_clinical(self) -> None:
+        if self.clinical is not None and list(self.clinical.index) != self.patient_id.tolist():
+            raise DataError(
+                f"clinical must have one row per patient, indexed by patient_id in the order of the cohort. "
+                f"Received: {len(self.clinical)} rows for {len(self)} patients."
+            )
 
     def _check_labels(self) -> None:
         if self.labels.dtype.kind not in "iu":

@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
 from fgf_keras.config.data import DataConfig
+from fgf_keras.data.clinical_table import read_clinical
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.file_names import require_file_names
 from fgf_keras.data.slices import listing
@@ -96,6 +97,7 @@ def png_cohort(config: DataConfig) -> Cohort:
             # A table may contain a single class: the other one then has no patients.
             "classes": 2,
         },
+        clinical=read_clinical(config, root, ids),
     )
 
 

@@ -1,5 +1,6 @@
 """The cohort in a folder of prepared slices, and the sources that use it."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ import numpy as np
 
 from fgf_keras.config.data import DataConfig
 from fgf_keras.data.canvas import windowed
+from fgf_keras.data.clinical_table import read_clinical
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.prepared.preparation import is_prepared
 from fgf_keras.data.prepared.prepare import prepare
 from fgf_keras.data.prepared.preview import SheetEntry
+from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.prepared.store import SliceStore, store_shape
 from fgf_keras.data.source import Source
 from fgf_keras.errors import DataError
@@ -26,7 +29,8 @@ class StoreSource(Source):
 
     def cohort(self) -> Cohort:
         """See `prepared_cohort`."""
-        return prepared_cohort(self.data.root_folder, self.data)
+        cohort, folder = prepared_cohort(self.data.root_folder, self.data), self.data.root_folder
+        return dataclasses.replace(cohort, clinical=read_clinical(self.data, folder, cohort.patient_id))
 
     def pixel_spacing(self) -> list[float] | None:
         """The spacing with which the slices were prepared."""
@@ -43,7 +47,9 @@ class PreparedSource(Source):
         """See `prepare` and `prepared_cohort`."""
         if not is_prepared(self.data):
             prepare(self.data, n_jobs=os.cpu_count() or 1)
-        return prepared_cohort(self.data.out_folder, self.data)
+        cohort, names = prepared_cohort(self.data.out_folder, self.data), Names(self.data.pseudonymise)
+        clinical = read_clinical(self.data, self.data.root_folder, cohort.patient_id, names.patient)
+        return dataclasses.replace(cohort, clinical=clinical)
 
     def pixel_spacing(self) -> list[float] | None:
         """The spacing with which the slices are prepared."""
