@@ -16,7 +16,7 @@ from fgf_keras.training.feature_check import feature_values
 # The parts that bars are fitted on: all patients that the network may use for anything.
 FITTED_ON = ("train", "validation")
 # By the dimension of the cohort.
-SIZE = {2: ("area", "area_mm2"), 3: ("volume", "volume_mm3")}
+SIZE = {2: ("area", "slice area [mm²]"), 3: ("volume", "tumour volume [mm³]")}
 
 
 def bar_columns(
@@ -24,9 +24,11 @@ def bar_columns(
 ) -> dict[str, pd.DataFrame]:
     """What bars see of each patient, by the name of the group of columns, indexed by patient_id.
 
+    The size of the tumour by its mask, the features, and the clinical columns as the network sees them.
+
     Args:
         features: the named features, in reported units.
-        cohort: the patients.
+        cohort: the patients, with the encoding of their clinical columns if there are any.
         hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
     """
     index = pd.Index(cohort.patient_id, name="patient_id")
@@ -37,10 +39,14 @@ def bar_columns(
     for feature in features:
         unit = unit_of(feature, hu_window)
         values[feature.name] = unit.offset + unit.scale * feature_values(feature, cohort).astype(np.float64)
-    return {
+    groups = {
         group: pd.DataFrame({column: size}, index=index),
         "features": pd.DataFrame(values, index=index),
     }
+    if cohort.encoding is not None:
+        encoded = cohort.inputs["clinical"].astype(np.float64)
+        groups["clinical"] = pd.DataFrame(encoded, columns=cohort.encoding.names, index=index)
+    return groups
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def below_its_bar(arm: ArmResult) -> Finding:
     """The AUC is not above that of the best regression on numbers that need no network."""
     standing = arm_standing(arm)
     if standing is None:
-        return Finding(None, "no bars were measured (evaluate.bars)")
+        return Finding(None, "not every network was compared with bars (evaluate.bars)")
     why = f"AUC {standing.auc}, bar “{bar_title(standing.bar)}” {standing.bar_auc}, difference "
     why += _with_interval(standing.difference)
     undecided = "" if standing.difference.excludes_zero else ", which does not exclude 0"

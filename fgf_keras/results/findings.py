@@ -109,6 +109,9 @@ def _of_arm(arm: ArmResult, baseline: ArmResult | None, placebo: ArmResult | Non
     # The baseline and the placebo are references: they have no accuracy to lose, or no gain to show.
     if arm.name and not arm.rewarded:
         del checks["accuracy_lost_to_reward"]
+    # Not asked for, or a run of an earlier version.
+    if not any(trial.metrics.bars for trial in arm.trials.values()):
+        del checks["below_its_bar"]
     if arm.name and (arm.is_placebo or not arm.rewarded):
         del checks["reward_without_gain"]
     findings = []
