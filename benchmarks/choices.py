@@ -97,15 +97,12 @@ def measured(config, cohort, split, number, file):
 
 def part_metrics(config, labels, logits):
     """AUC and, for each threshold, balanced accuracy of the test part."""
-    names = ["train", "validation"]
-    ends = np.cumsum([len(labels[name]) for name in names])
-    splits = {name: np.arange(end - len(labels[name]), end) for name, end in zip(names, ends)}
-    known = [np.concatenate([values[name] for name in names]) for values in (labels, logits)]
+    scores = {name: (labels[name], logits[name]) for name in ("train", "validation")}
     prevalence = float(labels["train"].mean()) if config.train.imbalance == "none" else None
     metrics = {"auc": float(roc_auc_score(labels["test"], logits["test"]))}
     metrics["validation_auc"] = float(roc_auc_score(labels["validation"], logits["validation"]))
     for kind in THRESHOLDS:
-        threshold = decision_threshold(kind, *known, splits, prevalence=prevalence)["logit"]
+        threshold = decision_threshold(kind, scores, prevalence=prevalence)["logit"]
         metrics[kind] = float(balanced_accuracy_score(labels["test"], logits["test"] > threshold))
     return metrics
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fgf_keras.commands.bars import CohortBars, bar_columns
+from fgf_keras.commands.decision import run_threshold
 from fgf_keras.commands.experiments import experiments
 from fgf_keras.commands.explainer import explainer, training_reference
 from fgf_keras.commands.patient_table import patient_table
@@ -30,7 +31,6 @@ from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
 from fgf_keras.results.population import population_content
 from fgf_keras.results.run import RunResult
-from fgf_keras.results.threshold import decision_threshold
 
 if TYPE_CHECKING:
     from fgf_keras.models.alignment_model import AlignmentModel
@@ -160,8 +160,9 @@ def evaluate(
         RunError: a score that is not finite.
     """
     data = cohort.description(splits) | {"evaluated": now()}
-    if "train" in splits and (reference_sd is None or reference_mean is None):
-        mean, sd = training_reference(model, cohort.select(splits["train"]), hu_window)
+    training = cohort.select(splits["train"]) if "train" in splits else None
+    if training is not None and (reference_sd is None or reference_mean is None):
+        mean, sd = training_reference(model, training, hu_window)
         reference_mean, reference_sd = reference_mean or mean, reference_sd or sd
     cohort_bars = None
     if settings.bars:
@@ -178,9 +179,8 @@ def evaluate(
     explanations = _explanations(explainers, cohort, title)
     logits = _finite_logits(next(iter(explanations.values())))
     if threshold is None:
-        threshold = decision_threshold(
-            settings.threshold, cohort.labels, logits, splits, prevalence=prevalence
-        )
+        scores = {part: (cohort.labels[rows], logits[rows]) for part, rows in splits.items()}
+        threshold = run_threshold(model, settings, scores, training, prevalence=prevalence)
     resampling: dict[str, Any] = {
         "bootstrap": settings.bootstrap,
         "confidence": settings.confidence,

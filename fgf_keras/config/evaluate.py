@@ -58,11 +58,6 @@ class EvaluateConfig(Group):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
-        if self.threshold == "validation_and_training" and not self.training_patients:
-            raise ValueError(
-                "threshold: validation_and_training needs the scores of the training patients: set "
-                "training_patients to true, or choose another threshold"
-            )
         no_duplicates("nulls", self.nulls)
         no_duplicates("correlation_lengths", [f"{length:g}" for length in self.correlation_lengths])
         return self

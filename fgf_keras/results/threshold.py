@@ -1,5 +1,6 @@
 """The threshold of the decision, chosen on patients or given by the loss."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +14,7 @@ ThresholdKind = Literal["validation", "validation_and_training", "prior"]
 
 def decision_threshold(
     kind: ThresholdKind,
-    labels: np.ndarray,
-    logits: np.ndarray,
-    splits: dict[str, np.ndarray],
+    scores: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
     prevalence: float | None = None,
 ) -> dict[str, Any]:
@@ -25,9 +24,7 @@ def decision_threshold(
         kind: "validation" and "validation_and_training": the largest balanced accuracy on those patients;
             "prior": the score at which both classes are equally likely under the loss of the training if
             they are equally frequent.
-        labels: (N,) in {0, 1}.
-        logits: (N,).
-        splits: positions of the patients of each part by its name, "train" and "validation".
+        scores: (labels (n,) in {0, 1}, logits (n,)) of each part by its name, "train" and "validation".
         prevalence: share of positive patients in the loss of the training; None if classes weigh the same
             there, for which "prior" is the logit 0.
 
@@ -42,8 +39,8 @@ def decision_threshold(
         chosen_on, criterion = "prior", "equally likely classes, each with half of the patients"
     else:
         parts = [VALIDATION] if kind == "validation" else [VALIDATION, TRAINING]
-        rows = np.concatenate([splits[part] for part in parts])
-        threshold = choose_threshold(labels[rows], logits[rows])
+        labels, logits = (np.concatenate([scores[part][k] for part in parts]) for k in range(2))
+        threshold = choose_threshold(labels, logits)
         chosen_on, criterion = kind, "largest balanced accuracy"
     return {
         "logit": threshold,

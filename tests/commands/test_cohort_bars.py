@@ -16,6 +16,7 @@ from fgf_keras.data.clinical import encoded
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import stratified_splits
+from fgf_keras.results.classification import choose_threshold
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.training.build import build_features, build_model
 
@@ -134,6 +135,20 @@ def test_they_can_be_left_out_and_the_threshold_be_the_prior(cohort, splits):
     assert "below_its_bar" not in [finding["name"] for finding in found.findings]
     assert found.metrics["threshold"]["chosen_on"] == "prior"
     assert found.metrics["threshold"]["probability"] == pytest.approx(0.4)
+
+
+def test_training_patients_count_for_the_threshold_measured_or_not(cohort, splits, whole):
+    kind = {"threshold": "validation_and_training"}
+    measured, scored = (
+        evaluated(cohort, splits, kind | {"training_patients": part}).metrics for part in (True, False)
+    )
+    assert list(scored["splits"]) == ["validation", "test"]
+    assert measured["threshold"]["chosen_on"] == scored["threshold"]["chosen_on"] == "validation_and_training"
+    assert measured["threshold"]["logit"] == pytest.approx(scored["threshold"]["logit"], abs=1e-5)
+    rows = whole.patients["split"] != "test"
+    labels, logits = whole.patients["label"][rows], whole.patients["logit"][rows]
+    expected = choose_threshold(labels.to_numpy(), logits.to_numpy())
+    assert measured["threshold"]["logit"] == pytest.approx(expected)
 
 
 def test_clinical_columns_are_bars_alone_and_with_the_features():

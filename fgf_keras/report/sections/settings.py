@@ -76,8 +76,10 @@ def weights_in_words(train: TrainConfig) -> str:
         "best": f"weights of the epoch with the best {train.monitor}",
         "smoothed": f"weights of the middle of the {train.smoothing_epochs} epochs with the best mean "
         f"{train.monitor}",
-        "ema": f"exponential average of the weights, momentum {train.ema_momentum:g}",
-        "swa": f"mean of the weights over the last {train.average_epochs} epochs",
+        "ema": f"exponential average of the weights, momentum {train.ema_momentum:g}, up to the epoch at "
+        f"which its {train.monitor} is best",
+        "swa": f"mean of the weights over the {train.average_epochs} epochs up to the one at which its "
+        f"{train.monitor} is best",
     }[train.weights]
 
 

@@ -1,7 +1,7 @@
 """The callbacks that keep the weights which the configuration asks for."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 
@@ -29,7 +29,8 @@ class WeightCallbacks(NamedTuple):
 def weight_callbacks(train: TrainConfig, path: str | Path, *, start_from_epoch: int) -> WeightCallbacks:
     """The callbacks that leave the kept weights in a file, and those that stop a training early.
 
-    Averages are not chosen by the monitored metric: those at the end of the training are kept.
+    An average is chosen like an epoch, by the monitored metric, which is that of the averaged weights:
+    networks overfit on small cohorts, and an average of their last epochs does as well.
 
     Args:
         train: the group `train` of the configuration.
@@ -48,15 +49,12 @@ def weight_callbacks(train: TrainConfig, path: str | Path, *, start_from_epoch: 
             path, monitor=monitor, mode=mode, epochs=window, start_from_epoch=start_from_epoch
         )
         monitor, start = f"smoothed_{monitor}", start_from_epoch + window - 1
-    elif train.weights == "best":
-        checkpoint = BestCheckpoint(path, monitor=monitor, mode=mode, start_from_epoch=start_from_epoch)
     else:
-        averaging.append(
-            ExponentialAverage(train.ema_momentum, start_from_epoch=start_from_epoch)
-            if train.weights == "ema"
-            else LastEpochsAverage(train.average_epochs, start_from_epoch=start_from_epoch)
-        )
-        checkpoint = LastCheckpoint(path)
+        checkpoint = BestCheckpoint(path, monitor=monitor, mode=mode, start_from_epoch=start_from_epoch)
+    if train.weights == "ema":
+        averaging.append(ExponentialAverage(train.ema_momentum, start_from_epoch=start_from_epoch))
+    elif train.weights == "swa":
+        averaging.append(LastEpochsAverage(train.average_epochs, start_from_epoch=start_from_epoch))
     stopping: list[keras.callbacks.Callback] = []
     if train.early_stopping_patience:
         stopping.append(
@@ -65,19 +63,3 @@ def weight_callbacks(train: TrainConfig, path: str | Path, *, start_from_epoch: 
             )
         )
     return WeightCallbacks(averaging, checkpoint, stopping)
-
-
-class LastCheckpoint(keras.callbacks.Callback):
-    """Saves the weights that the model holds at the end of the training.
-
-    Args:
-        path: file for the weights.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        super().__init__()
-        self.path = str(path)
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Save."""
-        self.model.save_weights(self.path)
