@@ -52,6 +52,10 @@ class Config(Group):
             self._check_truth()
         if self.data.dimension == 3 and self.model.evaluate == "roi":
             raise ValueError("model.evaluate: roi is for slices; volumes are boxes around the tumour already")
+        if self.data.dimension == 3 and self.data.augment.rot90:
+            raise ValueError("data.augment.rot90: is for slices; use data.augment.rotation_degrees")
+        if self.data.dimension == 3 and self.model.strides:
+            raise ValueError("model.strides: is for slices; volume_cnn pools")
         expected = {2: "paper_cnn", 3: "volume_cnn"}[self.data.dimension]
         if self.model.network not in ("auto", expected):
             raise ValueError(

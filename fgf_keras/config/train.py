@@ -19,6 +19,7 @@ class TrainConfig(Group):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     imbalance: Literal["class_weights", "balanced_batches", "none"] = "class_weights"
     monitor: str = "val_auc"
     weights: Literal["best", "smoothed", "ema", "swa"] = "best"
@@ -35,6 +36,11 @@ class TrainConfig(Group):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(
+                f"momentum: only sgd takes it, and {self.optimizer} has moments of its own; got "
+                f"{self.momentum}"
+            )
         if self.smoothing_epochs % 2 == 0:
             raise ValueError(
                 f"smoothing_epochs: must be odd, so that a window has a middle; got {self.smoothing_epochs}"
