@@ -43,10 +43,16 @@ def bar_columns(
         group: pd.DataFrame({column: size}, index=index),
         "features": pd.DataFrame(values, index=index),
     }
-    if cohort.encoding is not None:
-        encoded = cohort.inputs["clinical"].astype(np.float64)
-        groups["clinical"] = pd.DataFrame(encoded, columns=cohort.encoding.names, index=index)
-    return groups
+    return groups | clinical_columns(cohort)
+
+
+def clinical_columns(cohort: Cohort) -> dict[str, pd.DataFrame]:
+    """The group "clinical", encoded as the network sees it; empty without an encoding."""
+    if cohort.encoding is None:
+        return {}
+    encoded = cohort.inputs["clinical"].astype(np.float64)
+    index = pd.Index(cohort.patient_id, name="patient_id")
+    return {"clinical": pd.DataFrame(encoded, columns=cohort.encoding.names, index=index)}
 
 
 @dataclass(frozen=True)
