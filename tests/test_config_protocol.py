@@ -13,8 +13,9 @@ def arms_of(**tree):
 
 
 def test_named_arms_take_all_else_from_the_reward():
-    arms = arms_of(protocol={"arms": ["baseline", "sum", "joint", "placebo"]})
-    assert [arms[name].kind for name in arms] == ["none", "sum", "joint", "sum"]
+    names = ["baseline", "sum", "joint", "signed", "distil", "flow", "placebo"]
+    arms = arms_of(protocol={"arms": names})
+    assert [arms[name].kind for name in arms] == ["none", "sum", "joint", "signed", "distil", "flow", "sum"]
     assert arms["placebo"].features == ["noise"]
     assert {(reward.weight, reward.warmup_epochs) for reward in arms.values()} == {(0.3, 4)}
 
