@@ -25,10 +25,10 @@ def _finite(value: Any) -> Any:
 
 
 class GuardConfig(Group):
-    """When the reward is reduced during training, and by how much; see `training.reward_guard`."""
+    """When the reward is reduced in training, and by which factor (None: never); see `RewardGuard`."""
 
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    factor: Fraction = 0.5
+    factor: Fraction | None = 0.5
     baseline: str | None = None
 
 
@@ -45,7 +45,7 @@ class RewardConfig(Group):
     start_epoch: Annotated[int, Field(ge=0)] = 0
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     fine_tune: str | None = None
-    guard: GuardConfig | None = GuardConfig()
+    guard: GuardConfig = GuardConfig()
     support: Support = "mask"
     gradient: Literal["auto", "exact", "difference"] = "auto"
 
@@ -103,20 +103,19 @@ class RewardConfig(Group):
     @property
     def off(self) -> "RewardConfig":
         """No reward; weights are chosen from the same epochs as with this one."""
-        return self.model_copy(
-            update={"kind": "none", "targets": {}, "direction": None, "fine_tune": None, "guard": None}
-        )
+        return self.model_copy(update={"kind": "none", "targets": {}, "direction": None, "fine_tune": None})
 
     @property
     def runs(self) -> dict[str, str]:
         """The runs that a training needs, by the key that names them: arms of a comparison, or folders."""
-        names = {"fine_tune": self.fine_tune, "guard.baseline": self.guard.baseline if self.guard else None}
+        baseline = None if self.guard.factor is None else self.guard.baseline
+        names = {"fine_tune": self.fine_tune, "guard.baseline": baseline}
         return {key: name for key, name in names.items() if name is not None and self.kind != "none"}
 
     def with_runs(self, folders: dict[str, str]) -> "RewardConfig":
         """The same reward with other names for the runs it needs, by their names so far."""
         changes: dict[str, Any] = {"fine_tune": folders.get(self.fine_tune or "", self.fine_tune)}
-        if self.guard is not None and self.guard.baseline is not None:
+        if self.guard.baseline is not None:
             baseline = folders.get(self.guard.baseline, self.guard.baseline)
             changes["guard"] = self.guard.model_copy(update={"baseline": baseline})
         return self.model_copy(update=changes)

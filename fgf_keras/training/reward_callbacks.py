@@ -23,7 +23,7 @@ def reward_schedule(config: Config, steps: int) -> RewardSchedule | None:
         steps: in an epoch.
     """
     start, ramp = reward_epochs(config)
-    guarded = config.reward.guard is not None and config.reward.kind != "none"
+    guarded = config.reward.guard.factor is not None and config.reward.kind != "none"
     return RewardSchedule(steps * ramp, steps * start) if start or ramp or guarded else None
 
 
@@ -42,7 +42,7 @@ def reward_guard(
         RunError: the baseline to compare with cannot be used.
     """
     guard = config.reward.guard
-    if guard is None or schedule is None or config.reward.kind == "none" or classes != 2:
+    if guard.factor is None or schedule is None or config.reward.kind == "none" or classes != 2:
         return None
     return RewardGuard(
         schedule,

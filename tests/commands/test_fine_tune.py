@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from commands import command, commands
 
+import fgf_keras  # noqa: F401  (registers the classes that models are loaded with)
+
 SMALL = """
 data:
   size: 24
@@ -17,8 +19,8 @@ model: {filters: [2], kernel_sizes: [3], pool_size: 4, dense: [2]}
 features: [brightness, extent]
 train: {epochs: 2, measure: false}
 evaluate:
-  {bootstrap: 100, noise_draws: 0, pictures: 0, collapse: false, controls: false, behaviour: false, support: [mask],
-  flow: {max_steps: 8}, null_draws: 40}
+  {bootstrap: 100, noise_draws: 0, pictures: 0, collapse: false, controls: false, behaviour: false,
+  support: [mask], flow: {max_steps: 8}, null_draws: 40}
 compute: {threads: 1}
 """
 # One epoch at a rate that changes nothing: the weights are those that the training began with.
