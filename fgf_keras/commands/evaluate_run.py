@@ -55,7 +55,7 @@ def evaluate_run(
     else:
         cohort, splits = own_cohort(folder, config)
     model = load_model(folder)
-    return evaluate(
+    evaluation = evaluate(
         model,
         cohort,
         splits,
@@ -71,6 +71,9 @@ def evaluate_run(
         reference_mean=metrics.get("reference", {}).get("mean"),
         title=title,
     )
+    if "training" in metrics:
+        evaluation.metrics["training"] = metrics["training"]
+    return evaluation
 
 
 def reference_sd_of(metrics: dict[str, Any]) -> dict[str, float | None] | None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from fgf_keras.config import Config
-from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.config.train import TrainConfig
 from fgf_keras.report.document import Section, Table
+from fgf_keras.report.sections.reward import reward_in_words
 from fgf_keras.report.words import in_words
 
 _WHY = {
@@ -81,19 +81,6 @@ def weights_in_words(train: TrainConfig) -> str:
         "swa": f"mean of the weights over the {train.average_epochs} epochs up to the one at which its "
         f"{train.monitor} is best",
     }[train.weights]
-
-
-def reward_in_words(reward: RewardConfig) -> str:
-    """The reward in words: kind, weights, features, warm-up and support."""
-    if reward.kind == "none":
-        return "none"
-    weight = reward.weight
-    weights = (
-        ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
-    )
-    features = f", on {in_words(reward.features)}" if reward.features else ""
-    warmup = f"warm-up {reward.warmup_epochs} epochs"
-    return f"{reward.kind}, λ = {weights}{features}; {warmup}, support {reward.support}"
 
 
 def _times(values: Iterable[float]) -> str:
