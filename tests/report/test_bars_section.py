@@ -169,9 +169,16 @@ def test_the_first_paragraph_of_a_comparison_tells_every_arm(study, monkeypatch)
     monkeypatch.setattr(Study, "_trial_results", property(trial_results))
     (lead,) = study_bar_lead(study.arm_results, 0.95)
     assert isinstance(lead, Text)
-    assert "Arm baseline is not shown to clear its best bar" in lead.text
-    assert "Arm sum does not clear its best bar" in lead.text
-    assert lead.text.index("Arm baseline") < lead.text.index("Arm sum")
+    means = {arm: np.mean(aucs) for arm, aucs in ARMS.items()}
+    bar_mean = np.mean(FEATURES)
+    for arm, verb in (("baseline", "is not shown to clear it"), ("sum", "does not clear it")):
+        assert (
+            f"{arm} {verb} (AUC {means[arm]:.3f} against {bar_mean:.3f} of a regression on the named"
+            in lead.text
+        )
+        assert f"difference {means[arm] - bar_mean:+.3f} (" in lead.text
+    assert lead.text.index("baseline") < lead.text.index("sum")
+    assert "one that includes 0 shows neither" in lead.text
 
 
 def trial_results(study):

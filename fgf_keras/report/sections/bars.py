@@ -17,20 +17,21 @@ WHAT = (
 )
 
 
-def standing_sentence(standing: Standing, confidence: float, *, subject: str = "The network") -> str:
+_VERBS = {
+    "clears": "clears its best bar",
+    "above": "is not shown to clear its best bar",
+    "below": "does not clear its best bar",
+    "falls short": "falls short of its best bar",
+}
+
+
+def standing_sentence(standing: Standing, confidence: float) -> str:
     """Whether a network clears its best bar, with figures.
 
     Args:
         standing: beside the best bar.
         confidence: of the intervals.
-        subject: of the sentence.
     """
-    verb = {
-        "clears": "clears its best bar",
-        "above": "is not shown to clear its best bar",
-        "below": "does not clear its best bar",
-        "falls short": "falls short of its best bar",
-    }[standing.outcome]
     difference, accuracy = standing.difference, standing.accuracy_difference
     undecided = {
         "above": ", which does not exclude 0: with so few patients this may be luck",
@@ -38,8 +39,8 @@ def standing_sentence(standing: Standing, confidence: float, *, subject: str = "
     }
     bounds = f" ({confidence:.0%} interval {signed_interval(difference)})" if difference.is_known else ""
     return (
-        f"{subject} {verb}, a logistic regression on {inputs_in_words(standing.bar)} alone: AUC "
-        f"{rounded(standing.auc.mean)} against {rounded(standing.bar_auc.mean)}, a difference of "
+        f"The network {_VERBS[standing.outcome]}, a logistic regression on "
+        f"{inputs_in_words(standing.bar)} alone: AUC {rounded(standing.auc.mean)} against {rounded(standing.bar_auc.mean)}, a difference of "
         f"{signed(difference.mean)}{bounds}{undecided.get(standing.outcome, '')}. In balanced accuracy the "
         f"difference is {signed(accuracy.mean)}"
         + (f" ({signed_interval(accuracy)})." if accuracy.is_known else ".")
@@ -177,9 +178,20 @@ def study_bar_blocks(study: Study) -> list[Block]:
 
 def study_bar_lead(arms: list[ArmResult], confidence: float) -> list[Block]:
     """The first paragraph of the report on a comparison: each arm beside its best bar; none without bars."""
-    sentences = []
+    clauses = []
     for arm in arms:
         standing = arm_standing(arm)
         if standing is not None:
-            sentences.append(standing_sentence(standing, confidence, subject=f"Arm {arm.name}"))
-    return [Text(" ".join(sentences), lead=True)] if sentences else []
+            verb = _VERBS[standing.outcome].replace("its best bar", "it")
+            difference = standing.difference
+            bounds = f" ({signed_interval(difference)})" if difference.is_known else ""
+            clauses.append(
+                f"{arm.name} {verb} (AUC {rounded(standing.auc.mean)} against "
+                f"{rounded(standing.bar_auc.mean)} of a regression on {inputs_in_words(standing.bar)}, "
+                f"difference {signed(difference.mean)}{bounds})"
+            )
+    if not clauses:
+        return []
+    text = f"Beside the best bar, a regression that needs no network: {'; '.join(clauses)}. Intervals of "
+    text += f"{confidence:.0%}; one that includes 0 shows neither that the networks are better nor that they "
+    return [Text(f"{text}are worse.", lead=True)]
