@@ -25,7 +25,7 @@ class TrainConfig(Group):
     weights: Literal["best", "smoothed", "ema", "swa"] = "best"
     smoothing_epochs: Positive = 5
     ema_momentum: Fraction = 0.99
-    average_epochs: Positive = 20
+    average_epochs: Positive = 5
     early_stopping_patience: Annotated[int, Field(ge=0)] = 0
     measure: bool = True
     flow_every: Positive = 15

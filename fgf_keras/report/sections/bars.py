@@ -40,7 +40,8 @@ def standing_sentence(standing: Standing, confidence: float) -> str:
     bounds = f" ({confidence:.0%} interval {signed_interval(difference)})" if difference.is_known else ""
     return (
         f"The network {_VERBS[standing.outcome]}, a logistic regression on "
-        f"{inputs_in_words(standing.bar)} alone: AUC {rounded(standing.auc.mean)} against {rounded(standing.bar_auc.mean)}, a difference of "
+        f"{inputs_in_words(standing.bar)} alone: AUC {rounded(standing.auc.mean)} against "
+        f"{rounded(standing.bar_auc.mean)}, a difference of "
         f"{signed(difference.mean)}{bounds}{undecided.get(standing.outcome, '')}. In balanced accuracy the "
         f"difference is {signed(accuracy.mean)}"
         + (f" ({signed_interval(accuracy)})." if accuracy.is_known else ".")
