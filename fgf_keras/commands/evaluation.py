@@ -25,6 +25,7 @@ from fgf_keras.results.chosen import shown_patients
 from fgf_keras.results.classification import choose_threshold, classification_metrics
 from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
+from fgf_keras.results.groups import group_content
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
 from fgf_keras.results.population import population_content
@@ -195,6 +196,12 @@ def evaluate(
             **_alignment_and_effects(explanations, rows, resampling),
             "population": _population(explanations, rows, resampling),
         }
+        groups = cohort.markers()
+        if groups is not None:
+            content = group_content(
+                cohort.labels[rows], logits[rows] > threshold["logit"], groups[rows], "marker", **resampling
+            )
+            metrics["splits"][name] |= {"groups": content} if content else {}
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
     last, rows = list(splits.items())[-1]
     shown_ids = list(shown_patients(patients, last, settings))
