@@ -27,6 +27,7 @@ from fgf_keras.results.chosen import shown_patients
 from fgf_keras.results.classification import classification_metrics
 from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
+from fgf_keras.results.groups import group_content
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
 from fgf_keras.results.population import population_content
@@ -199,6 +200,7 @@ def evaluate(
             **_alignment_and_effects(explanations, rows, resampling),
             "population": _population(explanations, rows, resampling),
         }
+        metrics["splits"][name] |= _groups(cohort, logits, threshold["logit"], rows, resampling)
     if cohort_bars is not None:
         cohort_bars.add_to(metrics, cohort, splits, logits, **resampling)
     patients = patient_table(cohort, splits, logits, threshold["logit"], explanations)
@@ -257,6 +259,17 @@ def _population(
     # Scores and values are the same on every support.
     explanation = next(iter(explanations.values()))
     return population_content(*explanation.scores_and_values(rows), explanation.feature_names, **resampling)
+
+
+def _groups(
+    cohort: Cohort, logits: np.ndarray, threshold: float, rows: np.ndarray, resampling: dict[str, Any]
+) -> dict[str, Any]:
+    markers = cohort.markers()
+    if markers is None:
+        return {}
+    decisions = logits[rows] > threshold
+    content = group_content(cohort.labels[rows], decisions, markers[rows], "marker", **resampling)
+    return {"groups": content} if content else {}
 
 
 def _reference(explanation: Explanation, trained: bool, mean: Mapping[str, float] | None) -> dict[str, Any]:

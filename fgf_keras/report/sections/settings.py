@@ -62,7 +62,7 @@ def settings_rows(config: Config) -> list[list[str]]:
         "evaluate.nulls": f"{', '.join(evaluate.nulls) or 'none'}; {evaluate.null_draws} draws; "
         f"smooth: {lengths} px",
         "evaluate.threshold": _THRESHOLDS[evaluate.threshold],
-        "data.splits": f"test {data.splits.test:g}, validation {data.splits.validation:g}",
+        "data.splits": f"test {_part(data.splits.test)}, validation {_part(data.splits.validation)}",
         "seed": str(config.seed),
     }
     # Slices have no dimension to mention, and volumes no slice that was chosen.
@@ -81,6 +81,10 @@ def weights_in_words(train: TrainConfig) -> str:
         "swa": f"mean of the weights over the {train.average_epochs} epochs up to the one at which its "
         f"{train.monitor} is best",
     }[train.weights]
+
+
+def _part(part: float | list[str]) -> str:
+    return in_words(part) if isinstance(part, list) else f"{part:g}"
 
 
 def _times(values: Iterable[float]) -> str:
