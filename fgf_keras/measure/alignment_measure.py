@@ -31,7 +31,8 @@ from fgf_keras.models.input_gradient import (
     dtype_of,
     rounding_of,
 )
-from fgf_keras.models.view import Placement, View
+from fgf_keras.models.placement import Placement
+from fgf_keras.models.view import View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
 # Function of (image, mask, spacing) to tensors with a leading batch axis, by name.

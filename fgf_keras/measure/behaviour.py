@@ -11,7 +11,8 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.measure.moves import MOVES, Tumour
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.view import Placement, View, measured_evaluation
+from fgf_keras.models.placement import Placement, measured_evaluation
+from fgf_keras.models.view import View
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
 from fgf_keras.results.rank_correlation import rank_correlation

@@ -17,7 +17,8 @@ from fgf_keras.measure.tumour_windows import Windows, moved_by, smooth_fields_in
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import dtype_of
 from fgf_keras.models.logits import logits_of
-from fgf_keras.models.view import Placement, View, measured_evaluation
+from fgf_keras.models.placement import Placement, measured_evaluation
+from fgf_keras.models.view import View
 
 # Function of images (B, H, W, C) to latents (B, …), built of tf operations.
 Encode = Callable[[tf.Tensor], tf.Tensor]
