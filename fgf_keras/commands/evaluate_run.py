@@ -8,6 +8,7 @@ import numpy as np
 
 from fgf_keras.commands.evaluation import Evaluation, evaluate
 from fgf_keras.config import Config, DataConfig
+from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import load_splits, read_split_rows
@@ -54,6 +55,7 @@ def evaluate_run(
         splits = {"external": np.arange(len(cohort))}
     else:
         cohort, splits = own_cohort(folder, config)
+    cohort = as_encoded(folder, cohort)
     model = load_model(folder)
     return evaluate(
         model,
@@ -90,6 +92,13 @@ def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict[str, np.
             "its fingerprint has changed. Restore it, or evaluate it as another cohort with --config."
         )
     return cohort, load_splits(folder.splits_file, cohort)
+
+
+def as_encoded(folder: RunFolder, cohort: Cohort) -> Cohort:
+    """A cohort with its clinical columns encoded as in the training of a run, if its network sees some."""
+    if not folder.clinical_file.is_file():
+        return cohort
+    return cohort.with_encoding(ClinicalEncoding.of_json(read_json(folder.clinical_file)))
 
 
 def _fingerprint(folder: RunFolder) -> str:

@@ -16,6 +16,7 @@ from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import now, read_json, write_json
+from fgf_keras.measure.clinical import ClinicalEffects, clinical_effects
 from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
@@ -23,11 +24,11 @@ from fgf_keras.results.alignment import alignment_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.chosen import shown_patients
 from fgf_keras.results.classification import choose_threshold, classification_metrics
+from fgf_keras.results.clinical import clinical_content, shared_population
 from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
-from fgf_keras.results.population import population_content
 from fgf_keras.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def evaluate(
     }
     explanations: dict[str, Explanation] = {
         support: explain(
-            cohort.images,
+            cohort.model_inputs,
             cohort.masks,
             spacing=cohort.spacing,
             patient_id=cohort.patient_id,
@@ -175,6 +176,7 @@ def evaluate(
         for support, explain in explainers.items()
     }
     logits = _finite_logits(next(iter(explanations.values())))
+    clinical = clinical_effects(model, cohort)
     if threshold is None:
         threshold = _chosen_threshold(cohort.labels, logits, splits["validation"])
     resampling: dict[str, Any] = {
@@ -193,9 +195,13 @@ def evaluate(
         metrics["splits"][name] = {
             **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
             **_alignment_and_effects(explanations, rows, resampling),
-            "population": _population(explanations, rows, resampling),
+            # Scores and values are the same on every support.
+            "population": shared_population(next(iter(explanations.values())), clinical, rows, **resampling),
         }
-    patients = _patients(cohort, splits, logits, threshold["logit"], explanations)
+        if clinical is not None:
+            content = clinical_content(clinical, logits, cohort.labels, rows, **resampling)
+            metrics["splits"][name]["clinical"] = content
+    patients = _patients(cohort, splits, logits, threshold["logit"], explanations, clinical)
     last, rows = list(splits.items())[-1]
     shown_ids = list(shown_patients(patients, last, settings))
     changed = experiments(
@@ -240,14 +246,6 @@ def _alignment_and_effects(
     }
 
 
-def _population(
-    explanations: dict[str, Explanation], rows: np.ndarray, resampling: dict[str, Any]
-) -> dict[str, Any]:
-    # Scores and values are the same on every support.
-    explanation = next(iter(explanations.values()))
-    return population_content(*explanation.scores_and_values(rows), explanation.feature_names, **resampling)
-
-
 def _reference(explanation: Explanation, trained: bool, mean: Mapping[str, float] | None) -> dict[str, Any]:
     return {
         "mean": None if mean is None else dict(mean),
@@ -269,6 +267,7 @@ def _patients(
     logits: np.ndarray,
     threshold: float,
     explanations: dict[str, Explanation],
+    clinical: ClinicalEffects | None,
 ) -> pd.DataFrame:
     split = np.full(len(cohort), "", dtype=object)
     for name, rows in splits.items():
@@ -287,4 +286,6 @@ def _patients(
         explanation.to_frame().drop(columns=["logit", "class"]).add_prefix(f"{support}.")
         for support, explanation in explanations.items()
     ]
+    if clinical is not None:
+        parts.insert(0, clinical.to_frame(logits).set_index(table.index))
     return pd.concat([table, *parts], axis=1)

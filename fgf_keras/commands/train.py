@@ -71,7 +71,7 @@ def _prepared(config: Config) -> dict[str, "TrialData"]:
     # A network that cannot be built stops here, not after the first arm. All laws share one network.
     arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
     for each in [trial.config(config) for trial in arms] or [config]:
-        build_model(each, cohort.images.shape[1:], cohort.class_count)
+        build_model(each, cohort.images.shape[1:], cohort.class_count, cohort.column_count)
     splits = len(config.protocol.split_names)
     repetition = f"; {splits} such splits" if splits > 1 else ""
     if config.truth is not None:

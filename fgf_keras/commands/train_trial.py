@@ -92,6 +92,8 @@ def train_and_evaluate(
     alone: bool = True,
 ) -> RunResult:
     """Train, evaluate and export into an existing run folder; with a `provenance`, write a report as well."""
+    if cohort.encoding is not None:
+        write_json(folder.clinical_file, cohort.encoding.to_json())
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,

@@ -21,6 +21,8 @@ class ModelConfig(Group):
     pool_size: Positive = 4
     dense: list[Positive] = [256, 128]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clinical_dense: list[Positive] = []
+    clinical_start: Literal["regression", "zero"] = "regression"
     evaluate: Literal["auto", "dense", "roi"] = "auto"
 
     @pydantic.model_validator(mode="after")
@@ -29,6 +31,11 @@ class ModelConfig(Group):
             raise ValueError(
                 f"kernel_sizes: one size for each of the {len(self.filters)} convolutions in filters, "
                 f"got {len(self.kernel_sizes)}"
+            )
+        if self.clinical_dense and self.clinical_start == "regression":
+            raise ValueError(
+                "clinical_start: a regression has no hidden layers; with clinical_dense "
+                f"{self.clinical_dense}, set clinical_start to zero"
             )
         return self
 

@@ -79,8 +79,7 @@ class AlignmentMeasure:
         self.features = list(features)
         self.support = support
         self.placement = Placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
-        self.noise_draws = noise_draws
-        self.nulls = nulls
+        self.noise_draws, self.nulls = noise_draws, nulls
         self._compiled = compiled
         self._flow = flow or Flow()
         self._classes = classes

@@ -10,6 +10,7 @@ from fgf_keras.config.model import FeatureConfig
 from fgf_keras.features.base import Feature
 from fgf_keras.features.registry import feature_of
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.late_fusion import LateFusion, clinical_dense
 from fgf_keras.models.paper_cnn import paper_cnn
 from fgf_keras.models.volume_cnn import volume_cnn
 from fgf_keras.seeds import derived_seed
@@ -28,11 +29,22 @@ def build_features(configs: Sequence[FeatureConfig]) -> list[Feature]:
     return [_feature(config) for config in configs]
 
 
-def build_model(config: Config, image_shape: Sequence[int], classes: int) -> AlignmentModel:
-    """The configured network in a compiled `AlignmentModel`."""
-    choices = config.model.model_dump(exclude={"network", "evaluate"})
+def build_model(config: Config, image_shape: Sequence[int], classes: int, columns: int = 0) -> AlignmentModel:
+    """The configured network in a compiled `AlignmentModel`.
+
+    Args:
+        config: of the run.
+        image_shape: of one sample.
+        classes: number of classes.
+        columns: number of encoded clinical columns, which a `LateFusion` sees beside the image; 0 for none.
+    """
+    choices = config.model.model_dump(exclude={"network", "evaluate", "clinical_dense", "clinical_start"})
     network = paper_cnn if config.data.dimension == 2 else volume_cnn
     classifier = network(image_shape, classes=classes, **choices)
+    if columns:
+        dense, activation = config.model.clinical_dense, config.model.activation
+        clinical = clinical_dense(columns, classes=classes, dense=dense, activation=activation)
+        classifier = LateFusion(classifier, clinical)
     model = AlignmentModel(
         classifier,
         build_features(config.features),

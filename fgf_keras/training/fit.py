@@ -18,6 +18,7 @@ from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.alignment_callback import AlignmentCallback
 from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.build import build_model
+from fgf_keras.training.clinical_start import start_clinical_part
 from fgf_keras.training.progress_callback import ProgressCallback
 from fgf_keras.training.reward_warmup import RewardWarmup
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
@@ -56,7 +57,8 @@ def fit(
         RunError: the loss is not finite.
     """
     keras.utils.set_random_seed(config.seed)
-    model = build_model(config, cohort.images.shape[1:], cohort.class_count)
+    model = build_model(config, cohort.images.shape[1:], cohort.class_count, cohort.column_count)
+    start_clinical_part(model.classifier, config, cohort, splits["train"])
     save_splits(folder.splits_file, cohort, splits)
     train = config.train
     balanced = train.imbalance == "balanced_batches"
@@ -176,8 +178,8 @@ def _alignment(
     )
 
 
-def _arrays(cohort: Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return cohort.images, cohort.masks, cohort.spacing
+def _arrays(cohort: Cohort) -> dict[str, np.ndarray]:
+    return {"image": cohort.images, "mask": cohort.masks, "spacing": cohort.spacing, **cohort.inputs}
 
 
 def _classes_in_turn(cohort: Cohort, indices: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_s_is_that_of_the_image_part_and_f_ends_where_both_parts_add_up_to_zero(
     measure = AlignmentMeasure(network, [Brightness()], (SIZE, SIZE, 1), others=others, mask_input=True)
     assert measure.placement.reason is None
     along = measure.along_flow(*measure.tensors(*(samples[key] for key in KEYS)))
-    score = model({"image": along["boundary"], "clinical": samples["clinical"]}).numpy()[:, 0]
+    score = model({"image": along["boundary"], "clinical": tf.constant(samples["clinical"])}).numpy()[:, 0]
     ended = one["status"].to_numpy() == "reached"
     assert ended.sum() >= 2
     assert (np.abs(score) < 0.01 * np.abs(one["logit"]))[ended].all()
