@@ -108,7 +108,7 @@ def train_and_evaluate(
     )
     result = evaluation.write(folder.evaluation, provenance=provenance, pictures=pictures)
     if export:
-        write_export(model, config, evaluation.metrics, folder.saved_model)
+        write_export(model, config, evaluation.metrics, folder.saved_model, clinical=cohort.encoding)
     means = {part: result.metrics.parts[part].means for part in ("validation", "test")}
     write_hparams(folder, config, means)
     write_json(folder.metrics_file, evaluation.metrics)
