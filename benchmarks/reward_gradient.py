@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 import fgf_keras
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.phantom.phantom import phantom_cohort
-from fgf_keras.training.reward_warmup import RewardWarmup
+from fgf_keras.training.reward_schedule import RewardSchedule
 
 KINDS = {
     "relu, max pooling": {"activation": "relu", "pooling": "max"},
@@ -50,7 +50,7 @@ def trained(kind, gradient, weight, seed, epochs):
     inputs, others = (
         {k: a[part] for k, a in arrays.items()} for part in (slice(TRAINED), slice(TRAINED, None))
     )
-    warm = [RewardWarmup(epochs // 3)] if gradient else []
+    warm = [RewardSchedule(epochs // 3)] if gradient else []
     model.fit(inputs, cohort.labels[:TRAINED], epochs=epochs, batch_size=16, verbose=0, callbacks=warm)
     found = model.evaluate(others, cohort.labels[TRAINED:], batch_size=50, verbose=0, return_dict=True)
     logits = model.predict(others, batch_size=50, verbose=0)[:, 0]

@@ -31,7 +31,7 @@ def keys_of(section, prefix=""):
 
 def keys_in(tree, prefix=""):
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from keys_in(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

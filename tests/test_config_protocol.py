@@ -13,8 +13,9 @@ def arms_of(**tree):
 
 
 def test_named_arms_take_all_else_from_the_reward():
-    arms = arms_of(protocol={"arms": ["baseline", "sum", "joint", "placebo"]})
-    assert [arms[name].kind for name in arms] == ["none", "sum", "joint", "sum"]
+    names = ["baseline", "sum", "joint", "signed", "distil", "flow", "placebo"]
+    arms = arms_of(protocol={"arms": names})
+    assert [arms[name].kind for name in arms] == ["none", "sum", "joint", "signed", "distil", "flow", "sum"]
     assert arms["placebo"].features == ["noise"]
     assert {(reward.weight, reward.warmup_epochs) for reward in arms.values()} == {(0.3, 4)}
 
@@ -62,6 +63,27 @@ def test_folders_of_splits_sort_as_they_are_counted():
     assert (len(names), names[0], names[-1]) == (22, "repeat_00_fold_0", "repeat_10_fold_1")
 
 
+def test_infinity_is_no_limit():
+    assert parse_config({"reward": {"max_ratio": float("inf")}}).reward.max_ratio is None
+
+
+def test_a_baseline_is_chosen_from_the_same_epochs_and_needs_no_other_run():
+    reward = {"kind": "signed", "start_epoch": 3, "fine_tune": "baseline", "guard": {"baseline": "baseline"}}
+    arms = arms_of(reward=reward, protocol={"arms": ["baseline", "signed", "placebo"]})
+    assert arms["signed"].runs == {"fine_tune": "baseline", "guard.baseline": "baseline"}
+    assert arms["placebo"].runs == arms["signed"].runs
+    assert (arms["baseline"].start_epoch, arms["baseline"].runs) == (3, {})
+    placed = arms["signed"].with_runs({"baseline": "runs/a"})
+    assert placed.runs == {"fine_tune": "runs/a", "guard.baseline": "runs/a"}
+
+
+def test_a_reward_is_not_on_what_it_penalises():
+    reward = {"targets": {"extent": "penalise"}}
+    reward = parse_config(TWO | {"reward": reward}).reward
+    assert reward.rewarded(TWO["features"]) == ["brightness"]
+    assert reward.penalised(TWO["features"]) == ["extent"]
+
+
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
@@ -75,6 +97,20 @@ def test_folders_of_splits_sort_as_they_are_counted():
         ({"reward": {"features": ["extent"], "weight": {"brightness": 0.1}}}, ["'brightness'", "extent"]),
         ({"reward": {"weight": {"extent": 0.1}}, "protocol": {"arms": ["placebo"]}}, ["arm placebo"]),
         ({"sweep": {}, "protocol": {"arms": ["sum"]}}, ["sweep", "protocol.arms"]),
+        ({"sweep": {"kinds": ["none"]}}, ["sweep.kinds.0", "'none'", "sum, joint, signed, distil, flow"]),
+        ({"reward": {"max_ratio": 0.0}}, ["reward.max_ratio", "greater than 0"]),
+        ({"reward": {"targets": {"extend": "penalise"}}}, ["targets for 'extend'", "did you mean 'extent'"]),
+        ({"reward": {"targets": {"extent": "punish"}}}, ["reward.targets.extent", "'penalise'"]),
+        ({"reward": {"targets": dict.fromkeys(TWO["features"], "ignore")}}, ["every feature is ignored"]),
+        ({"reward": {"kind": "signed", "direction": {"extend": 1.0}}}, ["direction for 'extend'"]),
+        ({"reward": {"kind": "signed", "direction": {"extent": 1.0}}}, ["direction", "brightness"]),
+        ({"reward": {"kind": "distil", "weight": {"extent": 1.0}}}, ["the distil reward takes one number"]),
+        ({"reward": {"start_epoch": 60}}, ["start_epoch", "60 epochs"]),
+        ({"reward": {"guard": {"factor": 1.0}}}, ["reward.guard.factor", "less than 1"]),
+        (
+            {"protocol": {"arms": [{"name": "a", "reward": {"fine_tune": "a"}}]}},
+            ["arm a: fine_tune", "an arm that needs no other one", "'a'"],
+        ),
         ({"sweep": {"lowest": 2.0, "highest": 1.0}}, ["sweep", "highest"]),
     ],
 )

@@ -58,7 +58,7 @@ def evaluate_run(
         cohort, splits = own_cohort(folder, config)
     cohort = as_encoded(folder, cohort)
     model = load_model(folder)
-    return evaluate(
+    evaluation = evaluate(
         model,
         cohort,
         splits,
@@ -73,6 +73,9 @@ def evaluate_run(
         reference_mean=metrics.get("reference", {}).get("mean"),
         title=title,
     )
+    if "training" in metrics:
+        evaluation.metrics["training"] = metrics["training"]
+    return evaluation
 
 
 def reference_sd_of(metrics: dict[str, Any]) -> dict[str, float | None] | None:

@@ -12,7 +12,7 @@ from scipy.special import expit
 from fgf_keras.commands.experiments import experiments
 from fgf_keras.commands.explainer import explainer, training_reference
 from fgf_keras.config import EvaluateConfig
-from fgf_keras.config.protocol import RewardConfig
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import now, read_json, write_json

@@ -14,7 +14,7 @@ from fgf_keras.errors import RunError
 from fgf_keras.files import locked
 from fgf_keras.progress import progress_bar
 from fgf_keras.run.folder import RunFolder
-from fgf_keras.run.trial import Trial, trials_of
+from fgf_keras.run.trial import Trial, needed_trials, trials_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +38,12 @@ def run_trials(config: Config, folder: RunFolder, data: Mapping[str, "TrialData"
         splits = len(config.protocol.split_names)
         title = f"Training {len(config.arms)} arms on {splits} split{'s' * (splits != 1)}"
         task = bar.add_task(title, total=len(trials), completed=before, before=before)
-        for _ in _in_turn_or_parallel(config, folder, data, pending):
-            bar.advance(task)
+        # Some trials begin with the weights of another one.
+        waiting = [trial for trial in pending if needed_trials(trial, trials)]
+        ready = [trial for trial in pending if trial not in waiting]
+        for some in (ready, waiting):
+            for _ in _in_turn_or_parallel(config, folder, data, some):
+                bar.advance(task)
 
 
 def _in_turn_or_parallel(

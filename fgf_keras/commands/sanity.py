@@ -97,7 +97,7 @@ def permuted(labels: np.ndarray, splits: dict[str, np.ndarray], seed: int) -> np
 def _fresh(config: Config, cohort: Cohort, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     shape = cohort.images.shape[1:]
-    return build_model(config, shape, cohort.class_count, cohort.column_count).classifier
+    return build_model(config, shape, cohort.class_count, columns=cohort.column_count).classifier
 
 
 def _trained_on_permuted(

@@ -55,7 +55,8 @@ def _prepared(config: Config) -> dict[str, "TrialData"]:
     from fgf_keras.commands.explainer import require_measurable
     from fgf_keras.commands.trial_data import trial_data
     from fgf_keras.data.prepared.preparation import describe_left_out
-    from fgf_keras.training.build import build_features, build_model
+    from fgf_keras.training.build import build_features, build_model, rewarded_features
+    from fgf_keras.training.direction import reward_direction
     from fgf_keras.training.feature_check import check_features
     from fgf_keras.training.fit import configure_compute
 
@@ -71,7 +72,10 @@ def _prepared(config: Config) -> dict[str, "TrialData"]:
     # A network that cannot be built stops here, not after the first arm. All laws share one network.
     arms = trials_of(config)[: 1 if config.truth is not None else len(config.arms)]
     for each in [trial.config(config) for trial in arms] or [config]:
-        build_model(each, cohort.images.shape[1:], cohort.class_count, cohort.column_count)
+        features, rows = rewarded_features(each), first["train"]
+        direction = reward_direction(each.reward, features, cohort, rows, seed=each.seed)
+        build_model(each, cohort.images.shape[1:], cohort.class_count, direction, columns=cohort.column_count)
+    _check_runs(config, data)
     splits = len(config.protocol.split_names)
     repetition = f"; {splits} such splits" if splits > 1 else ""
     if config.truth is not None:
@@ -82,6 +86,23 @@ def _prepared(config: Config) -> dict[str, "TrialData"]:
         + repetition
     )
     return data
+
+
+def _check_runs(config: Config, data: dict[str, "TrialData"]) -> None:
+    """Refuse runs that a training cannot begin or be compared with, before anything is trained."""
+    from fgf_keras.training.start import baseline_auc, check_start
+
+    arms = {arm.name for arm in config.arms}
+    trials = {trial.name: trial.config(config) for trial in trials_of(config)} or {"": config}
+    for name, (cohort, splits) in data.items():
+        reward = trials[name].reward
+        for key, run in reward.runs.items():
+            if run in arms:
+                continue
+            if key == "fine_tune":
+                check_start(run, trials[name], cohort, splits)
+            else:
+                baseline_auc(run)
 
 
 def _trained(config: Config, folder: RunFolder, data: dict[str, "TrialData"]) -> RunFolder:

@@ -15,11 +15,11 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import require_unseen
 from fgf_keras.errors import FgfError, RunError
-from fgf_keras.files import write_json
+from fgf_keras.files import read_json, write_json
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
 from fgf_keras.results.run import RunResult
 from fgf_keras.run.folder import RunFolder
-from fgf_keras.run.trial import Trial
+from fgf_keras.run.trial import Trial, needed_trials, trials_of
 from fgf_keras.training.environment import environment
 from fgf_keras.training.fit import configure_compute, fit
 from fgf_keras.training.tensorboard.hparams import write_hparams
@@ -49,7 +49,7 @@ def run_trial(
     Raises:
         FgfError: the error, with the name of the trial.
     """
-    folder, trial_config = trial.folder(parent), trial.config(config)
+    folder, trial_config = trial.folder(parent), _with_folders(trial, config, parent)
     shutil.rmtree(folder.path, ignore_errors=True)
     # Drops the names and graphs of earlier trials, which only take memory.
     keras.utils.clear_session()
@@ -79,6 +79,15 @@ def run_trial(
     folder.finish(latest=False)
 
 
+def _with_folders(trial: Trial, config: Config, parent: RunFolder) -> Config:
+    """The configuration of a trial, with the folders of the trials that it needs."""
+    needed = {
+        other.arm.name: str(other.folder(parent).path) for other in needed_trials(trial, trials_of(config))
+    }
+    trial_config = trial.config(config)
+    return trial_config.model_copy(update={"reward": trial_config.reward.with_runs(needed)})
+
+
 def train_and_evaluate(
     config: Config,
     cohort: Cohort,
@@ -106,6 +115,8 @@ def train_and_evaluate(
         hu_window=source_of(config).hu_window(),
         title=title and f"Evaluating {title}",
     )
+    if folder.training_file.is_file():
+        evaluation.metrics["training"] = read_json(folder.training_file)
     result = evaluation.write(folder.evaluation, provenance=provenance, pictures=pictures)
     if export:
         write_export(model, config, evaluation.metrics, folder.saved_model, clinical=cohort.encoding)

@@ -16,7 +16,8 @@ from fgf_keras.config.data import DataConfig
 from fgf_keras.config.evaluate import EvaluateConfig
 from fgf_keras.config.faults import choices
 from fgf_keras.config.model import FeatureConfig, ModelConfig, _feature
-from fgf_keras.config.protocol import ComparedArm, ProtocolConfig, RewardConfig, SweepConfig, resolved_arms
+from fgf_keras.config.protocol import ComparedArm, ProtocolConfig, SweepConfig, resolved_arms
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.config.train import ComputeConfig, TrainConfig
 from fgf_keras.config.truth import LawArm, TruthConfig
 
@@ -78,7 +79,19 @@ class Config(Group):
         if self.train.monitor in measured and not self.train.measure:
             raise ValueError(f"train.measure: {self.train.monitor} is watched, so it must be measured")
         rewards = [("reward", self.reward)] + [(f"arm {arm.name}", arm.reward) for arm in self.arms]
+        arms = {arm.name: arm.reward for arm in self.arms}
         for where, reward in rewards:
+            if reward.start_epoch >= self.train.epochs and reward.kind != "none":
+                raise ValueError(
+                    f"{where}: start_epoch: the reward must begin before the last of {self.train.epochs} "
+                    f"epochs, got {reward.start_epoch}"
+                )
+            for key, name in reward.runs.items() if where != "reward" else ():
+                if name in arms and arms[name].runs:
+                    raise ValueError(
+                        f"{where}: {key}: must be an arm that needs no other one, such as baseline, got "
+                        f"{name!r}"
+                    )
             if self.model.evaluate == "roi" and reward.support == "image":
                 raise ValueError(
                     f"{where}: support 'image' takes gradients outside of the tumour, which model.evaluate "

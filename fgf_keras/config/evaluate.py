@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from fgf_keras.config.base import Fraction, Group, Positive, no_duplicates
 from fgf_keras.config.named import NULLS, STEPS, check_name
-from fgf_keras.config.protocol import Support
+from fgf_keras.config.reward import Support
 
 
 class FlowConfig(Group):

@@ -21,6 +21,9 @@ REWARDS = {
     "none": "fgf_keras.models.rewards:NoReward",
     "sum": "fgf_keras.models.rewards:SumReward",
     "joint": "fgf_keras.models.rewards:JointReward",
+    "signed": "fgf_keras.models.rewards:SignedReward",
+    "distil": "fgf_keras.models.rewards:DistilReward",
+    "flow": "fgf_keras.models.rewards:FlowReward",
 }
 SOURCES = {
     "phantom": "fgf_keras.data.phantom.source:PhantomSource",

@@ -1,7 +1,6 @@
-"""The groups `reward`, `protocol` and `sweep`: what is rewarded, compared and repeated."""
+"""The groups `protocol` and `sweep`: what is compared and repeated."""
 
-from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pydantic
@@ -9,59 +8,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from fgf_keras.config.base import Group, Name, Positive, no_duplicates
 from fgf_keras.config.faults import choices
-from fgf_keras.config.named import REWARDS, check_name
+from fgf_keras.config.named import REWARDS
+from fgf_keras.config.reward import NOISE, ONE_WEIGHT, RewardConfig
 
-Support = Literal["mask", "image"]
 # Arms that need only a name; the rest of their reward is taken from the group `reward`.
-NAMED_ARMS = ("baseline", "sum", "joint", "placebo")
-# A random feature that can be rewarded without being measured.
-NOISE = "noise"
-
-
-class RewardConfig(Group):
-    """The alignment reward: loss = task - sum_i weight_i S_i, or task - weight S_joint."""
-
-    kind: Annotated[str, AfterValidator(partial(check_name, REWARDS))] = "sum"
-    weight: float | dict[str, float] = 0.1
-    features: Annotated[list[str], Field(min_length=1)] | None = None
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    support: Support = "mask"
-    gradient: Literal["auto", "exact", "difference"] = "auto"
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> Self:
-        weights = self.weight.values() if isinstance(self.weight, dict) else [self.weight]
-        if any(not 0 <= w < float("inf") for w in weights):
-            raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
-        if self.kind == "joint" and isinstance(self.weight, dict):
-            raise ValueError("weight: the joint reward takes one number, not one per feature")
-        no_duplicates("features", self.features or [])
-        return self
-
-    def check_features(self, measured: list[str]) -> None:
-        """Refuse features and weights that cannot be rewarded if these features are measured."""
-        for name in self.features or ():
-            if name not in (*measured, NOISE):
-                raise ValueError(f"features: {choices(name, dict.fromkeys([*measured, NOISE]))}")
-        rewarded = self.features or measured
-        for name in self.weight if isinstance(self.weight, dict) else ():
-            if name not in rewarded:
-                raise ValueError(f"weight for {choices(name, rewarded)}")
-
-    def rewarded(self, measured: list[str]) -> list[str]:
-        """The features with a weight above 0, including `NOISE` if it is rewarded; empty without a reward."""
-        if self.kind == "none":
-            return []
-        names = self.features or measured
-        return [n for n in names if (self.weight.get(n, 0) if isinstance(self.weight, dict) else self.weight)]
-
-    def without(self, feature: str, measured: list[str]) -> "RewardConfig":
-        """The same reward with one feature left out."""
-        weight = self.weight
-        if isinstance(weight, dict):
-            weight = {name: value for name, value in weight.items() if name != feature}
-        rewarded = [name for name in self.features or measured if name != feature]
-        return self.model_copy(update={"features": rewarded, "weight": weight})
+NAMED_ARMS = ("baseline", *(kind for kind in REWARDS if kind != "none"), "placebo")
 
 
 class ArmConfig(Group):
@@ -85,14 +36,17 @@ class ArmConfig(Group):
         """The arm with its complete reward; `reward` is the group of that name."""
         if self.reward is not None:
             return ComparedArm(name=self.name, reward=self.reward)
-        if self.name in ("joint", "placebo") and isinstance(reward.weight, dict):
+        if self.name == "baseline":
+            return ComparedArm(name=self.name, reward=reward.off)
+        if self.name in (*ONE_WEIGHT, "placebo") and isinstance(reward.weight, dict):
             raise ValueError(
                 f"arm {self.name}: reward.weight is one number per feature, which this arm cannot take; "
                 "give the arm a reward of its own"
             )
-        change: dict[str, Any] = {"kind": "none" if self.name == "baseline" else self.name}
+        change: dict[str, Any] = {"kind": self.name}
         if self.name == "placebo":
-            change = {"kind": "sum" if reward.kind == "none" else reward.kind, "features": [NOISE]}
+            kind = "sum" if reward.kind == "none" else reward.kind
+            change = {"kind": kind, "features": [NOISE], "targets": {}, "direction": None}
         return ComparedArm(name=self.name, reward=reward.model_copy(update=change))
 
 
@@ -127,10 +81,19 @@ class ProtocolConfig(Group):
         return [f"{repeat}_fold_{k:0{digits}}" for repeat in repeats for k in range(self.folds)]
 
 
+def _rewarding(kind: str) -> str:
+    if kind == "none" or kind not in REWARDS:
+        raise ValueError(choices(kind, [name for name in REWARDS if name != "none"]))
+    return kind
+
+
+Kind = Annotated[str, AfterValidator(_rewarding)]
+
+
 class SweepConfig(Group):
     """A logarithmic grid of reward weights for each kind of reward, and a baseline without a reward."""
 
-    kinds: Annotated[list[Literal["sum", "joint"]], Field(min_length=1)] = ["sum", "joint"]
+    kinds: Annotated[list[Kind], Field(min_length=1)] = ["sum", "joint"]
     lowest: Annotated[float, Field(gt=1e-6)] = 0.001
     highest: Annotated[float, Field(gt=0, lt=1e6)] = 10.0
     points: Annotated[int, Field(ge=2)] = 5

@@ -6,7 +6,8 @@ import pydantic
 from pydantic import Field
 
 from fgf_keras.config.base import Fraction, Group, Name, no_duplicates
-from fgf_keras.config.protocol import ComparedArm, RewardConfig
+from fgf_keras.config.protocol import ComparedArm
+from fgf_keras.config.reward import RewardConfig
 
 # The law whose labels are independent of the image.
 NOTHING = "nothing"

@@ -7,19 +7,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fgf_keras.features.base import Feature, unique_names
+from fgf_keras.features.base import unique_names
 from fgf_keras.features.registry import features_of
-from fgf_keras.geometry.alignment import alignment_products, differentiable_alignment
-from fgf_keras.geometry.products import SUPPORTS, on_support
+from fgf_keras.geometry.products import SUPPORTS
 from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn_of_vanishing_curvature
+from fgf_keras.models.combined_gradient import Combination
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan
 from fgf_keras.models.input_gradient import Classifier, section_gradients
 from fgf_keras.models.inputs import Inputs, at_least_float32, input_shape, unpack_inputs
 from fgf_keras.models.logits import refuse_probability_layer
 from fgf_keras.models.network import Key
 from fgf_keras.models.placement import Placement
-from fgf_keras.models.reward_gradient import difference_of_gradients
-from fgf_keras.models.rewards import reward_of
+from fgf_keras.models.reward_term import RewardTerm
+from fgf_keras.models.rewards import Alignment, reward_of
 from fgf_keras.models.saving import KerasSaving
 from fgf_keras.models.score import Score
 from fgf_keras.models.second_derivatives import weight_gradient
@@ -27,12 +27,12 @@ from fgf_keras.models.trackers import MeanOfDefined
 from fgf_keras.models.tried import tried_plan
 from fgf_keras.models.view import View
 
-_Alignment = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # S_i (B, m), S_joint (B,), whether they are defined (B,)
+_Logged = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # S_i (B, m), S_joint (B,), whether they are defined (B,)
 
 
 @keras.saving.register_keras_serializable(package="fgf_keras")
 class AlignmentModel(KerasSaving):
-    """Trains a classifier with `loss = task - Σ_i λ_i S_i` ("sum") or `task - λ S_joint` ("joint").
+    """Trains a classifier with a loss from which a reward is subtracted, e.g. `task - Σ_i λ_i S_i` ("sum").
 
     S is averaged over the batch. Inputs are (image, mask), (image, mask, spacing) or a dictionary with those
     keys, in which the mask may be missing (everywhere) and further keys are other inputs of the classifier;
@@ -46,9 +46,16 @@ class AlignmentModel(KerasSaving):
         classifier: any Keras model to logits (B, 1) or (B, K) from images (B, H, W, C), volumes, sequences or
             tables, or from a dictionary of inputs.
         features: one or a list of names, `Feature`s and functions, see `features_of`.
-        reward: "sum" (the paper), "joint", "none" (S is still measured), or see `rewards.reward_of`.
+        reward: "sum" (the paper), "joint", "signed", "distil", "flow", "none" (S is still measured), each a
+            class of `models.rewards`, or see `rewards.reward_of`.
         reward_weight: λ, a number for all features, or a dictionary from feature name to λ_i (0 for others).
         reward_features: features to reward (with the λ_i) instead of `features`, which are only measured.
+        reward_targets: what each rewarded feature is to be: "reward" (the default), "ignore", or "penalise":
+            λ_i S_i is added to the loss, so that the classifier unlearns it.
+        reward_direction: for "signed" and "distil", how the label changes per unit of each rewarded feature.
+        max_ratio: largest norm of the reward's weight gradient, as a multiple of that of the task's.
+        project_conflicts: whether to leave out the component of the reward's weight gradient that opposes the
+            task's. This and `max_ratio` take one more backward pass in each step.
         support: "mask" or "image", see `AlignmentMeasure`.
         reward_gradient: how the reward is differentiated with respect to the weights. "exact": by second
             derivatives. "difference": by a central difference of first derivatives, for classifiers with
@@ -80,6 +87,10 @@ class AlignmentModel(KerasSaving):
         reward: str = "sum",
         reward_weight: float | dict[str, float] = 0.1,
         reward_features: Any = None,
+        reward_targets: dict[str, str] | None = None,
+        reward_direction: dict[str, float] | None = None,
+        max_ratio: float = float("inf"),
+        project_conflicts: bool = False,
         support: str = "mask",
         reward_gradient: str = "auto",
         evaluation: str = "auto",
@@ -102,8 +113,14 @@ class AlignmentModel(KerasSaving):
         self.epsilon = epsilon
         self._plan: GradientPlan | None = None
         self.placement = Placement(classifier, evaluation=evaluation, support=support)
-        rewarded = unique_names(self.reward_features or self.features)
-        self._reward = reward_of(reward, reward_weight, rewarded)
+        self.reward_targets, self.reward_direction = reward_targets, reward_direction
+        self.max_ratio, self.project_conflicts = max_ratio, project_conflicts
+        rewarded = self.reward_features or self.features
+        self._reward = reward_of(
+            reward, reward_weight, unique_names(rewarded), targets=reward_targets, direction=reward_direction
+        )
+        self._term = RewardTerm(self._reward, rewarded, support, epsilon)
+        self._combination = Combination(max_ratio, project_conflicts)
         # A factor on λ, 1 unless a warm-up changes it; a variable, so that changing it does not retrace.
         self.reward_scale = self.add_weight(
             shape=(), initializer="ones", trainable=False, dtype="float32", name="reward_scale"
@@ -140,49 +157,50 @@ class AlignmentModel(KerasSaving):
         shape = input_shape(self.classifier, self.score.input) or batch.image.shape[1:]
         plan = self._gradient_plan(shape, batch.specs())
 
+        separate = self._reward.is_active and self._combination.is_active
+        exact = plan.method == "exact"
+
         def step(view: View) -> Any:
-            features = self._feature_gradients(view)
-            rewarded = self._rewarded_gradients(view)
-            with tf.GradientTape() as weight_tape:
+            features = self._term.gradients_of(view, self.features)
+            with tf.GradientTape(persistent=separate) as weight_tape:
                 # The section comes first, with the weights and statistics at the beginning of the step.
+                unrecorded = None if self._reward.is_active and exact else weight_tape
                 logits, section = section_gradients(
-                    plan.passed(view.classifier),
-                    view.image,
-                    stop_recording=None if self._reward.is_active and plan.method == "exact" else weight_tape,
+                    plan.passed(view.classifier), view.image, stop_recording=unrecorded
                 )
-                alignment = self._alignment(section, features, view.mask)
-                reward = self._rewarded(alignment, section, rewarded, view.mask)
+                alignment = self._term.alignment(view, section, features)
+                places = self._term.places(
+                    view, logits, section, self._rewarded(features), plan, tape=unrecorded
+                )
+                reward = self._term.value(places, self.reward_scale)
                 if plan.section != "shared":
                     logits = view.logits(training=True)
-                task_loss = self.compute_loss(x, y, logits, sample_weight, training=True)
-                objective = task_loss
+                task_loss = objective = self.compute_loss(x, y, logits, sample_weight, training=True)
                 if self._reward.is_active:
-                    if plan.method == "exact":
-                        rising = reward
-                    else:
-                        along = self._reward_slope(section, features, rewarded, view.mask)
-                        rising = difference_of_gradients(view.classifier, view.image, along)
+                    rising = reward if exact else self._term.rising(places, self.reward_scale)
                     # Keras divides its losses by the number of replicas, whose gradients are then summed.
                     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-                    objective -= tf.cast(rising, task_loss.dtype) / replicas
-                scaled = self.optimizer.scale_loss(objective)
-            reward = tf.cast(reward, task_loss.dtype)
-            return logits, task_loss, reward, alignment, weight_gradient(weight_tape, scaled, variables)
+                    rising = tf.cast(rising, task_loss.dtype) / replicas
+                    objective = (task_loss, -rising) if separate else task_loss - rising
+                scaled = tf.nest.map_structure(self.optimizer.scale_loss, objective)
+            gradients = [weight_gradient(weight_tape, part, variables) for part in tf.nest.flatten(scaled)]
+            return logits, task_loss, tf.cast(reward, task_loss.dtype), _logged(alignment), gradients
 
         logits, task_loss, reward, alignment, gradients = self._viewed(step, batch)
-        self.optimizer.apply_gradients(zip(gradients, variables))
+        total = self._combination(*gradients) if separate else gradients[0]
+        self.optimizer.apply_gradients(zip(total, variables))
         return self._record((x, y, sample_weight), logits, task_loss, reward, alignment)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """As `train_step`, but without the reward's gradient and without an update."""
         (x, y, sample_weight), batch = self._prepared(data)
 
-        def measured(view: View) -> tuple[tf.Tensor, _Alignment, tf.Tensor]:
-            features = self._feature_gradients(view)
+        def measured(view: View) -> tuple[tf.Tensor, _Logged, tf.Tensor]:
+            features = self._term.gradients_of(view, self.features)
             logits, section = section_gradients(view.classifier, view.image, training=False)
-            alignment = self._alignment(section, features, view.mask)
-            rewarded = self._rewarded_gradients(view)
-            return logits, alignment, self._rewarded(alignment, section, rewarded, view.mask)
+            alignment = self._term.alignment(view, section, features)
+            places = self._term.places(view, logits, section, self._rewarded(features))
+            return logits, _logged(alignment), self._term.value(places, self.reward_scale)
 
         logits, alignment, reward = self._viewed(measured, batch)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
@@ -201,13 +219,22 @@ class AlignmentModel(KerasSaving):
             "name": self.name,
         }
         # Defaults are left out, so that earlier versions can load the models that they can compute.
-        if self.reward_gradient != "auto":
-            config["reward_gradient"] = self.reward_gradient
+        defaults = {
+            "reward_gradient": "auto",
+            "evaluation": "auto",
+            "reward_targets": None,
+            "reward_direction": None,
+            "max_ratio": float("inf"),
+            "project_conflicts": False,
+        }
+        config |= {
+            key: getattr(self, key) for key, default in defaults.items() if getattr(self, key) != default
+        }
         if self.reward_features is not None:
             config["reward_features"] = [keras.saving.serialize_keras_object(f) for f in self.reward_features]
         if self.score.input is not None:
             config["input"] = self.score.input
-        return config if self.evaluation == "auto" else {**config, "evaluation": self.evaluation}
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "AlignmentModel":
@@ -246,43 +273,12 @@ class AlignmentModel(KerasSaving):
             function, *batch[:3], *others.values(), origin=batch.origin, compiled=self.jit_compile
         )
 
-    def _feature_gradients(self, view: View, features: Sequence[Feature] | None = None) -> tf.Tensor:
-        gradients = view.feature_gradients(self.features if features is None else features)
-        return on_support(gradients, self._region(view.mask))
-
-    def _rewarded_gradients(self, view: View) -> tf.Tensor | None:
-        """∇g of the features that are rewarded; None if those are the measured ones."""
-        if self.reward_features is None:
-            return None
-        return self._feature_gradients(view, self.reward_features)
-
-    def _region(self, mask: tf.Tensor) -> tf.Tensor | None:
-        return mask if self.support == "mask" else None
-
-    def _alignment(self, section: tf.Tensor, features: tf.Tensor, mask: tf.Tensor) -> _Alignment:
-        section = on_support(section, self._region(mask))
-        products = alignment_products(section, features)
-        pointwise, joint = differentiable_alignment(products, self.epsilon)
-        return pointwise, joint, tf.linalg.trace(products.section) > 0
-
-    def _reward_slope(
-        self, section: tf.Tensor, features: tf.Tensor, rewarded: tf.Tensor | None, mask: tf.Tensor
-    ) -> tf.Tensor:
-        """∂reward/∂∇_x z, (B, R, …, C)."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(section)
-            reward = self._rewarded(self._alignment(section, features, mask), section, rewarded, mask)
-        return tape.gradient(reward, section)
-
-    def _rewarded(
-        self, alignment: _Alignment, section: tf.Tensor, rewarded: tf.Tensor | None, mask: tf.Tensor
-    ) -> tf.Tensor:
-        if rewarded is not None:
-            alignment = self._alignment(section, rewarded, mask)
-        return self._reward(*alignment[:2], self.reward_scale)
+    def _rewarded(self, features: tf.Tensor) -> tf.Tensor | None:
+        """∇g of the features that are rewarded, if those are the measured ones."""
+        return features if self.reward_features is None else None
 
     def _record(
-        self, data: Any, logits: tf.Tensor, task_loss: tf.Tensor, reward: tf.Tensor, alignment: _Alignment
+        self, data: Any, logits: tf.Tensor, task_loss: tf.Tensor, reward: tf.Tensor, alignment: _Logged
     ) -> dict[str, tf.Tensor]:
         x, y, sample_weight = data
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -297,3 +293,8 @@ class AlignmentModel(KerasSaving):
             self._trackers[f"S_{name}"].update_state(pointwise[:, i], sample_weight=defined)
         self._trackers["S_joint"].update_state(joint, sample_weight=defined)
         return self.compute_metrics(x, y, logits, sample_weight=sample_weight)
+
+
+def _logged(alignment: Alignment) -> _Logged:
+    defined = tf.linalg.trace(alignment.products.section) > 0
+    return alignment.pointwise, alignment.joint, defined

@@ -41,7 +41,7 @@ def comparison_report(
         overview.blocks.extend(findings_blocks(study.findings))
         sections = [
             overview,
-            comparison_question_section(config),
+            comparison_question_section(study),
             data_section(config, data, first, provenance.environment["data"]),
             arms_section(study),
         ]

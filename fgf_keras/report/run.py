@@ -51,8 +51,7 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
 
 def _summary(provenance: Provenance, result: RunResult) -> Section:
     config = provenance.config
-    rewarded = config.reward.kind != "none"
-    section = summary_section(result, _features(provenance), config.evaluate.alpha, rewarded=rewarded)
+    section = summary_section(result, _features(provenance), config.evaluate.alpha, reward=config.reward)
     section.blocks.extend(findings_blocks(result.findings))
     return section
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fgf_keras.config.protocol import NOISE, RewardConfig
+from fgf_keras.config.reward import NOISE, RewardConfig
 from fgf_keras.results.bootstrap import bootstrap_mean, percentiles
 from fgf_keras.results.columns import share_of
 from fgf_keras.results.interval import UNDEFINED, Interval

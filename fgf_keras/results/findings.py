@@ -3,7 +3,7 @@
 from typing import Any
 
 from fgf_keras.config import Config, EvaluateConfig
-from fgf_keras.config.protocol import RewardConfig
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.results.arm import ArmResult, TrialResult
 from fgf_keras.results.failures import (
     Finding,

@@ -145,6 +145,16 @@ class RunFolder:
         return self.path / "checkpoints" / "best.weights.h5"
 
     @property
+    def history_file(self) -> Path:
+        """Losses and metrics of every epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def training_file(self) -> Path:
+        """What the training decided by itself, e.g. when the reward was reduced."""
+        return self.path / "training.json"
+
+    @property
     def model_file(self) -> Path:
         """The trained model in Keras's format."""
         return self.path / "model.keras"

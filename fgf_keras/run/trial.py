@@ -1,9 +1,10 @@
 """One trial of a comparison: the training of one arm on one split, its folder and its configuration."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fgf_keras.config import Config
-from fgf_keras.config.protocol import ArmConfig, ProtocolConfig
+from fgf_keras.config.protocol import ComparedArm, ProtocolConfig
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.seeds import derived_seed
 
@@ -20,7 +21,7 @@ class Trial:
 
     number: int
     split: str
-    arm: ArmConfig
+    arm: ComparedArm
 
     @property
     def name(self) -> str:
@@ -49,6 +50,12 @@ class Trial:
             "truth": None,
         }
         return config.model_copy(update=changes)
+
+
+def needed_trials(trial: Trial, trials: Iterable[Trial]) -> list[Trial]:
+    """The trials of the same split that one begins with, or is compared with during training."""
+    names = set(trial.arm.reward.runs.values())
+    return [other for other in trials if other.split == trial.split and other.arm.name in names]
 
 
 def trials_of(config: Config) -> list[Trial]:

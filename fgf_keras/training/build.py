@@ -29,13 +29,21 @@ def build_features(configs: Sequence[FeatureConfig]) -> list[Feature]:
     return [_feature(config) for config in configs]
 
 
-def build_model(config: Config, image_shape: Sequence[int], classes: int, columns: int = 0) -> AlignmentModel:
+def build_model(
+    config: Config,
+    image_shape: Sequence[int],
+    classes: int,
+    direction: dict[str, float] | None = None,
+    *,
+    columns: int = 0,
+) -> AlignmentModel:
     """The configured network in a compiled `AlignmentModel`.
 
     Args:
         config: of the run.
-        image_shape: of one sample.
-        classes: number of classes.
+        image_shape: of one patient's image.
+        classes: K.
+        direction: of the rewarded features, from `direction.reward_direction`.
         columns: number of encoded clinical columns, which a `LateFusion` sees beside the image; 0 for none.
     """
     choices = config.model.model_dump(exclude={"network", "evaluate", "clinical_dense", "clinical_start"})
@@ -51,6 +59,10 @@ def build_model(config: Config, image_shape: Sequence[int], classes: int, column
         reward=config.reward.kind,
         reward_weight=config.reward.weight,
         reward_features=_reward_features(config),
+        reward_targets=dict(config.reward.targets) or None,
+        reward_direction=direction,
+        max_ratio=config.reward.max_ratio or float("inf"),
+        project_conflicts=config.reward.project_conflicts,
         support=config.reward.support,
         reward_gradient=config.reward.gradient,
         evaluation=config.model.evaluate,
@@ -65,6 +77,11 @@ def build_model(config: Config, image_shape: Sequence[int], classes: int, column
     # Build the optimizer's variables now: a step that creates variables is traced twice.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def rewarded_features(config: Config) -> list[Feature]:
+    """The features that the reward is on: those of `reward.features`, or all that are measured."""
+    return _reward_features(config) or build_features(config.features)
 
 
 def _reward_features(config: Config) -> list[Feature] | None:

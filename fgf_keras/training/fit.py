@@ -4,6 +4,7 @@ import os
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from fgf_keras.config import Config
@@ -12,15 +13,17 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.dataset import class_weights, make_dataset
 from fgf_keras.data.splits import save_splits
 from fgf_keras.errors import RunError
-from fgf_keras.files import read_json
+from fgf_keras.files import read_json, write_json
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.alignment_callback import AlignmentCallback
 from fgf_keras.training.best_checkpoint import BestCheckpoint
-from fgf_keras.training.build import build_model
+from fgf_keras.training.build import build_model, rewarded_features
 from fgf_keras.training.clinical_start import start_clinical_part
+from fgf_keras.training.direction import reward_direction
 from fgf_keras.training.progress_callback import ProgressCallback
-from fgf_keras.training.reward_warmup import RewardWarmup
+from fgf_keras.training.reward_callbacks import reward_epochs, reward_guard, reward_schedule
+from fgf_keras.training.start import check_start, load_start
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
 from fgf_keras.training.tensorboard.layout import write_layout
 from fgf_keras.training.tensorboard.run import write_run
@@ -39,7 +42,7 @@ def fit(
 ) -> AlignmentModel:
     """Train on the split "train", keep the best epoch on "validation", and save the model.
 
-    Leaves splits.csv, logs/, checkpoints/ and model.keras in the folder.
+    Leaves splits.csv, logs/, checkpoints/, history.csv, training.json and model.keras in the folder.
 
     Args:
         config: of the run.
@@ -54,11 +57,17 @@ def fit(
         The model with the weights of its best epoch.
 
     Raises:
-        RunError: the loss is not finite.
+        RunError: the loss is not finite, or the run to begin with cannot be used.
     """
     keras.utils.set_random_seed(config.seed)
-    model = build_model(config, cohort.images.shape[1:], cohort.class_count, cohort.column_count)
+    reward = config.reward
+    features = rewarded_features(config)
+    direction = reward_direction(reward, features, cohort, splits["train"], seed=config.seed)
+    columns = cohort.column_count
+    model = build_model(config, cohort.images.shape[1:], cohort.class_count, direction, columns=columns)
     start_clinical_part(model.classifier, config, cohort, splits["train"])
+    if reward.fine_tune is not None and reward.kind != "none":
+        load_start(model, check_start(reward.fine_tune, config, cohort, splits))
     save_splits(folder.splits_file, cohort, splits)
     train = config.train
     balanced = train.imbalance == "balanced_batches"
@@ -75,6 +84,8 @@ def fit(
     validation = make_dataset(cohort, splits["validation"], batch_size=train.batch_size, windows=True)
     weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
     steps = len(training)
+    schedule = reward_schedule(config, steps)
+    guard = reward_guard(config, cohort.labels[splits["validation"]], cohort.class_count, schedule)
     with SummaryWriters(folder.logs) as writers:
         if alone:
             environment = read_json(folder.environment_file) if folder.environment_file.is_file() else None
@@ -90,10 +101,19 @@ def fit(
             validation_steps=len(validation),
             epochs=train.epochs,
             class_weight=weights,
-            callbacks=_callbacks(config, cohort, splits, folder, steps, title, writers, alone),
+            callbacks=[
+                *([schedule] if schedule else []),
+                *_callbacks(config, cohort, splits, folder, title, writers, alone),
+                *([guard] if guard else []),
+            ],
             shuffle=False,  # the dataset shuffles
             verbose=0,
         ).history
+    _write_history(folder, history)
+    if reward.kind != "none":
+        reductions = guard.reductions if guard else []
+        content = {"direction": direction, "fine_tuned_from": reward.fine_tune, "reductions": reductions}
+        write_json(folder.training_file, {"reward": content})
     if not np.isfinite(history["loss"]).all():
         raise RunError(
             f"The training loss is not finite in epoch {int(np.argmin(np.isfinite(history['loss']))) + 1}. "
@@ -113,14 +133,12 @@ def _callbacks(
     cohort: Cohort,
     splits: dict[str, np.ndarray],
     folder: RunFolder,
-    steps: int,
     title: str | None,
     writers: SummaryWriters,
     alone: bool,
 ) -> list[keras.callbacks.Callback]:
     train = config.train
-    # Even a short training must have epochs with the full weight, or there would be none to choose from.
-    warmup = min(config.reward.warmup_epochs, train.epochs // 2)
+    warmup = sum(reward_epochs(config))
     mode = "min" if train.monitor.endswith("loss") else "max"
     folder.best_weights.parent.mkdir()
     callbacks = [
@@ -144,9 +162,15 @@ def _callbacks(
                 start_from_epoch=warmup,
             )
         )
-    if warmup:
-        callbacks.insert(0, RewardWarmup(steps * warmup))
     return callbacks
+
+
+def _write_history(folder: RunFolder, history: dict[str, list[float]]) -> None:
+    """Losses and metrics of each epoch; what was not measured in every epoch is in logs/ alone."""
+    epochs = len(history["loss"])
+    columns = {key: values for key, values in history.items() if len(values) == epochs}
+    table = pd.DataFrame(columns, index=pd.RangeIndex(1, epochs + 1, name="epoch"))
+    table.to_csv(folder.history_file)
 
 
 def _alignment(

@@ -33,7 +33,8 @@ def samples(shape, count=4, seed=0):
 def step_of(network, image, mask, **settings):
     """The reward's gradient (a list, one array per trainable variable), and the model that took the step."""
     features = [fgf_keras.Brightness(), fgf_keras.Extent()]
-    model = fgf_keras.AlignmentModel(network, features, reward_weight=1.0, evaluation="dense", **settings)
+    settings = {"reward_weight": 1.0, "evaluation": "dense"} | settings
+    model = fgf_keras.AlignmentModel(network, features, **settings)
     model.compile(keras.optimizers.SGD(1.0), NoTask(dtype=keras.config.floatx()), run_eagerly=True)
     before = [v.numpy().astype(np.float64) for v in network.trainable_variables]
     state = kept_state(network)
@@ -56,8 +57,17 @@ def restore(state):
         variable.assign(value)
 
 
-def reward_of(network, image, mask, section):
-    """Σ_i S_i of brightness and extent, averaged over the batch, by formulas of its own.
+def sum_of_shares(jacobian, features):
+    """Σ_i S_i of one sample from ∇z (R, P) and ∇g (m, P), by least squares."""
+    total = 0.0
+    for g in features:
+        solution = np.linalg.lstsq(jacobian.T, g, rcond=None)[0]
+        total += np.sum((jacobian.T @ solution) ** 2) / np.sum(g**2)
+    return total
+
+
+def reward_of(network, image, mask, section, formula=sum_of_shares):
+    """A formula of brightness and extent, by default Σ_i S_i, averaged over the batch.
 
     The gradients of the features are those of this class's closed forms in NumPy, the section that of a tape.
     """
@@ -69,13 +79,8 @@ def reward_of(network, image, mask, section):
         totals = [tf.reduce_sum(score) for score in scores]
     rows = [(tape.gradient(total, seen).numpy() * mask).reshape(len(image), -1) for total in totals]
     jacobian = np.stack(rows, axis=1).astype(np.float64)
-    total = 0.0
-    for feature in feature_gradients(image, mask):
-        flat = feature.reshape(len(image), -1)
-        for z, g in zip(jacobian, flat):
-            solution = np.linalg.lstsq(z.T, g, rcond=None)[0]
-            total += np.sum((z.T @ solution) ** 2) / np.sum(g**2)
-    return total / len(image)
+    flat = np.stack([g.reshape(len(image), -1) for g in feature_gradients(image, mask)], axis=1)
+    return np.mean([formula(z, g) for z, g in zip(jacobian, flat.astype(np.float64))])
 
 
 def contrasts(classes):
@@ -98,7 +103,7 @@ def feature_gradients(image, mask):
     return brightness, extent
 
 
-def difference_along(network, image, mask, section, direction, step=None):
+def difference_along(network, image, mask, section, direction, step=None, reward=reward_of):
     """(R(w + δv) - R(w - δv)) / 2δ along a direction in weight space, one array per trainable variable."""
     step = step or STEPS[keras.config.floatx()]
     before = [v.numpy() for v in network.trainable_variables]
@@ -107,18 +112,19 @@ def difference_along(network, image, mask, section, direction, step=None):
     for sign in (1, -1):
         for variable, value, part in zip(network.trainable_variables, before, direction):
             variable.assign(value + sign * step * part)
-        rewards.append(reward_of(network, image, mask, section))
+        rewards.append(reward(network, image, mask, section))
         restore(state)
     for variable, value in zip(network.trainable_variables, before):
         variable.assign(value)
     return (rewards[0] - rewards[1]) / (2 * step)
 
 
-def worst_error(network, shape, *, count=4, most=12, section=None, step=None, **settings):
+def worst_error(network, shape, *, count=4, most=12, section=None, step=None, truth=reward_of, **settings):
     """max |gradient - difference| / max |difference| over directions, and the plan of the model.
 
     One random unit direction for each trainable variable (the first `most` of them), and one over all. The
     rewards are those of the model's own pass, unless `section`, a function of the network to a call, says so.
+    `truth` is the reward, a function of (network, image, mask, section).
     """
     image, mask = samples(shape, count)
     gradient, model = step_of(network, image, mask, **settings)
@@ -133,6 +139,6 @@ def worst_error(network, shape, *, count=4, most=12, section=None, step=None, **
         norm = np.sqrt(sum(np.sum(d**2) for d in direction))
         directions.append([d / norm for d in direction])
     section = section or plan.passed
-    truths = [difference_along(network, image, mask, section, d, step) for d in directions]
+    truths = [difference_along(network, image, mask, section, d, step, truth) for d in directions]
     steps = [sum(np.sum(g * d) for g, d in zip(gradient, direction)) for direction in directions]
     return np.max(np.abs(np.subtract(truths, steps))) / np.max(np.abs(truths)), plan

@@ -24,26 +24,30 @@ x = {"image": x["image"][:, 1:, 2:], "mask": mask[:, 1:, 2:], "origin": np.tile(
 windows = tf.data.Dataset.from_tensor_slices((x, np.arange(6) % 2)).batch(6)
 
 
-def trained(data):
+def trained(data, settings):
     keras.utils.set_random_seed(0)
     network = fgf_keras.paper_cnn((12, 12, 1), filters=(3,), kernel_sizes=(3,), dense=(5,))
-    model = fgf_keras.AlignmentModel(network, [fgf_keras.Brightness(), fgf_keras.Extent()], reward_weight=1.0)
+    features = [fgf_keras.Brightness(), fgf_keras.Extent()]
+    model = fgf_keras.AlignmentModel(network, features, reward_weight=1.0, **settings)
     assert model.placement.reason is None  # in a window
     model.compile(keras.optimizers.SGD(0.1), keras.losses.BinaryCrossentropy(from_logits=True))
     logs = model.fit(data, epochs=2, verbose=0, shuffle=False).history
     return model.get_weights(), logs
 
 
-one, its_logs = trained(canvases)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-for data in (canvases, windows):
-    with strategy.scope():
-        two, their_logs = trained(data)
-    for a, b in zip(one, two):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-    for key in its_logs:
-        np.testing.assert_allclose(its_logs[key], their_logs[key], rtol=1e-4, err_msg=key)
+# The norms of a limited reward are those of all replicas together.
+limited = {"reward": "flow", "max_ratio": 0.05, "project_conflicts": True}
+for settings, inputs in (({}, (canvases, windows)), (limited, (windows,))):
+    one, its_logs = trained(canvases, settings)
+    for data in inputs:
+        with strategy.scope():
+            two, their_logs = trained(data, settings)
+        for a, b in zip(one, two):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        for key in its_logs:
+            np.testing.assert_allclose(its_logs[key], their_logs[key], rtol=1e-4, err_msg=key)
 """
 
 

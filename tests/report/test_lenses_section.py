@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from metrics_file import alignment, estimate, metrics_content, part
 
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.report.sections.controls import controls_section, controls_sentence
 from fgf_keras.report.sections.findings import findings_blocks
 from fgf_keras.report.sections.lenses import lenses_section
@@ -223,7 +224,7 @@ def test_in_short_has_an_answer_to_each_question():
     assert terms.items[0][1].startswith("The score mostly follows extent (9")
     assert "the more extent, the higher the score" in terms.items[0][1]
     assert "was trained to align" not in str(terms.items)
-    rewarded = summary_section(result, NAMES, 0.05, rewarded=True)
+    rewarded = summary_section(result, NAMES, 0.05, reward=RewardConfig())
     assert "was trained to align" in str(rewarded.blocks)
     (tiles,) = (block for block in section.blocks if block.kind == "tiles")
     # The share in a tile and the chance level beside it are of the same quantity.

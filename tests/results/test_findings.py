@@ -12,7 +12,7 @@ from fgf_keras import AlignmentModel, Brightness, Extent
 from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.config import parse_config
 from fgf_keras.config.data import PhantomConfig
-from fgf_keras.config.protocol import RewardConfig
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.data.phantom.phantom import phantom_cohort
 from fgf_keras.report.sections.findings import findings_summary
 from fgf_keras.results.arm import TrialResult

@@ -20,7 +20,7 @@ from fgf_keras.measure.alignment_measure import AlignmentMeasure
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.fit import fit
-from fgf_keras.training.reward_warmup import RewardWarmup
+from fgf_keras.training.reward_schedule import RewardSchedule
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
 from fgf_keras.training.tensorboard.writers import SummaryWriters
 
@@ -255,13 +255,11 @@ def test_the_warmup_raises_the_weight_step_by_step_and_leaves_it_full(rng):
         on_train_batch_end=lambda batch, logs: scales.append(float(model.reward_scale))
     )
     x = {"image": images, "mask": masks}
-    model.fit(x, labels, batch_size=4, epochs=3, callbacks=[RewardWarmup(4), watch], verbose=0)
+    model.fit(x, labels, batch_size=4, epochs=3, callbacks=[RewardSchedule(4), watch], verbose=0)
     assert scales == [0, 0.25, 0.5, 0.75, 1, 1]
-    model.fit(x, labels, batch_size=4, callbacks=[RewardWarmup(8), watch], verbose=0)
+    model.fit(x, labels, batch_size=4, callbacks=[RewardSchedule(8), watch], verbose=0)
     assert scales[-2:] == [0.75, 0.875], "goes on from the optimizer's count"
     assert float(model.reward_scale) == 1
-    with pytest.raises(ModelError, match="steps >= 1"):
-        RewardWarmup(0)
 
 
 def test_without_reward_scale_the_step_is_that_of_the_plain_task(rng):

@@ -8,7 +8,7 @@ from fgf_keras.data.dataset import make_dataset
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import stratified_splits
 from fgf_keras.training.build import build_model
-from fgf_keras.training.reward_warmup import RewardWarmup
+from fgf_keras.training.reward_schedule import RewardSchedule
 
 # Smallest gain of the joint S on the test split that counts, for every seed; about 0.6 is typical.
 MARGIN = 0.2
@@ -35,7 +35,7 @@ def trained(seed, reward):
     keras.utils.set_random_seed(seed)
     model = build_model(config, cohort.images.shape[1:], cohort.class_count)
     training = make_dataset(cohort, splits["train"], batch_size=32, seed=seed, training=True)
-    warmup = RewardWarmup(WARMUP_EPOCHS * int(np.ceil(len(splits["train"]) / 32)))
+    warmup = RewardSchedule(WARMUP_EPOCHS * int(np.ceil(len(splits["train"]) / 32)))
     model.fit(training, epochs=config.train.epochs, callbacks=[warmup], shuffle=False, verbose=0)
     test = make_dataset(cohort, splits["test"], batch_size=64)
     return model.evaluate(test, verbose=0, return_dict=True)

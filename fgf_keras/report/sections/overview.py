@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from fgf_keras.config import Config
+from fgf_keras.config.protocol import ComparedArm
 from fgf_keras.config.truth import LawArm
 from fgf_keras.report.document import Block, Bullets, Callout, Section, Table, Terms, Text, Tiles
 from fgf_keras.report.sections.question import GLOSSARY, QUESTION
-from fgf_keras.report.sections.settings import reward_in_words
+from fgf_keras.report.sections.reward import reduced_in_words, reward_in_words
 from fgf_keras.report.words import TRUST
 from fgf_keras.results.interval import number
 from fgf_keras.results.study import Study
@@ -83,16 +83,23 @@ def _bounds(study: Study, arm: str) -> str:
     return "" if auc is None else f"interval {number(auc.low)} to {number(auc.high)}"
 
 
-def comparison_question_section(config: Config) -> Section:
+def comparison_question_section(study: Study) -> Section:
     """The question, the glossary, and the table of the arms."""
+    config = study.config
     if config.truth is None:
         lead, header = COMPARED, ["arm", "reward"]
-        rows = [[arm.name, reward_in_words(arm.reward)] for arm in config.arms]
+        rows = [[arm.name, _reward(study, arm)] for arm in config.arms]
     else:
         lead, header = KNOWN_LAWS, ["arm", "law of the labels", "share of positive patients"]
         rows = [[arm.name, _law(arm), f"{arm.prevalence:g}"] for arm in config.laws]
     arms = Table("The arms", header, rows, words=True)
     return Section("question", "What was asked", [Text(QUESTION), Text(lead), arms, Terms(GLOSSARY)])
+
+
+def _reward(study: Study, arm: ComparedArm) -> str:
+    trained = [metrics for (_, name), metrics in study.metrics.items() if name == arm.name and metrics]
+    reduced = reduced_in_words([metrics.content.get("training", {}) for metrics in trained])
+    return reward_in_words(arm.reward) + (f"; {reduced}" if reduced else "")
 
 
 def _law(arm: LawArm) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from fgf_keras.config import Config
-from fgf_keras.config.protocol import RewardConfig
 from fgf_keras.report.document import Section, Table
+from fgf_keras.report.sections.reward import reward_in_words
 from fgf_keras.report.words import in_words
 
 _WHY = {
@@ -61,19 +61,6 @@ def settings_rows(config: Config) -> list[list[str]]:
     # Slices have no dimension to mention, and volumes no slice that was chosen.
     del values["data.dimension" if data.dimension == 2 else "data.slice"]
     return [[key, value, _WHY[key]] for key, value in values.items()]
-
-
-def reward_in_words(reward: RewardConfig) -> str:
-    """The reward in words: kind, weights, features, warm-up and support."""
-    if reward.kind == "none":
-        return "none"
-    weight = reward.weight
-    weights = (
-        ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
-    )
-    features = f", on {in_words(reward.features)}" if reward.features else ""
-    warmup = f"warm-up {reward.warmup_epochs} epochs"
-    return f"{reward.kind}, λ = {weights}{features}; {warmup}, support {reward.support}"
 
 
 def _times(values: Iterable[float]) -> str:

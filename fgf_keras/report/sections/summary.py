@@ -1,5 +1,6 @@
 """The main results of one network in short, as sentences that lead with the answer."""
 
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.report.document import Section, Terms, Tiles
 from fgf_keras.report.sections.alignment import alignment_in_short, left_out_sentence, smooth_null
 from fgf_keras.report.sections.controls import controls_sentence
@@ -7,6 +8,7 @@ from fgf_keras.report.sections.effects import direction_sentence
 from fgf_keras.report.sections.lenses import agreement_sentence, answer_sentence
 from fgf_keras.report.sections.performance import performance_sentence
 from fgf_keras.report.sections.population import population_sentence
+from fgf_keras.report.sections.reward import training_sentence
 from fgf_keras.report.words import percent
 from fgf_keras.results.columns import JOINT, share_column
 from fgf_keras.results.interval import Interval, rounded
@@ -14,11 +16,9 @@ from fgf_keras.results.lenses import feature_lenses, followed_features
 from fgf_keras.results.metrics import PartMetrics
 from fgf_keras.results.run import RunResult
 
-TRAINED_TO_ALIGN = " The network was trained to align with features, which raises these shares."
-
 
 def summary_section(
-    result: RunResult, features: list[str], alpha: float, *, rewarded: bool = False
+    result: RunResult, features: list[str], alpha: float, *, reward: RewardConfig | None = None
 ) -> Section:
     """What the score follows, in which direction and by how much, what it reacts to, and whether these agree.
 
@@ -26,9 +26,11 @@ def summary_section(
         result: of the evaluation.
         features: names of the features.
         alpha: significance level.
-        rewarded: whether the network was trained to align with features.
+        reward: how the network was trained; None without a reward.
     """
     metrics, confidence = result.part, result.metrics.confidence
+    training = result.metrics.content.get("training", {})
+    trained = "" if reward is None else training_sentence(reward, features, training)
     features_lenses = feature_lenses(result, features)
     answers = {
         "The answer": answer_sentence(features_lenses, followed_features(result, alpha)),
@@ -37,7 +39,7 @@ def summary_section(
         "In which direction": direction_sentence(
             metrics, result.metrics.reference, features, result.behaviour
         ),
-        "What it reacts to": alignment_in_short(metrics, features) + TRAINED_TO_ALIGN * rewarded,
+        "What it reacts to": alignment_in_short(metrics, features) + trained,
         "Do these agree?": agreement_sentence(features_lenses, followed_features(result, alpha)),
         "What it needs": controls_sentence(result.controls, metrics) if result.controls else "",
         "Left out": left_out_sentence(metrics, metrics.supports[0]),

@@ -1,0 +1,82 @@
+"""The reward that a network was trained with, and what the training made of it, in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fgf_keras.config.reward import RewardConfig
+from fgf_keras.report.words import in_words
+from fgf_keras.results.interval import rounded
+
+
+def reward_in_words(reward: RewardConfig) -> str:
+    """The reward in words: kind, weights, features, targets, limits, schedule and support."""
+    if reward.kind == "none":
+        return "none"
+    weight = reward.weight
+    weights = (
+        ", ".join(f"{k} {v:g}" for k, v in weight.items()) if isinstance(weight, dict) else f"{weight:g}"
+    )
+    features = f", on {in_words(reward.features)}" if reward.features else ""
+    aims = {
+        "penalised": [name for name, target in reward.targets.items() if target == "penalise"],
+        "ignored": [name for name, target in reward.targets.items() if target == "ignore"],
+    }
+    parts = [
+        f"{reward.kind}, λ = {weights}{features}",
+        *(f"{in_words(names)} {aim}" for aim, names in aims.items() if names),
+        *([f"at most {reward.max_ratio:g} of the task's gradient"] if reward.max_ratio else []),
+        *(["without what opposes the task"] if reward.project_conflicts else []),
+        *([f"fine-tuned from {reward.fine_tune}"] if reward.fine_tune else []),
+        *([f"from epoch {reward.start_epoch + 1} on"] if reward.start_epoch else []),
+        f"warm-up {reward.warmup_epochs} epochs, support {reward.support}",
+    ]
+    return "; ".join(parts)
+
+
+def training_sentence(reward: RewardConfig, features: Sequence[str], training: Mapping[str, Any]) -> str:
+    """That a network was trained for or against features, and whether its reward had to be reduced.
+
+    Args:
+        reward: the group `reward` of its configuration.
+        features: those that are measured.
+        training: content of training.json; empty for networks of earlier versions.
+
+    Returns:
+        Sentences with a blank before each; empty without a reward.
+    """
+    if reward.kind == "none":
+        return ""
+    sentences = []
+    if reward.rewarded(list(features)):
+        sentences.append("The network was trained to align with features, which raises these shares.")
+    if penalised := reward.penalised(list(features)):
+        sentences.append(
+            f"It was trained not to react to {in_words(penalised)}, which lowers the share of it."
+            if len(penalised) == 1
+            else f"It was trained not to react to {in_words(penalised)}, which lowers their shares."
+        )
+    return "".join(f" {sentence}" for sentence in [*sentences, *reductions_sentences(training)])
+
+
+def reductions_sentences(training: Mapping[str, Any]) -> list[str]:
+    """How often the guard reduced the reward of a training, and why; empty if it did not."""
+    reductions = training.get("reward", {}).get("reductions", [])
+    if not reductions:
+        return []
+    first, last = reductions[0], reductions[-1]
+    times = "once" if len(reductions) == 1 else f"{len(reductions)} times"
+    when = f"in epoch {first['epoch']}"
+    if len(reductions) > 1:
+        when = f"first {when}, last in epoch {last['epoch']}"
+    return [
+        f"The reward was reduced {times} during training, to {rounded(last['factor'])} of its weight "
+        f"({when}), because {first['reason']}."
+    ]
+
+
+def reduced_in_words(trainings: Sequence[Mapping[str, Any]]) -> str:
+    """In how many trainings of an arm the reward was reduced; empty if in none."""
+    reduced = [training for training in trainings if reductions_sentences(training)]
+    if not reduced:
+        return ""
+    return f"reduced by the guard in {len(reduced)} of {len(trainings)} trainings"

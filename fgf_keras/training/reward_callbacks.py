@@ -1,0 +1,54 @@
+"""The callbacks that a configured reward needs."""
+
+import numpy as np
+
+from fgf_keras.config import Config
+from fgf_keras.training.reward_guard import RewardGuard
+from fgf_keras.training.reward_schedule import RewardSchedule
+from fgf_keras.training.start import baseline_auc
+
+
+def reward_epochs(config: Config) -> tuple[int, int]:
+    """Epochs without a reward, and those of its ramp."""
+    reward, epochs = config.reward, config.train.epochs
+    # Even a short training must have epochs with the full weight, or there would be none to choose from.
+    return reward.start_epoch, min(reward.warmup_epochs, (epochs - reward.start_epoch) // 2)
+
+
+def reward_schedule(config: Config, steps: int) -> RewardSchedule | None:
+    """The schedule of the configured reward; None if it has its full weight all the time.
+
+    Args:
+        config: of the run.
+        steps: in an epoch.
+    """
+    start, ramp = reward_epochs(config)
+    guarded = config.reward.guard.factor is not None and config.reward.kind != "none"
+    return RewardSchedule(steps * ramp, steps * start) if start or ramp or guarded else None
+
+
+def reward_guard(
+    config: Config, validation_labels: np.ndarray, classes: int, schedule: RewardSchedule | None
+) -> RewardGuard | None:
+    """The guard of the configured reward; None without a reward or with more than two classes.
+
+    Args:
+        config: of the run.
+        validation_labels: (V,).
+        classes: K.
+        schedule: of the reward.
+
+    Raises:
+        RunError: the baseline to compare with cannot be used.
+    """
+    guard = config.reward.guard
+    if guard.factor is None or schedule is None or config.reward.kind == "none" or classes != 2:
+        return None
+    return RewardGuard(
+        schedule,
+        positive=int(np.sum(validation_labels == 1)),
+        negative=int(np.sum(validation_labels == 0)),
+        factor=guard.factor,
+        tolerance=guard.tolerance,
+        baseline=None if guard.baseline is None else baseline_auc(guard.baseline),
+    )
