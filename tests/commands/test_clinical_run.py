@@ -135,6 +135,7 @@ def test_the_columns_stand_beside_the_features(ended):
     assert set(content["population"]["ranks"]) == {"brightness", "extent", *names, "joint"}
     report = (run / "evaluation" / "report.md").read_text()
     assert "are of the image part" in report
+    assert "named features and clinical columns" in report
     assert "| site=larynx |" in report
 
 
