@@ -41,7 +41,8 @@ def regression(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (k, 1) or (k, K) and intercept of a logistic regression.
 
-    C is the one of `STRENGTHS` with the smallest cross-validated log loss; 1 where a class has one patient.
+    C is the one of `STRENGTHS` with the smallest cross-validated log loss, in which classes weigh the same if
+    they do in the regression; 1 where a class has one patient.
 
     Args:
         values: (n, k) standardised columns.
@@ -50,6 +51,7 @@ def regression(
         seed: of the folds.
     """
     weight = "balanced" if balanced else None
+    scoring = _balanced_score if balanced else "neg_log_loss"
     folds = min(FOLDS, int(np.bincount(labels).min()))
     model: LogisticRegression = LogisticRegression(class_weight=weight, max_iter=1000)
     if folds >= 2:
@@ -59,8 +61,15 @@ def regression(
             warnings.simplefilter("ignore", (FutureWarning))
             warnings.simplefilter("ignore", ConvergenceWarning)
             chosen = LogisticRegressionCV(
-                Cs=STRENGTHS, cv=split, class_weight=weight, scoring="neg_log_loss", max_iter=1000
+                Cs=STRENGTHS, cv=split, class_weight=weight, scoring=scoring, max_iter=1000
             ).fit(values, labels)
         model = LogisticRegression(C=float(np.ravel(chosen.C_)[0]), class_weight=weight, max_iter=1000)
     model.fit(values, labels)
     return model.coef_.T, model.intercept_
+
+
+def _balanced_score(model: LogisticRegression, values: np.ndarray, labels: np.ndarray) -> float:
+    """Mean log probability of the right class, averaged over the classes."""
+    own = np.searchsorted(model.classes_, labels)
+    right = model.predict_log_proba(values)[np.arange(len(labels)), own]
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))

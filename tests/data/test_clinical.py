@@ -210,6 +210,9 @@ def test_a_cohort_carries_its_columns_and_only_they_change_the_fingerprint():
     assert plain.inputs == {}
     with pytest.raises(DataError, match="one row per patient"):
         dataclasses.replace(cohort, clinical=cohort.clinical.iloc[::-1])
+    outcome = pd.DataFrame({"dm": 2.0 * cohort.labels}, index=cohort.clinical.index)
+    with pytest.raises(DataError, match="column 'dm' determines the label of the 30 training patients"):
+        encoded(dataclasses.replace(cohort, clinical=outcome), [column(name="dm")], np.arange(30))
     with pytest.raises(DataError, match="reads no clinical columns"):
         encoded(plain, config.data.clinical, np.arange(30))
 

@@ -13,6 +13,12 @@ OF_IMAGE = (
     "part, with the clinical columns of the patient held: these move the decision boundary, but not the "
     "direction to it."
 )
+# An image part that varies less than this, relative to the clinical part, decides next to nothing.
+LEAST_SPREAD = 0.1
+DECIDED = (
+    "The clinical part decides: the image part varies so little between patients that the order of their "
+    "scores is almost that of the clinical columns alone. S and F describe a part that hardly takes part."
+)
 
 
 def clinical_section(part: PartMetrics, content: dict[str, Any] | None) -> Section | None:
@@ -39,8 +45,10 @@ def clinical_section(part: PartMetrics, content: dict[str, Any] | None) -> Secti
         if content["is_linear"]
         else "Effects are means over patients, between half a standard deviation below and half of one above."
     )
+    small = spread["image"] < LEAST_SPREAD * spread["clinical"]
     blocks: list[Block] = [
         Text(OF_IMAGE),
+        *([Text(DECIDED)] if small else []),
         Text(
             f"On the {part.n} {part.name} patients, the image part alone ranks with an AUC of "
             f"{auc['image']:.2f}, the clinical part alone with {auc['clinical']:.2f}, and their sum with "
