@@ -139,8 +139,10 @@ def reward_as_one_would_write_it(given):
     return lambda: step(given.image, given.mask, given.label)
 
 
-def our_step(given, *, reward, evaluation):
-    model = fgf_keras.AlignmentModel(network(given.size), features(), reward=reward, evaluation=evaluation)
+def our_step(given, *, reward, evaluation, **options):
+    model = fgf_keras.AlignmentModel(
+        network(given.size), features(), reward=reward, evaluation=evaluation, **options
+    )
     return fitted(model, ({"image": given.image, "mask": given.mask}, given.label))
 
 
@@ -159,6 +161,17 @@ VARIANTS = {
     "reward_joint_step": functools.partial(our_step, reward="joint", evaluation="dense"),
     "roi_measured_only_step": functools.partial(our_step, reward="none", evaluation="roi"),
     "roi_reward_step": functools.partial(our_step, reward="sum", evaluation="roi"),
+    "roi_signed_step": functools.partial(
+        our_step,
+        reward="signed",
+        evaluation="roi",
+        reward_direction={"brightness": 1.0, "extent": 1.0, "log_aspect_ratio": -1.0},
+    ),
+    "roi_flow_step": functools.partial(our_step, reward="flow", evaluation="roi"),
+    "roi_limited_step": functools.partial(our_step, reward="sum", evaluation="roi", max_ratio=0.3),
+    "roi_projected_step": functools.partial(
+        our_step, reward="sum", evaluation="roi", max_ratio=0.3, project_conflicts=True
+    ),
 }
 
 

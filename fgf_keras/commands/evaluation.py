@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from fgf_keras.commands.experiments import experiments
 from fgf_keras.commands.explainer import explainer, training_reference
+from fgf_keras.commands.part_metrics import part_metrics
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.reward import RewardConfig
 from fgf_keras.data.cohort import Cohort
@@ -20,12 +21,9 @@ from fgf_keras.measure.clinical import ClinicalEffects, clinical_effects
 from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
-from fgf_keras.results.alignment import alignment_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.chosen import shown_patients
-from fgf_keras.results.classification import choose_threshold, classification_metrics
-from fgf_keras.results.clinical import clinical_content, shared_population
-from fgf_keras.results.effects import effects_content
+from fgf_keras.results.classification import choose_threshold
 from fgf_keras.results.findings import run_findings
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
@@ -192,15 +190,9 @@ def evaluate(
         "splits": {},
     }
     for name, rows in splits.items():
-        metrics["splits"][name] = {
-            **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
-            **_alignment_and_effects(explanations, rows, resampling),
-            # Scores and values are the same on every support.
-            "population": shared_population(next(iter(explanations.values())), clinical, rows, **resampling),
-        }
-        if clinical is not None:
-            content = clinical_content(clinical, logits, cohort.labels, rows, **resampling)
-            metrics["splits"][name]["clinical"] = content
+        metrics["splits"][name] = part_metrics(
+            cohort, rows, logits, threshold["logit"], explanations, clinical, resampling
+        )
     patients = _patients(cohort, splits, logits, threshold["logit"], explanations, clinical)
     last, rows = list(splits.items())[-1]
     shown_ids = list(shown_patients(patients, last, settings))
@@ -232,17 +224,6 @@ def _chosen_threshold(labels: np.ndarray, logits: np.ndarray, validation: np.nda
         "probability": float(expit(logit)),
         "chosen_on": "validation",
         "criterion": "largest balanced accuracy",
-    }
-
-
-def _alignment_and_effects(
-    explanations: dict[str, Explanation], rows: np.ndarray, resampling: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        key: {
-            support: content(explanation, rows, **resampling) for support, explanation in explanations.items()
-        }
-        for key, content in (("alignment", alignment_table), ("effects", effects_content))
     }
 
 

@@ -59,6 +59,12 @@ class Config(Group):
                 f"model.network: the network for data.dimension {self.data.dimension} is {expected}, got "
                 f"{self.model.network!r}"
             )
+        if self.data.splits.group is not None and self.protocol.folds is not None:
+            raise ValueError(
+                "protocol.folds: data.splits.test names the groups to test, so there are no folds"
+            )
+        if self.data.phantom.decoy.hu and (self.truth is not None or self.data.dimension == 3):
+            raise ValueError("data.phantom.decoy: only slices have one, and not under known laws")
         names = [feature.name for feature in self.features]
         if self.evaluate.nulls:
             try:

@@ -38,6 +38,14 @@ Size = Annotated[
 ]
 
 
+class DecoyConfig(Group):
+    """A marker in the core of some tumours that goes with the label in one hospital only; none if hu is 0."""
+
+    hu: float = 0.0
+    agreement: Fraction = 0.95
+    elsewhere: Fraction = 0.3
+
+
 class PhantomConfig(Group):
     """The synthetic cohort, and the law of its labels."""
 
@@ -48,13 +56,48 @@ class PhantomConfig(Group):
     extent: float = 1.5
     log_aspect_ratio: float = 0.0
     texture: float = 0.0
+    decoy: DecoyConfig = DecoyConfig()
+
+
+Groups = Annotated[list[str], Field(min_length=1)]
+# Numbers are fractions of the cohort below 1, else numbers of patients; names are groups of patients.
+Part = Annotated[
+    Annotated[Annotated[float, Field(gt=0)], Tag("float")] | Annotated[Groups, Tag("list[str]")],
+    Discriminator(lambda value: "list[str]" if isinstance(value, list) else "float"),
+]
 
 
 class SplitConfig(Group):
-    """Sizes of the parts of stratified splits: fractions of the cohort below 1, else numbers of patients."""
+    """The parts of stratified splits by size, or by groups of patients such as hospitals."""
 
-    test: Annotated[float, Field(gt=0)] = 0.3
-    validation: Annotated[float, Field(gt=0)] = 0.15
+    test: Part = 0.3
+    validation: Part = 0.15
+    group: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        named = [key for key in ("test", "validation") if isinstance(getattr(self, key), list)]
+        if self.group is None:
+            if named:
+                raise ValueError(
+                    f"{named[0]}: names groups of patients, so group must be a pattern that finds the group "
+                    "in a patient's id, e.g. 'HN-([A-Z]+)-'"
+                )
+            return self
+        try:
+            count = re.compile(self.group).groups
+        except re.error as error:
+            raise ValueError(f"group: {self.group!r} is not a regular expression: {error}") from None
+        if count != 1:
+            raise ValueError(
+                "group: must have one pair of parentheses around the group's name, e.g. 'HN-([A-Z]+)-', got "
+                f"{self.group!r}"
+            )
+        if not isinstance(self.test, list):
+            raise ValueError(f"test: with group, the groups to test, e.g. [CHUM], got {self.test:g}")
+        validation = self.validation if isinstance(self.validation, list) else []
+        no_duplicates("test, validation", [*self.test, *validation])
+        return self
 
 
 class AugmentConfig(Group):

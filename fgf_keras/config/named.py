@@ -16,6 +16,7 @@ FEATURES = {
     "noise": "fgf_keras.features.linear_noise:LinearNoise",
     "elongation": "fgf_keras.features.elongation:Elongation",
     "flatness": "fgf_keras.features.flatness:Flatness",
+    "core_contrast": "fgf_keras.features.core_contrast:CoreContrast",
 }
 REWARDS = {
     "none": "fgf_keras.models.rewards:NoReward",

@@ -73,6 +73,16 @@ class Cohort:
         """2 for slices, 3 for volumes."""
         return self.images.ndim - 2
 
+    def markers(self) -> np.ndarray | None:
+        """Whether each patient has the marker of a phantom with a decoy, (N,) of "with" and "without".
+
+        None for cohorts without a decoy.
+        """
+        if "decoy" not in self.provenance:
+            return None
+        marked = np.array(self.provenance["decoy"]["marked"], bool)
+        return np.where(marked[self.provenance.get("selected", slice(None))], "with", "without")
+
     def select(self, indices: ArrayLike) -> "Cohort":
         """The patients at `indices` (positions, or a boolean (N,) array), in that order."""
         positions = np.arange(len(self))[np.asarray(indices)]

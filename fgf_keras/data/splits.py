@@ -1,6 +1,8 @@
 """Splits of a cohort into training, validation and test patients."""
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +21,7 @@ COLUMNS = ["patient_id", "split", "label"]
 
 
 def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict[str, np.ndarray]:
-    """Split the patients so that each part has the classes in the proportions of the cohort.
+    """Split the patients so that each part has the classes in the proportions of the cohort, or by groups.
 
     Sizes below 1 are fractions of the whole cohort, others are numbers of patients. The test part depends
     only on `seed` and `config.test`, so changing the validation part never moves a patient into it.
@@ -31,6 +33,11 @@ def stratified_splits(cohort: Cohort, config: SplitConfig, *, seed: int) -> dict
         DataError: a part would be empty or lack a class.
     """
     n, labels = len(cohort), cohort.labels
+    if isinstance(config.test, list):
+        tested = _members(cohort, config, "test")
+        return train_and_validation(
+            cohort, np.flatnonzero(~tested), np.flatnonzero(tested), config, seed=seed
+        )
     test = _size("test", config.test, n)
     validation = _size("validation", config.validation, n)
     counts = np.bincount(labels, minlength=cohort.class_count)
@@ -59,6 +66,9 @@ def train_and_validation(
         DataError: a part would be empty or lack a class.
     """
     n, labels = len(cohort), cohort.labels
+    if isinstance(config.validation, list):
+        chosen = _members(cohort, config, "validation")[rest]
+        return _checked(cohort, {"train": rest[~chosen], "validation": rest[chosen], "test": test_part})
     validation = _size("validation", config.validation, n)
     counted = f"{n} patients with {_by_class(np.bincount(labels, minlength=cohort.class_count))}"
     requested = f"{len(rest) - validation} train, {validation} validation and {len(test_part)} test"
@@ -75,11 +85,14 @@ def train_and_validation(
         raise DataError(
             f"{counted} cannot be split into {requested}: {str(error).rstrip('.')}. {_REMEDY}"
         ) from error
-    splits = {
-        "train": np.sort(train_part),
-        "validation": np.sort(validation_part),
-        "test": np.sort(test_part),
-    }
+    return _checked(cohort, {"train": train_part, "validation": validation_part, "test": test_part})
+
+
+def _checked(cohort: Cohort, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The parts in order, after refusing those that lack a class."""
+    labels, splits = cohort.labels, {name: np.sort(part) for name, part in parts.items()}
+    requested = ", ".join(f"{len(part)} {name}" for name, part in splits.items())
+    counted = f"{len(cohort)} patients with {_by_class(np.bincount(labels, minlength=cohort.class_count))}"
     for name, part in splits.items():
         by_class = np.bincount(labels[part], minlength=cohort.class_count)
         if (by_class == 0).any():
@@ -93,11 +106,30 @@ def train_and_validation(
 _REMEDY = "Enlarge that part in data.splits, or add patients of the rarer class."
 
 
+def _members(cohort: Cohort, config: SplitConfig, part: str) -> np.ndarray:
+    """Whether each patient is in one of the groups of a part, (N,) bool."""
+    found = [re.search(config.group or "", name) for name in cohort.patient_id]
+    without = [str(name) for name, match in zip(cohort.patient_id, found) if match is None]
+    if without:
+        raise DataError(
+            f"data.splits.group, {config.group!r}, finds no group in {len(without)} of {len(cohort)} ids: "
+            f"{listing(without)}. Change the pattern."
+        )
+    groups = np.array([match[1] for match in found if match])
+    names = getattr(config, part)
+    unknown = [name for name in names if name not in groups]
+    if unknown:
+        sizes = ", ".join(f"{name} ({count})" for name, count in Counter(groups.tolist()).items())
+        raise DataError(f"data.splits.{part} names {', '.join(unknown)}, but the groups are {sizes}.")
+    return np.isin(groups, names)
+
+
 def _by_class(counts: Iterable[int]) -> str:
     return ", ".join(f"{count} of class {k}" for k, count in enumerate(counts))
 
 
-def _size(name: str, value: float, n: int) -> int:
+def _size(name: str, value: float | list[str], n: int) -> int:
+    assert not isinstance(value, list)  # groups have their own way
     if value < 1:
         return round(value * n)
     if value != int(value):

@@ -12,6 +12,7 @@ from fgf_keras.features.autodiff import AutodiffFeature
 from fgf_keras.features.base import Feature
 from fgf_keras.features.brightness import Brightness
 from fgf_keras.features.columns import Column, LinearCombination
+from fgf_keras.features.core_contrast import CoreContrast
 from fgf_keras.features.elongation import Elongation
 from fgf_keras.features.extent import Extent
 from fgf_keras.features.flatness import Flatness
@@ -22,6 +23,7 @@ __all__ = [
     "AutodiffFeature",
     "Brightness",
     "Column",
+    "CoreContrast",
     "Elongation",
     "Extent",
     "Feature",

@@ -15,6 +15,7 @@ from fgf_keras.report.sections.contributions import waterfall_blocks
 from fgf_keras.report.sections.controls import controls_section
 from fgf_keras.report.sections.effects import effects_section
 from fgf_keras.report.sections.findings import findings_blocks, findings_summary
+from fgf_keras.report.sections.groups import groups_section
 from fgf_keras.report.sections.lenses import lenses_section
 from fgf_keras.report.sections.patients import gallery_section, page_gallery_section, patients_section
 from fgf_keras.report.sections.performance import performance_section
@@ -74,6 +75,10 @@ def _data(provenance: Provenance, result: RunResult) -> Section:
 def _performance(provenance: Provenance, result: RunResult) -> Section:
     seed = provenance.config.seed
     return performance_section(result.metrics, result.patients, result.part.name, seed=seed)
+
+
+def _groups(provenance: Provenance, result: RunResult) -> Section | None:
+    return groups_section(result.metrics, result.part.name)
 
 
 def _calibration(provenance: Provenance, result: RunResult) -> Section:
@@ -168,6 +173,7 @@ SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _question,
     _data,
     _performance,
+    _groups,
     _calibration,
     _population,
     _effects,

@@ -15,6 +15,7 @@ from fgf_keras.results.columns import (
     share_column,
 )
 from fgf_keras.results.effects import effects_table
+from fgf_keras.results.groups import WORST
 from fgf_keras.results.interval import Interval, or_nan
 from fgf_keras.results.population import PopulationShare
 
@@ -52,6 +53,9 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
             interval = Interval.of(content[name]["value"], content[name]["ci"])
             rows.append({"part": part, "metric": name, "support": "", "quantity": name, "feature": ""})
             rows[-1] |= interval._asdict() | {"undefined": 0}
+        if worst := content.get("groups", {}).get("worst"):
+            rows.append({"part": part, "metric": WORST, "support": "", "quantity": WORST, "feature": ""})
+            rows[-1] |= Interval.of(worst["value"], worst["ci"])._asdict() | {"undefined": 0}
         for support, table in content["alignment"].items():
             rows += [{"part": part} | row for row in _share_rows(support, table)]
     return pd.DataFrame(rows).set_index(["part", "metric"])

@@ -61,23 +61,16 @@ def fit(
     """
     keras.utils.set_random_seed(config.seed)
     reward = config.reward
-    features = rewarded_features(config)
-    direction = reward_direction(reward, features, cohort, splits["train"], seed=config.seed)
-    columns = cohort.column_count
-    model = build_model(config, cohort.images.shape[1:], cohort.class_count, direction, columns=columns)
-    start_clinical_part(model.classifier, config, cohort, splits["train"])
-    if reward.fine_tune is not None and reward.kind != "none":
-        load_start(model, check_start(reward.fine_tune, config, cohort, splits))
+    model, direction = _initial_model(config, cohort, splits)
     save_splits(folder.splits_file, cohort, splits)
     train = config.train
-    balanced = train.imbalance == "balanced_batches"
     training = make_dataset(
         cohort,
         splits["train"],
         batch_size=train.batch_size,
         seed=config.seed,
         augment=config.data.augment,
-        balanced=balanced,
+        balanced=train.imbalance == "balanced_batches",
         training=True,
         windows=True,
     )
@@ -126,6 +119,20 @@ def fit(
     model.load_weights(folder.best_weights)
     model.save(folder.model_file)
     return model
+
+
+def _initial_model(
+    config: Config, cohort: Cohort, splits: dict[str, np.ndarray]
+) -> tuple[AlignmentModel, dict[str, float] | None]:
+    """The model with the weights that the training begins with, and the direction of its reward."""
+    reward, train = config.reward, splits["train"]
+    direction = reward_direction(reward, rewarded_features(config), cohort, train, seed=config.seed)
+    columns = cohort.column_count
+    model = build_model(config, cohort.images.shape[1:], cohort.class_count, direction, columns=columns)
+    start_clinical_part(model.classifier, config, cohort, train)
+    if reward.fine_tune is not None and reward.kind != "none":
+        load_start(model, check_start(reward.fine_tune, config, cohort, splits))
+    return model, direction
 
 
 def _callbacks(

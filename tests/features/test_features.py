@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import fgf_keras
 from fgf_keras.errors import FeatureError
+from fgf_keras.features import CoreContrast
 from fgf_keras.features.base import Feature, stack_gradients, unique_names
 from fgf_keras.features.moments import image_moments, weights
 
@@ -25,9 +26,10 @@ FEATURES = [
     fgf_keras.Extent(),
     fgf_keras.LogAspectRatio(),
     fgf_keras.LinearNoise(seed=3),
+    CoreContrast(radius=0.6),
     fgf_keras.AutodiffFeature(contrast),
 ]
-CLOSED_FORM = FEATURES[:4]
+CLOSED_FORM = FEATURES[:5]
 
 
 def tumour(kind):
@@ -256,5 +258,5 @@ def test_a_name_that_is_no_key_is_refused(name):
 def test_gradients_are_stacked_in_order(rng):
     image, mask = sample("oblique", rng)
     stack = stack_gradients(CLOSED_FORM, image, mask)
-    assert stack.shape == (1, 4, SIZE, SIZE, 1)
+    assert stack.shape == (1, len(CLOSED_FORM), SIZE, SIZE, 1)
     np.testing.assert_array_equal(stack[:, 1], FEATURES[1].gradient(image, mask))

@@ -16,6 +16,7 @@ from scipy.special import expit
 from fgf_keras.config.data import PhantomConfig
 from fgf_keras.data.canvas import windowed
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.phantom.decoy import Decoy, draw_decoy, with_marker
 from fgf_keras.data.phantom.law import PhantomLabels, draw_latents, law_provenance, phantom_labels
 
 # Pixels between a tumour and the border of the canvas.
@@ -77,13 +78,27 @@ def phantom_cohort(
     """
     canvas, n = phantom_canvas(size, spacing), config.patients
     labels = phantom_labels(config, seed)
+    decoy = draw_decoy(config.decoy, labels.labels, seed) if config.decoy.hu else None
     images, masks = np.empty((n, size, size, 1), np.float32), np.empty((n, size, size, 1), np.uint8)
     for i in range(n):
         patient = phantom_slice(i, canvas, seed)
-        images[i, ..., 0] = windowed(patient.hu, window)
+        hu = patient.hu
+        if decoy is not None and decoy.marked[i]:
+            hu = with_marker(hu, patient.mask, config.decoy.hu, canvas.spacing)
+        images[i, ..., 0] = windowed(hu, window)
         masks[i, ..., 0] = patient.mask
-    return drawn_cohort(
+    cohort = drawn_cohort(
         config, labels, images, masks, size=int(size), window=window, spacing=spacing, seed=seed
+    )
+    return cohort if decoy is None else _with_decoy(cohort, decoy, config)
+
+
+def _with_decoy(cohort: Cohort, decoy: Decoy, config: PhantomConfig) -> Cohort:
+    """The cohort with ids that name the hospital, and the markers in its provenance."""
+    ids = [f"phantom-{where}-{i + 1:04d}" for i, where in enumerate(decoy.hospital)]
+    content = config.decoy.model_dump() | {"marked": decoy.marked.astype(int).tolist()}
+    return dataclasses.replace(
+        cohort, patient_id=np.array(ids), provenance=cohort.provenance | {"decoy": content}
     )
 
 

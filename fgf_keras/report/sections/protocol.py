@@ -2,6 +2,7 @@
 
 from fgf_keras.report.document import Block, Bullets, Table
 from fgf_keras.results.columns import JOINT, metric_title, share_of
+from fgf_keras.results.groups import WORST
 from fgf_keras.results.interval import number, with_spread
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
@@ -61,4 +62,4 @@ def protocol_summary(study: Study) -> list[Block]:
 
 def _is_headline(metric: str) -> bool:
     share = share_of(metric)
-    return share.feature == JOINT if share else metric in ("balanced_accuracy", "auc")
+    return share.feature == JOINT if share else metric in ("balanced_accuracy", "auc", WORST)

@@ -55,12 +55,16 @@ def settings_rows(config: Config) -> list[list[str]]:
         "evaluate.nulls": f"{', '.join(evaluate.nulls) or 'none'}; {evaluate.null_draws} draws; "
         f"smooth: {lengths} px",
         "threshold": "largest balanced accuracy on validation",
-        "data.splits": f"test {data.splits.test:g}, validation {data.splits.validation:g}",
+        "data.splits": f"test {_part(data.splits.test)}, validation {_part(data.splits.validation)}",
         "seed": str(config.seed),
     }
     # Slices have no dimension to mention, and volumes no slice that was chosen.
     del values["data.dimension" if data.dimension == 2 else "data.slice"]
     return [[key, value, _WHY[key]] for key, value in values.items()]
+
+
+def _part(part: float | list[str]) -> str:
+    return in_words(part) if isinstance(part, list) else f"{part:g}"
 
 
 def _times(values: Iterable[float]) -> str:
