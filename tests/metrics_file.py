@@ -36,11 +36,24 @@ def alignment(shares, *, undefined=(0, 0), nulls=None, status=None, partial=None
     return table | ({"nulls": nulls} if nulls else {})
 
 
-def part(supports, *, auc=0.7, accuracy=0.6, n=20, n_positive=8):
-    """One part of the patients; `auc` may be a number or {"value", "ci"}."""
+def part(supports, *, auc=0.7, accuracy=0.6, n=20, n_positive=8, bars=None):
+    """One part of the patients; `auc` may be a number or {"value", "ci"}.
+
+    `bars`: by name, (AUC, difference in AUC, half of its interval); without it as in earlier versions.
+    """
     content = {name: {"value": accuracy, "ci": [accuracy - 0.1, accuracy + 0.1]} for name in CLASSIFICATION}
     content["auc"] = auc if isinstance(auc, dict) else {"value": auc, "ci": [auc - 0.1, auc + 0.1]}
+    if bars is not None:
+        content["bars"] = {name: bar(*figures) for name, figures in bars.items()}
     return {"n": n, "n_positive": n_positive, "alignment": supports} | content
+
+
+def bar(auc, difference, half, *, undefined=0):
+    """A bar, whose differences from the network have an interval of the given half width."""
+    own = {"value": auc, "ci": [auc - 0.1, auc + 0.1]}
+    more = {"value": difference, "ci": [difference - half, difference + half]}
+    pair = {"auc": own, "balanced_accuracy": own}
+    return pair | {f"{name}_difference": more for name in pair} | {"undefined": undefined}
 
 
 def metrics_content(parts, *, n_train=40):

@@ -69,19 +69,55 @@ def test_a_page_keeps_what_is_around_a_section(benchmark_named, tmp_path):
 
 def test_a_regression_on_features_finds_what_labels_are_made_of(tmp_path):
     (tmp_path / "tiny.yaml").write_text(
-        "data: {size: 32, phantom: {patients: 200, prevalence: 0.4, brightness: 4, extent: 0}}\n"
+        "data: {size: 32, phantom: {patients: 200, prevalence: 0.4, brightness: 4, extent: 0},\n"
+        "  clinical: [{name: stage, order: [T1, T2, T3, T4]}]}\n"
         "protocol: {repeats: 3}\n",
         encoding="utf-8",
     )
     settings = ["--config", "tiny.yaml", "--splits", 5]
     done = command("benchmarks/three_numbers.py", *settings, cwd=tmp_path)
     assert done.code == 0, done.err
-    found = json.loads(done.out.splitlines()[-1])["three_numbers"]
+    found = json.loads(done.out.splitlines()[-1])["bars"]
     assert set(found) == {"3", "5"}
-    assert all(figures["auc"]["mean"] > 0.85 for figures in found.values())
-    assert all(0.7 < figures["balanced_accuracy"]["mean"] < 1 for figures in found.values())
+    assert all(
+        set(figures) == {"area", "features", "clinical", "features_and_clinical"}
+        for figures in found.values()
+    )
+    # The area says nothing about a label of brightness.
+    assert all(figures["area"]["AUC"]["mean"] < 0.7 for figures in found.values())
+    figures = [each["features"] for each in found.values()]
+    assert all(each["AUC"]["mean"] > 0.85 for each in figures)
+    assert all(0.7 < each["balanced accuracy"]["mean"] < 1 for each in figures)
     # Other splits, other figures; labels of texture cannot be told by brightness and shape.
     other = ["data.phantom.brightness=0", "data.phantom.texture=4"]
     texture = command("benchmarks/three_numbers.py", *settings, *other, cwd=tmp_path)
-    found = json.loads(texture.out.splitlines()[-1])["three_numbers"]
-    assert found["5"]["auc"]["mean"] < 0.75
+    found = json.loads(texture.out.splitlines()[-1])["bars"]
+    assert found["5"]["features"]["AUC"]["mean"] < 0.75
+
+
+def test_choices_are_measured_on_the_same_trainings_and_kept(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(
+        "data: {size: 24, phantom: {patients: 60, prevalence: 0.4}}\n"
+        "model: {filters: [2], kernel_sizes: [3], pool_size: 4, dense: [2]}\n"
+        "train: {epochs: 16}\nfeatures: [brightness]\n",
+        encoding="utf-8",
+    )
+    settings = ["--config", "tiny.yaml", "--splits", 2, "--out", "out"]
+    done = command("benchmarks/choices.py", *settings, cwd=tmp_path)
+    assert done.code == 0, done.err
+    means = json.loads(done.out.splitlines()[-1])["choices"]
+    files = sorted((tmp_path / "out").iterdir())
+    kept = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    assert len(kept) == 2
+    for name, metrics in means.items():
+        for metric, mean in metrics.items():
+            assert mean == pytest.approx(sum(each[name][metric] for each in kept) / 2)
+    assert {"best", "last", "smoothed 5", "ema 0.99", "swa 10, best"} <= set(means)
+    # What is chosen on validation is at least as good there as the last.
+    for name in ("swa 5", "ema 0.99"):
+        assert all(each[f"{name}, best"]["validation_auc"] >= each[name]["validation_auc"] for each in kept)
+    stamps = [file.stat().st_mtime_ns for file in files]
+    again = command("benchmarks/choices.py", *settings, cwd=tmp_path)
+    assert again.out.splitlines()[-1] == done.out.splitlines()[-1]
+    assert [file.stat().st_mtime_ns for file in files] == stamps
+    assert "split" not in again.out.splitlines()[0]

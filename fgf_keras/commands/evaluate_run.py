@@ -67,6 +67,7 @@ def evaluate_run(
         seed=config.seed,
         n_train=metrics["n_train"],
         threshold=metrics["threshold"],
+        bars=metrics.get("bars"),
         # That of the run, whose reference is in its units; images of another cohort are mapped alike.
         hu_window=source_of(config).hu_window(),
         reference_sd=reference_sd_of(metrics),

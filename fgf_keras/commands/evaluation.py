@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
+from fgf_keras.commands.bars import CohortBars, bar_columns
+from fgf_keras.commands.decision import run_threshold
 from fgf_keras.commands.experiments import experiments
 from fgf_keras.commands.explainer import explainer, training_reference
 from fgf_keras.commands.part_metrics import part_metrics
+from fgf_keras.commands.patient_table import patient_table
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.reward import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import now, read_json, write_json
-from fgf_keras.measure.clinical import ClinicalEffects, clinical_effects
+from fgf_keras.measure.clinical import clinical_effects
 from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.chosen import shown_patients
-from fgf_keras.results.classification import choose_threshold
 from fgf_keras.results.findings import run_findings
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
@@ -126,6 +127,8 @@ def evaluate(
     seed: int,
     n_train: int,
     threshold: dict[str, Any] | None = None,
+    prevalence: float | None = None,
+    bars: dict[str, Any] | None = None,
     hu_window: Sequence[float] | None = None,
     reference_sd: Mapping[str, float | None] | None = None,
     reference_mean: Mapping[str, float] | None = None,
@@ -142,7 +145,10 @@ def evaluate(
         reward: how the model was trained.
         n_train: patients the model was trained on, which metrics.json keeps for the intervals of comparisons.
         seed: of the bootstrap and of the nulls.
-        threshold: {"logit", …} of an earlier evaluation; by default, chosen on the part "validation".
+        threshold: {"logit", …} of an earlier evaluation; by default, chosen as the settings say.
+        prevalence: see `decision_threshold`.
+        bars: those of an earlier evaluation, see `Bars`; by default, fitted on training and validation
+            patients if there are any.
         hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
         reference_sd, reference_mean: of the features over the training patients, if those are in no part.
         title: for the progress bars.
@@ -152,9 +158,14 @@ def evaluate(
         RunError: a score that is not finite.
     """
     data = cohort.description(splits) | {"evaluated": now()}
-    if "train" in splits and (reference_sd is None or reference_mean is None):
-        mean, sd = training_reference(model, cohort.select(splits["train"]), hu_window)
+    training = cohort.select(splits["train"]) if "train" in splits else None
+    if training is not None and (reference_sd is None or reference_mean is None):
+        mean, sd = training_reference(model, training, hu_window)
         reference_mean, reference_sd = reference_mean or mean, reference_sd or sd
+    cohort_bars = None
+    if settings.bars:
+        groups = bar_columns(model.features, cohort, hu_window)
+        cohort_bars = CohortBars.of(groups, cohort, splits, seed=seed, earlier=bars)
     if not settings.training_patients:
         splits = {name: rows for name, rows in splits.items() if name != "train"}
     cohort, splits = _measured(cohort, splits)
@@ -163,20 +174,12 @@ def evaluate(
     explainers: dict[str, Explainer] = {
         support: explainer(model, settings, support=support, **measuring) for support in settings.support
     }
-    explanations: dict[str, Explanation] = {
-        support: explain(
-            cohort.model_inputs,
-            cohort.masks,
-            spacing=cohort.spacing,
-            patient_id=cohort.patient_id,
-            progress=title and f"{title}, alignment on support {support}",
-        )
-        for support, explain in explainers.items()
-    }
+    explanations = _explanations(explainers, cohort, title)
     logits = _finite_logits(next(iter(explanations.values())))
     clinical = clinical_effects(model, cohort)
     if threshold is None:
-        threshold = _chosen_threshold(cohort.labels, logits, splits["validation"])
+        scores = {part: (cohort.labels[rows], logits[rows]) for part, rows in splits.items()}
+        threshold = run_threshold(model, settings, scores, training, prevalence=prevalence)
     resampling: dict[str, Any] = {
         "bootstrap": settings.bootstrap,
         "confidence": settings.confidence,
@@ -193,7 +196,9 @@ def evaluate(
         metrics["splits"][name] = part_metrics(
             cohort, rows, logits, threshold["logit"], explanations, clinical, resampling
         )
-    patients = _patients(cohort, splits, logits, threshold["logit"], explanations, clinical)
+    if cohort_bars is not None:
+        cohort_bars.add_to(metrics, cohort, splits, logits, **resampling)
+    patients = patient_table(cohort, splits, logits, threshold["logit"], explanations, clinical)
     last, rows = list(splits.items())[-1]
     shown_ids = list(shown_patients(patients, last, settings))
     changed = experiments(
@@ -207,6 +212,21 @@ def evaluate(
     return Evaluation(metrics, patients, explanations, shown_ids, data, findings, **changed)
 
 
+def _explanations(
+    explainers: dict[str, Explainer], cohort: Cohort, title: str | None
+) -> dict[str, Explanation]:
+    return {
+        support: explain(
+            cohort.model_inputs,
+            cohort.masks,
+            spacing=cohort.spacing,
+            patient_id=cohort.patient_id,
+            progress=title and f"{title}, alignment on support {support}",
+        )
+        for support, explain in explainers.items()
+    }
+
+
 def _finite_logits(explanation: Explanation) -> np.ndarray:
     logits = explanation.values["logit"].astype(np.float64)
     if not np.isfinite(logits).all():
@@ -215,16 +235,6 @@ def _finite_logits(explanation: Explanation) -> np.ndarray:
             "training diverged in its last steps. Lower train.learning_rate or reward.weight."
         )
     return logits
-
-
-def _chosen_threshold(labels: np.ndarray, logits: np.ndarray, validation: np.ndarray) -> dict[str, Any]:
-    logit = choose_threshold(labels[validation], logits[validation])
-    return {
-        "logit": logit,
-        "probability": float(expit(logit)),
-        "chosen_on": "validation",
-        "criterion": "largest balanced accuracy",
-    }
 
 
 def _reference(explanation: Explanation, trained: bool, mean: Mapping[str, float] | None) -> dict[str, Any]:
@@ -240,33 +250,3 @@ def _measured(cohort: Cohort, splits: dict[str, np.ndarray]) -> tuple[Cohort, di
     """The patients that are in any part, and the positions of each part among them."""
     rows = np.unique(np.concatenate(list(splits.values())))
     return cohort.select(rows), {name: np.searchsorted(rows, part) for name, part in splits.items()}
-
-
-def _patients(
-    cohort: Cohort,
-    splits: dict[str, np.ndarray],
-    logits: np.ndarray,
-    threshold: float,
-    explanations: dict[str, Explanation],
-    clinical: ClinicalEffects | None,
-) -> pd.DataFrame:
-    split = np.full(len(cohort), "", dtype=object)
-    for name, rows in splits.items():
-        split[rows] = name
-    table = pd.DataFrame(
-        {
-            "split": split,
-            "label": cohort.labels,
-            "logit": logits,
-            "probability": expit(logits),
-            "decision": (logits > threshold).astype(int),
-        },
-        index=pd.Index(cohort.patient_id, name="patient_id"),
-    )
-    parts = [
-        explanation.to_frame().drop(columns=["logit", "class"]).add_prefix(f"{support}.")
-        for support, explanation in explanations.items()
-    ]
-    if clinical is not None:
-        parts.insert(0, clinical.to_frame(logits).set_index(table.index))
-    return pd.concat([table, *parts], axis=1)

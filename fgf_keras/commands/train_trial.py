@@ -112,6 +112,8 @@ def train_and_evaluate(
         reward=config.reward,
         seed=config.seed,
         n_train=len(splits["train"]),
+        # Of the loss; the other kinds of imbalance give both classes the same weight.
+        prevalence=float(cohort.labels[splits["train"]].mean()) if config.train.imbalance == "none" else None,
         hu_window=source_of(config).hu_window(),
         title=title and f"Evaluating {title}",
     )

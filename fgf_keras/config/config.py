@@ -51,20 +51,7 @@ class Config(Group):
     def _check(self) -> Self:
         if self.truth is not None:
             self._check_truth()
-        if self.data.dimension == 3 and self.model.evaluate == "roi":
-            raise ValueError("model.evaluate: roi is for slices; volumes are boxes around the tumour already")
-        expected = {2: "paper_cnn", 3: "volume_cnn"}[self.data.dimension]
-        if self.model.network not in ("auto", expected):
-            raise ValueError(
-                f"model.network: the network for data.dimension {self.data.dimension} is {expected}, got "
-                f"{self.model.network!r}"
-            )
-        if self.data.splits.group is not None and self.protocol.folds is not None:
-            raise ValueError(
-                "protocol.folds: data.splits.test names the groups to test, so there are no folds"
-            )
-        if self.data.phantom.decoy.hu and (self.truth is not None or self.data.dimension == 3):
-            raise ValueError("data.phantom.decoy: only slices have one, and not under known laws")
+        self._check_data()
         names = [feature.name for feature in self.features]
         if self.evaluate.nulls:
             try:
@@ -108,6 +95,26 @@ class Config(Group):
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from None
         return self
+
+    def _check_data(self) -> None:
+        if self.data.dimension == 3 and self.model.evaluate == "roi":
+            raise ValueError("model.evaluate: roi is for slices; volumes are boxes around the tumour already")
+        if self.data.dimension == 3 and self.data.augment.rot90:
+            raise ValueError("data.augment.rot90: is for slices; use data.augment.rotation_degrees")
+        if self.data.dimension == 3 and self.model.strides:
+            raise ValueError("model.strides: is for slices; volume_cnn pools")
+        expected = {2: "paper_cnn", 3: "volume_cnn"}[self.data.dimension]
+        if self.model.network not in ("auto", expected):
+            raise ValueError(
+                f"model.network: the network for data.dimension {self.data.dimension} is {expected}, got "
+                f"{self.model.network!r}"
+            )
+        if self.data.splits.group is not None and self.protocol.folds is not None:
+            raise ValueError(
+                "protocol.folds: data.splits.test names the groups to test, so there are no folds"
+            )
+        if self.data.phantom.decoy.hu and (self.truth is not None or self.data.dimension == 3):
+            raise ValueError("data.phantom.decoy: only slices have one, and not under known laws")
 
     def _check_truth(self) -> None:
         protocol = self.protocol

@@ -104,6 +104,7 @@ class AugmentConfig(Group):
     """Random transformations of training slices, the same for image and mask."""
 
     flips: bool = True
+    rot90: Annotated[float, Field(ge=0, le=1)] = 0.0
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
 
 

@@ -49,6 +49,8 @@ class EvaluateConfig(Group):
     collapse: bool = True
     collapse_draws: Annotated[int, Field(ge=0)] = 20
     permutations: Positive = 1
+    bars: bool = True
+    threshold: Literal["validation", "validation_and_training", "prior"] = "validation"
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     confidence: Fraction = 0.95
     batch_size: Positive = 16

@@ -9,6 +9,8 @@ from fgf_keras.config.base import Group, Name, Positive
 from fgf_keras.config.faults import choices
 from fgf_keras.config.named import FEATURES
 
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
 
 class ModelConfig(Group):
     """The network and its hyperparameters; `auto` is the paper's for slices, the 3-D one for volumes."""
@@ -16,11 +18,12 @@ class ModelConfig(Group):
     network: Literal["auto", "paper_cnn", "volume_cnn"] = "auto"
     filters: Annotated[list[Positive], Field(min_length=1)] = [32, 64, 128]
     kernel_sizes: Annotated[list[Positive], Field(min_length=1)] = [5, 3, 3]
-    activation: Literal["elu", "relu", "gelu", "silu", "softplus", "tanh"] = "elu"
+    strides: Annotated[list[Positive], Field(min_length=1)] | None = None
+    activation: Literal["elu", "relu", "leaky_relu", "gelu", "silu", "softplus", "tanh"] = "elu"
     pooling: Literal["average", "max"] = "average"
-    pool_size: Positive = 4
+    pool_size: Positive | list[Positive] = 4
     dense: list[Positive] = [256, 128]
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Rate | list[Rate] = 0.0
     clinical_dense: list[Positive] = []
     clinical_start: Literal["regression", "zero"] = "regression"
     evaluate: Literal["auto", "dense", "roi"] = "auto"
@@ -31,6 +34,18 @@ class ModelConfig(Group):
             raise ValueError(
                 f"kernel_sizes: one size for each of the {len(self.filters)} convolutions in filters, "
                 f"got {len(self.kernel_sizes)}"
+            )
+        for key, what in (("strides", "stride"), ("pool_size", "pool")):
+            values = getattr(self, key)
+            if isinstance(values, list) and len(values) != len(self.filters):
+                raise ValueError(
+                    f"{key}: one {what} for each of the {len(self.filters)} convolutions in filters, "
+                    f"got {len(values)}"
+                )
+        if isinstance(self.dropout, list) and len(self.dropout) != len(self.dense) + 1:
+            raise ValueError(
+                f"dropout: one rate before each of the {len(self.dense)} dense layers and before the logits, "
+                f"got {len(self.dropout)}"
             )
         if self.clinical_dense and self.clinical_start == "regression":
             raise ValueError(

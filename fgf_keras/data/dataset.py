@@ -11,6 +11,13 @@ from numpy.typing import ArrayLike
 from fgf_keras.config.data import AugmentConfig
 from fgf_keras.data.augmentation import rotated, rotations
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.quarter_turns import (
+    flipped_axes,
+    quarter_turns,
+    transposed,
+    turn_probability,
+    turned_parameters,
+)
 from fgf_keras.data.tumour_windows import tumour_window
 from fgf_keras.data.volume_dataset import volume_elements
 from fgf_keras.errors import DataError
@@ -41,8 +48,8 @@ def make_dataset(
         batch_size: patients per batch; the last batch may be smaller.
         seed: of the order and the augmentation. The same seed gives the same batches in every run; a global
             seed set with `tf.random.set_seed` has an effect as well. None is not reproducible.
-        augment: random flips, and a rotation in mm about the centre of the tumour, of volumes in the axial
-            plane. Training only.
+        augment: random flips, turns of slices by 90 degrees, and a rotation in mm about the centre of the
+            tumour, of volumes in the axial plane. Training only.
         balanced: draw every class equally often: patients of a rare class appear several times per epoch, and
             all batches are full. Training only.
         training: shuffle again in each epoch; False keeps the order of `indices`.
@@ -145,6 +152,7 @@ def _patients(
     """
     canvas = cohort.masks.shape[1:3]
     flips, degrees = (augment.flips, augment.rotation_degrees) if augment else (False, 0.0)
+    rot90 = turn_probability(augment, canvas)
     places = [tumour_window(cohort.masks[i, ..., 0], cohort.spacing[i], degrees) for i in indices]
     origins, edges, centres = (np.stack(part) for part in zip(*places))
     if not windows:
@@ -152,7 +160,8 @@ def _patients(
     pixels = _pixels(cohort, indices, origins, edges)
     if windows:
         pixels[:, 0] *= pixels[:, 1]
-    largest = [*edges.max(axis=0), 1]
+    # What is turned by 90 degrees has the rows of the other as its columns.
+    largest = [*(edges.max(axis=0) if not rot90 else [edges.max()] * 2), 1]
     shapes = {"image": largest, "mask": largest, "spacing": [2]} | ({"origin": [2]} if windows else {})
     shapes |= {name: [*array.shape[1:]] for name, array in cohort.inputs.items()}
     # The input pipeline runs on the CPU: from a GPU these would be copied back for every batch.
@@ -172,12 +181,14 @@ def _patients(
     @tf.autograph.experimental.do_not_convert
     def describe(rows: tf.Tensor, integers: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         parameters = {name: tf.gather(values, rows) for name, values in sizes.items()}
+        turns = quarter_turns(rot90, rows, integers)
+        parameters = turned_parameters(parameters, turns)
         edges, centre = parameters["edges"], parameters.pop("centre")
         uniform: tf.Tensor = (
             tf.random.stateless_uniform([3, tf.shape(rows)[0]], integers) if augment else None
         )
-        if flips:
-            is_flipped = tf.transpose(uniform[:2]) < 0.5
+        if flips or turns is not None:
+            is_flipped = flipped_axes(tf.transpose(uniform[:2]) < 0.5 if flips else None, turns)
             parameters["step"] = tf.where(is_flipped, -1, 1)
             origin = parameters["origin"]
             parameters["origin"] = tf.where(is_flipped, canvas - edges - origin, origin)
@@ -191,8 +202,8 @@ def _patients(
     def draw(of: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         rows, columns = tf.unstack(of["edges"])
         strip = tf.slice(pixels, [of["start"], 0], [tf.cast(rows * columns, tf.int64), 2])
-        field = tf.reshape(strip, [rows, columns, 2])
-        if flips:
+        field = transposed(strip, of) if rot90 else tf.reshape(strip, [rows, columns, 2])
+        if flips or rot90:
             field = field[:: of["step"][0], :: of["step"][1]]
         if degrees:
             field = rotated(field, of["rotation"], surroundings=not windows)

@@ -31,8 +31,8 @@ def warn_of_vanishing_curvature(classifier: Classifier) -> None:
     layers = classifier._flatten_layers()
     kinds = []
     if any(
-        isinstance(layer, keras.layers.ReLU)
-        or getattr(getattr(layer, "activation", None), "__name__", "") == "relu"
+        isinstance(layer, (keras.layers.ReLU, keras.layers.LeakyReLU))
+        or getattr(getattr(layer, "activation", None), "__name__", "") in ("relu", "leaky_relu")
         for layer in layers
     ):
         kinds.append("ReLU")

@@ -6,6 +6,7 @@ import keras
 
 from fgf_keras.errors import ModelError
 from fgf_keras.models.head import logits_after
+from fgf_keras.models.window.activation import activation_of
 
 
 def volume_cnn(
@@ -16,9 +17,9 @@ def volume_cnn(
     kernel_sizes: Sequence[int] = (3, 3, 3),
     activation: str = "elu",
     pooling: str = "average",
-    pool_size: int = 2,
+    pool_size: int | Sequence[int] = 2,
     dense: Sequence[int] = (32,),
-    dropout: float = 0.0,
+    dropout: float | Sequence[float] = 0.0,
     name: str = "volume_cnn",
 ) -> keras.Model:
     """Convolution, activation and pooling for each of `filters`; mean over positions; dense layers; logits.
@@ -32,11 +33,11 @@ def volume_cnn(
         filters: output channels of each convolution.
         kernel_sizes: edge of each convolution's kernel, voxels.
         activation: after every layer except the last. The reward differentiates twice: "elu", "gelu", "silu",
-            "softplus" and "tanh" have a second derivative, "relu" has none.
+            "softplus" and "tanh" have a second derivative, "relu" and "leaky_relu" have none.
         pooling: "average" or "max".
-        pool_size: edge and stride of the pooling, voxels; 1 for none.
+        pool_size: edge and stride of the pooling, voxels, or one for each convolution; 1 for none.
         dense: units of the hidden dense layers after the mean over positions.
-        dropout: rate before each dense layer.
+        dropout: rate before each dense layer, or one for each of them, the logits included.
 
     Returns:
         A `keras.Model` from (B, D, H, W, C) to logits (B, 1) or (B, K).
@@ -51,9 +52,10 @@ def volume_cnn(
     pool = {"average": keras.layers.AveragePooling3D, "max": keras.layers.MaxPooling3D}[pooling]
     inputs = keras.Input(image_shape, name="image")
     x = inputs
-    for count, size in zip(filters, kernel_sizes):
-        x = keras.layers.Conv3D(count, size, padding="same", activation=activation)(x)
-        pools = [pool_size if edge >= pool_size else 1 for edge in x.shape[1:4]]
+    pool_edges = pool_size if isinstance(pool_size, Sequence) else [pool_size] * len(filters)
+    for count, size, pool_edge in zip(filters, kernel_sizes, pool_edges):
+        x = keras.layers.Conv3D(count, size, padding="same", activation=activation_of(activation))(x)
+        pools = [pool_edge if edge >= pool_edge else 1 for edge in x.shape[1:4]]
         if max(pools) > 1:
             x = pool(pools)(x)
     x = keras.layers.GlobalAveragePooling3D()(x)

@@ -6,6 +6,7 @@ from typing import Any
 from fgf_keras.report.document import Block, Document, Table
 from fgf_keras.report.sections.ablation import ablation_rows, ablation_section
 from fgf_keras.report.sections.arms import arms_section
+from fgf_keras.report.sections.bars import study_bar_lead
 from fgf_keras.report.sections.cohort import data_section
 from fgf_keras.report.sections.findings import findings_blocks, findings_summary
 from fgf_keras.report.sections.networks import networks_section, pages_section
@@ -38,6 +39,8 @@ def comparison_report(
     first = next(metrics for metrics in study.metrics.values() if metrics)
     with report_style():
         overview = overview_section(study)
+        if study.truth is None:
+            overview.blocks[:0] = study_bar_lead(study.arm_results, config.evaluate.confidence)
         overview.blocks.extend(findings_blocks(study.findings))
         sections = [
             overview,

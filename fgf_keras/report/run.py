@@ -6,6 +6,7 @@ from typing import Any
 from fgf_keras.pictures.planes import SENTENCE
 from fgf_keras.report.document import Block, Document, Section, Text
 from fgf_keras.report.sections.alignment import alignment_section
+from fgf_keras.report.sections.bars import bar_blocks, bar_lead
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
 from fgf_keras.report.sections.clinical import clinical_section
@@ -53,6 +54,8 @@ def run_report(provenance: Provenance, result: RunResult) -> Document:
 def _summary(provenance: Provenance, result: RunResult) -> Section:
     config = provenance.config
     section = summary_section(result, _features(provenance), config.evaluate.alpha, reward=config.reward)
+    section.blocks[:0] = bar_lead(result.part, result.metrics.confidence)
+    section.blocks.extend(bar_blocks(result.metrics, result.part))
     section.blocks.extend(findings_blocks(result.findings))
     return section
 
@@ -194,7 +197,8 @@ def run_summary(name: str, result: RunResult) -> list[Block]:
         name: of the run.
         result: of the evaluation.
     """
-    blocks: list[Block] = [side_by_side_table({name: result.part}, f"{result.part.name} split")]
+    blocks: list[Block] = bar_lead(result.part, result.metrics.confidence)
+    blocks += [side_by_side_table({name: result.part}, f"{result.part.name} split")]
     if result.sanity is not None:
         blocks += sanity_summary(result.sanity)
     if result.behaviour is not None:

@@ -12,7 +12,7 @@ from fgf_keras.results.columns import share_of
 from fgf_keras.results.interval import UNDEFINED, Interval
 from fgf_keras.results.metrics import PartMetrics, RunMetrics
 from fgf_keras.results.patients import defined_shares
-from fgf_keras.results.resampled import DIFFERENCES, SHARES, resampled_mean
+from fgf_keras.results.resampled import DIFFERENCES, SHARES, possible_values, resampled_mean
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ArmResult:
         """A metric by the name of its column, over patients for a single split and over splits otherwise."""
         if len(self.trials) > 1:
             means = {split: trial.metrics[name].mean for split, trial in self.trials.items()}
-            return self._over_splits(means)
+            return self._over_splits(means, within=possible_values(name))
         return next((trial.metrics[name] for trial in self.trials.values()), UNDEFINED)
 
     def effect(self, feature: str) -> Interval:

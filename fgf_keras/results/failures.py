@@ -1,11 +1,12 @@
-"""Four ways in which alignment can mislead, each detected from metrics and reported with them."""
+"""Five ways in which alignment can mislead, each detected from metrics and reported with them."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from fgf_keras.results.arm import ArmResult, TrialResult
-from fgf_keras.results.columns import QUANTITIES, patient_column, share_column
+from fgf_keras.results.bar_standing import arm_standing
+from fgf_keras.results.columns import QUANTITIES, bar_title, patient_column, share_column
 from fgf_keras.results.interval import Interval, rounded
 from fgf_keras.results.patients import defined_shares
 
@@ -89,6 +90,17 @@ def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Findi
         return Finding(None, f"differences have no interval: {why}")
     is_lower = any(change.high < 0 for change in changes.values() if change.is_known)
     return Finding(is_lower and share.low > 0, why)
+
+
+def below_its_bar(arm: ArmResult) -> Finding:
+    """The AUC is not above that of the best regression on numbers that need no network."""
+    standing = arm_standing(arm)
+    if standing is None:
+        return Finding(None, "not every network was compared with bars (evaluate.bars)")
+    why = f"AUC {standing.auc}, bar “{bar_title(standing.bar)}” {standing.bar_auc}, difference "
+    why += _with_interval(standing.difference)
+    undecided = "" if standing.difference.excludes_zero else ", which does not exclude 0"
+    return Finding(standing.outcome in ("below", "falls short"), why + undecided)
 
 
 def unstable_alignment(arm: ArmResult) -> Finding:

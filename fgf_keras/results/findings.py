@@ -8,6 +8,7 @@ from fgf_keras.results.arm import ArmResult, TrialResult
 from fgf_keras.results.failures import (
     Finding,
     accuracy_lost_to_reward,
+    below_its_bar,
     poor_alignment_despite_accuracy,
     reward_without_gain,
     unstable_alignment,
@@ -24,6 +25,11 @@ SIGNATURES = {
         "accuracy lost to a reward too large",
         "a smaller reward.weight, chosen with fgf sweep, and more reward.warmup_epochs; an AUC far below 0.5 "
         "is a score that the reward has kept from inverting",
+    ),
+    "below_its_bar": (
+        "a network that does not clear its bar",
+        "use the regression, or give the network what it knows: more or other inputs, fewer weights, more "
+        "regularisation; what the network reacts to is of little interest if numbers do as well",
     ),
     "unstable_alignment": (
         "alignment undefined or unstable for many patients",
@@ -65,14 +71,20 @@ def comparison_findings(
         config: of the comparison.
         trials: results by (name of the split, name of the arm); None for a failed trial.
     """
+    arms = arm_results(config, trials)
+    baseline = next((arm for arm in arms if not arm.rewarded and arm.trials), None)
+    placebo = next((arm for arm in arms if arm.is_placebo and arm.trials), None)
+    return [finding for arm in arms for finding in _of_arm(arm, baseline, placebo)]
+
+
+def arm_results(config: Config, trials: dict[tuple[str, str], TrialResult | None]) -> list[ArmResult]:
+    """The arms of a comparison with the results of their trials, see `comparison_findings`."""
     features = [feature.name for feature in config.features]
     arms = []
     for arm in config.arms:
         of_arm = {split: trial for (split, name), trial in trials.items() if trial and name == arm.name}
         arms.append(_arm(arm.name, arm.reward, features, of_arm, config.evaluate, config.seed))
-    baseline = next((arm for arm in arms if not arm.rewarded and arm.trials), None)
-    placebo = next((arm for arm in arms if arm.is_placebo and arm.trials), None)
-    return [finding for arm in arms for finding in _of_arm(arm, baseline, placebo)]
+    return arms
 
 
 def _arm(
@@ -90,12 +102,16 @@ def _of_arm(arm: ArmResult, baseline: ArmResult | None, placebo: ArmResult | Non
     checks = {
         "poor_alignment_despite_accuracy": lambda: poor_alignment_despite_accuracy(arm),
         "accuracy_lost_to_reward": lambda: accuracy_lost_to_reward(arm, baseline),
+        "below_its_bar": lambda: below_its_bar(arm),
         "unstable_alignment": lambda: unstable_alignment(arm),
         "reward_without_gain": lambda: reward_without_gain(arm, baseline, placebo),
     }
     # The baseline and the placebo are references: they have no accuracy to lose, or no gain to show.
     if arm.name and not arm.rewarded:
         del checks["accuracy_lost_to_reward"]
+    # Not asked for, or a run of an earlier version.
+    if not any(trial.metrics.bars for trial in arm.trials.values()):
+        del checks["below_its_bar"]
     if arm.name and (arm.is_placebo or not arm.rewarded):
         del checks["reward_without_gain"]
     findings = []

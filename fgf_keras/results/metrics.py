@@ -7,11 +7,14 @@ from typing import Any
 import pandas as pd
 
 from fgf_keras.results.columns import (
+    BAR_METRICS,
     CLASSIFICATION,
     JOINT,
     JOINT_MAGNITUDE,
     PARTIAL,
     QUANTITIES,
+    bar_column,
+    bar_of,
     share_column,
 )
 from fgf_keras.results.effects import effects_table
@@ -41,7 +44,9 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
     ("joint" for the squared joint share, "joint_magnitude" for its root); mean, low, high (interval), median;
     undefined, the number of patients left out; expected, the mean S of white noise; and for each null
     <null>.mean, .q05, .q95 (of the mean over patients under that null), .effect, .p, .p_standard_error,
-    .p_adjusted and .draws.
+    .p_adjusted and .draws. Rows of bars have the names of `columns.bar_column`, the quantities "bar_auc",
+    "over_bar_auc", …, and the bar as their feature; undefined is the number of patients for whom the bar
+    lacks a value.
     Undefined values are NaN.
 
     Args:
@@ -56,9 +61,24 @@ def metrics_table(metrics: dict[str, Any]) -> pd.DataFrame:
         if worst := content.get("groups", {}).get("worst"):
             rows.append({"part": part, "metric": WORST, "support": "", "quantity": WORST, "feature": ""})
             rows[-1] |= Interval.of(worst["value"], worst["ci"])._asdict() | {"undefined": 0}
+        rows += [{"part": part} | row for row in _bar_rows(content.get("bars", {}))]
         for support, table in content["alignment"].items():
             rows += [{"part": part} | row for row in _share_rows(support, table)]
     return pd.DataFrame(rows).set_index(["part", "metric"])
+
+
+def _bar_rows(bars: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for bar, content in bars.items():
+        for metric in BAR_METRICS:
+            for difference in (False, True):
+                entry = content[f"{metric}_difference" if difference else metric]
+                row = {"metric": bar_column(metric, bar, difference=difference), "support": ""}
+                row |= {"quantity": bar_column(metric, "", difference=difference).rstrip("_"), "feature": bar}
+                yield (
+                    row
+                    | Interval.of(entry["value"], entry["ci"])._asdict()
+                    | {"undefined": content["undefined"]}
+                )
 
 
 def _share_rows(support: str, table: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -171,6 +191,17 @@ class PartMetrics:
     def supports(self) -> list[str]:
         """Where gradients were compared."""
         return list(self.paths)
+
+    @property
+    def bars(self) -> list[str]:
+        """Names of the bars that the network is compared with; none in files of earlier versions."""
+        columns = (bar_of(metric) for metric in self.table.index)
+        return list(dict.fromkeys(column.bar for column in columns if column))
+
+    @property
+    def best_bar(self) -> str | None:
+        """The bar with the largest AUC on these patients; None if there are no bars."""
+        return max(self.bars, key=lambda bar: self[bar_column("auc", bar)].mean, default=None)
 
     @property
     def means(self) -> dict[str, float]:

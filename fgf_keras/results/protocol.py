@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fgf_keras.results.columns import metric_title, share_of
+from fgf_keras.results.columns import bar_of, metric_title, share_of
 from fgf_keras.results.metrics import Key, RunMetrics
-from fgf_keras.results.resampled import DIFFERENCES, SHARES, resampled_mean, verdict
+from fgf_keras.results.resampled import DIFFERENCES, possible_values, resampled_mean, verdict
 
 
 def trial_table(metrics_by_trial: dict[Key, RunMetrics | None], part: str) -> pd.DataFrame:
@@ -63,11 +63,12 @@ def protocol_table(trials: pd.DataFrame, *, confidence: float) -> pd.DataFrame:
     for arm in arms:
         for metric in metric_names(trials):
             values = by_arm[arm][metric]
-            mean = resampled_mean(values, within=SHARES, **over_splits)
+            mean = resampled_mean(values, within=possible_values(metric), **over_splits)
             row = {"arm": arm, "figure": metric, "mean": mean.mean, "sd": values.std(ddof=1)}
             row |= {"low": mean.low, "high": mean.high, "splits": mean.splits}
             row["left_out"] = int(by_arm[arm].get(f"left_out.{metric}", pd.Series([0])).sum())
-            if arm != arms[0]:
+            # Bars do not depend on the arm, and differences from them differ between arms as the metrics do.
+            if arm != arms[0] and not bar_of(metric):
                 # Aligned by the index, which is the split: differences are within splits.
                 difference = resampled_mean(values - reference[metric], within=DIFFERENCES, **over_splits)
                 row |= {"difference": difference.mean, "difference_low": difference.low}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from fgf_keras.results.columns import bar_of
 from fgf_keras.results.interval import rounded
 
 
@@ -32,6 +33,14 @@ class ResampledMean(NamedTuple):
 
 # The possible values of accuracies and shares, and of differences of two of them.
 SHARES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
+
+
+def possible_values(metric: str) -> tuple[float, float]:
+    """The possible values of a metric, by the name of its column."""
+    of_bar = bar_of(metric)
+    return DIFFERENCES if of_bar and of_bar.is_difference else SHARES
+
+
 _SAME = ResampledMean(0.0, 0.0, 0.0, 1.0, 0)
 # A spread below this fraction of the mean is a rounding error.
 _ROUNDING = 1e-12

@@ -9,9 +9,9 @@ import pandas as pd
 from fgf_keras.config import Config
 from fgf_keras.config.protocol import ablated_arm
 from fgf_keras.results.ablation import ablation_table
-from fgf_keras.results.arm import TrialResult
+from fgf_keras.results.arm import ArmResult, TrialResult
 from fgf_keras.results.columns import share_column
-from fgf_keras.results.findings import comparison_findings
+from fgf_keras.results.findings import arm_results, comparison_findings
 from fgf_keras.results.metrics import Key, PartMetrics, RunMetrics
 from fgf_keras.results.protocol import protocol_table, trial_table
 from fgf_keras.results.trade_off import largest_weights, trade_off_table
@@ -149,10 +149,19 @@ class Study:
         """See `findings.comparison_findings`; None for phantoms under known laws."""
         if self.config.truth is not None:
             return None
+        return comparison_findings(self.config, self._trial_results)
+
+    @property
+    def arm_results(self) -> list[ArmResult]:
+        """The arms with the results of their trials."""
+        return arm_results(self.config, self._trial_results)
+
+    @property
+    def _trial_results(self) -> dict[Key, TrialResult | None]:
         trials: dict[Key, TrialResult | None] = {}
         for key, metrics in self.metrics.items():
             behaviour = self.behaviour.get(key)
             trials[key] = None
             if metrics is not None:
                 trials[key] = TrialResult.of(metrics, self.patients[key], behaviour, self.part)
-        return comparison_findings(self.config, trials)
+        return trials

@@ -48,6 +48,8 @@ def build_model(
     """
     choices = config.model.model_dump(exclude={"network", "evaluate", "clinical_dense", "clinical_start"})
     network = paper_cnn if config.data.dimension == 2 else volume_cnn
+    if config.data.dimension == 3:
+        del choices["strides"]
     classifier = network(image_shape, classes=classes, **choices)
     if columns:
         dense, activation = config.model.clinical_dense, config.model.activation
@@ -67,9 +69,10 @@ def build_model(
         reward_gradient=config.reward.gradient,
         evaluation=config.model.evaluate,
     )
-    decay = {"weight_decay": config.train.weight_decay} if config.train.weight_decay else {}
+    settings = {name: getattr(config.train, name) for name in ("weight_decay", "momentum")}
+    settings = {name: value for name, value in settings.items() if value}
     model.compile(
-        optimizer=_OPTIMIZERS[config.train.optimizer](config.train.learning_rate, **decay),
+        optimizer=_OPTIMIZERS[config.train.optimizer](config.train.learning_rate, **settings),
         loss=_loss(classes),
         metrics=_metrics(classes),
         jit_compile=config.compute.jit_compile,

@@ -1,6 +1,7 @@
 """Training of one model, which leaves weights, logs and splits in a run folder."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -17,7 +18,6 @@ from fgf_keras.files import read_json, write_json
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.alignment_callback import AlignmentCallback
-from fgf_keras.training.best_checkpoint import BestCheckpoint
 from fgf_keras.training.build import build_model, rewarded_features
 from fgf_keras.training.clinical_start import start_clinical_part
 from fgf_keras.training.direction import reward_direction
@@ -29,6 +29,7 @@ from fgf_keras.training.tensorboard.layout import write_layout
 from fgf_keras.training.tensorboard.run import write_run
 from fgf_keras.training.tensorboard.scalars import EpochScalars
 from fgf_keras.training.tensorboard.writers import SummaryWriters
+from fgf_keras.training.weights.choice import weight_callbacks
 
 
 def fit(
@@ -39,8 +40,9 @@ def fit(
     *,
     title: str | None = "Training",
     alone: bool = True,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> AlignmentModel:
-    """Train on the split "train", keep the best epoch on "validation", and save the model.
+    """Train on the split "train", keep the weights that `train.weights` says, and save the model.
 
     Leaves splits.csv, logs/, checkpoints/, history.csv, training.json and model.keras in the folder.
 
@@ -52,9 +54,10 @@ def fit(
         title: of the progress bar; None for no bar.
         alone: whether the training is not one of several to compare: TensorBoard then also shows pictures of
             patients, the settings and the network.
+        callbacks: more of them, after the others.
 
     Returns:
-        The model with the weights of its best epoch.
+        The model with the weights that are kept.
 
     Raises:
         RunError: the loss is not finite, or the run to begin with cannot be used.
@@ -98,6 +101,7 @@ def fit(
                 *([schedule] if schedule else []),
                 *_callbacks(config, cohort, splits, folder, title, writers, alone),
                 *([guard] if guard else []),
+                *callbacks,
             ],
             shuffle=False,  # the dataset shuffles
             verbose=0,
@@ -107,6 +111,14 @@ def fit(
         reductions = guard.reductions if guard else []
         content = {"direction": direction, "fine_tuned_from": reward.fine_tune, "reductions": reductions}
         write_json(folder.training_file, {"reward": content})
+    _require_weights(folder, history, train.monitor)
+    model.load_weights(folder.best_weights)
+    model.save(folder.model_file)
+    return model
+
+
+def _require_weights(folder: RunFolder, history: dict[str, list[float]], monitor: str) -> None:
+    """Refuse a training that diverged, or has no weights to keep."""
     if not np.isfinite(history["loss"]).all():
         raise RunError(
             f"The training loss is not finite in epoch {int(np.argmin(np.isfinite(history['loss']))) + 1}. "
@@ -114,11 +126,8 @@ def fit(
         )
     if not folder.best_weights.is_file():
         raise RunError(
-            f"No epoch had a finite {train.monitor}, so there is no best model. Choose another train.monitor."
+            f"No epoch had a finite {monitor}, so there is no best model. Choose another train.monitor."
         )
-    model.load_weights(folder.best_weights)
-    model.save(folder.model_file)
-    return model
 
 
 def _initial_model(
@@ -146,30 +155,17 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     train = config.train
     warmup = sum(reward_epochs(config))
-    mode = "min" if train.monitor.endswith("loss") else "max"
     folder.best_weights.parent.mkdir()
-    callbacks = [
+    averaging, checkpoint, stopping = weight_callbacks(train, folder.best_weights, start_from_epoch=warmup)
+    return [
+        *averaging,
         *([_alignment(config, cohort, splits, writers, alone)] if train.measure else []),
         *([ProgressCallback(title)] if title else []),
         keras.callbacks.TerminateOnNaN(),
-        BestCheckpoint(
-            folder.best_weights,
-            monitor=train.monitor,
-            mode=mode,
-            start_from_epoch=warmup,
-        ),
+        checkpoint,
         EpochScalars(writers, [feature.name for feature in config.features]),
+        *stopping,
     ]
-    if train.early_stopping_patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                train.monitor,
-                mode=mode,
-                patience=train.early_stopping_patience,
-                start_from_epoch=warmup,
-            )
-        )
-    return callbacks
 
 
 def _write_history(folder: RunFolder, history: dict[str, list[float]]) -> None:

@@ -9,6 +9,21 @@ import tensorflow as tf
 _Pair = tuple[tf.Tensor, tf.Tensor]
 
 
+# As in the network of Mateus et al. (2023); that of Keras is 0.2.
+NEGATIVE_SLOPE = 0.01
+
+
+@keras.saving.register_keras_serializable(package="fgf_keras")
+def leaky_relu(x: tf.Tensor) -> tf.Tensor:
+    """x where it is positive, 0.01·x elsewhere."""
+    return keras.activations.leaky_relu(x, negative_slope=NEGATIVE_SLOPE)
+
+
+def activation_of(name: str) -> Callable[[tf.Tensor], tf.Tensor] | str:
+    """The activation of a name in the configuration, for a Keras layer."""
+    return leaky_relu if name == "leaky_relu" else name
+
+
 def activated(
     outputs: tf.Tensor, bias: tf.Tensor | None, activation: Callable[[tf.Tensor], tf.Tensor] | None
 ) -> tf.Tensor:

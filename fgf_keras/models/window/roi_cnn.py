@@ -18,14 +18,14 @@ import tensorflow as tf
 
 from fgf_keras.errors import ModelError
 from fgf_keras.geometry.windows import Edges, edges_of, inside, shift
-from fgf_keras.models.window.activation import activated
+from fgf_keras.models.window.activation import activated, leaky_relu
 from fgf_keras.models.window.average_pooling import AveragePooling
 from fgf_keras.models.window.convolution import Convolution, valid_convolution
 
 _CONVOLUTIONS = (Convolution, keras.layers.Conv2D)
 _POOLINGS = (AveragePooling, keras.layers.AveragePooling2D, keras.layers.MaxPooling2D)
 # Each acts on every pixel separately, so that a window can be computed alone.
-_ACTIVATIONS = [f for _, f in inspect.getmembers(keras.activations, inspect.isfunction)]
+_ACTIVATIONS = [leaky_relu, *(f for _, f in inspect.getmembers(keras.activations, inspect.isfunction))]
 
 
 class RoiCnn:

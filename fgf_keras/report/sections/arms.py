@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from fgf_keras.pictures.colours import COLOURS, FAINT, GREY, PAPER
 from fgf_keras.report.document import Block, Bullets, Fold, Plot, Section, Table
+from fgf_keras.report.sections.bars import study_bar_blocks
 from fgf_keras.report.sections.protocol import protocol_rows
 from fgf_keras.report.sections.side_by_side import side_by_side_table
 from fgf_keras.report.style import svg_of
@@ -52,6 +53,7 @@ def _over_splits(study: Study) -> list[Block]:
             "resampled t-test of Nadeau and Bengio], p"
         )
         blocks.append(Table(caption, ["arm", *titles.values()], differences))
+    blocks += study_bar_blocks(study)
     metrics = protocol_rows(study)
     blocks.append(
         Fold("Every figure of every arm", [Table("As in protocol.md", metrics.header, metrics.rows)])

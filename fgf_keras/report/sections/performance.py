@@ -1,5 +1,7 @@
 """The performance of the network: metrics with intervals, ROC, and the effect of the threshold."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -40,10 +42,9 @@ def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, 
     blocks: list[Block] = [
         Table(f"Figures with {metrics.confidence:.0%} intervals", ["", *metrics.parts], rows),
         Text(
-            f"The threshold is the one with the {threshold['criterion']} on {threshold['chosen_on']} "
-            f"patients: probability {rounded(threshold['probability'])}. Of {reported.n_positive} positive "
-            f"{part} patients it finds {counts[1, 1]} and misses {counts[1, 0]}; of "
-            f"{reported.n - reported.n_positive} others it calls {counts[0, 1]} positive."
+            f"{threshold_in_words(threshold)}: probability {rounded(threshold['probability'])}. Of "
+            f"{reported.n_positive} positive {part} patients it finds {counts[1, 1]} and misses "
+            f"{counts[1, 0]}; of {reported.n - reported.n_positive} others it calls {counts[0, 1]} positive."
         ),
     ]
     figure = roc_plot(
@@ -60,6 +61,21 @@ def performance_section(metrics: RunMetrics, patients: pd.DataFrame, part: str, 
         "Figures of the parts trained and chosen on are no measure of how well the network does."
     )
     return Section("performance", "Performance", [*blocks, Plot("roc", alt, caption, svg_of(figure, "roc"))])
+
+
+def threshold_in_words(threshold: dict[str, Any]) -> str:
+    """How the threshold of the decision was chosen.
+
+    Args:
+        threshold: see `RunMetrics`.
+    """
+    if threshold["chosen_on"] == "prior":
+        return (
+            "The threshold is where both classes are equally likely under the loss of the training, if they "
+            "are equally frequent; it was not chosen on patients"
+        )
+    patients = threshold["chosen_on"].replace("_", " ")
+    return f"The threshold is the one with the {threshold['criterion']} on {patients} patients"
 
 
 def performance_sentence(metrics: PartMetrics, confidence: float) -> str:

@@ -1,7 +1,8 @@
 """The table of arms over repeated splits: means, differences from the first arm, and verdicts."""
 
 from fgf_keras.report.document import Block, Bullets, Table
-from fgf_keras.results.columns import JOINT, metric_title, share_of
+from fgf_keras.report.sections.bars import study_bar_blocks
+from fgf_keras.results.columns import JOINT, bar_of, metric_title, share_of
 from fgf_keras.results.groups import WORST
 from fgf_keras.results.interval import number, with_spread
 from fgf_keras.results.protocol import as_records
@@ -24,7 +25,8 @@ def protocol_rows(study: Study) -> Table:
     most = max(row["splits"] for row in cells.values())
     header = ["figure", *arms, *(f"{arm} − {arms[0]}" for arm in arms[1:]), "patients left out"]
     rows = []
-    for metric in dict.fromkeys(table["figure"]):
+    # Bars have a table of their own.
+    for metric in dict.fromkeys(name for name in table["figure"] if not bar_of(name)):
         by_arm = [cells[arm, metric] for arm in arms]
         differences = [
             f"{number(row['difference'])} [{number(row['difference_low'])}, {number(row['difference_high'])}]"
@@ -44,7 +46,11 @@ def protocol_rows(study: Study) -> Table:
 def protocol_blocks(study: Study) -> list[Block]:
     """The table, followed by all verdicts."""
     verdicts = study.protocol.get("verdict")
-    return [protocol_rows(study), *([] if verdicts is None else [Bullets(list(verdicts.dropna()))])]
+    return [
+        protocol_rows(study),
+        *study_bar_blocks(study),
+        *([] if verdicts is None else [Bullets(list(verdicts.dropna()))]),
+    ]
 
 
 def protocol_summary(study: Study) -> list[Block]:
@@ -55,6 +61,7 @@ def protocol_summary(study: Study) -> list[Block]:
     blocks: list[Block] = [
         Table(f"{full.caption}; all {len(full.rows)} are in protocol.md", full.header, headlines)
     ]
+    blocks += study_bar_blocks(study)
     if "verdict" in table:
         blocks.append(Bullets(list(table[table["figure"].map(_is_headline)]["verdict"].dropna())))
     return blocks

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from fgf_keras.config import Config
+from fgf_keras.config.train import TrainConfig
 from fgf_keras.report.document import Section, Table
 from fgf_keras.report.sections.reward import reward_in_words
 from fgf_keras.report.words import in_words
@@ -19,9 +20,14 @@ _WHY = {
     "train": "alignment changes in the course of training",
     "evaluate.flow": "how the path is followed, and what F is the mean over",
     "evaluate.nulls": "what counts as chance; the smallest p-value is 1/(1 + draws)",
-    "threshold": "decides sensitivity and specificity; S, F and the AUC do not depend on it",
+    "evaluate.threshold": "decides sensitivity and specificity; S, F and the AUC do not depend on it",
     "data.splits": "few positive patients make wide intervals",
     "seed": "of splits, weights, order of training, bootstrap and nulls",
+}
+_THRESHOLDS = {
+    "validation": "largest balanced accuracy on validation",
+    "validation_and_training": "largest balanced accuracy on validation and training",
+    "prior": "where the loss weighs both classes alike",
 }
 
 
@@ -49,18 +55,32 @@ def settings_rows(config: Config) -> list[list[str]]:
         "data.spacing": _spacing(config),
         "features": in_words(feature.name for feature in config.features),
         "reward": "as the arms have it" if config.arms else reward_in_words(config.reward),
-        "train": f"{config.train.epochs} epochs, learning rate {config.train.learning_rate:g}",
+        "train": f"{config.train.epochs} epochs, learning rate {config.train.learning_rate:g}; "
+        f"{weights_in_words(config.train)}",
         "evaluate.flow": f"{flow.steps} to {flow.max_steps} steps, tolerance {flow.tolerance:g}, "
         f"mean over {flow.weight}, range {flow.range}",
         "evaluate.nulls": f"{', '.join(evaluate.nulls) or 'none'}; {evaluate.null_draws} draws; "
         f"smooth: {lengths} px",
-        "threshold": "largest balanced accuracy on validation",
+        "evaluate.threshold": _THRESHOLDS[evaluate.threshold],
         "data.splits": f"test {_part(data.splits.test)}, validation {_part(data.splits.validation)}",
         "seed": str(config.seed),
     }
     # Slices have no dimension to mention, and volumes no slice that was chosen.
     del values["data.dimension" if data.dimension == 2 else "data.slice"]
     return [[key, value, _WHY[key]] for key, value in values.items()]
+
+
+def weights_in_words(train: TrainConfig) -> str:
+    """Which weights of the training are kept."""
+    return {
+        "best": f"weights of the epoch with the best {train.monitor}",
+        "smoothed": f"weights of the middle of the {train.smoothing_epochs} epochs with the best mean "
+        f"{train.monitor}",
+        "ema": f"exponential average of the weights, momentum {train.ema_momentum:g}, up to the epoch at "
+        f"which its {train.monitor} is best",
+        "swa": f"mean of the weights over the {train.average_epochs} epochs up to the one at which its "
+        f"{train.monitor} is best",
+    }[train.weights]
 
 
 def _part(part: float | list[str]) -> str:

@@ -3,7 +3,15 @@
 import numpy as np
 
 from fgf_keras.report.document import Table
-from fgf_keras.results.columns import CLASSIFICATION, QUANTITIES, feature_title, metric_title
+from fgf_keras.results.columns import (
+    BAR_METRICS,
+    CLASSIFICATION,
+    QUANTITIES,
+    bar_column,
+    bar_title,
+    feature_title,
+    metric_title,
+)
 from fgf_keras.results.metrics import PartMetrics
 
 
@@ -17,6 +25,14 @@ def side_by_side_table(runs: dict[str, PartMetrics], caption: str) -> Table:
     parts = list(runs.values())
     rows = [["patients (positive)", *(f"{part.n} ({part.n_positive})" for part in parts)]]
     rows += [[metric_title(name), *(str(part[name]) for part in parts)] for name in CLASSIFICATION]
+    for bar in parts[0].bars:
+        # Shared by all: bars depend on the patients alone, or the runs would not stand side by side.
+        rows.append([f"bar: {bar_title(bar)}", *[""] * len(parts)])
+        for metric in BAR_METRICS:
+            own, more = bar_column(metric, bar), bar_column(metric, bar, difference=True)
+            titles = (f"{metric_title(metric)} of the bar", f"{metric_title(metric)}, network − bar")
+            for title, column in zip(titles, (own, more)):
+                rows.append([title, *(str(part[column]) if bar in part.bars else "" for part in parts)])
     for support in parts[0].supports:
         rows.append([f"support: {support}", *[""] * len(parts)])
         for metric, row in parts[0].shares(support).iterrows():

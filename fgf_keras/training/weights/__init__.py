@@ -1,0 +1,1 @@
+"""Which weights of a training are kept: those of one epoch, or an average of several (`train.weights`)."""
