@@ -39,7 +39,7 @@ from measuring import (
 
 import fgf_keras
 from fgf_keras.models.input_gradient import section_gradients
-from fgf_keras.models.view import Placement
+from fgf_keras.models.placement import Placement
 
 REFERENCE = "keras_plain_step"
 # Steps of a process whose memory is measured: the first builds the graph and the optimiser's variables.

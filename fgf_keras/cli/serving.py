@@ -46,6 +46,10 @@ def explain(
         tuple[float, float] | None,
         typer.Option(help="Lower and upper end in HU; by default that of the export."),
     ] = None,
+    clinical: Annotated[
+        str | None,
+        typer.Option(help="Table (CSV, XLSX) with the clinical columns that the model takes, by patient."),
+    ] = None,
     out: Annotated[str, typer.Option(help="Folder to write to.")] = "explanations",
     overrides: Annotated[
         list[str] | None, typer.Argument(help="data.key=value, e.g. data.roi.names=[GTV]")
@@ -62,7 +66,13 @@ def explain(
     from fgf_keras.commands.explain_served import explain_images
 
     folder = explain_images(
-        saved_model, images, out, mask=mask, window=window, overrides=tuple(overrides or ())
+        saved_model,
+        images,
+        out,
+        mask=mask,
+        window=window,
+        clinical=clinical,
+        overrides=tuple(overrides or ()),
     )
     console.print(f"Written: {folder}", soft_wrap=True)
 

@@ -41,7 +41,7 @@ def collapse_content(
     patients = cohort.select(rows)
     return {"split": split} | collapse(
         model,
-        patients.images,
+        patients.model_inputs,
         patients.masks,
         patients.labels,
         targets=targets,

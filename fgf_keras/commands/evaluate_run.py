@@ -8,6 +8,8 @@ import numpy as np
 
 from fgf_keras.commands.evaluation import Evaluation, evaluate
 from fgf_keras.config import Config, DataConfig
+from fgf_keras.config.clinical import columns_like
+from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import load_splits, read_split_rows
@@ -54,6 +56,7 @@ def evaluate_run(
         splits = {"external": np.arange(len(cohort))}
     else:
         cohort, splits = own_cohort(folder, config)
+    cohort = as_encoded(folder, cohort)
     model = load_model(folder)
     evaluation = evaluate(
         model,
@@ -96,6 +99,19 @@ def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict[str, np.
     return cohort, load_splits(folder.splits_file, cohort)
 
 
+def as_encoded(folder: RunFolder, cohort: Cohort) -> Cohort:
+    """A cohort with its clinical columns encoded as in the training of a run, if its network sees some."""
+    encoding = encoding_of(folder)
+    return cohort if encoding is None else cohort.with_encoding(encoding)
+
+
+def encoding_of(folder: RunFolder) -> ClinicalEncoding | None:
+    """How a run encodes clinical columns; None if its network sees none."""
+    if not folder.clinical_file.is_file():
+        return None
+    return ClinicalEncoding.of_json(read_json(folder.clinical_file))
+
+
 def _fingerprint(folder: RunFolder) -> str:
     return read_json(folder.environment_file)["data"]["fingerprint"]
 
@@ -132,6 +148,7 @@ def _as_trained(training: DataConfig, external: Config) -> Config:
         for key in (*_FORM, *_SPACING)
         if key not in external.data.model_fields_set
     }
+    defaults["clinical"] = columns_like(training.clinical, external.data.clinical)
     return external.model_copy(update={"data": external.data.model_copy(update=defaults)})
 
 
@@ -147,9 +164,14 @@ def _check_comparable(training: Config, external: Config) -> None:
     if expected != actual:
         raise DataError(
             f"The model was trained on slices of {_in_words(expected)}, the external cohort has "
-            f"{_in_words(actual)}: its scores would mean nothing. Prepare the cohort alike: set data.spacing "
-            "or data.spacing_mm."
+            f"{_in_words(actual)}: its scores would mean nothing. {_remedy(expected, external.data)}"
         )
+
+
+def _remedy(expected: list[float] | None, data: DataConfig) -> str:
+    if expected is not None and len(set(expected)) == 1 and data.source in ("png", "dicom", "volumes"):
+        return f"Set data.spacing_mm={expected[0]:g}, to which its slices are then resampled."
+    return "Prepare the cohort alike: set data.spacing or data.spacing_mm."
 
 
 def _in_words(spacing: list[float] | None) -> str:

@@ -12,25 +12,22 @@ from fgf_keras.commands.bars import CohortBars, bar_columns
 from fgf_keras.commands.decision import run_threshold
 from fgf_keras.commands.experiments import experiments
 from fgf_keras.commands.explainer import explainer, training_reference
+from fgf_keras.commands.part_metrics import part_metrics
 from fgf_keras.commands.patient_table import patient_table
 from fgf_keras.config import EvaluateConfig
 from fgf_keras.config.reward import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.files import now, read_json, write_json
+from fgf_keras.measure.clinical import clinical_effects
 from fgf_keras.measure.explainer import Explainer
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
-from fgf_keras.results.alignment import alignment_table
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.chosen import shown_patients
-from fgf_keras.results.classification import classification_metrics
-from fgf_keras.results.effects import effects_content
 from fgf_keras.results.findings import run_findings
-from fgf_keras.results.groups import group_content
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
-from fgf_keras.results.population import population_content
 from fgf_keras.results.run import RunResult
 
 if TYPE_CHECKING:
@@ -179,6 +176,7 @@ def evaluate(
     }
     explanations = _explanations(explainers, cohort, title)
     logits = _finite_logits(next(iter(explanations.values())))
+    clinical = clinical_effects(model, cohort)
     if threshold is None:
         scores = {part: (cohort.labels[rows], logits[rows]) for part, rows in splits.items()}
         threshold = run_threshold(model, settings, scores, training, prevalence=prevalence)
@@ -195,15 +193,12 @@ def evaluate(
         "splits": {},
     }
     for name, rows in splits.items():
-        metrics["splits"][name] = {
-            **classification_metrics(cohort.labels[rows], logits[rows], threshold["logit"], **resampling),
-            **_alignment_and_effects(explanations, rows, resampling),
-            "population": _population(explanations, rows, resampling),
-        }
-        metrics["splits"][name] |= _groups(cohort, logits, threshold["logit"], rows, resampling)
+        metrics["splits"][name] = part_metrics(
+            cohort, rows, logits, threshold["logit"], explanations, clinical, resampling
+        )
     if cohort_bars is not None:
         cohort_bars.add_to(metrics, cohort, splits, logits, **resampling)
-    patients = patient_table(cohort, splits, logits, threshold["logit"], explanations)
+    patients = patient_table(cohort, splits, logits, threshold["logit"], explanations, clinical)
     last, rows = list(splits.items())[-1]
     shown_ids = list(shown_patients(patients, last, settings))
     changed = experiments(
@@ -222,7 +217,7 @@ def _explanations(
 ) -> dict[str, Explanation]:
     return {
         support: explain(
-            cohort.images,
+            cohort.model_inputs,
             cohort.masks,
             spacing=cohort.spacing,
             patient_id=cohort.patient_id,
@@ -240,36 +235,6 @@ def _finite_logits(explanation: Explanation) -> np.ndarray:
             "training diverged in its last steps. Lower train.learning_rate or reward.weight."
         )
     return logits
-
-
-def _alignment_and_effects(
-    explanations: dict[str, Explanation], rows: np.ndarray, resampling: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        key: {
-            support: content(explanation, rows, **resampling) for support, explanation in explanations.items()
-        }
-        for key, content in (("alignment", alignment_table), ("effects", effects_content))
-    }
-
-
-def _population(
-    explanations: dict[str, Explanation], rows: np.ndarray, resampling: dict[str, Any]
-) -> dict[str, Any]:
-    # Scores and values are the same on every support.
-    explanation = next(iter(explanations.values()))
-    return population_content(*explanation.scores_and_values(rows), explanation.feature_names, **resampling)
-
-
-def _groups(
-    cohort: Cohort, logits: np.ndarray, threshold: float, rows: np.ndarray, resampling: dict[str, Any]
-) -> dict[str, Any]:
-    markers = cohort.markers()
-    if markers is None:
-        return {}
-    decisions = logits[rows] > threshold
-    content = group_content(cohort.labels[rows], decisions, markers[rows], "marker", **resampling)
-    return {"groups": content} if content else {}
 
 
 def _reference(explanation: Explanation, trained: bool, mean: Mapping[str, float] | None) -> dict[str, Any]:

@@ -9,6 +9,9 @@ import numpy as np
 import rich.table
 
 from fgf_keras.config import DataConfig, overridden, parse_config
+from fgf_keras.config.clinical import ClinicalColumn, columns_like
+from fgf_keras.data.clinical_table import read_clinical
+from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.unlabelled import Unlabelled, unlabelled_slices
 from fgf_keras.errors import DataError
 from fgf_keras.files import write_json
@@ -34,6 +37,7 @@ def explain_images(
     *,
     mask: str | Path | None = None,
     window: tuple[float, float] | None = None,
+    clinical: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Path:
     """Explain slices with a served model and write one JSON file and one picture per patient.
@@ -44,6 +48,7 @@ def explain_images(
         out: folder to write to, created if it does not exist.
         mask: volume that marks the tumour, if the image is a volume.
         window: (low, high) HU; by default that of the export.
+        clinical: table with the clinical columns that the model takes, read like the table of labels.
         overrides: `data.key=value` settings for how slices are chosen and placed.
 
     Raises:
@@ -52,15 +57,45 @@ def explain_images(
     model = load_saved_model(saved_model)
     data = _data_config(model, overrides)
     slices = unlabelled_slices(images, data, mask=mask, window=window or model.description.window_hu)
+    others = _clinical(model, data, slices, clinical)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for start in range(0, len(slices.patient_id), TOGETHER):
-        batch = slices.select(slice(start, start + TOGETHER))
-        explanation = model.explain(batch.images, batch.masks, spacing=batch.spacing)
+        chosen = slice(start, start + TOGETHER)
+        batch = slices.select(chosen)
+        inputs = {"image": batch.images, **{name: array[chosen] for name, array in others.items()}}
+        explanation = model.explain(inputs, batch.masks, spacing=batch.spacing)
         rows += _write(model, batch, explanation, out)
     _show(model, rows, slices)
     return out
+
+
+def _clinical(
+    model: ServedModel, data: DataConfig, slices: Unlabelled, table: str | Path | None
+) -> "dict[str, np.ndarray]":
+    """The other inputs of the model for the patients: none, or encoded clinical columns."""
+    if not model.others:
+        if table is not None:
+            raise DataError("The model takes no clinical columns. Leave out --clinical.")
+        return {}
+    trained = (model.description.config or {}).get("data", {}).get("clinical", [])
+    if model.description.clinical is None or model.others != ["clinical"] or not trained:
+        raise DataError(
+            f"The model takes the inputs {', '.join(model.others)}, and the export does not say where they "
+            "come from. Use fgf_keras.load_saved_model in Python."
+        )
+    columns = columns_like([ClinicalColumn(**entry) for entry in trained], data.clinical)
+    if table is None:
+        headers = ", ".join(repr(column.header) for column in columns)
+        raise DataError(
+            "The model takes clinical columns beside the image. Give their table: --clinical FILE, with the "
+            f"columns {data.id_column!r} and {headers}. Other headers: data.id_column=…, "
+            "'data.clinical=[{name: …, column: …}]'."
+        )
+    placed = data.model_copy(update={"clinical_file": str(Path(table).absolute()), "clinical": columns})
+    values = read_clinical(placed, Path(), slices.patient_id, Names(data.pseudonymise).patient)
+    return {} if values is None else {"clinical": model.encoded(values)}
 
 
 def _data_config(model: ServedModel, overrides: Sequence[str]) -> DataConfig:

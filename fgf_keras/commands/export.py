@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fgf_keras.commands.evaluate_run import load_model, reference_sd_of
+from fgf_keras.commands.evaluate_run import encoding_of, load_model, reference_sd_of
 from fgf_keras.config import Config
+from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.data.source import source_of
 from fgf_keras.errors import DataError, RunError
 from fgf_keras.files import read_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fgf_keras.models.alignment_model import AlignmentModel
 
 # An export does not reveal where the data were stored or how patients were renamed.
-_PLACES = ("root", "out", "pseudonymise")
+_PLACES = ("root", "out", "pseudonymise", "clinical_file")
 
 
 def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bool = False) -> Path:
@@ -47,7 +48,8 @@ def export_run(folder: RunFolder, *, version: int | None = None, jit_compile: bo
     if version is None:
         numbers = [int(path.name) for path in versions.glob("[0-9]*") if path.name.isdigit()]
         version = max(numbers, default=0) + 1
-    return write_export(model, config, metrics, versions / str(version), jit_compile=jit_compile)
+    where, clinical = versions / str(version), encoding_of(folder)
+    return write_export(model, config, metrics, where, clinical=clinical, jit_compile=jit_compile)
 
 
 def write_export(
@@ -56,6 +58,7 @@ def write_export(
     metrics: dict[str, Any],
     path: str | Path,
     *,
+    clinical: ClinicalEncoding | None = None,
     jit_compile: bool = False,
 ) -> Path:
     """Export a trained model together with the settings for images and measurements in its configuration.
@@ -65,6 +68,7 @@ def write_export(
         config: of its run.
         metrics: content of metrics.json, with the threshold and the reference of effects.
         path: folder of the version.
+        clinical: how clinical columns are encoded; None without any.
         jit_compile: see `export_saved_model`.
     """
     source = source_of(config)
@@ -86,5 +90,6 @@ def write_export(
         flow=Flow.of(config.evaluate.flow),
         jit_compile=jit_compile,
         reference_sd=reference_sd_of(metrics),
+        clinical=clinical,
     )
     return path

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.special import expit
 
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.measure.clinical import ClinicalEffects
 from fgf_keras.measure.explanation import Explanation
 
 
@@ -14,6 +15,7 @@ def patient_table(
     logits: np.ndarray,
     threshold: float,
     explanations: dict[str, Explanation],
+    clinical: ClinicalEffects | None = None,
 ) -> pd.DataFrame:
     """The table of patients.csv, indexed by patient_id.
 
@@ -23,6 +25,7 @@ def patient_table(
         logits: (N,).
         threshold: of the decision, a logit.
         explanations: of the same patients, by support.
+        clinical: of the clinical part; None if there is none.
     """
     split = np.full(len(cohort), "", dtype=object)
     for name, rows in splits.items():
@@ -41,4 +44,6 @@ def patient_table(
         explanation.to_frame().drop(columns=["logit", "class"]).add_prefix(f"{support}.")
         for support, explanation in explanations.items()
     ]
+    if clinical is not None:
+        parts.insert(0, clinical.to_frame(logits).set_index(table.index))
     return pd.concat([table, *parts], axis=1)

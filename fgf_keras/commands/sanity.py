@@ -8,13 +8,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from fgf_keras.commands.evaluate_run import load_model, own_cohort
+from fgf_keras.commands.evaluate_run import as_encoded, load_model, own_cohort
 from fgf_keras.commands.explainer import explainer
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import RunError
 from fgf_keras.progress import progress_bar
-from fgf_keras.results.sanity import PERMUTED, TRAINED, Network, layers_randomised, sanity_report
+from fgf_keras.results.sanity import (
+    PERMUTED,
+    TRAINED,
+    Network,
+    image_layers,
+    layers_randomised,
+    sanity_report,
+)
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.seeds import derived_seed
 from fgf_keras.training.build import build_model
@@ -54,13 +61,14 @@ def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str
     )
     support = settings.support[0]
     cohort, splits = own_cohort(folder, config)
+    cohort = as_encoded(folder, cohort)
     test = cohort.select(splits["test"])
     model = load_model(folder)
     explain = explainer(model, settings, support=support, nulls=["smooth"], seed=config.seed)
     trained_weights = model.classifier.get_weights()
     networks = {TRAINED: [Network.measured(explain, test)]}
     with progress_bar() as bar:
-        count = sum(bool(layer.weights) for layer in model.classifier.layers)
+        count = sum(bool(layer.weights) for layer in image_layers(model.classifier))
         task = bar.add_task(f"{title}, random weights", total=RANDOM_DRAWS * count)
         for draw in range(RANDOM_DRAWS):
             model.classifier.set_weights(trained_weights)
@@ -88,7 +96,8 @@ def permuted(labels: np.ndarray, splits: dict[str, np.ndarray], seed: int) -> np
 
 def _fresh(config: Config, cohort: Cohort, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    return build_model(config, cohort.images.shape[1:], cohort.class_count).classifier
+    shape = cohort.images.shape[1:]
+    return build_model(config, shape, cohort.class_count, columns=cohort.column_count).classifier
 
 
 def _trained_on_permuted(

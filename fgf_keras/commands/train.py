@@ -74,7 +74,7 @@ def _prepared(config: Config) -> dict[str, "TrialData"]:
     for each in [trial.config(config) for trial in arms] or [config]:
         features, rows = rewarded_features(each), first["train"]
         direction = reward_direction(each.reward, features, cohort, rows, seed=each.seed)
-        build_model(each, cohort.images.shape[1:], cohort.class_count, direction)
+        build_model(each, cohort.images.shape[1:], cohort.class_count, direction, columns=cohort.column_count)
     _check_runs(config, data)
     splits = len(config.protocol.split_names)
     repetition = f"; {splits} such splits" if splits > 1 else ""

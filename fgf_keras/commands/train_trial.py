@@ -101,6 +101,8 @@ def train_and_evaluate(
     alone: bool = True,
 ) -> RunResult:
     """Train, evaluate and export into an existing run folder; with a `provenance`, write a report as well."""
+    if cohort.encoding is not None:
+        write_json(folder.clinical_file, cohort.encoding.to_json())
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,
@@ -119,7 +121,7 @@ def train_and_evaluate(
         evaluation.metrics["training"] = read_json(folder.training_file)
     result = evaluation.write(folder.evaluation, provenance=provenance, pictures=pictures)
     if export:
-        write_export(model, config, evaluation.metrics, folder.saved_model)
+        write_export(model, config, evaluation.metrics, folder.saved_model, clinical=cohort.encoding)
     means = {part: result.metrics.parts[part].means for part in ("validation", "test")}
     write_hparams(folder, config, means)
     write_json(folder.metrics_file, evaluation.metrics)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fgf_keras.config import Config
+from fgf_keras.data.clinical import encoded
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.phantom.phantom import relabelled
 from fgf_keras.data.source import source_of
@@ -17,7 +18,7 @@ class TrialData(NamedTuple):
     """The patients of a trial.
 
     Attributes:
-        cohort: the patients.
+        cohort: the patients, their clinical columns encoded by those of the part "train".
         splits: positions in the cohort by the name of the part: "train", "validation" and "test".
     """
 
@@ -47,7 +48,9 @@ def trial_data(config: Config) -> dict[str, TrialData]:
         )
         splits = dict(zip(names, repeated))
     split_of = {trial.name: trial.split for trial in trials_of(config)} or {"": ""}
-    return {name: TrialData(cohort, splits[split]) for name, split in split_of.items()}
+    columns, train = config.data.clinical, {name: rows["train"] for name, rows in splits.items()}
+    cohorts = {name: encoded(cohort, columns, rows) for name, rows in train.items()}
+    return {name: TrialData(cohorts[split], splits[split]) for name, split in split_of.items()}
 
 
 def _under_laws(config: Config) -> dict[str, TrialData]:

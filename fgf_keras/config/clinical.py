@@ -6,6 +6,7 @@ import pydantic
 from pydantic import BeforeValidator, Field
 
 from fgf_keras.config.base import Group, no_duplicates
+from fgf_keras.errors import ConfigError
 
 # What a batch of samples, or a table of results, calls something else.
 RESERVED = ("image", "mask", "spacing", "origin", "clinical", "label", "joint", "noise", "unexplained")
@@ -99,3 +100,28 @@ def check_columns(columns: list[ClinicalColumn], features: list[str]) -> None:
             f"data.clinical: {', '.join(shared)} is the name of a feature; give the column another one: "
             f"{{name: clinical_{shared[0]}, column: {shared[0]}}}"
         )
+
+
+def columns_like(training: list[ClinicalColumn], other: list[ClinicalColumn]) -> list[ClinicalColumn]:
+    """The columns of a training in another table, which may have other headers and other missing values.
+
+    Args:
+        training: columns of the training.
+        other: by name, the settings that differ; what they leave out is as in training.
+
+    Raises:
+        ConfigError: a name that is not in training.
+    """
+    changes = {column.name: column.model_dump(include=column.model_fields_set) for column in other}
+    names = [column.name for column in training]
+    unknown = [name for name in changes if name not in names]
+    if unknown:
+        raise ConfigError(
+            f"data.clinical: {', '.join(unknown)} is no clinical column of the training, which has "
+            f"{', '.join(names) or 'none'}. Map columns of another table onto these names: "
+            "{name: …, column: …}."
+        )
+    return [
+        ClinicalColumn.model_validate(column.model_dump() | changes.get(column.name, {}))
+        for column in training
+    ]

@@ -24,6 +24,8 @@ class ModelConfig(Group):
     pool_size: Positive | list[Positive] = 4
     dense: list[Positive] = [256, 128]
     dropout: Rate | list[Rate] = 0.0
+    clinical_dense: list[Positive] = []
+    clinical_start: Literal["regression", "zero"] = "regression"
     evaluate: Literal["auto", "dense", "roi"] = "auto"
 
     @pydantic.model_validator(mode="after")
@@ -44,6 +46,11 @@ class ModelConfig(Group):
             raise ValueError(
                 f"dropout: one rate before each of the {len(self.dense)} dense layers and before the logits, "
                 f"got {len(self.dropout)}"
+            )
+        if self.clinical_dense and self.clinical_start == "regression":
+            raise ValueError(
+                "clinical_start: a regression has no hidden layers; with clinical_dense "
+                f"{self.clinical_dense}, set clinical_start to zero"
             )
         return self
 

@@ -114,9 +114,14 @@ class Cohort:
         return {"clinical": self.encoding.encode(pd.DataFrame() if self.clinical is None else self.clinical)}
 
     @property
-    def model_inputs(self) -> Any:
-        """What a classifier is measured on: the images, or a dictionary of them, "image", and `inputs`."""
-        return {"image": self.images, **self.inputs} if self.inputs else self.images
+    def column_count(self) -> int:
+        """Number of encoded clinical columns; 0 without an encoding."""
+        return 0 if self.encoding is None else len(self.encoding.names)
+
+    @property
+    def model_inputs(self) -> dict[str, np.ndarray]:
+        """What a classifier is measured on: the images, as "image", and `inputs`."""
+        return {"image": self.images, **self.inputs}
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, labels, spacing, images, masks and clinical columns, 64 hexadecimal digits."""
@@ -144,6 +149,7 @@ class Cohort:
         return {
             **source,
             **({"dimension": 3} if self.dimension == 3 else {}),
+            **({} if self.encoding is None else {"clinical": self.encoding.names}),
             "fingerprint": self.fingerprint(),
             "patients": len(self),
             "positive": int((self.labels == 1).sum()),

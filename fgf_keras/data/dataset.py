@@ -38,7 +38,8 @@ def make_dataset(
 
     Elements are `({"image": (B, H, W, 1), "mask": (B, H, W, 1), "spacing": (B, 2)}, label)`, float32, with
     the mask in {0, 1}, spacing in mm (row, column) and label (B,) int64; for volumes, image and mask are
-    (B, D, H, W, 1), and spacing (B, 3) is that of (slice, row, column). An epoch has ceil(n / batch_size)
+    (B, D, H, W, 1), and spacing (B, 3) is that of (slice, row, column). Encoded clinical columns are one more
+    entry, "clinical" (B, k) float32. An epoch has ceil(n / batch_size)
     batches.
 
     Args:
@@ -162,6 +163,7 @@ def _patients(
     # What is turned by 90 degrees has the rows of the other as its columns.
     largest = [*(edges.max(axis=0) if not rot90 else [edges.max()] * 2), 1]
     shapes = {"image": largest, "mask": largest, "spacing": [2]} | ({"origin": [2]} if windows else {})
+    shapes |= {name: [*array.shape[1:]] for name, array in cohort.inputs.items()}
     # The input pipeline runs on the CPU: from a GPU these would be copied back for every batch.
     with tf.device("/CPU:0"):
         pixels = tf.constant(pixels)
@@ -172,6 +174,7 @@ def _patients(
             "centre": tf.constant(centres - origins, tf.float32),
             "spacing": tf.constant(cohort.spacing[indices]),
             "label": tf.constant(cohort.labels[indices]),
+            **{name: tf.constant(array[indices]) for name, array in cohort.inputs.items()},
         }
 
     # Both functions are graph code already: converting them would only delay the start.

@@ -5,6 +5,7 @@ intensity window mapped to 0..255. Pixels inside the tumour that the window maps
 holes, which are filled to obtain the mask.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
 from fgf_keras.config.data import DataConfig
+from fgf_keras.data.canvas import resample
 from fgf_keras.data.clinical_table import read_clinical
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.file_names import require_file_names
+from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.slices import listing
 from fgf_keras.data.source import Source
 from fgf_keras.data.tables import read_labels
@@ -30,6 +33,10 @@ class PngSource(Source):
         """See `png_cohort`."""
         return png_cohort(self.data)
 
+    def pixel_spacing(self) -> list[float]:
+        """That of the files, or the one that they are resampled to."""
+        return _spacing(self.data)
+
     def hu_window(self) -> None:
         """None: the slices have already been mapped to 0..255."""
 
@@ -39,7 +46,8 @@ def png_cohort(config: DataConfig) -> Cohort:
 
     Slices are padded with 0 to `config.size`, equally on all sides, and never cropped. Values are divided by
     255; `config.window` is not applied, because the files contain windowed values. All slices have the
-    spacing `config.spacing`.
+    spacing `config.spacing`, or are resampled from it to square pixels of `config.spacing_mm`, see
+    `resampled`.
 
     Raises:
         DataError: as `tables.read_labels`; a missing folder; ids that are not valid file names; ids without
@@ -65,14 +73,14 @@ def png_cohort(config: DataConfig) -> Cohort:
             f"No id in {root / config.labels_file} has an image in {folder}. Rows: {listing(rows)}. Images: "
             f"{listing(sorted(files))}. Check data.id_column and data.image_folder."
         )
-    images, masks = masked_slices([files[name] for name in ids], config.edge)
+    images, masks = masked_slices([files[name] for name in ids], config)
     labels = np.array([rows[name] for name in ids], np.int64)
     return Cohort(
         patient_id=np.array(ids),
         images=images,
         masks=masks,
         labels=labels,
-        spacing=np.tile(np.array(config.spacing, np.float32), (len(ids), 1)),
+        spacing=np.tile(np.array(_spacing(config), np.float32), (len(ids), 1)),
         provenance={
             "source": "png",
             "parameters": {
@@ -84,6 +92,7 @@ def png_cohort(config: DataConfig) -> Cohort:
                 "label_column": config.label_column,
                 "size": config.size,
                 "spacing": list(config.spacing),
+                **({} if config.spacing_mm is None else {"spacing_mm": config.spacing_mm}),
             },
             "counts": {
                 "rows": len(rows),
@@ -121,8 +130,12 @@ def _read_labels(path: Path, config: DataConfig) -> dict[str, int]:
     return table.labels
 
 
-def masked_slices(paths: Sequence[Path], size: int) -> tuple[np.ndarray, np.ndarray]:
+def masked_slices(paths: Sequence[Path], config: DataConfig) -> tuple[np.ndarray, np.ndarray]:
     """Read slices, divide them by 255, and place them in the middle of a canvas; returns their masks too.
+
+    Args:
+        paths: of the files.
+        config: size of the canvas; with `spacing_mm`, slices of spacing `spacing` are resampled to it.
 
     Returns:
         (N, size, size, 1) float32 in [0, 1], and uint8.
@@ -131,15 +144,68 @@ def masked_slices(paths: Sequence[Path], size: int) -> tuple[np.ndarray, np.ndar
         DataError: images that are not readable 8-bit grayscale, differ in shape, exceed the canvas or are
             black.
     """
-    slices = _read_images(paths, size)
-    height, width = slices[0].shape
+    size = config.edge
+    # Larger ones are refused before they are decoded; black borders of resampled ones may be cut off.
+    largest = size
+    if config.spacing_mm is not None:
+        largest = 2 * math.ceil(size * max(1, config.spacing_mm / min(config.spacing)))
+    slices = _read_images(paths, largest)
     images = np.zeros((len(slices), size, size, 1), np.float32)
     masks = np.zeros(images.shape, np.uint8)
-    top, left = (size - height) // 2, (size - width) // 2
     for i, pixels in enumerate(slices):
-        images[i, top : top + height, left : left + width, 0] = pixels / np.float32(255)
-        masks[i, top : top + height, left : left + width, 0] = binary_fill_holes(pixels > 0)
+        image, mask = pixels / np.float32(255), binary_fill_holes(pixels > 0)
+        if config.spacing_mm is not None:
+            image, mask = resampled(image, mask, config, paths[i])
+            image, mask = (_trimmed(field, mask, size, paths[i]) for field in (image, mask))
+        height, width = image.shape
+        top, left = (size - height) // 2, (size - width) // 2
+        images[i, top : top + height, left : left + width, 0] = image
+        masks[i, top : top + height, left : left + width, 0] = mask
     return images, masks
+
+
+def resampled(
+    image: np.ndarray, mask: np.ndarray, config: DataConfig, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """A masked slice and its mask with square pixels of `config.spacing_mm`.
+
+    As for slices of DICOM, but intensities are interpolated among the pixels of the tumour only, because
+    outside of it the file is black: the interpolated image is divided by the interpolated mask.
+
+    Args:
+        image: (rows, columns) in [0, 1], 0 outside the mask.
+        mask: (rows, columns) bool.
+        config: `spacing` of the file in mm, and `spacing_mm`.
+        path: of the file, for messages.
+
+    Raises:
+        DataError: no pixel of the tumour is left.
+    """
+    assert config.spacing_mm is not None
+    try:
+        weighted, inside = resample(image, mask, config.spacing, config.spacing_mm)
+        # The same interpolation of the mask, before it is thresholded.
+        weight, _ = resample(mask.astype(np.float32), mask, config.spacing, config.spacing_mm)
+    except SourceError as error:
+        raise error.at(str(path)) from None
+    divided = np.divide(weighted, weight, out=np.zeros_like(weighted), where=inside)
+    return np.clip(divided, 0, 1), inside
+
+
+def _trimmed(field: np.ndarray, mask: np.ndarray, size: int, path: Path) -> np.ndarray:
+    """The middle of a resampled slice that is larger than the canvas; what is cut off must be black."""
+    first = [max(0, (edge - size) // 2) for edge in mask.shape]
+    middle = tuple(slice(start, start + size) for start in first)
+    if mask[middle].sum() < mask.sum():
+        raise DataError(
+            f"{path}: after resampling to data.spacing_mm, the tumour reaches beyond the canvas of "
+            f"data.size={size}. Tumours are never cropped: set data.size={max(mask.shape)} or more."
+        )
+    return field[middle]
+
+
+def _spacing(config: DataConfig) -> list[float]:
+    return list(config.spacing) if config.spacing_mm is None else [config.spacing_mm] * 2
 
 
 def png_files(folder: Path) -> dict[str, Path]:

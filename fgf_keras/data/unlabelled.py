@@ -84,10 +84,11 @@ def require_images(path: str | Path) -> None:
 def _png(files: Mapping[str, Path], config: DataConfig) -> Unlabelled:
     if config.dimension == 3:
         raise DataError("The model takes volumes, and PNG files are slices. Give it NIfTI, NRRD or DICOM.")
-    images, masks = masked_slices(list(files.values()), config.edge)
+    images, masks = masked_slices(list(files.values()), config)
     pseudonyms = Names(config.pseudonymise)
     names = [pseudonyms.patient(name) for name in files]
-    spacing = np.tile(np.array(config.spacing, np.float32), (len(names), 1))
+    mm = config.spacing if config.spacing_mm is None else [config.spacing_mm] * 2
+    spacing = np.tile(np.array(mm, np.float32), (len(names), 1))
     return Unlabelled(np.array(names), images, masks, spacing, [])
 
 

@@ -35,6 +35,7 @@ def volume_elements(
             "centre": tf.constant(centres, tf.float32),
             "spacing": tf.constant(cohort.spacing[indices]),
             "label": tf.constant(cohort.labels[indices]),
+            **{name: tf.constant(array[indices]) for name, array in cohort.inputs.items()},
         }
     last = tf.constant([height - 1, width - 1], tf.float32)
 
@@ -67,7 +68,8 @@ def volume_elements(
             turned = tf.transpose(rotated(channels, of["rotation"], surroundings=True), [2, 0, 1])
             image, mask = tf.split(turned, 2)
         fields = {"image": image[..., tf.newaxis], "mask": mask[..., tf.newaxis]}
-        return fields | {"spacing": of["spacing"]}, of["label"]
+        return fields | {name: of[name] for name in vectors}, of["label"]
 
     box = [depth, height, width, 1]
-    return describe, draw, {"image": box, "mask": box, "spacing": [3]}
+    vectors = {"spacing": [3]} | {name: [*array.shape[1:]] for name, array in cohort.inputs.items()}
+    return describe, draw, {"image": box, "mask": box, **vectors}

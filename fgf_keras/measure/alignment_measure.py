@@ -31,7 +31,8 @@ from fgf_keras.models.input_gradient import (
     dtype_of,
     rounding_of,
 )
-from fgf_keras.models.view import Placement, View
+from fgf_keras.models.placement import Placement
+from fgf_keras.models.view import View
 from fgf_keras.nulls.white import white_noise_alignment, white_noise_products
 
 # Function of (image, mask, spacing) to tensors with a leading batch axis, by name.
@@ -78,8 +79,7 @@ class AlignmentMeasure:
         self.features = list(features)
         self.support = support
         self.placement = Placement(classifier, evaluation=evaluation, support=support, mask_input=mask_input)
-        self.noise_draws = noise_draws
-        self.nulls = nulls
+        self.noise_draws, self.nulls = noise_draws, nulls
         self._compiled = compiled
         self._flow = flow or Flow()
         self._classes = classes

@@ -11,7 +11,8 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.measure.explanation import Explanation
 from fgf_keras.measure.moves import MOVES, Tumour
 from fgf_keras.models.alignment_model import AlignmentModel
-from fgf_keras.models.view import Placement, View, measured_evaluation
+from fgf_keras.models.placement import Placement, measured_evaluation
+from fgf_keras.models.view import View
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
 from fgf_keras.results.rank_correlation import rank_correlation
@@ -130,7 +131,9 @@ class _Patients:
         self.names = [feature.name for feature in model.features]
         self._canvas = cohort.images.shape[1:-1]
         self._batch_size = batch_size
-        self._measure = _measuring(model, cohort.dimension)
+        # The other inputs of the classifier stay those of the patient.
+        self._others = [array[rows] for array in cohort.inputs.values()]
+        self._measure = _measuring(model, cohort.dimension, cohort.inputs)
         self._tumours = [
             Tumour.cut(
                 cohort.images[i, ..., 0],
@@ -140,7 +143,7 @@ class _Patients:
             )
             for i in rows
         ]
-        self._score, self._value = self._measured(self._tumours)
+        self._score, self._value = self._measured(self._tumours, np.arange(len(rows)))
         self.deviation = self._value.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(self.names))
 
     def moved_along(self, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +162,8 @@ class _Patients:
         score = np.full((len(self._tumours), len(AMOUNTS)), np.nan)
         value = np.full((*score.shape, len(self.names)), np.nan)
         if tumours:
-            score[*zip(*tumours)], value[*zip(*tumours)] = self._measured(list(tumours.values()))
+            patients = np.array([i for i, _ in tumours])
+            score[*zip(*tumours)], value[*zip(*tumours)] = self._measured(list(tumours.values()), patients)
         score -= self._score[:, np.newaxis]
         change = (value - self._value[:, np.newaxis]) / np.where(self.deviation > 0, self.deviation, np.nan)
         for a in _OUTER:
@@ -167,12 +171,13 @@ class _Patients:
             score[missed, a], change[missed, a] = np.nan, np.nan
         return score, change
 
-    def _measured(self, tumours: Sequence[Tumour]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (n,) and values of the features (n, m)."""
+    def _measured(self, tumours: Sequence[Tumour], patients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (n,) and values of the features (n, m) of tumours of some patients, by number."""
         scores, values = [np.zeros(0)], [np.zeros((0, len(self.names)))]
         for start in range(0, len(tumours), self._batch_size):
             part = tumours[start : start + self._batch_size]
-            score, value = self._measure(*_batch(part, self._canvas))
+            others = [other[patients[start : start + self._batch_size]] for other in self._others]
+            score, value = self._measure(*_batch(part, self._canvas), *others)
             scores.append(score.numpy().astype(np.float64))
             values.append(value.numpy().astype(np.float64))
         return np.concatenate(scores), np.concatenate(values)
@@ -204,22 +209,27 @@ def _batch(tumours: Sequence[Tumour], canvas: Sequence[int]) -> list[np.ndarray]
     return arguments
 
 
-def _measuring(model: AlignmentModel, dimension: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Function of (image, mask, spacing[, origin]) to scores (B,) and values of the features (B, m)."""
+def _measuring(
+    model: AlignmentModel, dimension: int, others: Mapping[str, np.ndarray]
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Function of (image, mask, spacing[, origin], *others) to scores (B,) and values of features (B, m)."""
     placement = Placement(model.classifier, evaluation=measured_evaluation(model))
+    placement = placement.with_inputs(None, list(others))
 
     def measured(view: View) -> tuple[tf.Tensor, tf.Tensor]:
         return view.logits()[:, 0], view.feature_values(model.features)
 
     def on_windows(
-        image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, origin: tf.Tensor | None = None
+        image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor, *rest: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return placement.run(measured, image, mask, spacing, origin=origin)
+        origin, rest = (rest[0], rest[1:]) if dimension == 2 else (None, rest)
+        return placement.run(measured, image, mask, spacing, *rest, origin=origin)
 
     window = tf.TensorSpec([None, *[None] * dimension, 1], tf.float32)
     signature = [window, window, tf.TensorSpec([None, dimension], tf.float32)]
     if dimension == 2:
         signature.append(tf.TensorSpec([None, 2], tf.int32))
+    signature += [tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in others.values()]
     return tf.function(on_windows, input_signature=signature, autograph=False)
 
 

@@ -28,7 +28,7 @@ TOLERANCE = 0.01
 
 def collapse(
     model: Any,
-    images: np.ndarray,
+    images: Any,
     masks: np.ndarray,
     labels: np.ndarray,
     *,
@@ -60,7 +60,8 @@ def collapse(
     Args:
         model: an `AlignmentModel` (it sees images·masks), or any Keras classifier that returns one logit, or
             two (it sees `images`).
-        images: (N, H, W, C) or volumes (N, D, H, W, C), in [0, 1] inside the masks.
+        images: (N, H, W, C) or volumes (N, D, H, W, C), in [0, 1] inside the masks; or a dictionary of them,
+            "image", and the other inputs of the classifier, which are held.
         masks: (N, H, W, 1) or (N, D, H, W, 1), in {0, 1}.
         labels: (N,) in {0, 1}, both present.
         targets: the value that each feature is moved to, in its reported unit, e.g. its mean over the

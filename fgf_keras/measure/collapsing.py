@@ -1,7 +1,7 @@
 """The patients whose features are collapsed: their tumours in windows, moved ones, and their logits."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +16,10 @@ from fgf_keras.measure.inputs import spacing_per_sample
 from fgf_keras.measure.tumour_windows import Windows, moved_by, smooth_fields_in
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.input_gradient import dtype_of
+from fgf_keras.models.inputs import IMAGE
 from fgf_keras.models.logits import logits_of
-from fgf_keras.models.view import Placement, View, measured_evaluation
+from fgf_keras.models.placement import Placement, measured_evaluation
+from fgf_keras.models.view import View
 
 # Function of images (B, H, W, C) to latents (B, …), built of tf operations.
 Encode = Callable[[tf.Tensor], tf.Tensor]
@@ -86,14 +88,17 @@ class Patients:
     def __init__(
         self,
         model: Any,
-        images: np.ndarray,
+        images: Any,
         masks: np.ndarray,
         labels: np.ndarray,
         spacing: np.ndarray | Sequence[float] | None,
         features: Sequence[Feature],
         batch_size: int,
     ) -> None:
-        images, masks, self.labels = np.asarray(images), np.asarray(masks), np.asarray(labels)
+        others = dict(images) if isinstance(images, Mapping) else {}
+        images = np.asarray(others.pop(IMAGE) if others else images)
+        self._others = {name: np.asarray(array) for name, array in others.items()}
+        masks, self.labels = np.asarray(masks), np.asarray(labels)
         check_slices(np.arange(len(images)), images, masks)
         _check(images, masks, self.labels)
         masked = isinstance(model, AlignmentModel)
@@ -106,7 +111,8 @@ class Patients:
         self._features, self._batch_size = list(features), batch_size
         self._windows = Windows.around(masks)
         evaluation = measured_evaluation(model)
-        self._placement = Placement(classifier, evaluation=evaluation, mask_input=masked)
+        placement = Placement(classifier, evaluation=evaluation, mask_input=masked)
+        self._placement = placement.with_inputs(None, list(others))
         self._graph = self._logits_graph()
         first = slice(0, 2)
         refuse_coupled(
@@ -166,9 +172,9 @@ class Patients:
             rows = indices[start : start + self._batch_size]
             part = windows[start : start + self._batch_size]
             images = self._windows.select(rows).put(self._images[rows], part)
-            logits.append(
-                self._graph(*map(tf.constant, (images, self._masks[rows], self._spacing[rows]))).numpy()
-            )
+            others = (other[rows] for other in self._others.values())
+            arrays = images, self._masks[rows], self._spacing[rows], *others
+            logits.append(self._graph(*map(tf.constant, arrays)).numpy())
         return np.concatenate(logits).astype(np.float64)
 
     def random_moves(
@@ -214,12 +220,13 @@ class Patients:
                 )
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
 
-        def on_canvas(image: tf.Tensor, mask: tf.Tensor, spacing: tf.Tensor) -> tf.Tensor:
-            return self._placement.run(logits, image, mask, spacing)
+        def on_canvas(*tensors: tf.Tensor) -> tf.Tensor:
+            return self._placement.run(logits, *tensors)
 
         *axes, channels = self._images.shape[1:]
         signature = [tf.TensorSpec([None, *axes, n], self._dtype) for n in (channels, 1)]
         signature.append(tf.TensorSpec([None, len(axes)], self._dtype))
+        signature += [tf.TensorSpec([None, *other.shape[1:]], other.dtype) for other in self._others.values()]
         return tf.function(on_canvas, autograph=False).get_concrete_function(*signature)
 
 

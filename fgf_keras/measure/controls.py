@@ -97,7 +97,7 @@ def controls(
         for i, row in enumerate(rows):
             images[i] = change(int(row), images[i], cohort.masks[row, ..., 0] > 0)
         changed = explainer(
-            images,
+            {"image": images, **{name: array[rows] for name, array in cohort.inputs.items()}},
             cohort.masks[rows],
             spacing=cohort.spacing[rows],
             patient_id=cohort.patient_id[rows],

@@ -24,8 +24,8 @@ from fgf_keras.models.input_gradient import Classifier, dtype_of
 from fgf_keras.models.loaded import MASKED
 from fgf_keras.models.logits import refuse_probability_operation, warn_of_probabilities
 from fgf_keras.models.network import Network
+from fgf_keras.models.placement import measured_evaluation
 from fgf_keras.models.score import Score
-from fgf_keras.models.view import measured_evaluation
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
 from fgf_keras.progress import progress_bar

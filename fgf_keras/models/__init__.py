@@ -8,8 +8,9 @@ from fgf_keras._backend import require_tensorflow_backend
 require_tensorflow_backend()
 
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.late_fusion import LateFusion
 from fgf_keras.models.paper_cnn import paper_cnn
 from fgf_keras.models.window.average_pooling import AveragePooling
 from fgf_keras.models.window.convolution import Convolution
 
-__all__ = ["AlignmentModel", "AveragePooling", "Convolution", "paper_cnn"]
+__all__ = ["AlignmentModel", "AveragePooling", "Convolution", "LateFusion", "paper_cnn"]

@@ -14,9 +14,10 @@ from fgf_keras.models.checks import require_loss_of_logits, require_one_of, warn
 from fgf_keras.models.combined_gradient import Combination
 from fgf_keras.models.gradient_plan import REWARD_GRADIENTS, GradientPlan
 from fgf_keras.models.input_gradient import Classifier, section_gradients
-from fgf_keras.models.inputs import IMAGE, Inputs, at_least_float32, input_shape, unpack_inputs
+from fgf_keras.models.inputs import Inputs, at_least_float32, input_shape, unpack_inputs
 from fgf_keras.models.logits import refuse_probability_layer
-from fgf_keras.models.network import Key, Network
+from fgf_keras.models.network import Key
+from fgf_keras.models.placement import Placement
 from fgf_keras.models.reward_term import RewardTerm
 from fgf_keras.models.rewards import Alignment, reward_of
 from fgf_keras.models.saving import KerasSaving
@@ -24,7 +25,7 @@ from fgf_keras.models.score import Score
 from fgf_keras.models.second_derivatives import weight_gradient
 from fgf_keras.models.trackers import MeanOfDefined
 from fgf_keras.models.tried import tried_plan
-from fgf_keras.models.view import Placement, View
+from fgf_keras.models.view import View
 
 _Logged = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # S_i (B, m), S_joint (B,), whether they are defined (B,)
 
@@ -142,7 +143,7 @@ class AlignmentModel(KerasSaving):
 
     def make_train_function(self, force: bool = False) -> Any:
         """As in Keras; the classifier is tried here, before anything is traced, see `gradient_plan`."""
-        shape = input_shape(self.classifier)
+        shape = input_shape(self.classifier, self.score.input)
         if force or self.train_function is None:
             self._plan = None
             if shape is not None:
@@ -153,7 +154,8 @@ class AlignmentModel(KerasSaving):
         """One step on (inputs, labels[, sample weights]); weights apply to the task loss, not to S."""
         (x, y, sample_weight), batch = self._prepared(data)
         variables = self.trainable_variables
-        plan = self._gradient_plan(input_shape(self.classifier) or batch.image.shape[1:], batch.specs())
+        shape = input_shape(self.classifier, self.score.input) or batch.image.shape[1:]
+        plan = self._gradient_plan(shape, batch.specs())
 
         separate = self._reward.is_active and self._combination.is_active
         exact = plan.method == "exact"
@@ -250,8 +252,8 @@ class AlignmentModel(KerasSaving):
         if self._plan is None:
             features = self.features + (self.reward_features or [])
             method = self.reward_gradient if self._reward.is_active else None
-            key = (self.score.input or IMAGE) if others or self.score.input is not None else None
-            arguments = self.classifier, features, tuple(image_shape), method, key, others or {}
+            key = self.score.input
+            arguments = self.classifier, features, tuple(image_shape), method, key, others
             # In a thread of its own, because the plan may be needed while a graph is being traced, and in
             # `init_scope` no tape records.
             with ThreadPoolExecutor(1) as thread:
@@ -266,10 +268,7 @@ class AlignmentModel(KerasSaving):
 
     def _viewed(self, function: Callable[[View], Any], batch: Inputs) -> Any:
         """The result of a function of the `View` of a batch."""
-        placement, others = self.placement, batch.others
-        if others or self.score.input is not None:
-            network = Network(self.classifier, key=self.score.input or IMAGE, names=list(others))
-            placement = Placement(network, evaluation="dense", support=self.support)
+        placement, others = self.placement.with_inputs(self.score.input, list(batch.others)), batch.others
         return placement.run(
             function, *batch[:3], *others.values(), origin=batch.origin, compiled=self.jit_compile
         )

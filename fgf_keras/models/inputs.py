@@ -12,6 +12,8 @@ from fgf_keras.models.network import Key
 _MASK, _SPACING, _ORIGIN = "mask", "spacing", "origin"
 # The key of the differentiated input where no other is named.
 IMAGE = "image"
+# The key of the clinical columns of a `LateFusion`.
+CLINICAL = "clinical"
 
 
 class Inputs(NamedTuple):
@@ -91,10 +93,15 @@ def declared_inputs(classifier: Any) -> dict[str, tf.TensorSpec]:
     }
 
 
-def input_shape(classifier: Any) -> tuple[int | None, ...] | None:
-    """The shape of a sample that a classifier of one input declares, None for each size left open.
+def input_shape(classifier: Any, key: Key | None = None) -> tuple[int | None, ...] | None:
+    """The shape of a sample that a classifier declares, None for each size left open; None without one.
 
-    None if it declares nothing, or several inputs.
+    Args:
+        classifier: Keras model.
+        key: of the differentiated input among several; by default "image".
     """
     shape = getattr(classifier, "input_shape", None)
-    return shape[1:] if isinstance(shape, tuple) and 2 <= len(shape) <= 5 else None
+    if isinstance(shape, tuple):
+        return shape[1:] if 2 <= len(shape) <= 5 else None
+    spec = declared_inputs(classifier).get(IMAGE if key is None else str(key))
+    return None if spec is None else tuple(spec.shape[1:])

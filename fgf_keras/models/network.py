@@ -24,6 +24,9 @@ class Network:
         pair: classes (first, second) whose contrast is the score; (k, None) for the logit of class k; None
             for all logits.
         classes: how many classes have names; None if they have none.
+
+    Attributes:
+        model, key, names: as given.
     """
 
     def __init__(
@@ -36,7 +39,8 @@ class Network:
         pair: tuple[int, int | None] | None = None,
         classes: int | None = None,
     ) -> None:
-        self._call, self._key, self._names, self._output = call_function(model), key, tuple(names), output
+        self.model, self.key, self.names = model, key, tuple(names)
+        self._call, self._output = call_function(model), output
         self._pair, self._classes = pair, classes
         self._replacement: Callable[..., Any] | None = None
         self._ending: Callable[[tf.Tensor], tf.Tensor] | None = None
@@ -57,6 +61,12 @@ class Network:
         if tf.executing_eagerly():
             return tf.function(self.logits, autograph=False)(image, others, training)
         return self._targeted(as_logits(self._ending(self.output(image, others, training))))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the logits are those of the model as it is."""
+        changes = (self._output, self._pair, self._replacement, self._ending)
+        return all(change is None for change in changes)
 
     def replace_call(self, function: Callable[..., Any]) -> None:
         """Let a function of (image, *others) compute the output from now on."""
@@ -83,10 +93,10 @@ class Network:
         return outputs
 
     def _inputs(self, image: tf.Tensor, others: Sequence[tf.Tensor]) -> Any:
-        if self._key is None:
+        if self.key is None:
             return image
-        inputs = {self._key: image, **dict(zip(self._names, others, strict=True))}
-        return [inputs[i] for i in range(len(inputs))] if isinstance(self._key, int) else inputs
+        inputs = {self.key: image, **dict(zip(self.names, others, strict=True))}
+        return [inputs[i] for i in range(len(inputs))] if isinstance(self.key, int) else inputs
 
     def _chosen(self, outputs: dict[Key, tf.Tensor]) -> tf.Tensor:
         if self._output is None and len(outputs) == 1:

@@ -9,6 +9,7 @@ from fgf_keras.features.base import Feature, refuse_coupled, refuse_ranks
 from fgf_keras.models.derivative_trial import example_of
 from fgf_keras.models.gradient_plan import GradientPlan, gradient_plan
 from fgf_keras.models.input_gradient import Classifier
+from fgf_keras.models.inputs import IMAGE, declared_inputs
 from fgf_keras.models.logits import refuse_probability_operation
 from fgf_keras.models.network import Key, Network
 from fgf_keras.models.second_derivatives import refuse_undefined
@@ -23,7 +24,7 @@ def tried_plan(
     image_shape: Sequence[int | None],
     reward_gradient: str | None,
     key: Key | None,
-    others: Mapping[Key, tf.TensorSpec],
+    others: Mapping[Key, tf.TensorSpec] | None,
 ) -> GradientPlan:
     """The plan for a classifier, after refusing features and classifiers that a reward cannot be on.
 
@@ -31,12 +32,19 @@ def tried_plan(
         classifier: Keras model to logits.
         features: all that are measured or rewarded.
         image_shape: of one sample, None for sizes that are left open.
-        reward_gradient, key, others: see `gradient_plan`.
+        reward_gradient: see `gradient_plan`.
+        key: of the differentiated input; None for "image", or for the only one.
+        others: shape and type of the other inputs; None for those that the classifier declares.
 
     Raises:
         FeatureError: a feature that does not take such samples, or mixes those of a batch.
         ModelError: the classifier returns probabilities, or see `gradient_plan`.
     """
+    if others is None:
+        declared = declared_inputs(classifier)
+        others = {name: spec for name, spec in declared.items() if name != (key or IMAGE)}
+    if others:
+        key = key or IMAGE
     shape = tuple(edge or ANY_EDGE for edge in image_shape)
     refuse_ranks(features, len(shape) - 1)
     image = np.random.default_rng(0).uniform(size=(2, *shape)).astype(np.float32)

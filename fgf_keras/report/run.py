@@ -9,6 +9,7 @@ from fgf_keras.report.sections.alignment import alignment_section
 from fgf_keras.report.sections.bars import bar_blocks, bar_lead
 from fgf_keras.report.sections.behaviour import behaviour_section, behaviour_summary
 from fgf_keras.report.sections.calibration import calibration_section
+from fgf_keras.report.sections.clinical import clinical_section
 from fgf_keras.report.sections.cohort import data_section
 from fgf_keras.report.sections.collapse import collapse_section, collapse_summary
 from fgf_keras.report.sections.contributions import waterfall_blocks
@@ -107,6 +108,10 @@ def _population(provenance: Provenance, result: RunResult) -> Section | None:
     return population_section(result.part, provenance.config.evaluate.alpha)
 
 
+def _clinical(provenance: Provenance, result: RunResult) -> Section | None:
+    return clinical_section(result.part, result.part.clinical)
+
+
 def _controls(provenance: Provenance, result: RunResult) -> Section | None:
     return None if result.controls is None else controls_section(result.controls, result.part)
 
@@ -167,6 +172,7 @@ def _features(provenance: Provenance) -> list[str]:
 SECTIONS: list[Callable[[Provenance, RunResult], Section | None]] = [
     _summary,
     _lenses,
+    _clinical,
     _question,
     _data,
     _performance,

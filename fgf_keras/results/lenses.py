@@ -97,4 +97,7 @@ def leading(sizes: dict[str, float]) -> list[str]:
 def followed_features(result: RunResult, alpha: float) -> list[str]:
     """The features that the score follows, see `PopulationShare.followed`; none where that is unknown."""
     population = result.part.population
-    return population.followed(alpha) if population and not population.reason else []
+    followed = population.followed(alpha) if population and not population.reason else []
+    # Clinical columns have population shares as well, and no alignment.
+    features = set(result.part.table["feature"])
+    return [name for name in followed if name in features]

@@ -171,6 +171,7 @@ class PartMetrics:
         paths: by support.
         effects: signed effects by support, see `effects.effects_table`; no rows in files of earlier versions.
         population: what the score follows over patients; None in files of earlier versions.
+        clinical: see `clinical.clinical_content`; None for a network of the image alone.
     """
 
     name: str
@@ -180,6 +181,7 @@ class PartMetrics:
     paths: dict[str, PathCounts]
     effects: dict[str, pd.DataFrame]
     population: PopulationShare | None = None
+    clinical: dict[str, Any] | None = None
 
     def __getitem__(self, metric: str) -> Interval:
         """The mean and interval of a metric by the name of its column; `KeyError` if it does not exist."""
@@ -248,6 +250,7 @@ class RunMetrics:
                     for support in content["alignment"]
                 },
                 PopulationShare(content["population"]) if "population" in content else None,
+                content.get("clinical"),
             )
             for name, content in metrics["splits"].items()
         }

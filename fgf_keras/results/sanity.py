@@ -41,7 +41,7 @@ class Network(NamedTuple):
             cohort: patients of both classes.
         """
         explanation = explain(
-            cohort.images, cohort.masks, spacing=cohort.spacing, patient_id=cohort.patient_id
+            cohort.model_inputs, cohort.masks, spacing=cohort.spacing, patient_id=cohort.patient_id
         )
         shares = {
             kind: np.where(
@@ -58,13 +58,21 @@ class Network(NamedTuple):
 def layers_randomised(classifier: Any, fresh: Any) -> Iterator[tuple[str, Any]]:
     """Give a classifier the weights of a fresh one, one more layer at a time, from the output to the input.
 
+    Of a network with clinical columns these are the layers of the image part.
+
     Yields:
         The name of each layer with weights, after it has received those of the fresh classifier.
     """
-    pairs = [pair for pair in zip(classifier.layers, fresh.layers, strict=True) if pair[0].weights]
+    layers = [image_layers(network) for network in (classifier, fresh)]
+    pairs = [pair for pair in zip(*layers, strict=True) if pair[0].weights]
     for layer, source in reversed(pairs):
         layer.set_weights(source.get_weights())
         yield layer.name
+
+
+def image_layers(classifier: Any) -> list[Any]:
+    """The layers of a classifier; of a network with clinical columns, those of its image part."""
+    return list(getattr(classifier, "image_part", classifier).layers)
 
 
 def sanity_report(

@@ -130,6 +130,11 @@ class RunFolder:
         return self.path / "splits.csv"
 
     @property
+    def clinical_file(self) -> Path:
+        """How clinical columns are encoded, by the training patients; only if the network sees some."""
+        return self.path / "clinical.json"
+
+    @property
     def logs(self) -> Path:
         """TensorBoard logs."""
         return self.path / "logs"

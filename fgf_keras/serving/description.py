@@ -40,6 +40,8 @@ class Description:
         reference_sd: standard deviations of the features over the training patients, in these units, which
             give effects their size; None for a feature that does not vary, or without effects.
         config: the resolved configuration of its run, without paths and keys; None if there is none.
+        clinical: {"names": of the k columns of the input "clinical" (B, k), "columns", "sd": how they are
+            encoded, see `ClinicalEncoding.to_json`}; None if the model takes none, or they are not known.
     """
 
     format: int
@@ -60,6 +62,7 @@ class Description:
     # Not in exports of earlier versions.
     reference_sd: dict[str, float | None] | None = None
     range: str = "free"
+    clinical: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, **attributes: Any) -> "Description":

@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy.special import expit
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.errors import ModelError
 from fgf_keras.flow.settings import Flow
 from fgf_keras.geometry.custom_gradients import forgotten_custom_gradients
@@ -31,6 +32,7 @@ def export_saved_model(
     flow: Flow | None = None,
     jit_compile: bool = False,
     reference_sd: Mapping[str, float | None] | None = None,
+    clinical: ClinicalEncoding | None = None,
 ) -> None:
     """Export an `AlignmentModel` for TensorFlow Serving, with the gradient and the flow inside.
 
@@ -43,7 +45,9 @@ def export_saved_model(
       boundary;
     - `predict_examples`: examples (B,), serialised `tf.train.Example` → as `serving_default`.
 
-    Volumes are (B, D, H, W, C) with masks (B, D, H, W, 1) and spacing (B, 3). The classifier sees image·mask.
+    All take the other inputs of the classifier as well: of a `LateFusion` "clinical" (B, k), the encoded
+    columns. Volumes are (B, D, H, W, C) with masks (B, D, H, W, 1) and spacing (B, 3). The classifier sees
+    image·mask.
     The folder appears only when it is complete. Beside the graph,
     `assets.extra` holds a description and requests to warm up with.
 
@@ -59,6 +63,7 @@ def export_saved_model(
             have XLA for its device.
         reference_sd: standard deviation of each feature by name over the training patients, in HU for
             brightness if `window_hu` is given; None for no effects.
+        clinical: how clinical columns are encoded, which the description then says.
 
     Raises:
         ModelError: the model is not an `AlignmentModel` or not built, or the folder already exists.
@@ -97,6 +102,7 @@ def export_saved_model(
         window_hu=window_hu,
         spacing_mm=spacing_mm,
         config=config,
+        clinical=None if clinical is None else {"names": clinical.names, **clinical.to_json()},
         support=support,
         **flow.settings,
         jit_compile=jit_compile,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.errors import DataError, ModelError
 from fgf_keras.flow.status import FlowStatus
 from fgf_keras.models.loaded import Export, saved_model_folder
@@ -152,6 +153,20 @@ class ServedModel(Export):
         return ServedExplanation(
             **_decided(outputs), shares=_shares(outputs, self.description.features), **fields
         )
+
+    def encoded(self, table: pd.DataFrame) -> np.ndarray:
+        """The input "clinical" (N, k) of patients, encoded as in training.
+
+        Args:
+            table: raw values, one row per patient and one column for each name; NaN or None where missing.
+
+        Raises:
+            DataError: the model takes no clinical columns, or the table lacks one.
+        """
+        content = self.description.clinical
+        if content is None:
+            raise DataError("The export does not say how clinical columns are encoded, or takes none.")
+        return ClinicalEncoding.of_json(content).encode(table)
 
     def _call(
         self,

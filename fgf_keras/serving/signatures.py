@@ -12,7 +12,7 @@ from fgf_keras.measure.effects import checked_sd
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.inputs import IMAGE, declared_inputs
 from fgf_keras.models.network import Network
-from fgf_keras.models.view import Placement, measured_evaluation
+from fgf_keras.models.placement import Placement, measured_evaluation
 from fgf_keras.nulls.white import white_p_value_in_graph
 from fgf_keras.serving.input_status import InputStatus
 from fgf_keras.serving.inputs import checked_inputs, input_shapes, require_shapes, stored_type

@@ -17,7 +17,7 @@ from fgf_keras.measure.samples import AlignmentSamples
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.models.inputs import IMAGE
 from fgf_keras.models.network import Network
-from fgf_keras.models.view import measured_evaluation
+from fgf_keras.models.placement import measured_evaluation
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
 from fgf_keras.training.tensorboard.scalars import write_scalars
 from fgf_keras.training.tensorboard.writers import SummaryWriters

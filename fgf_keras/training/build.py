@@ -10,6 +10,7 @@ from fgf_keras.config.model import FeatureConfig
 from fgf_keras.features.base import Feature
 from fgf_keras.features.registry import feature_of
 from fgf_keras.models.alignment_model import AlignmentModel
+from fgf_keras.models.late_fusion import LateFusion, clinical_dense
 from fgf_keras.models.paper_cnn import paper_cnn
 from fgf_keras.models.volume_cnn import volume_cnn
 from fgf_keras.seeds import derived_seed
@@ -29,7 +30,12 @@ def build_features(configs: Sequence[FeatureConfig]) -> list[Feature]:
 
 
 def build_model(
-    config: Config, image_shape: Sequence[int], classes: int, direction: dict[str, float] | None = None
+    config: Config,
+    image_shape: Sequence[int],
+    classes: int,
+    direction: dict[str, float] | None = None,
+    *,
+    columns: int = 0,
 ) -> AlignmentModel:
     """The configured network in a compiled `AlignmentModel`.
 
@@ -38,12 +44,17 @@ def build_model(
         image_shape: of one patient's image.
         classes: K.
         direction: of the rewarded features, from `direction.reward_direction`.
+        columns: number of encoded clinical columns, which a `LateFusion` sees beside the image; 0 for none.
     """
-    choices = config.model.model_dump(exclude={"network", "evaluate"})
+    choices = config.model.model_dump(exclude={"network", "evaluate", "clinical_dense", "clinical_start"})
     network = paper_cnn if config.data.dimension == 2 else volume_cnn
     if config.data.dimension == 3:
         del choices["strides"]
     classifier = network(image_shape, classes=classes, **choices)
+    if columns:
+        dense, activation = config.model.clinical_dense, config.model.activation
+        clinical = clinical_dense(columns, classes=classes, dense=dense, activation=activation)
+        classifier = LateFusion(classifier, clinical)
     model = AlignmentModel(
         classifier,
         build_features(config.features),

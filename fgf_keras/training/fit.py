@@ -19,6 +19,7 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 from fgf_keras.training.alignment_callback import AlignmentCallback
 from fgf_keras.training.build import build_model, rewarded_features
+from fgf_keras.training.clinical_start import start_clinical_part
 from fgf_keras.training.direction import reward_direction
 from fgf_keras.training.progress_callback import ProgressCallback
 from fgf_keras.training.reward_callbacks import reward_epochs, reward_guard, reward_schedule
@@ -63,21 +64,16 @@ def fit(
     """
     keras.utils.set_random_seed(config.seed)
     reward = config.reward
-    features = rewarded_features(config)
-    direction = reward_direction(reward, features, cohort, splits["train"], seed=config.seed)
-    model = build_model(config, cohort.images.shape[1:], cohort.class_count, direction)
-    if reward.fine_tune is not None and reward.kind != "none":
-        load_start(model, check_start(reward.fine_tune, config, cohort, splits))
+    model, direction = _initial_model(config, cohort, splits)
     save_splits(folder.splits_file, cohort, splits)
     train = config.train
-    balanced = train.imbalance == "balanced_batches"
     training = make_dataset(
         cohort,
         splits["train"],
         batch_size=train.batch_size,
         seed=config.seed,
         augment=config.data.augment,
-        balanced=balanced,
+        balanced=train.imbalance == "balanced_batches",
         training=True,
         windows=True,
     )
@@ -132,6 +128,20 @@ def _require_weights(folder: RunFolder, history: dict[str, list[float]], monitor
         raise RunError(
             f"No epoch had a finite {monitor}, so there is no best model. Choose another train.monitor."
         )
+
+
+def _initial_model(
+    config: Config, cohort: Cohort, splits: dict[str, np.ndarray]
+) -> tuple[AlignmentModel, dict[str, float] | None]:
+    """The model with the weights that the training begins with, and the direction of its reward."""
+    reward, train = config.reward, splits["train"]
+    direction = reward_direction(reward, rewarded_features(config), cohort, train, seed=config.seed)
+    columns = cohort.column_count
+    model = build_model(config, cohort.images.shape[1:], cohort.class_count, direction, columns=columns)
+    start_clinical_part(model.classifier, config, cohort, train)
+    if reward.fine_tune is not None and reward.kind != "none":
+        load_start(model, check_start(reward.fine_tune, config, cohort, splits))
+    return model, direction
 
 
 def _callbacks(
@@ -195,8 +205,8 @@ def _alignment(
     )
 
 
-def _arrays(cohort: Cohort) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return cohort.images, cohort.masks, cohort.spacing
+def _arrays(cohort: Cohort) -> dict[str, np.ndarray]:
+    return {"image": cohort.images, "mask": cohort.masks, "spacing": cohort.spacing, **cohort.inputs}
 
 
 def _classes_in_turn(cohort: Cohort, indices: np.ndarray) -> np.ndarray:

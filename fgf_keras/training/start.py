@@ -34,12 +34,15 @@ def check_start(path: str | Path, config: Config, cohort: Cohort, splits: dict[s
     folder = finished_run(path, "reward.fine_tune")
     other = folder.load_config()
     ours, theirs = (c.model.model_dump(exclude={"evaluate", "dropout"}) for c in (config, other))
-    ours, theirs = ours | {"size": config.data.shape}, theirs | {"size": other.data.shape}
+    ours, theirs = (
+        settings | {"size": c.data.shape, "clinical": [column.model_dump() for column in c.data.clinical]}
+        for settings, c in ((ours, config), (theirs, other))
+    )
     differing = [f"{key}: {theirs[key]} there, {ours[key]} here" for key in ours if ours[key] != theirs[key]]
     if differing:
         raise RunError(
             f"reward.fine_tune: the network of {path} is not the one to train ({'; '.join(differing)}). Use "
-            "the same group model and data.size, or leave fine_tune out."
+            "the same group model, data.size and data.clinical, or leave fine_tune out."
         )
     part_of = {row["patient_id"]: row["split"] for row in read_split_rows(folder.splits_file)}
     for part, seen_as in _UNSEEN.items():

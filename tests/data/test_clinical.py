@@ -18,6 +18,8 @@ from fgf_keras.config import dump_yaml, parse_config
 from fgf_keras.config.clinical import ClinicalColumn
 from fgf_keras.data.clinical import ClinicalEncoding, encoded, refuse_leaks
 from fgf_keras.data.clinical_table import clinical_table
+from fgf_keras.data.prepared import cohort as prepared
+from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.source import source_of
 from fgf_keras.errors import ConfigError, DataError
 
@@ -208,6 +210,9 @@ def test_a_cohort_carries_its_columns_and_only_they_change_the_fingerprint():
     assert plain.inputs == {}
     with pytest.raises(DataError, match="one row per patient"):
         dataclasses.replace(cohort, clinical=cohort.clinical.iloc[::-1])
+    outcome = pd.DataFrame({"dm": 2.0 * cohort.labels}, index=cohort.clinical.index)
+    with pytest.raises(DataError, match="column 'dm' determines the label of the 30 training patients"):
+        encoded(dataclasses.replace(cohort, clinical=outcome), [column(name="dm")], np.arange(30))
     with pytest.raises(DataError, match="reads no clinical columns"):
         encoded(plain, config.data.clinical, np.arange(30))
 
@@ -254,3 +259,25 @@ def test_columns_of_a_png_cohort_are_in_the_order_of_its_patients(tmp_path):
     (tmp_path / "more.csv").write_text("id;grade\na;1\nb;2\nc;3\na;3\n", encoding="utf-8")
     with pytest.raises(DataError, match="several rows: a"):
         source_of(png(tmp_path, clinical=["grade"], clinical_file="more.csv")).cohort()
+
+
+def test_columns_of_a_prepared_cohort_are_found_by_pseudonym(tmp_path, monkeypatch):
+    plain = source_of(parse_config({"data": PHANTOM})).cohort()
+    (tmp_path / "key.txt").write_text("a secret of many bytes", encoding="utf-8")
+    names = Names(str(tmp_path / "key.txt"))
+    renamed = dataclasses.replace(plain, patient_id=np.array([names.patient(i) for i in plain.patient_id]))
+    monkeypatch.setattr(prepared, "is_prepared", lambda data: True)
+    monkeypatch.setattr(prepared, "prepared_cohort", lambda folder, data: renamed)
+    ages = {name: str(30 + number) for number, name in enumerate(plain.patient_id)}
+    rows = ["id;age", *(f"{name};{age}" for name, age in reversed(ages.items()))]
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    data = {"source": "dicom", "root": str(tmp_path), "out": "o", "roi": {"names": ["gtv"]}}
+    data |= {"labels_file": "table.csv", "clinical": ["age"], "pseudonymise": str(tmp_path / "key.txt")}
+    cohort = source_of(parse_config({"data": data})).cohort()
+    assert cohort.patient_id[0].startswith("p-")
+    np.testing.assert_array_equal(cohort.clinical["age"], 30 + np.arange(len(plain)))
+    # A store by itself has a table of its own, or one beside it.
+    monkeypatch.setattr(prepared, "prepared_cohort", lambda folder, data: plain)
+    store = {"source": "prepared", "root": str(tmp_path), "clinical": ["age"], "clinical_file": "table.csv"}
+    cohort = source_of(parse_config({"data": store})).cohort()
+    np.testing.assert_array_equal(cohort.clinical["age"], 30 + np.arange(len(plain)))

@@ -306,3 +306,34 @@ def test_three_features_predict_metastasis_as_well_as_they_should(head_and_neck)
     assert 0.58 < np.mean(accuracy) < 0.66
     assert np.std(accuracy) == pytest.approx(0.06, abs=0.02)
     assert np.mean(auc) == pytest.approx(0.68, abs=0.035)
+
+
+def test_slices_are_resampled_to_one_pixel_size(folder):
+    size = 30
+    y, x = np.mgrid[:size, :size] + 0.5
+    fine = np.where(np.hypot(y - 16, x - 14) < 9, 60 + 4 * x, 0).round().astype(np.uint8)
+    for name in LABELS:
+        Image.fromarray(fine).save(folder / "slices" / f"{name}.png")
+    settings = {"size": 16, "spacing": [0.5, 0.5], "spacing_mm": 1.0}
+    cohort = png_cohort(config(folder, **settings))
+    np.testing.assert_array_equal(cohort.spacing, 1)
+    image, mask = cohort.images[0, ..., 0], cohort.masks[0, ..., 0]
+    # The area in mm² and the slope of the intensities per mm stay, and the edge is not darkened.
+    assert mask.sum() == pytest.approx((fine > 0).sum() / 4, rel=0.08)
+    assert image[mask == 0].max() == 0
+    rows, columns = np.nonzero(mask)
+    slope, _ = np.polyfit(columns, image[rows, columns], 1)
+    assert slope == pytest.approx(2 * 4 / 255, rel=0.02)
+    assert np.abs(image[rows, columns] - (60 + 4 * 2 * columns) / 255).max() < 0.03
+    whole = png_cohort(config(folder, size=30, spacing=[1.0, 1.0], spacing_mm=1.0))
+    plain = png_cohort(config(folder, size=30, spacing=[1.0, 1.0]))
+    np.testing.assert_allclose(whole.images, plain.images, atol=1e-6)
+    np.testing.assert_array_equal(whole.masks, plain.masks)
+
+
+def test_a_resampled_tumour_is_not_cropped_and_does_not_vanish_unseen(folder):
+    # Twice as many pixels: the black border is cut off, the tumour fits.
+    cohort = png_cohort(config(folder, size=16, spacing=[2.0, 2.0], spacing_mm=1.0))
+    assert cohort.masks[0].sum() == pytest.approx(4 * 36, rel=0.15)
+    refused(config(folder, size=16, spacing=[3.0, 3.0], spacing_mm=1.0), "beyond the canvas", "data.size")
+    refused(config(folder, size=16, spacing=[1.0, 1.0], spacing_mm=40.0), "is left", "png")

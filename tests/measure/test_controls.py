@@ -109,7 +109,7 @@ def test_the_shuffle_of_a_patient_does_not_depend_on_the_others(cohort):
         seen = []
 
         def recording(images, *rest, seen=seen, **keywords):
-            seen.append(images)
+            seen.append(images["image"])
             return explainer(images, *rest, **keywords)
 
         explanation = explainer(part.images, part.masks, patient_id=part.patient_id)

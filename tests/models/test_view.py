@@ -11,8 +11,8 @@ import fgf_keras
 from fgf_keras.errors import ModelError
 from fgf_keras.flow.settings import Flow
 from fgf_keras.measure.alignment_measure import AlignmentMeasure
-from fgf_keras.models import view as module
-from fgf_keras.models.view import Placement
+from fgf_keras.models import placement as module
+from fgf_keras.models.placement import Placement
 
 SHAPE = (150, 139, 1)
 # Edges of tumours, one for each size of window that a compiled step knows on this canvas.

@@ -43,7 +43,8 @@ class RoiCnn:
     def __init__(self, classifier: keras.Model) -> None:
         layers, self._head = _stages_and_head(_chain(classifier))
         self.compute_dtype = classifier.compute_dtype
-        self._axes = [_Axis(size, 0, 0) for size in classifier.input_shape[1:3]]
+        self.canvas = tuple(classifier.input_shape[1:3])
+        self._axes = [_Axis(size, 0, 0) for size in self.canvas]
         self._stages: list[_Stage] = []
         for convolution, pooling in layers:
             self._stages.append(_Stage(convolution, pooling, self._axes, is_first=not self._stages))
@@ -205,10 +206,8 @@ class _Stage:
     def _weights(self) -> list[tf.Tensor | None]:
         layer = self._convolution
         # Outside the layer's own call Keras does not cast its weights.
-        cast = [
-            tf.cast(weight, layer.compute_dtype)
-            for weight in (layer.kernel, layer.bias)[: 1 + layer.use_bias]
-        ]
+        weights = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
+        cast = [tf.cast(weight, layer.compute_dtype) for weight in weights]
         return cast if layer.use_bias else [*cast, None]
 
     def _computed(self, view: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:

@@ -50,7 +50,8 @@ def population_section(metrics: PartMetrics, alpha: float) -> Section | None:
         for name, row in population.rows(scale).iterrows():
             is_joint = name == JOINT
             cells = ["–", "–"] if is_joint else [number(row["unique"]), p_text(row["p_own"], draws)]
-            title = "all features" if is_joint else feature_title(str(name))
+            everything = "all features" if metrics.clinical is None else "all together"
+            title = everything if is_joint else feature_title(str(name))
             share = str(Interval.of_means(row)) if row["mean"] == row["mean"] else "–"
             rows.append([title, share, number(row["chance"]), p_text(row["p"], draws), *cells])
     content = population.content
@@ -81,10 +82,12 @@ def population_sentence(metrics: PartMetrics, alpha: float) -> str:
     joint = rows.loc[JOINT]
     patients = f"the {population.content['n']} {of_network(metrics.name)}"
     beyond = _beyond_sum(population)
+    has_columns = metrics.clinical is not None and set(metrics.clinical["effects"]) & set(rows.index)
+    explaining = "named features and clinical columns" if has_columns else "named features"
     if joint["p"] > alpha:
         but = f" But a flexible surrogate explains {beyond}." if beyond else ""
         return (
-            f"Over {patients}, the values of the named features explain no more of the score than chance "
+            f"Over {patients}, the values of the {explaining} explain no more of the score than chance "
             f"would have it ({percent(joint['mean'])} of its variation, {p_text(joint['p'], draws)}).{but}"
         )
     followed = population.followed(alpha)
@@ -92,7 +95,7 @@ def population_sentence(metrics: PartMetrics, alpha: float) -> str:
         f"{feature_title(name)} ({_with_bounds(Interval.of_means(rows.loc[name]))} of its variation)"
         for name in followed
     ]
-    together = f"all named features together explain {_with_bounds(Interval.of_means(joint))}"
+    together = f"all {explaining} together explain {_with_bounds(Interval.of_means(joint))}"
     if not followed:
         sentence = f"Over {patients}, {together} of the variation of the score"
     else:

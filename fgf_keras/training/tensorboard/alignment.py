@@ -143,8 +143,9 @@ class AlignmentSummaries:
         from fgf_keras.pictures.training_strip import SCALES, EpochScales, patient_png
 
         count = min(self._pictures, len(values.F.values))
-        image, mask, spacing = samples.tensors(measure, slice(0, count))
-        fields = {key: value.numpy() for key, value in measure.fields(image, mask, spacing).items()}
+        image, mask, spacing, *others = samples.tensors(measure, slice(0, count))
+        fields = measure.fields(image, mask, spacing, *others)
+        fields = {key: value.numpy() for key, value in fields.items()}
         fields |= {"image": image.numpy(), "mask": mask.numpy(), "spacing": spacing.numpy()}
         metadata = image_metadata.create_summary_metadata(None, SCALES).SerializeToString()
         for k in range(count):

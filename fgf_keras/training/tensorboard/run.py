@@ -37,11 +37,11 @@ def write_run(
 
 
 def _operations(classifier: Classifier) -> tf.Graph:
-    (image,) = classifier.inputs
+    specs = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), classifier.input)
     # `call`, because the page would collapse the scope of a whole model into a single node.
-    traced = tf.function(lambda image: classifier.call(image, training=False), autograph=False)
+    traced = tf.function(lambda inputs: classifier.call(inputs, training=False), autograph=False)
     with forgotten_custom_gradients():
-        return traced.get_concrete_function(tf.TensorSpec(image.shape, image.dtype)).graph
+        return traced.get_concrete_function(specs).graph
 
 
 def _table(tree: Mapping[str, Any]) -> str:
