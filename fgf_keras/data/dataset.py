@@ -157,9 +157,7 @@ def _patients(
     origins, edges, centres = (np.stack(part) for part in zip(*places))
     if not windows:
         origins, edges = np.zeros_like(origins), np.tile(canvas, (len(indices), 1))
-    pixels = _pixels(cohort, indices, origins, edges)
-    if windows:
-        pixels[:, 0] *= pixels[:, 1]
+    pixels = _pixels(cohort, indices, origins, edges, masked=windows)
     # What is turned by 90 degrees has the rows of the other as its columns.
     largest = [*(edges.max(axis=0) if not rot90 else [edges.max()] * 2), 1]
     shapes = {"image": largest, "mask": largest, "spacing": [2]} | ({"origin": [2]} if windows else {})
@@ -213,12 +211,16 @@ def _patients(
     return describe, draw, shapes
 
 
-def _pixels(cohort: Cohort, indices: np.ndarray, origins: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(pixels, 2), image and mask in a rectangle per patient, one patient after the other."""
+def _pixels(
+    cohort: Cohort, indices: np.ndarray, origins: np.ndarray, edges: np.ndarray, *, masked: bool
+) -> np.ndarray:
+    """(pixels, 2), image (image·mask if masked) and mask in a rectangle per patient, one after the other."""
     stops = np.cumsum(edges.prod(axis=1))
     pixels = np.empty((stops[-1], 2), np.float32)
     for index, (y, x), (rows, columns), stop in zip(indices, origins, edges, stops):
         strip = pixels[stop - rows * columns : stop].reshape(rows, columns, 2)
         for channel, field in enumerate((cohort.images, cohort.masks)):
             strip[..., channel] = field[index, y : y + rows, x : x + columns, 0]
+    if masked:
+        pixels[:, 0] *= pixels[:, 1]
     return pixels
