@@ -6,19 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import StratifiedKFold
 
 from fgf_keras.errors import DataError
 from fgf_keras.results.bootstrap import percentiles
 from fgf_keras.results.classification import resampled_metrics
 from fgf_keras.results.columns import BAR_METRICS
+from fgf_keras.results.regression import fitted_regression
 
-# Inverse strengths of the regularisation to choose from, the strongest first, and the one without a choice.
-STRENGTHS = tuple(10.0**power for power in range(-4, 3))
-UNCHOSEN = 0.1
-FOLDS = 5
 # Groups of columns that form a bar together, by its name.
 TOGETHER = {"features_and_clinical": ("features", "clinical")}
 # A column that varies less than this, relative to its size, is constant up to rounding.
@@ -43,9 +38,7 @@ class Bars:
     def fitted(cls, groups: Mapping[str, pd.DataFrame], labels: np.ndarray, *, seed: int) -> "Bars":
         """Fit one bar for each group of columns, and for those of `TOGETHER`.
 
-        C is the one with the smallest class-balanced log loss in cross-validation, the smallest of several,
-        with a standardisation of its own in every fold. An undefined value counts as the mean of its column.
-        A column that is constant or undefined for all patients is left out.
+        See `fitted_regression`. A column that is constant or undefined for all patients is left out.
 
         Args:
             groups: columns by the name of the group, one row per patient.
@@ -158,53 +151,17 @@ def _fitted(table: pd.DataFrame, labels: np.ndarray, seed: int) -> dict[str, Any
         reasons = "; ".join(f"{column} is {reason}" for column, reason in left_out.items())
         return {"reason": f"no column tells patients apart: {reasons}"}
     values = table[names].to_numpy(np.float64)
-    strength = _chosen_strength(values, labels, seed)
-    mean, sd = _moments(values)
-    model = _regression(_standardised(values, mean, sd), labels, strength)
+    model = fitted_regression(values, labels, seed=seed)
     columns = {
         name: {"mean": float(m), "sd": float(s), "coefficient": float(c)}
-        for name, m, s, c in zip(names, mean, sd, model.coef_[0])
+        for name, m, s, c in zip(names, model.mean, model.sd, model.coefficients[:, 0])
     }
     return {
         "columns": columns,
-        "intercept": float(model.intercept_[0]),
-        "C": strength,
+        "intercept": float(model.intercept[0]),
+        "C": model.strength,
         "left_out": left_out,
     }
-
-
-def _chosen_strength(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
-    folds = min(FOLDS, int(np.bincount(labels).min()))
-    if folds < 2:
-        return UNCHOSEN
-    losses = np.zeros(len(STRENGTHS))
-    splitting = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for rest, fold in splitting.split(values, labels):
-        mean, sd = _moments(values[rest])
-        known, asked = (_standardised(values[rows], mean, sd) for rows in (rest, fold))
-        for k, strength in enumerate(STRENGTHS):
-            score = _regression(known, labels[rest], strength).decision_function(asked)
-            loss = np.logaddexp(0, np.where(labels[fold] == 1, -score, score))
-            losses[k] += np.mean([loss[labels[fold] == label].mean() for label in (0, 1)]) / folds
-    return STRENGTHS[int(np.argmin(losses))]
-
-
-def _regression(values: np.ndarray, labels: np.ndarray, strength: float) -> LogisticRegression:
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=1e-6)
-    return model.fit(values, labels)
-
-
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the defined values of each column; 0 and 1 where there are none."""
-    finite = np.isfinite(values)
-    count = np.maximum(finite.sum(axis=0), 1)
-    mean = np.where(finite, values, 0).sum(axis=0) / count
-    sd = np.sqrt((np.where(finite, values - mean, 0) ** 2).sum(axis=0) / count)
-    return mean, np.where(sd > 0, sd, 1.0)
-
-
-def _standardised(values: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(values), (values - mean) / sd, 0.0)
 
 
 def combined(groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

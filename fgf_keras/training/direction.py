@@ -5,21 +5,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from fgf_keras.config.reward import RewardConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature
 from fgf_keras.models.rewards import reward_class
+from fgf_keras.results.regression import fitted_regression
 from fgf_keras.training.feature_check import feature_values
-
-# Inverse strengths of the regularisation among which cross-validation chooses, and its most folds.
-STRENGTHS = np.logspace(-3, 1, 9)
-_FOLDS = 5
 
 
 def label_direction(
@@ -37,9 +30,8 @@ def label_direction(
         labels: (N,) in {0, 1}.
         names: of the features.
         how: "correlation": Pearson's correlation of each feature with the label, in [-1, 1]. "regression":
-            the coefficients of a logistic regression on all of them, in logits per unit of the feature:
-            classes weighted equally, features standardised, and an L2 penalty chosen among `STRENGTHS` by
-            stratified cross-validation (AUC).
+            the slopes of a class-weighted logistic regression on all of them, in logits per unit of the
+            feature, see `fitted_regression`.
         seed: of the folds.
 
     Returns:
@@ -69,7 +61,8 @@ def label_direction(
     if how == "correlation":
         found = [float(np.corrcoef(column, labels)[0, 1]) for column in values.T]
         return dict(zip(names, found))
-    return {name: float(slope) for name, slope in zip(names, _slopes(values, labels, seed))}
+    slopes = fitted_regression(values, labels, seed=seed).slopes[:, 0]
+    return {name: float(slope) for name, slope in zip(names, slopes)}
 
 
 def reward_direction(
@@ -93,17 +86,3 @@ def reward_direction(
     training = cohort.select(rows)
     values = np.stack([feature_values(feature, training) for feature in aims], axis=1)
     return label_direction(values, training.labels, [f.name for f in aims], how, seed=seed)
-
-
-def _slopes(values: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    """The coefficients per unit of each feature, (m,)."""
-    regression = LogisticRegression(class_weight="balanced", max_iter=1000)
-    model = make_pipeline(StandardScaler(), regression)
-    folds = min(_FOLDS, int(np.bincount(labels).min()))
-    # A single positive cannot be in two folds, and the default strength has to do.
-    if folds > 1:
-        splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        grid = {"logisticregression__C": STRENGTHS}
-        model = GridSearchCV(model, grid, cv=splits, scoring="roc_auc").fit(values, labels).best_estimator_
-    model.fit(values, labels)
-    return model[-1].coef_[0] / model[0].scale_

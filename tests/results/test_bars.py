@@ -11,7 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fgf_keras.errors import DataError
-from fgf_keras.results.bars import STRENGTHS, Bars, bar_metrics, combined
+from fgf_keras.results.bars import Bars, bar_metrics, combined
+from fgf_keras.results.regression import STRENGTHS
 
 
 def patients(rng, count=120, strength=1.2):

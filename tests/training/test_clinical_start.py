@@ -11,8 +11,9 @@ from fgf_keras.data.clinical import encoded
 from fgf_keras.data.source import source_of
 from fgf_keras.errors import ConfigError
 from fgf_keras.models.late_fusion import LateFusion
+from fgf_keras.results.regression import STRENGTHS, fitted_regression
 from fgf_keras.training.build import build_model
-from fgf_keras.training.clinical_start import STRENGTHS, regression, start_clinical_part
+from fgf_keras.training.clinical_start import start_clinical_part
 
 SETTINGS = {
     "data": {
@@ -88,11 +89,13 @@ def test_hidden_layers_need_a_start_from_zero():
 def test_three_classes_and_classes_of_one_patient_have_a_regression(rng):
     labels = np.repeat([0, 1, 2], [20, 10, 10])
     values = labels[:, np.newaxis] + rng.normal(size=(40, 2))
-    kernel, bias = regression(values, labels, balanced=True, seed=0)
+    model = fitted_regression(values, labels, seed=0)
+    kernel, bias = model.slopes, model.offset
     assert kernel.shape == (2, 3)
     predicted = np.argmax(values @ kernel + bias, axis=1)
     assert np.mean(predicted == labels) > 0.5
     labels = np.array([0] * 9 + [1])
-    kernel, bias = regression(values[:10], labels, balanced=True, seed=0)
+    model = fitted_regression(values[:10], labels, seed=0)
+    kernel, bias = model.slopes, model.offset
     assert kernel.shape == (2, 1)
     assert np.isfinite(expit(values[:10] @ kernel + bias)).all()

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from fgf_keras.config import parse_config
 from fgf_keras.data.source import source_of
 from fgf_keras.errors import FeatureError
-from fgf_keras.training import direction as module
+from fgf_keras.results import regression
 from fgf_keras.training.build import rewarded_features
 from fgf_keras.training.direction import label_direction, reward_direction
 
@@ -33,7 +33,7 @@ def test_correlations_are_pearsons(samples):
 
 def test_slopes_minimise_the_balanced_penalised_loss(samples, monkeypatch):
     """With one strength to choose from, they are those of the loss written down once more."""
-    monkeypatch.setattr(module, "STRENGTHS", [0.1])
+    monkeypatch.setattr(regression, "STRENGTHS", [0.1])
     values, labels = samples
     found = label_direction(values, labels, NAMES, "regression")
     sd = values.std(axis=0)
