@@ -40,33 +40,37 @@ class Regression(NamedTuple):
 
 
 def fitted_regression(
-    values: np.ndarray, labels: np.ndarray, *, seed: int, balanced: bool = True
+    values: np.ndarray, labels: np.ndarray, *, seed: int, balanced: bool = True, standardise: bool = True
 ) -> Regression:
-    """Fit a logistic regression on standardised columns, with an L2 penalty.
+    """Fit a logistic regression with an L2 penalty.
 
     C is the one of `STRENGTHS` with the smallest log loss in stratified cross-validation, the smallest of
-    several, with a standardisation of its own in every fold; `UNCHOSEN` where a class has one patient.
+    several; `UNCHOSEN` where a class has one patient.
 
     Args:
         values: (N, k); an undefined value counts as the mean of its column.
         labels: (N,) in 0..K-1, with at least one patient of each class.
         seed: of the folds.
         balanced: whether all classes weigh the same, in the fit and in the loss that C is chosen by.
+        standardise: whether to standardise the columns first, in every fold on its own. Otherwise the penalty
+            is on coefficients per unit, which keeps those of rare categories (columns of 0 and 1) small.
     """
-    strength = _chosen_strength(values, labels, seed, balanced)
-    mean, sd = _moments(values)
+    strength = _chosen_strength(values, labels, seed, balanced, standardise)
+    mean, sd = _moments(values, standardise)
     model = _model(_standardised(values, mean, sd), labels, strength, balanced)
     return Regression(mean, sd, model.coef_.T, model.intercept_, strength)
 
 
-def _chosen_strength(values: np.ndarray, labels: np.ndarray, seed: int, balanced: bool) -> float:
+def _chosen_strength(
+    values: np.ndarray, labels: np.ndarray, seed: int, balanced: bool, standardise: bool
+) -> float:
     folds = min(FOLDS, int(np.bincount(labels).min()))
     if folds < 2:
         return UNCHOSEN
     losses = np.zeros(len(STRENGTHS))
     splitting = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for rest, fold in splitting.split(values, labels):
-        mean, sd = _moments(values[rest])
+        mean, sd = _moments(values[rest], standardise)
         known, asked = (_standardised(values[rows], mean, sd) for rows in (rest, fold))
         for k, strength in enumerate(STRENGTHS):
             model = _model(known, labels[rest], strength, balanced)
@@ -82,8 +86,10 @@ def _model(values: np.ndarray, labels: np.ndarray, strength: float, balanced: bo
     return LogisticRegression(C=strength, class_weight=weight, max_iter=1000, tol=1e-6).fit(values, labels)
 
 
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(values: np.ndarray, standardise: bool) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the defined values of each column; 0 and 1 where there are none."""
+    if not standardise:
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
     finite = np.isfinite(values)
     count = np.maximum(finite.sum(axis=0), 1)
     mean = np.where(finite, values, 0).sum(axis=0) / count

@@ -24,5 +24,7 @@ def start_clinical_part(classifier: object, config: Config, cohort: Cohort, trai
         return
     balanced = config.train.imbalance != "none"
     values = np.asarray(cohort.inputs["clinical"][training], np.float64)
-    model = fitted_regression(values, cohort.labels[training], seed=config.seed, balanced=balanced)
+    labels = cohort.labels[training]
+    # The encoding has standardised what is a number.
+    model = fitted_regression(values, labels, seed=config.seed, balanced=balanced, standardise=False)
     classifier.clinical_part.layers[-1].set_weights([model.slopes, model.offset])
