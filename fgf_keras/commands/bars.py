@@ -24,7 +24,8 @@ def bar_columns(
 ) -> dict[str, pd.DataFrame]:
     """What bars see of each patient, by the name of the group of columns, indexed by patient_id.
 
-    The size of the tumour by its mask, the features, and the clinical columns as the network sees them.
+    The size of the tumour by its mask, the features, and the encoded clinical columns, whether or not the
+    network sees them.
 
     Args:
         features: the named features, in reported units.
@@ -47,10 +48,11 @@ def bar_columns(
 
 
 def clinical_columns(cohort: Cohort) -> dict[str, pd.DataFrame]:
-    """The group "clinical", encoded as the network sees it; empty without an encoding."""
-    if cohort.encoding is None:
+    """The group "clinical", encoded as a network sees it; empty without an encoding."""
+    columns = cohort.encoded_columns
+    if cohort.encoding is None or columns is None:
         return {}
-    encoded = cohort.inputs["clinical"].astype(np.float64)
+    encoded = columns.astype(np.float64)
     index = pd.Index(cohort.patient_id, name="patient_id")
     return {"clinical": pd.DataFrame(encoded, columns=cohort.encoding.names, index=index)}
 

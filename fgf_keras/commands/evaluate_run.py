@@ -100,13 +100,14 @@ def own_cohort(folder: RunFolder, config: Config) -> tuple[Cohort, dict[str, np.
 
 
 def as_encoded(folder: RunFolder, cohort: Cohort) -> Cohort:
-    """A cohort with its clinical columns encoded as in the training of a run, if its network sees some."""
+    """A cohort with its clinical columns encoded as in the training of a run, if it had any."""
     encoding = encoding_of(folder)
-    return cohort if encoding is None else cohort.with_encoding(encoding)
+    used = folder.load_config().model.clinical
+    return cohort if encoding is None else cohort.with_encoding(encoding, clinical_input=used)
 
 
 def encoding_of(folder: RunFolder) -> ClinicalEncoding | None:
-    """How a run encodes clinical columns; None if its network sees none."""
+    """How a run encodes clinical columns; None if it has none."""
     if not folder.clinical_file.is_file():
         return None
     return ClinicalEncoding.of_json(read_json(folder.clinical_file))

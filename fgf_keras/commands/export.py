@@ -90,6 +90,6 @@ def write_export(
         flow=Flow.of(config.evaluate.flow),
         jit_compile=jit_compile,
         reference_sd=reference_sd_of(metrics),
-        clinical=clinical,
+        clinical=clinical if config.model.clinical else None,
     )
     return path

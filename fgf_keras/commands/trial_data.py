@@ -49,7 +49,8 @@ def trial_data(config: Config) -> dict[str, TrialData]:
         splits = dict(zip(names, repeated))
     split_of = {trial.name: trial.split for trial in trials_of(config)} or {"": ""}
     columns, train = config.data.clinical, {name: rows["train"] for name, rows in splits.items()}
-    cohorts = {name: encoded(cohort, columns, rows) for name, rows in train.items()}
+    used = config.model.clinical
+    cohorts = {name: encoded(cohort, columns, rows, clinical_input=used) for name, rows in train.items()}
     return {name: TrialData(cohorts[split], splits[split]) for name, split in split_of.items()}
 
 

@@ -24,6 +24,7 @@ class ModelConfig(Group):
     pool_size: Positive | list[Positive] = 4
     dense: list[Positive] = [256, 128]
     dropout: Rate | list[Rate] = 0.0
+    clinical: bool = True
     clinical_dense: list[Positive] = []
     clinical_start: Literal["regression", "zero"] = "regression"
     evaluate: Literal["auto", "dense", "roi"] = "auto"

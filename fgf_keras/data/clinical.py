@@ -199,8 +199,20 @@ class ClinicalEncoding:
             raise DataError(f"The encoding of clinical columns is damaged: {error}. Train again.") from None
 
 
-def encoded(cohort: "Cohort", columns: Sequence[ClinicalColumn], training_rows: ArrayLike) -> "Cohort":
+def encoded(
+    cohort: "Cohort",
+    columns: Sequence[ClinicalColumn],
+    training_rows: ArrayLike,
+    *,
+    clinical_input: bool = True,
+) -> "Cohort":
     """A cohort with the encoding of its clinical columns by its training patients; itself without columns.
+
+    Args:
+        cohort: with raw columns.
+        columns: to encode.
+        training_rows: positions of the training patients.
+        clinical_input: see `Cohort`.
 
     Raises:
         DataError: the source has no such columns, one of them cannot be encoded, or determines the label.
@@ -211,7 +223,8 @@ def encoded(cohort: "Cohort", columns: Sequence[ClinicalColumn], training_rows: 
         raise DataError("data.clinical: this data source reads no clinical columns. Leave it out.")
     rows = np.asarray(training_rows)
     refuse_leaks(columns, cohort.clinical.iloc[rows], cohort.labels[rows])
-    return cohort.with_encoding(ClinicalEncoding.fit(columns, cohort.clinical, rows))
+    encoding = ClinicalEncoding.fit(columns, cohort.clinical, rows)
+    return cohort.with_encoding(encoding, clinical_input=clinical_input)
 
 
 def refuse_leaks(columns: Sequence[ClinicalColumn], table: pd.DataFrame, labels: np.ndarray) -> None:

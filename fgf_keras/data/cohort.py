@@ -33,6 +33,7 @@ class Cohort:
         clinical: raw values of clinical columns by name, one row per patient in the same order, see
             `clinical_table`; None if there are none.
         encoding: of these columns, see `with_encoding`; None before it is known.
+        clinical_input: whether encoded columns are an input of classifiers, or only there to compare with.
 
     Raises:
         DataError: arrays of wrong shape or type, duplicate ids, pixels that are not finite or outside [0, 1],
@@ -47,6 +48,7 @@ class Cohort:
     provenance: dict[str, Any] = field(default_factory=dict)
     clinical: pd.DataFrame | None = None
     encoding: ClinicalEncoding | None = None
+    clinical_input: bool = True
 
     def __post_init__(self) -> None:
         self._check_patients()
@@ -97,26 +99,34 @@ class Cohort:
             | {"classes": self.class_count, "selected": [int(whole[i]) for i in positions]},
             clinical=None if self.clinical is None else self.clinical.iloc[positions],
             encoding=self.encoding,
+            clinical_input=self.clinical_input,
         )
 
-    def with_encoding(self, encoding: ClinicalEncoding | None) -> "Cohort":
+    def with_encoding(self, encoding: ClinicalEncoding | None, *, clinical_input: bool = True) -> "Cohort":
         """The same patients with an encoding of their clinical columns; without copying the images."""
         other = copy.copy(self)
         other.__dict__.pop("inputs", None)
         object.__setattr__(other, "encoding", encoding)
+        object.__setattr__(other, "clinical_input", clinical_input)
         return other
+
+    @property
+    def encoded_columns(self) -> np.ndarray | None:
+        """The encoded clinical columns, (N, k) float32; None without an encoding."""
+        if self.encoding is None:
+            return None
+        return self.encoding.encode(pd.DataFrame() if self.clinical is None else self.clinical)
 
     @functools.cached_property
     def inputs(self) -> dict[str, np.ndarray]:
-        """The inputs of a classifier beside the image: {"clinical": (N, k) float32} with an encoding."""
-        if self.encoding is None:
-            return {}
-        return {"clinical": self.encoding.encode(pd.DataFrame() if self.clinical is None else self.clinical)}
+        """The inputs of a classifier beside the image: {"clinical": (N, k) float32} if it takes columns."""
+        columns = self.encoded_columns if self.clinical_input else None
+        return {} if columns is None else {"clinical": columns}
 
     @property
     def column_count(self) -> int:
-        """Number of encoded clinical columns; 0 without an encoding."""
-        return 0 if self.encoding is None else len(self.encoding.names)
+        """Number of encoded clinical columns that a classifier takes."""
+        return 0 if self.encoding is None or not self.clinical_input else len(self.encoding.names)
 
     @property
     def model_inputs(self) -> dict[str, np.ndarray]:
@@ -149,7 +159,7 @@ class Cohort:
         return {
             **source,
             **({"dimension": 3} if self.dimension == 3 else {}),
-            **({} if self.encoding is None else {"clinical": self.encoding.names}),
+            **({"clinical": self.encoding.names} if self.encoding and self.clinical_input else {}),
             "fingerprint": self.fingerprint(),
             "patients": len(self),
             "positive": int((self.labels == 1).sum()),

@@ -46,7 +46,9 @@ def build_model(
         direction: of the rewarded features, from `direction.reward_direction`.
         columns: number of encoded clinical columns, which a `LateFusion` sees beside the image; 0 for none.
     """
-    choices = config.model.model_dump(exclude={"network", "evaluate", "clinical_dense", "clinical_start"})
+    choices = config.model.model_dump(
+        exclude={"network", "evaluate", "clinical_dense", "clinical", "clinical_start"}
+    )
     network = paper_cnn if config.data.dimension == 2 else volume_cnn
     if config.data.dimension == 3:
         del choices["strides"]

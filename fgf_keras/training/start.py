@@ -33,7 +33,9 @@ def check_start(path: str | Path, config: Config, cohort: Cohort, splits: dict[s
     """
     folder = finished_run(path, "reward.fine_tune")
     other = folder.load_config()
-    ours, theirs = (c.model.model_dump(exclude={"evaluate", "dropout"}) for c in (config, other))
+    ours, theirs = (
+        c.model.model_dump(exclude={"evaluate", "dropout", "clinical_start"}) for c in (config, other)
+    )
     ours, theirs = (
         settings | {"size": c.data.shape, "clinical": [column.model_dump() for column in c.data.clinical]}
         for settings, c in ((ours, config), (theirs, other))

@@ -68,6 +68,10 @@ def ended(tmp_path_factory):
         },
         "run": {"dir": str(folder / "runs")},
     }
+    config["evaluate"]["threshold"] = "validation_and_training"
+    alone = {**config, "model": {**config["model"], "clinical": False}}
+    alone["run"] = {"dir": str(folder / "alone")}
+    alone["train"] = {**config["train"], "epochs": 1, "measure": False}
     renamed = [
         {"name": "stage", "column": "T stage"},
         {"name": "volume", "column": "Vol."},
@@ -78,6 +82,7 @@ def ended(tmp_path_factory):
     external = data(folder / "other", clinical=renamed, **finer, spacing_mm=1.0)
     files = {
         "own": config,
+        "alone": alone,
         "external": {"data": external},
         "coarse": {"data": {k: v for k, v in external.items() if k != "spacing_mm"}},
         "unknown": {"data": {**external, "clinical": [*renamed, "grade"]}},
@@ -90,8 +95,10 @@ def ended(tmp_path_factory):
     ends = commands(
         {
             "train": ("train.py", "--config", folder / "own.yaml"),
+            "alone": ("train.py", "--config", folder / "alone.yaml"),
+            "evaluate alone": ("evaluate.py", "--run", folder / "alone" / "latest"),
             "evaluate": evaluate,
-            **{name: (*evaluate, "--config", folder / f"{name}.yaml") for name in files if name != "own"},
+            **{name: (*evaluate, "--config", folder / f"{name}.yaml") for name in list(files)[2:]},
         },
         cwd=folder,
     )
@@ -112,6 +119,19 @@ METRICS = ("metrics.json", "evaluation/metrics.json")
 
 def names_of(run):
     return ClinicalEncoding.of_json(json.loads((run / "clinical.json").read_text())).names
+
+
+def test_a_network_of_the_image_alone_is_compared_with_the_columns(ended):
+    folder, _, ends = ended
+    assert [ends[name].code for name in ("alone", "evaluate alone")] == [0, 0], ends["alone"].err
+    run = folder / "alone" / "latest"
+    one, two = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (run, run / "evaluation"))
+    assert one == two
+    assert set(one["bars"]["models"]) == {"area", "features", "clinical", "features_and_clinical"}
+    assert "clinical" not in one["splits"]["test"]
+    model = keras.models.load_model(run / "model.keras")
+    assert len(model.classifier.inputs) == 1
+    assert load_saved_model(run / "saved_model" / "1").description.clinical is None
 
 
 def test_the_columns_stand_beside_the_features(ended):
