@@ -65,7 +65,9 @@ def main():
         )
         for number in pool(tasks):
             print(f"split {number} of {len(splits)}", flush=True)
-    figures = [json.loads(file_of(options.out, identity, k).read_text()) for k in range(len(splits))]
+    figures = [
+        json.loads(file_of(options.out, identity, k).read_text(encoding="utf-8")) for k in range(len(splits))
+    ]
     sizes = {"n_train": len(splits[0]["train"]), "n_test": len(splits[0]["test"])}
     print_tables(figures, sizes)
 

@@ -145,6 +145,20 @@ class RoiConfig(Group):
         return self
 
 
+class EndpointConfig(Group):
+    """Labels within a time after diagnosis; by default those of the table, whenever the event happened."""
+
+    days: Annotated[int, Field(ge=1)] | None = None
+    event_days: str = ""
+    follow_up_days: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.days is not None and not (self.event_days and self.follow_up_days):
+            raise ValueError("days: needs the columns event_days and follow_up_days of the table of labels")
+        return self
+
+
 class VolumeConfig(Group):
     """The files of a patient for source `volumes`, relative to data.root; {id} stands for the patient id."""
 
@@ -180,6 +194,7 @@ class DataConfig(Group):
     separator: str = ";"
     id_column: str = "id"
     label_column: str = "Distant"
+    endpoint: EndpointConfig = EndpointConfig()
     clinical: list[Annotated[ClinicalColumn, BeforeValidator(as_column)]] = []
     clinical_file: str | None = None
     dimension: Literal[2, 3] = 2

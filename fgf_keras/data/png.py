@@ -18,11 +18,12 @@ from fgf_keras.config.data import DataConfig
 from fgf_keras.data.canvas import resample
 from fgf_keras.data.clinical_table import read_clinical
 from fgf_keras.data.cohort import Cohort
+from fgf_keras.data.endpoint import cohort_labels
 from fgf_keras.data.file_names import require_file_names
 from fgf_keras.data.refusal import SourceError
 from fgf_keras.data.slices import listing
 from fgf_keras.data.source import Source
-from fgf_keras.data.tables import read_labels
+from fgf_keras.data.tables import LabelTable
 from fgf_keras.errors import DataError
 
 
@@ -50,19 +51,19 @@ def png_cohort(config: DataConfig) -> Cohort:
     `resampled`.
 
     Raises:
-        DataError: as `tables.read_labels`; a missing folder; ids that are not valid file names; ids without
-            an image or images without a row, unless `config.allow_missing` is true; labels other than 0 and
-            1; images that are not readable 8-bit grayscale, differ in shape, exceed `config.size` or are
-            black.
+        DataError: as `endpoint.cohort_labels`; a missing folder; ids that are not valid file names; ids
+            without an image or images without a row, unless `config.allow_missing` is true; labels
+            other than 0 and 1; images that are not readable 8-bit grayscale, differ in shape, exceed
+            `config.size` or are black.
     """
     root = config.root_folder
     if not root.is_dir():
         raise DataError(
             f"The folder {str(root)!r} does not exist. Let data.root name the folder of the cohort."
         )
-    rows = _read_labels(root / config.labels_file, config)
-    folder = root / config.image_folder
-    files = png_files(folder)
+    table = _read_labels(root / config.labels_file, config)
+    rows, folder = table.labels, root / config.image_folder
+    files = {name: path for name, path in png_files(folder).items() if name not in table.censored}
     without_image = [name for name in rows if name not in files]
     without_row = sorted(name for name in files if name not in rows)
     if (without_image or without_row) and not config.allow_missing:
@@ -90,6 +91,7 @@ def png_cohort(config: DataConfig) -> Cohort:
                 "image_folder": config.image_folder,
                 "id_column": config.id_column,
                 "label_column": config.label_column,
+                **({"endpoint": config.endpoint.model_dump()} if config.endpoint.days else {}),
                 "size": config.size,
                 "spacing": list(config.spacing),
                 **({} if config.spacing_mm is None else {"spacing_mm": config.spacing_mm}),
@@ -101,6 +103,7 @@ def png_cohort(config: DataConfig) -> Cohort:
                 "positive": int(labels.sum()),
                 "rows_without_image": len(without_image),
                 "images_without_row": len(without_row),
+                **({"censored": len(table.censored)} if config.endpoint.days else {}),
             },
             "dropped": {"rows_without_image": without_image, "images_without_row": without_row},
             # A table may contain a single class: the other one then has no patients.
@@ -110,15 +113,9 @@ def png_cohort(config: DataConfig) -> Cohort:
     )
 
 
-def _read_labels(path: Path, config: DataConfig) -> dict[str, int]:
-    """The label of each id, in the order of the table."""
-    table = read_labels(
-        path,
-        id_column=config.id_column,
-        label_column=config.label_column,
-        separator=config.separator,
-        sheets=config.sheets,
-    )
+def _read_labels(path: Path, config: DataConfig) -> LabelTable:
+    """The labels in the order of the table, all of them 0 or 1."""
+    table = cohort_labels(path, config)
     require_file_names(table.places, f"{path}, column {config.id_column!r}")
     invalid = table.unlabelled | {name: repr(str(x)) for name, x in table.labels.items() if x not in (0, 1)}
     if invalid:
@@ -127,7 +124,7 @@ def _read_labels(path: Path, config: DataConfig) -> dict[str, int]:
             f"{path}, column {config.label_column!r}: a label must be 0 or 1. Received: {received}. Remove "
             "these rows, or set data.label_column."
         )
-    return table.labels
+    return table
 
 
 def masked_slices(paths: Sequence[Path], config: DataConfig) -> tuple[np.ndarray, np.ndarray]:

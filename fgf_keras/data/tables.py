@@ -32,6 +32,8 @@ class LabelTable:
     """For ids without a usable label, the content of the cell: `blank`, or the text in quotes."""
     places: dict[str, str] = field(default_factory=dict)
     """Place of each id in the table, for messages: `line 3`, or `sheet 'HGJ' row 3`."""
+    censored: dict[str, str] = field(default_factory=dict)
+    """For ids whose label is unknown because they were not followed for long enough, why; see `endpoint`."""
 
 
 def read_labels(

@@ -109,23 +109,27 @@ def test_a_second_evaluation_gives_the_same_numbers(ended):
     _, run, ends = ended
     assert ends["train"].code == 0, ends["train"].err
     assert ends["evaluate"].code == 0, ends["evaluate"].err
-    trained, again = (json.loads((run / name).read_text()) for name in METRICS)
+    trained, again = (json.loads((run / name).read_text(encoding="utf-8")) for name in METRICS)
     assert trained == again
-    assert json.loads((run / "environment.json").read_text())["data"]["clinical"] == names_of(run)
+    assert json.loads((run / "environment.json").read_text(encoding="utf-8"))["data"]["clinical"] == names_of(
+        run
+    )
 
 
 METRICS = ("metrics.json", "evaluation/metrics.json")
 
 
 def names_of(run):
-    return ClinicalEncoding.of_json(json.loads((run / "clinical.json").read_text())).names
+    return ClinicalEncoding.of_json(json.loads((run / "clinical.json").read_text(encoding="utf-8"))).names
 
 
 def test_a_network_of_the_image_alone_is_compared_with_the_columns(ended):
     folder, _, ends = ended
     assert [ends[name].code for name in ("alone", "evaluate alone")] == [0, 0], ends["alone"].err
     run = folder / "alone" / "latest"
-    one, two = (json.loads((path / "metrics.json").read_text("utf-8")) for path in (run, run / "evaluation"))
+    one, two = (
+        json.loads((path / "metrics.json").read_text(encoding="utf-8")) for path in (run, run / "evaluation")
+    )
     assert one == two
     assert set(one["bars"]["models"]) == {"area", "features", "clinical", "features_and_clinical"}
     assert "clinical" not in one["splits"]["test"]
@@ -148,12 +152,12 @@ def test_the_columns_stand_beside_the_features(ended):
     values = patients[[f"clinical.value_{name}" for name in names]].to_numpy()
     np.testing.assert_allclose(patients["clinical_logit"], (values @ kernel + bias)[:, 0], atol=1e-4)
     train = (patients["split"] == "train").to_numpy()
-    content = json.loads((run / "metrics.json").read_text())["splits"]["test"]
+    content = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["splits"]["test"]
     for k, name in enumerate(names):
         effect = kernel[k, 0] * values[train, k].std()
         assert content["clinical"]["effects"][name]["mean"] == pytest.approx(effect, abs=1e-4)
     assert set(content["population"]["ranks"]) == {"brightness", "extent", *names, "joint"}
-    report = (run / "evaluation" / "report.md").read_text()
+    report = (run / "evaluation" / "report.md").read_text(encoding="utf-8")
     assert "are of the image part" in report
     assert "named features and clinical columns" in report
     assert "| site=larynx |" in report
@@ -222,5 +226,5 @@ def test_fgf_explain_takes_the_table(ended):
     assert code == 0, err
     patients = pd.read_csv(run / "evaluation" / "patients.csv", index_col="patient_id")
     for name in patients.index[:5]:
-        content = json.loads((folder / "explained" / f"{name}.json").read_text())
+        content = json.loads((folder / "explained" / f"{name}.json").read_text(encoding="utf-8"))
         assert content["logit"] == pytest.approx(patients.loc[name, "logit"], abs=1e-3)

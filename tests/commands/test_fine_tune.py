@@ -59,15 +59,17 @@ def test_an_arm_begins_with_the_network_of_another_arm_on_the_same_split(compari
         baseline, tuned = (weights_of(comparison / split / arm) for arm in ("baseline", "tuned"))
         for a, b in zip(baseline, tuned, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-9)
-        content = json.loads((comparison / split / "tuned" / "training.json").read_text("utf-8"))
+        content = json.loads((comparison / split / "tuned" / "training.json").read_text(encoding="utf-8"))
         assert content["reward"]["fine_tuned_from"].endswith(f"{split}/baseline")
         assert set(content["reward"]["direction"]) == {"brightness", "extent"}
-        header, *rows = (comparison / split / "tuned" / "history.csv").read_text("utf-8").splitlines()
+        header, *rows = (
+            (comparison / split / "tuned" / "history.csv").read_text(encoding="utf-8").splitlines()
+        )
         assert "val_auc" in header
         assert [row.split(",")[0] for row in rows] == ["1", "2"]
     first, second = (weights_of(comparison / split / "baseline")[0] for split in ("repeat_0", "repeat_1"))
     assert np.abs(first - second).max() > 1e-3, "each split has its own baseline"
-    report = (comparison / "evaluation" / "report.md").read_text("utf-8")
+    report = (comparison / "evaluation" / "report.md").read_text(encoding="utf-8")
     assert "signed, λ = 0.1; fine-tuned from baseline" in report
 
 
@@ -111,10 +113,11 @@ def test_a_run_of_the_same_splits_can_be_begun_with(place):
     ]
     two = command("train.py", "--config", "small.yaml", "run.dir=other", *settings, cwd=place)
     assert two.code == 0, two.err
-    metrics = json.loads((place / "other" / "latest" / "metrics.json").read_text("utf-8"))
+    metrics = json.loads((place / "other" / "latest" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["training"]["reward"]["fine_tuned_from"] == "one/latest"
     again = command("evaluate.py", "--run", "other/latest", cwd=place)
     assert again.code == 0, again.err
     assert (
-        json.loads((place / "other" / "latest" / "evaluation" / "metrics.json").read_text("utf-8")) == metrics
+        json.loads((place / "other" / "latest" / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
+        == metrics
     )

@@ -246,6 +246,26 @@ def test_ids_can_be_pseudonyms(source, tmp_path):
         prepare(config.data)
 
 
+def test_patients_who_were_not_followed_long_enough_are_left_out_with_the_reason(tmp_path):
+    root = tmp_path / "source"
+    write_source(root, 4)
+    lines = ["id;label;event;followed", "P-000;0;;900", "P-001;1;200;900", "P-002;0;;300", "P-003;1;800;900"]
+    (root / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    endpoint = {"days": 730, "event_days": "event", "follow_up_days": "followed"}
+    config = make_config(root, tmp_path / "out", endpoint=endpoint)
+    prepare(config.data, n_jobs=1)
+    cohort = source_of(config).cohort()
+    assert dict(zip(cohort.patient_id.tolist(), cohort.labels.tolist())) == {
+        "P-000": 0,
+        "P-001": 1,
+        "P-003": 0,
+    }
+    with (tmp_path / "out" / "rejected.csv").open(encoding="utf-8", newline="") as file:
+        (rejected,) = csv.DictReader(file)
+    assert rejected["patient_id"] == "P-002"
+    assert "followed for 300 of 730 days" in rejected["reason"]
+
+
 def test_other_labels_need_no_other_slices(tmp_path):
     root = tmp_path / "root"
     for i in range(3):

@@ -12,13 +12,14 @@ import joblib
 
 from fgf_keras.config.data import DataConfig
 from fgf_keras.data.dicom.patient import dicom_patients
+from fgf_keras.data.endpoint import cohort_labels
 from fgf_keras.data.prepared.patient import prepare_patient, stored_fingerprint
 from fgf_keras.data.prepared.preparation import Preparation, left_out, slice_settings, source_state
 from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.prepared.source import STAGES, PatientSource, RejectedPatient
 from fgf_keras.data.prepared.store import SliceStore
 from fgf_keras.data.slices import listing
-from fgf_keras.data.tables import LabelTable, read_labels
+from fgf_keras.data.tables import LabelTable
 from fgf_keras.data.volumes.volumes import volume_patients
 from fgf_keras.errors import DataError
 from fgf_keras.progress import parallel
@@ -119,13 +120,7 @@ def _check_apart(config: DataConfig) -> None:
 
 
 def _labels(config: DataConfig) -> LabelTable:
-    table = read_labels(
-        config.root_folder / config.labels_file,
-        id_column=config.id_column,
-        label_column=config.label_column,
-        separator=config.separator,
-        sheets=config.sheets,
-    )
+    table = cohort_labels(config.root_folder / config.labels_file, config)
     if not table.labels:
         raise DataError(
             f"{config.labels_file}, column {config.label_column!r}: no patient has a label. "
@@ -162,6 +157,13 @@ def _patients(
 
 
 def _without_label(patient_id: str, labels: LabelTable, config: DataConfig) -> RejectedPatient:
+    if patient_id in labels.censored:
+        return RejectedPatient(
+            patient_id,
+            "label",
+            f"Within data.endpoint.days, the label is unknown: {labels.censored[patient_id]}.",
+            "Nothing needs to be done; without data.endpoint.days, the patient is used.",
+        )
     # The content of the cell is not repeated: it may be a remark about the patient.
     reason = "has no row of this patient"
     if patient_id in labels.unlabelled:
