@@ -63,6 +63,16 @@ def test_folders_of_splits_sort_as_they_are_counted():
     assert (len(names), names[0], names[-1]) == (22, "repeat_00_fold_0", "repeat_10_fold_1")
 
 
+def test_an_ablation_leaves_out_what_is_rewarded_alone():
+    aims = {"targets": {"extent": "penalise"}}
+    three = {"features": ["brightness", "extent", "log_aspect_ratio"], "reward": {"kind": "sum"} | aims}
+    arms = {arm.name: arm.reward for arm in parse_config(three | {"protocol": {"ablation": True}}).arms}
+    assert list(arms)[1:] == ["without_brightness", "without_log_aspect_ratio"]
+    assert arms["without_brightness"].penalised(three["features"]) == ["extent"]
+    with pytest.raises(ConfigError, match="no such arm"):
+        parse_config(TWO | {"reward": {"targets": {"extent": "ignore"}}, "protocol": {"ablation": True}})
+
+
 def test_infinity_is_no_limit():
     assert parse_config({"reward": {"max_ratio": float("inf")}}).reward.max_ratio is None
 
@@ -105,6 +115,7 @@ def test_a_reward_is_not_on_what_it_penalises():
         ({"reward": {"kind": "signed", "direction": {"extend": 1.0}}}, ["direction for 'extend'"]),
         ({"reward": {"kind": "signed", "direction": {"extent": 1.0}}}, ["direction", "brightness"]),
         ({"reward": {"kind": "distil", "weight": {"extent": 1.0}}}, ["the distil reward takes one number"]),
+        ({"reward": {"kind": "signed", "direction": {}}}, ["direction: must not be 0 for all"]),
         ({"reward": {"start_epoch": 60}}, ["start_epoch", "60 epochs"]),
         ({"reward": {"guard": {"factor": 1.0}}}, ["reward.guard.factor", "less than 1"]),
         (

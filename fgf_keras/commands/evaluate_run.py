@@ -154,6 +154,12 @@ def _as_trained(training: DataConfig, external: Config) -> Config:
 
 
 def _check_comparable(training: Config, external: Config) -> None:
+    days, others = training.data.endpoint.days, external.data.endpoint.days
+    if days != others:
+        raise DataError(
+            f"The model was trained on data.endpoint.days={days}, the external cohort has {others}: its "
+            "labels mean something else. Set data.endpoint alike."
+        )
     for key, unit in _FORM.items():
         expected, actual = getattr(training.data, key), getattr(external.data, key)
         if expected != actual:

@@ -76,7 +76,8 @@ def write_export(
         spacing = source.pixel_spacing()
     except DataError:  # the slices may have been deleted
         spacing = None
-    settings = config.model_dump(mode="json", exclude={"run": True, "data": set(_PLACES)})
+    hidden: Any = {"run": True, "data": set(_PLACES), "reward": {"fine_tune": True, "guard": {"baseline"}}}
+    settings = config.model_dump(mode="json", exclude=hidden)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     export_saved_model(

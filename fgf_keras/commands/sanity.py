@@ -56,6 +56,11 @@ def run_sanity(folder: RunFolder, *, permutations: int | None = None, title: str
     Source: Adebayo et al., "Sanity checks for saliency maps" (NeurIPS 2018).
     """
     config = folder.load_config()
+    if config.reward.kind != "none" and config.reward.fine_tune is not None:
+        raise RunError(
+            "A run with reward.fine_tune cannot be repeated on permuted labels: it began with a network that "
+            f"has learned the true ones. Check the run it began with: --run {config.reward.fine_tune}."
+        )
     settings = config.evaluate.model_copy(
         update={"noise_draws": 0, "correlation_lengths": config.evaluate.correlation_lengths[:1]}
     )
@@ -97,6 +102,8 @@ def permuted(labels: np.ndarray, splits: dict[str, np.ndarray], seed: int) -> np
 def _fresh(config: Config, cohort: Cohort, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     shape = cohort.images.shape[1:]
+    # The reward has no part in fresh weights, and some need values of the training patients.
+    config = config.model_copy(update={"reward": config.reward.off})
     return build_model(config, shape, cohort.class_count, columns=cohort.column_count).classifier
 
 
@@ -105,7 +112,10 @@ def _trained_on_permuted(
 ) -> list[np.ndarray]:
     """The weights after repeating the training of the run on permuted labels; its files are deleted."""
     seed = derived_seed(config.seed, _PERMUTED_STREAM + number)
-    seeded = config.model_copy(update={"seed": seed})
+    # A baseline that has learned the true labels says nothing about training on permuted ones.
+    guard = config.reward.guard.model_copy(update={"baseline": None})
+    reward = config.reward.model_copy(update={"guard": guard})
+    seeded = config.model_copy(update={"seed": seed, "reward": reward})
     permuted_cohort = dataclasses.replace(cohort, labels=permuted(cohort.labels, splits, seed))
     with tempfile.TemporaryDirectory() as directory:
         try:

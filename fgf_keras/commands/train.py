@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def run_training(config: Config) -> RunFolder:
     """Train, evaluate and report. Data and splits are checked before a folder is created."""
     import_tensorflow()
+    config = _with_places(config)
     data = _prepared(config)
     folder = RunFolder.create_now(config.run_dir, config)
     with alone_in(folder):
@@ -88,6 +89,23 @@ def _prepared(config: Config) -> dict[str, "TrialData"]:
     return data
 
 
+def _with_places(config: Config) -> Config:
+    """The configuration with the folders of the runs that rewards need as they are now.
+
+    A link such as `latest` may lead elsewhere when a comparison is resumed.
+    """
+    arms = {arm.name for arm in config.arms}
+    rewards = [config.reward, *(arm.reward for arm in config.arms)]
+    runs = {run for reward in rewards for run in reward.runs.values()} - arms
+    folders = {run: str(Path(run).resolve()) for run in runs if Path(run).is_dir()}
+    placed = [
+        arm.model_copy(update={"reward": arm.reward and arm.reward.with_runs(folders)})
+        for arm in config.protocol.arms
+    ]
+    protocol = config.protocol.model_copy(update={"arms": placed})
+    return config.model_copy(update={"reward": config.reward.with_runs(folders), "protocol": protocol})
+
+
 def _check_runs(config: Config, data: dict[str, "TrialData"]) -> None:
     """Refuse runs that a training cannot begin or be compared with, before anything is trained."""
     from fgf_keras.training.start import baseline_auc, check_start
@@ -102,7 +120,7 @@ def _check_runs(config: Config, data: dict[str, "TrialData"]) -> None:
             if key == "fine_tune":
                 check_start(run, trials[name], cohort, splits)
             else:
-                baseline_auc(run)
+                baseline_auc(run, cohort, splits)
 
 
 def _trained(config: Config, folder: RunFolder, data: dict[str, "TrialData"]) -> RunFolder:

@@ -257,6 +257,8 @@ class DataConfig(Group):
             raise ValueError(
                 f"out: source {self.source!r} is prepared into a folder of its own, so data.out must name it"
             )
+        if self.endpoint.days is not None and self.source in ("phantom", "prepared"):
+            raise ValueError(f"endpoint: source {self.source!r} reads no table of labels of its own")
         no_duplicates("accept", self.accept)
         rule = self.roi.names or self.roi.pattern is not None or self.roi.table
         if self.source == "dicom" and not rule:

@@ -152,14 +152,14 @@ def _ablation_arms(arms: list[ComparedArm], measured: list[str]) -> list[Compare
     arm = ablated_arm(arms, measured)
     return [
         ComparedArm(name=f"without_{name}", reward=arm.reward.without(name, measured))
-        for name in arm.reward.features or measured
+        for name in arm.reward.rewarded(measured)
     ]
 
 
 def ablated_arm(arms: list[ComparedArm], measured: list[str]) -> ComparedArm:
     """The first arm that is rewarded on more than one feature, all of them measured."""
     for arm in arms:
-        rewarded = arm.reward.features or measured
+        rewarded = arm.reward.rewarded(measured)
         if arm.reward.kind != "none" and len(rewarded) > 1 and set(rewarded) <= set(measured):
             return arm
     raise ValueError(

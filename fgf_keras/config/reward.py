@@ -54,6 +54,11 @@ class RewardConfig(Group):
         weights = self.weight.values() if isinstance(self.weight, dict) else [self.weight]
         if any(not 0 <= w < float("inf") for w in weights):
             raise ValueError(f"weight: must be finite and >= 0, got {self.weight}")
+        if self.direction is not None and not any(self.direction.values()):
+            raise ValueError(
+                f"direction: must not be 0 for all features, got {self.direction}; null takes it from the "
+                "training patients"
+            )
         if self.kind in ONE_WEIGHT and isinstance(self.weight, dict):
             rewarded = [w for name, w in self.weight.items() if self._target(name) == "reward"]
             if len({*rewarded}) > 1 or not set(self.targets.values()) - {"reward"}:
@@ -78,6 +83,13 @@ class RewardConfig(Group):
         if {self._target(name) for name in named} == {"ignore"}:
             raise ValueError("targets: every feature is ignored; use kind: none to train without a reward")
         aims = [name for name in named if self._target(name) == "reward"]
+        if self.kind in ONE_WEIGHT and isinstance(self.weight, dict):
+            without = [name for name in aims if name not in self.weight]
+            if without and len(without) < len(aims):
+                raise ValueError(
+                    f"weight: the {self.kind} reward has one for all rewarded features; give it for "
+                    f"{', '.join(without)}, too, or set their target to ignore"
+                )
         missing = [name for name in aims if name not in (self.direction or aims)]
         if missing:
             raise ValueError(f"direction: give one for {', '.join(missing)}, too, or leave all of them out")
@@ -89,6 +101,10 @@ class RewardConfig(Group):
     def penalised(self, measured: list[str]) -> list[str]:
         """The features with a weight above 0 that are penalised."""
         return self._with_target("penalise", measured)
+
+    def is_active(self, measured: list[str]) -> bool:
+        """Whether any feature is rewarded or penalised with a weight above 0."""
+        return bool(self.rewarded(measured) or self.penalised(measured))
 
     def without(self, feature: str, measured: list[str]) -> "RewardConfig":
         """The same reward with one feature left out."""

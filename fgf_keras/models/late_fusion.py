@@ -24,7 +24,7 @@ class LateFusion(keras.Model):
         name: of the model.
 
     Raises:
-        ModelError: the parts have different numbers of logits.
+        ModelError: the parts have different numbers of logits, or one name.
 
     Example:
         >>> LateFusion(paper_cnn((192, 192, 1)), clinical_dense(3))
@@ -39,12 +39,14 @@ class LateFusion(keras.Model):
                 f"Both parts must have the same number of logits. Received: {counts[0]} of the image part, "
                 f"{counts[1]} of the clinical part."
             )
+        if image_part.name == clinical_part.name:
+            raise ModelError(f"Both parts must have names of their own. Received: {image_part.name!r} twice.")
         inputs = {
             key: keras.Input(part.input_shape[1:], name=key)
             for key, part in ((IMAGE, image_part), (CLINICAL, clinical_part))
         }
         # Under mixed precision the logits of both parts are float32, and so is their sum.
-        logits = keras.layers.Add(dtype=image_part.output.dtype, name="logits")(
+        logits = keras.layers.Add(dtype=image_part.outputs[0].dtype, name="logits")(
             [image_part(inputs[IMAGE]), clinical_part(inputs[CLINICAL])]
         )
         super().__init__(inputs, logits, name=name)

@@ -80,9 +80,15 @@ class ArmResult:
         return self.reward.rewarded(self.features)
 
     @property
+    def has_reward(self) -> bool:
+        """Whether any feature is rewarded or penalised."""
+        return self.reward.is_active(self.features)
+
+    @property
     def is_placebo(self) -> bool:
         """Whether only a random feature is rewarded."""
-        return self.rewarded == [NOISE] and NOISE not in self.features
+        penalised = self.reward.penalised(self.features)
+        return self.rewarded == [NOISE] and NOISE not in self.features and not penalised
 
     @property
     def supports(self) -> list[str]:

@@ -68,7 +68,7 @@ def poor_alignment_despite_accuracy(arm: ArmResult) -> Finding:
 
 def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Finding:
     """AUC or balanced accuracy clearly below the baseline while joint S rose, or inverted scores."""
-    if not arm.rewarded:
+    if not arm.has_reward:
         return Finding(None, "there is no reward that could cost accuracy")
     auc = arm.metric("auc")
     if auc.is_known and auc.high < GUESSING:
@@ -89,7 +89,8 @@ def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Findi
     if not (share.is_known and any(change.is_known for change in changes.values())):
         return Finding(None, f"differences have no interval: {why}")
     is_lower = any(change.high < 0 for change in changes.values() if change.is_known)
-    return Finding(is_lower and share.low > 0, why)
+    # What a penalty lowers is not joint S of what is rewarded.
+    return Finding(is_lower and (share.low > 0 or not arm.rewarded), why)
 
 
 def below_its_bar(arm: ArmResult) -> Finding:

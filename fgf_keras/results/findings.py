@@ -72,7 +72,7 @@ def comparison_findings(
         trials: results by (name of the split, name of the arm); None for a failed trial.
     """
     arms = arm_results(config, trials)
-    baseline = next((arm for arm in arms if not arm.rewarded and arm.trials), None)
+    baseline = next((arm for arm in arms if not arm.has_reward and arm.trials), None)
     placebo = next((arm for arm in arms if arm.is_placebo and arm.trials), None)
     return [finding for arm in arms for finding in _of_arm(arm, baseline, placebo)]
 
@@ -107,7 +107,7 @@ def _of_arm(arm: ArmResult, baseline: ArmResult | None, placebo: ArmResult | Non
         "reward_without_gain": lambda: reward_without_gain(arm, baseline, placebo),
     }
     # The baseline and the placebo are references: they have no accuracy to lose, or no gain to show.
-    if arm.name and not arm.rewarded:
+    if arm.name and not arm.has_reward:
         del checks["accuracy_lost_to_reward"]
     # Not asked for, or a run of an earlier version.
     if not any(trial.metrics.bars for trial in arm.trials.values()):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -81,7 +82,7 @@ def fit(
     weights = class_weights(cohort.labels[splits["train"]]) if train.imbalance == "class_weights" else None
     steps = len(training)
     schedule = reward_schedule(config, steps)
-    guard = reward_guard(config, cohort.labels[splits["validation"]], cohort.class_count, schedule)
+    guard = reward_guard(config, cohort, splits, schedule)
     with SummaryWriters(folder.logs) as writers:
         if alone:
             environment = read_json(folder.environment_file) if folder.environment_file.is_file() else None
@@ -89,6 +90,12 @@ def fit(
         if not train.measure:
             with writers.run("validation", 0):
                 write_layout(model.feature_names, watched=False, null=False)
+        watching = [
+            *([schedule] if schedule else []),
+            *_callbacks(config, cohort, splits, folder, title, writers, alone),
+            *([guard] if guard else []),
+            *callbacks,
+        ]
         history = model.fit(
             # Endless, because Keras would otherwise create an iterator per epoch, whose first batch is slow.
             training.repeat(),
@@ -97,20 +104,21 @@ def fit(
             validation_steps=len(validation),
             epochs=train.epochs,
             class_weight=weights,
-            callbacks=[
-                *([schedule] if schedule else []),
-                *_callbacks(config, cohort, splits, folder, title, writers, alone),
-                *([guard] if guard else []),
-                *callbacks,
-            ],
+            callbacks=watching,
             shuffle=False,  # the dataset shuffles
             verbose=0,
         ).history
     _write_history(folder, history)
+    kept = next(each.kept_epoch for each in watching if hasattr(each, "kept_epoch"))
+    content: dict[str, Any] = {"kept_epoch": kept}
     if reward.kind != "none":
         reductions = guard.reductions if guard else []
-        content = {"direction": direction, "fine_tuned_from": reward.fine_tune, "reductions": reductions}
-        write_json(folder.training_file, {"reward": content})
+        content["reward"] = {
+            "direction": direction,
+            "fine_tuned_from": reward.fine_tune,
+            "reductions": reductions,
+        }
+    write_json(folder.training_file, content)
     _require_weights(folder, history, train.monitor)
     model.load_weights(folder.best_weights)
     model.save(folder.model_file)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fgf_keras.config import Config
+from fgf_keras.data.cohort import Cohort
 from fgf_keras.training.reward_guard import RewardGuard
 from fgf_keras.training.reward_schedule import RewardSchedule
 from fgf_keras.training.start import baseline_auc
@@ -28,27 +29,32 @@ def reward_schedule(config: Config, steps: int) -> RewardSchedule | None:
 
 
 def reward_guard(
-    config: Config, validation_labels: np.ndarray, classes: int, schedule: RewardSchedule | None
+    config: Config, cohort: Cohort, splits: dict[str, np.ndarray], schedule: RewardSchedule | None
 ) -> RewardGuard | None:
     """The guard of the configured reward; None without a reward or with more than two classes.
 
     Args:
         config: of the run.
-        validation_labels: (V,).
-        classes: K.
+        cohort: patients.
+        splits: positions in the cohort by the name of the part.
         schedule: of the reward.
 
     Raises:
         RunError: the baseline to compare with cannot be used.
     """
     guard = config.reward.guard
-    if guard.factor is None or schedule is None or config.reward.kind == "none" or classes != 2:
+    if guard.factor is None or schedule is None or config.reward.kind == "none" or cohort.class_count != 2:
         return None
+    labels, baseline = cohort.labels[splits["validation"]], None
+    if guard.baseline is not None:
+        # A training that begins where the baseline ended is not compared with how that began.
+        best = config.reward.fine_tune is not None
+        baseline = baseline_auc(guard.baseline, cohort, splits, best=best)
     return RewardGuard(
         schedule,
-        positive=int(np.sum(validation_labels == 1)),
-        negative=int(np.sum(validation_labels == 0)),
+        positive=int(np.sum(labels == 1)),
+        negative=int(np.sum(labels == 0)),
         factor=guard.factor,
         tolerance=guard.tolerance,
-        baseline=None if guard.baseline is None else baseline_auc(guard.baseline),
+        baseline=baseline,
     )

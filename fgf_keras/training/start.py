@@ -1,7 +1,9 @@
 """Training that begins with the weights of a finished run, or compares itself with one."""
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.data.splits import read_split_rows
 from fgf_keras.errors import RunError
+from fgf_keras.files import read_json
 from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 
@@ -32,19 +35,18 @@ def check_start(path: str | Path, config: Config, cohort: Cohort, splits: dict[s
             of this training's test or validation part, or was chosen on those of its test part.
     """
     folder = finished_run(path, "reward.fine_tune")
-    other = folder.load_config()
-    ours, theirs = (
-        c.model.model_dump(exclude={"evaluate", "dropout", "clinical_start"}) for c in (config, other)
-    )
-    ours, theirs = (
-        settings | {"size": c.data.shape, "clinical": [column.model_dump() for column in c.data.clinical]}
-        for settings, c in ((ours, config), (theirs, other))
-    )
+    ours, theirs = _architecture(config), _architecture(folder.load_config())
     differing = [f"{key}: {theirs[key]} there, {ours[key]} here" for key in ours if ours[key] != theirs[key]]
     if differing:
         raise RunError(
             f"reward.fine_tune: the network of {path} is not the one to train ({'; '.join(differing)}). Use "
-            "the same group model, data.size and data.clinical, or leave fine_tune out."
+            "the same network, images and clinical columns, or leave fine_tune out."
+        )
+    if cohort.column_count and read_json(folder.clinical_file) != _as_in_file(cohort):
+        raise RunError(
+            f"reward.fine_tune: {path} encodes clinical columns by other training patients, so its weights "
+            "are for other numbers. Use a run with the same seed and data.splits; in a comparison, name an "
+            "arm."
         )
     part_of = {row["patient_id"]: row["split"] for row in read_split_rows(folder.splits_file)}
     for part, seen_as in _UNSEEN.items():
@@ -57,6 +59,29 @@ def check_start(path: str | Path, config: Config, cohort: Cohort, splits: dict[s
                 "the same seed and data.splits; in a comparison, name an arm, which has the same splits."
             )
     return folder
+
+
+def _architecture(config: Config) -> dict[str, Any]:
+    """What a network and the numbers it sees depend on, by the key of the configuration."""
+    model = config.model.model_dump(
+        exclude={"network", "evaluate", "dropout", "clinical", "clinical_dense", "clinical_start"}
+    )
+    data = config.data
+    columns = [column.model_dump() for column in data.clinical] if config.model.clinical else []
+    return {
+        **{f"model.{key}": value for key, value in model.items()},
+        "model.clinical_dense": config.model.clinical_dense if columns else [],
+        "data.clinical": columns,
+        "data.size": data.shape,
+        "data.window": data.window,
+        "data.spacing": data.spacing,
+        "data.spacing_mm": data.spacing_mm,
+    }
+
+
+def _as_in_file(cohort: Cohort) -> Any:
+    """The encoding of a cohort as a JSON file has it."""
+    return None if cohort.encoding is None else json.loads(json.dumps(cohort.encoding.to_json()))
 
 
 def finished_run(path: str | Path, key: str) -> RunFolder:
@@ -95,11 +120,19 @@ def load_start(model: AlignmentModel, folder: RunFolder) -> None:
         ) from error
 
 
-def baseline_auc(path: str | Path) -> list[float]:
+def baseline_auc(
+    path: str | Path, cohort: Cohort, splits: dict[str, np.ndarray], *, best: bool = False
+) -> list[float]:
     """Validation AUC of a finished run at each epoch.
 
+    Args:
+        path: of its folder.
+        cohort: patients.
+        splits: positions in the cohort by the name of the part.
+        best: the best one alone, for a training that begins where that run ended.
+
     Raises:
-        RunError: it is no finished run, or has no such history.
+        RunError: it is no finished run, has no such history, or other validation patients.
     """
     folder = finished_run(path, "reward.guard.baseline")
     rows = []
@@ -108,4 +141,17 @@ def baseline_auc(path: str | Path) -> list[float]:
             rows = list(csv.DictReader(file))
     if not rows or "val_auc" not in rows[0]:
         raise RunError(f"reward.guard.baseline: {path} has no val_auc in {folder.history_file.name}.")
-    return [float(row["val_auc"]) for row in rows]
+    theirs = {
+        (row["patient_id"], row["label"])
+        for row in read_split_rows(folder.splits_file)
+        if row["split"] == "validation"
+    }
+    chosen = splits["validation"]
+    ours = set(zip(cohort.patient_id[chosen].tolist(), cohort.labels[chosen].astype(str).tolist()))
+    if ours != theirs:
+        raise RunError(
+            f"reward.guard.baseline: {path} has other validation patients, with which an AUC cannot be "
+            "compared. Use a run with the same seed and data.splits; in a comparison, name an arm."
+        )
+    values = [float(row["val_auc"]) for row in rows]
+    return [max(values)] if best else values

@@ -6,6 +6,8 @@ from PIL import Image
 
 from fgf_keras.config import parse_config
 from fgf_keras.data.endpoint import cohort_labels
+from fgf_keras.data.prepared.preparation import source_state
+from fgf_keras.data.prepared.pseudonym import Names
 from fgf_keras.data.source import source_of
 from fgf_keras.errors import ConfigError, DataError
 
@@ -72,8 +74,22 @@ def test_times_that_are_none_are_refused(tmp_path, row, words):
         cohort_labels(path, config(tmp_path, ENDPOINT).data)
 
 
+def test_a_store_is_prepared_again_for_another_endpoint(tmp_path):
+    written(tmp_path)
+    names = Names(None)
+    states = []
+    for endpoint in ({}, ENDPOINT, ENDPOINT | {"days": 365}):
+        keys = {"source": "dicom", "root": str(tmp_path), "out": str(tmp_path / "out")}
+        keys |= {"roi": {"names": ["gtv"]}, "endpoint": endpoint}
+        states.append(source_state(parse_config({"data": keys}).data, names))
+    assert "endpoint" not in states[0]
+    assert states[0] != states[1] != states[2]
+
+
 def test_an_endpoint_needs_both_columns(tmp_path):
     with pytest.raises(ConfigError, match=r"data.endpoint: days: needs the columns event_days and follow_up"):
         config(tmp_path, {"days": 730, "event_days": "DM"})
+    with pytest.raises(ConfigError, match="'phantom' reads no table"):
+        parse_config({"data": {"endpoint": ENDPOINT}})
     with pytest.raises(DataError, match="'time'"):
         cohort_labels(written(tmp_path), config(tmp_path, ENDPOINT | {"event_days": "time"}).data)

@@ -98,6 +98,7 @@ def source_state(config: DataConfig, names: Names) -> dict[str, Any]:
         "root": names.fingerprint(str(root.resolve()).encode()),
         # Left out if it is empty, as in stores of earlier versions.
         **({"accept": sorted(config.accept)} if config.accept else {}),
+        **({"endpoint": config.endpoint.model_dump()} if config.endpoint.days else {}),
         "tables": [names.fingerprint(_content(root / table)) for table in config.tables],
     }
 

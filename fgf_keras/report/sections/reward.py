@@ -47,9 +47,12 @@ def training_sentence(reward: RewardConfig, features: Sequence[str], training: M
     if reward.kind == "none":
         return ""
     sentences = []
-    if reward.rewarded(list(features)):
+    rewarded = reward.rewarded(list(features))
+    if set(rewarded) & set(features):
         sentences.append("The network was trained to align with features, which raises these shares.")
-    if penalised := reward.penalised(list(features)):
+    elif rewarded:
+        sentences.append("The network was trained to align with a random feature.")
+    if penalised := [name for name in reward.penalised(list(features)) if name in features]:
         sentences.append(
             f"It was trained not to react to {in_words(penalised)}, which lowers the share of it."
             if len(penalised) == 1
@@ -70,8 +73,19 @@ def reductions_sentences(training: Mapping[str, Any]) -> list[str]:
         when = f"first {when}, last in epoch {last['epoch']}"
     return [
         f"The reward was reduced {times} during training, to {rounded(last['factor'])} of its weight "
-        f"({when}), because {first['reason']}."
+        f"({when}), because {first['reason']}.{_when_kept(training, reductions)}"
     ]
+
+
+def _when_kept(training: Mapping[str, Any], reductions: Sequence[Mapping[str, Any]]) -> str:
+    """What weight the reward had when the network was trained that is reported."""
+    kept = training.get("kept_epoch")
+    if kept is None:
+        return ""
+    # A reduction after an epoch is in force from the next one on.
+    factors = [1.0, *(each["factor"] for each in reductions if each["epoch"] < kept)]
+    weight = "its whole weight" if factors[-1] == 1 else f"{rounded(factors[-1])} of it"
+    return f" The network that was kept is of epoch {kept}, when the reward had {weight}."
 
 
 def reduced_in_words(trainings: Sequence[Mapping[str, Any]]) -> str:

@@ -27,6 +27,9 @@ class SmoothedCheckpoint(keras.callbacks.Callback):
     The mean over the window that ends with an epoch, or over the epochs of it that there are so far, is added
     to its `logs` as `smoothed_<monitor>`.
 
+    Attributes:
+        kept_epoch: number of the epoch, from 1, whose weights are in the file; None if there are none.
+
     Raises:
         ModelError: an even number of epochs, which has no middle.
     """
@@ -45,6 +48,7 @@ class SmoothedCheckpoint(keras.callbacks.Callback):
         self._values: deque[float] = deque(maxlen=epochs)
         self._weights: deque[list[np.ndarray]] = deque(maxlen=epochs // 2 + 1)
         self._best = -np.inf
+        self.kept_epoch: int | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""
@@ -67,6 +71,7 @@ class SmoothedCheckpoint(keras.callbacks.Callback):
         # False for NaN, which is never the best.
         if len(self._values) == self._epochs and self._sign * mean > self._best:
             self._best = self._sign * mean
+            self.kept_epoch = epoch + 1 - self._epochs // 2
             current = self.model.get_weights()
             self.model.set_weights(self._weights[0])
             self.model.save_weights(self.path)
