@@ -70,5 +70,7 @@ def _tiles(metrics: PartMetrics, confidence: float) -> list[tuple[str, str, str]
 
 
 def _tile(name: str, interval: Interval, confidence: float) -> tuple[str, str, str]:
-    bounds = f"{confidence:.0%} interval {rounded(interval.low)} to {rounded(interval.high)}"
+    bounds = "too few patients for an interval"
+    if interval.is_known:
+        bounds = f"{confidence:.0%} interval {rounded(interval.low)} to {rounded(interval.high)}"
     return name, rounded(interval.mean), bounds
