@@ -1,5 +1,7 @@
 """What a reader is told about the bars: of a network, and of the arms of a comparison."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from metrics_file import alignment, bar, metrics_content, part
@@ -172,13 +174,20 @@ def test_the_first_paragraph_of_a_comparison_tells_every_arm(study, monkeypatch)
     means = {arm: np.mean(aucs) for arm, aucs in ARMS.items()}
     bar_mean = np.mean(FEATURES)
     for arm, verb in (("baseline", "is not shown to clear it"), ("sum", "does not clear it")):
-        assert (
-            f"{arm} {verb} (AUC {means[arm]:.3f} against {bar_mean:.3f} of a regression on the named"
-            in lead.text
-        )
-        assert f"difference {means[arm] - bar_mean:+.3f} (" in lead.text
+        assert f"{arm} ({means[arm] - bar_mean:+.3f} [" in lead.text
+        assert f"]) {verb}" in lead.text
+    assert f"a regression on the named features alone, AUC {bar_mean:.3f}: " in lead.text
     assert lead.text.index("baseline") < lead.text.index("sum")
     assert "one that includes 0 shows neither" in lead.text
+
+
+def test_arms_of_one_outcome_share_a_verb(study, monkeypatch):
+    monkeypatch.setattr(Study, "_trial_results", property(trial_results))
+    one, two = study.arm_results
+    twin = dataclasses.replace(two, name="joint")
+    (lead,) = study_bar_lead([one, two, twin], 0.95)
+    assert " and joint (" in lead.text
+    assert "]) do not clear it" in lead.text
 
 
 def trial_results(study):

@@ -179,20 +179,33 @@ def study_bar_blocks(study: Study) -> list[Block]:
 
 def study_bar_lead(arms: list[ArmResult], confidence: float) -> list[Block]:
     """The first paragraph of the report on a comparison: each arm beside its best bar; none without bars."""
-    clauses = []
-    for arm in arms:
-        standing = arm_standing(arm)
+    standings = {arm.name: arm_standing(arm) for arm in arms}
+    by_bar: dict[str, dict[str, dict[str, Standing]]] = {}
+    for name, standing in standings.items():
         if standing is not None:
-            verb = _VERBS[standing.outcome].replace("its best bar", "it")
-            difference = standing.difference
-            bounds = f" ({signed_interval(difference)})" if difference.is_known else ""
-            clauses.append(
-                f"{arm.name} {verb} (AUC {rounded(standing.auc.mean)} against "
-                f"{rounded(standing.bar_auc.mean)} of a regression on {inputs_in_words(standing.bar)}, "
-                f"difference {signed(difference.mean)}{bounds})"
-            )
-    if not clauses:
+            by_bar.setdefault(standing.bar, {}).setdefault(standing.outcome, {})[name] = standing
+    if not by_bar:
         return []
-    text = f"Beside the best bar, a regression that needs no network: {'; '.join(clauses)}. Intervals of "
-    text += f"{confidence:.0%}; one that includes 0 shows neither that the networks are better nor that they "
-    return [Text(f"{text}are worse.", lead=True)]
+    sentences = []
+    for bar, by_outcome in by_bar.items():
+        auc = next(iter(next(iter(by_outcome.values())).values())).bar_auc.mean
+        clauses = [_clause(outcome, of_arms) for outcome, of_arms in by_outcome.items()]
+        sentences.append(
+            f"The best bar is a regression on {inputs_in_words(bar)} alone, AUC {rounded(auc)}: "
+            f"{'; '.join(clauses)}."
+        )
+    sentences.append(
+        f"In brackets the difference in AUC from the bar with its {confidence:.0%} interval; one that "
+        "includes 0 shows neither that the networks are better nor that they are worse."
+    )
+    return [Text(" ".join(sentences), lead=True)]
+
+
+def _clause(outcome: str, of_arms: dict[str, Standing]) -> str:
+    """Which arms have an outcome, each with its difference from the bar."""
+    verb = _VERBS[outcome].replace("its best bar", "it")
+    if len(of_arms) > 1:
+        plural = {"clears": "clear", "is not": "are not", "does not": "do not", "falls": "fall"}
+        verb = next(verb.replace(one, many, 1) for one, many in plural.items() if verb.startswith(one))
+    differences = (f"{name} ({_difference(standing.difference)})" for name, standing in of_arms.items())
+    return f"{listed(differences)} {verb}"
