@@ -32,7 +32,8 @@ class ArrayPath:
         features: function of (x, rows) to the gradients of the features, (b, m, *spatial, C); or a list of
             `Feature`, whose change along the path is then measured as well.
         flow: how the path is followed, and over what F is the mean.
-        spacing: (2,) or (N, 2), distance of pixels in mm for a list of `Feature`; 1 mm by default.
+        spacing: (s,) or (N, s), distance of neighbours along each of the s spatial axes, in mm for images and
+            volumes, for a list of `Feature`; 1 by default.
     """
 
     images: Any
@@ -73,7 +74,8 @@ class ArrayFlow:
             )
         self._path, self._shape, self._count, self._nulls = path, shape, len(names), nulls
         self._dtype = tf.float64 if np.asarray(path.images[:1]).dtype == np.float64 else tf.float32
-        self._spacing = spacing_per_sample(path.spacing, count) if self._known is not None else None
+        axes = len(shape) - 1
+        self._spacing = None if self._known is None else spacing_per_sample(path.spacing, count, axes)
         self._quantities = PathQuantities(len(names), noise=False)
         self._error: Exception | None = None
         # Traced once, like the graphs of `AlignmentMeasure`.

@@ -223,3 +223,38 @@ def test_what_goes_wrong_on_a_path_is_said_as_it_is(rng, changes, error, words):
     settings = {"images": images, "score": score, "features": lambda x, rows: x[:, np.newaxis]} | changes
     with pytest.raises(error, match=words):
         alignment(gradient, images[:, np.newaxis], path=ArrayPath(**settings))
+
+
+def test_features_of_volumes_have_their_spacing_along_the_path(rng):
+    """A linear score on anisotropic voxels: F of brightness is S, and extent is measured in mm."""
+    shape = (4, 6, 5, 1)
+    images = rng.uniform(0.2, 1, (3, *shape))
+    weights = rng.normal(size=shape)
+    spacing = (3.0, 1.0, 0.5)
+    features = [Brightness(), Extent()]
+
+    def score(x, rows):
+        del rows
+        return np.sum(x * weights, axis=(1, 2, 3, 4)) - 1.0, np.broadcast_to(weights, x.shape)
+
+    masks = np.ones((3, *shape[:-1], 1))
+    gradients = np.stack(
+        [
+            f.gradient(tf.constant(images), tf.constant(masks), tf.constant(spacing, tf.float64))
+            for f in features
+        ],
+        axis=1,
+    )
+    named = {"brightness": gradients[:, 0], "extent": gradients[:, 1]}
+    path = ArrayPath(images, score, features, flow=Flow(), spacing=spacing)
+    logits, slopes = score(images, None)
+    table = alignment(slopes, named, scores=logits, path=path).to_frame()
+    expected = [
+        np.sum(g * w) ** 2 / np.sum(g**2) / np.sum(w**2)
+        for g, w in zip(gradients[:, 0], np.broadcast_to(weights, images.shape))
+    ]
+    np.testing.assert_allclose(table["F_brightness"], expected, rtol=1e-4)
+    # The gradient of the extent changes on the way with the intensities, in mm.
+    flat = ArrayPath(images, score, features, flow=Flow())
+    others = alignment(slopes, named, scores=logits, path=flat).to_frame()
+    assert np.abs(table["F_extent"] - others["F_extent"]).max() > 1e-3
