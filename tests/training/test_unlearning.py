@@ -14,7 +14,7 @@ from fgf_keras.training.build import build_model
 PENALTY = {"features": ["core_contrast"], "targets": {"core_contrast": "penalise"}, "weight": 3.0}
 
 
-def tested(reward):
+def measured(reward):
     """AUC and worst-group accuracy where the marker says nothing, and S of it."""
     config = parse_config(
         {
@@ -45,8 +45,8 @@ def tested(reward):
 
 
 def test_a_penalised_marker_restores_what_its_shortcut_cost():
-    plain_auc, plain_worst, plain_share = tested({"kind": "none"})
-    auc, worst, share = tested(PENALTY)
+    plain_auc, plain_worst, plain_share = measured({"kind": "none"})
+    auc, worst, share = measured(PENALTY)
     assert share < plain_share / 2
     assert auc > plain_auc + 0.03
     assert worst > plain_worst + 0.08
