@@ -20,7 +20,8 @@ class RewardGuard(keras.callbacks.Callback):
 
     The task suffers if the upper end of the 95 % interval of the validation AUC is below 0.5, that is, if the
     score is inverted; or if the AUC is more than `tolerance` below that of a baseline at the same epoch.
-    Epochs before the reward begins do not count. A training that recovers keeps the smaller weight.
+    Epochs before the reward has its whole weight do not count. A training that recovers keeps the smaller
+    weight.
 
     Args:
         schedule: of the reward, a callback of the same training.
@@ -66,7 +67,8 @@ class RewardGuard(keras.callbacks.Callback):
         auc = (logs or {}).get(self._monitor)
         if auc is None or not math.isfinite(auc):
             return
-        if not self._schedule.scale(int(self.model.optimizer.iterations) - 1):
+        # Networks start with scores of either direction; the warm-up is there for the task to choose one.
+        if self._schedule.scale(int(self.model.optimizer.iterations) - 1) < self._schedule.factor:
             return
         high = float(auc) + _WIDTH * auc_standard_error(float(auc), *self._counts)
         baseline = self._baseline[min(epoch, len(self._baseline) - 1)] if self._baseline else None

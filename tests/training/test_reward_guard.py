@@ -44,9 +44,9 @@ def test_a_reward_starts_late_and_rises():
         RewardSchedule(ramp=-1)
 
 
-def guarded(aucs, *, start=0, **settings):
+def guarded(aucs, *, start=0, ramp=0, **settings):
     """The guard after epochs of two steps with these validation AUCs, and its schedule."""
-    schedule, model = RewardSchedule(start=start), Counted()
+    schedule, model = RewardSchedule(ramp, start), Counted()
     guard = RewardGuard(schedule, **{"positive": 6, "negative": 36, **settings})
     guard.set_model(model)
     for epoch, auc in enumerate(aucs):
@@ -88,6 +88,8 @@ def test_epochs_before_the_reward_do_not_count():
     guard, _ = guarded([0.1, 0.1, 0.1], start=4)
     assert [each["epoch"] for each in guard.reductions] == [3]
     assert guarded([float("nan")])[0].reductions == []
+    # Two epochs of two steps in which the weight rises.
+    assert [each["epoch"] for each in guarded([0.1] * 4, ramp=4)[0].reductions] == [3, 4]
 
 
 @pytest.mark.parametrize(
