@@ -19,7 +19,7 @@ Rank = Text | Annotated[list[Text], Field(min_length=1)]
 
 
 class ClinicalColumn(Group):
-    """A column of the table that the classifier sees beside the image.
+    """A column of the table that the classifier, or only what it is compared with, sees beside the image.
 
     `column` is its header in the table, by default `name`. Values are numbers (`kind: numeric`, the default),
     values in an order that has to be given (`ordinal`), or names (`categorical`).

@@ -1,7 +1,7 @@
 """The group `reward`: what is rewarded or penalised, from when on, and with which safeguards."""
 
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -12,7 +12,7 @@ from fgf_keras.config.named import REWARDS, check_name
 
 Support = Literal["mask", "image"]
 Target = Literal["reward", "ignore", "penalise"]
-TARGETS = ("reward", "ignore", "penalise")
+TARGETS = get_args(Target)
 # A random feature that can be rewarded without being measured.
 NOISE = "noise"
 # Kinds that all rewarded features have one weight in.

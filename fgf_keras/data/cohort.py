@@ -105,12 +105,13 @@ class Cohort:
     def with_encoding(self, encoding: ClinicalEncoding | None, *, clinical_input: bool = True) -> "Cohort":
         """The same patients with an encoding of their clinical columns; without copying the images."""
         other = copy.copy(self)
-        other.__dict__.pop("inputs", None)
+        for derived in ("encoded_columns", "inputs"):
+            other.__dict__.pop(derived, None)
         object.__setattr__(other, "encoding", encoding)
         object.__setattr__(other, "clinical_input", clinical_input)
         return other
 
-    @property
+    @functools.cached_property
     def encoded_columns(self) -> np.ndarray | None:
         """The encoded clinical columns, (N, k) float32; None without an encoding."""
         if self.encoding is None:

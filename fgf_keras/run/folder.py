@@ -131,7 +131,7 @@ class RunFolder:
 
     @property
     def clinical_file(self) -> Path:
-        """How clinical columns are encoded, by the training patients; only if the network sees some."""
+        """How clinical columns are encoded, by the training patients; only if there are any."""
         return self.path / "clinical.json"
 
     @property

@@ -10,6 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 from fgf_keras.config import Config
+from fgf_keras.config.reward import RewardConfig
 from fgf_keras.config.train import ComputeConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.dataset import class_weights, make_dataset
@@ -24,13 +25,14 @@ from fgf_keras.training.clinical_start import start_clinical_part
 from fgf_keras.training.direction import reward_direction
 from fgf_keras.training.progress_callback import ProgressCallback
 from fgf_keras.training.reward_callbacks import reward_epochs, reward_guard, reward_schedule
+from fgf_keras.training.reward_guard import RewardGuard
 from fgf_keras.training.start import check_start, load_start
 from fgf_keras.training.tensorboard.alignment import AlignmentSummaries
 from fgf_keras.training.tensorboard.layout import write_layout
 from fgf_keras.training.tensorboard.run import write_run
 from fgf_keras.training.tensorboard.scalars import EpochScalars
 from fgf_keras.training.tensorboard.writers import SummaryWriters
-from fgf_keras.training.weights.choice import weight_callbacks
+from fgf_keras.training.weights.choice import WeightCallbacks, weight_callbacks
 
 
 def fit(
@@ -64,7 +66,6 @@ def fit(
         RunError: the loss is not finite, or the run to begin with cannot be used.
     """
     keras.utils.set_random_seed(config.seed)
-    reward = config.reward
     model, direction = _initial_model(config, cohort, splits)
     save_splits(folder.splits_file, cohort, splits)
     train = config.train
@@ -83,6 +84,9 @@ def fit(
     steps = len(training)
     schedule = reward_schedule(config, steps)
     guard = reward_guard(config, cohort, splits, schedule)
+    folder.best_weights.parent.mkdir()
+    warmup = sum(reward_epochs(config))
+    keeping = weight_callbacks(train, folder.best_weights, start_from_epoch=warmup)
     with SummaryWriters(folder.logs) as writers:
         if alone:
             environment = read_json(folder.environment_file) if folder.environment_file.is_file() else None
@@ -90,12 +94,6 @@ def fit(
         if not train.measure:
             with writers.run("validation", 0):
                 write_layout(model.feature_names, watched=False, null=False)
-        watching = [
-            *([schedule] if schedule else []),
-            *_callbacks(config, cohort, splits, folder, title, writers, alone),
-            *([guard] if guard else []),
-            *callbacks,
-        ]
         history = model.fit(
             # Endless, because Keras would otherwise create an iterator per epoch, whose first batch is slow.
             training.repeat(),
@@ -104,25 +102,39 @@ def fit(
             validation_steps=len(validation),
             epochs=train.epochs,
             class_weight=weights,
-            callbacks=watching,
+            callbacks=[
+                *([schedule] if schedule else []),
+                *_callbacks(config, cohort, splits, keeping, title, writers, alone),
+                *([guard] if guard else []),
+                *callbacks,
+            ],
             shuffle=False,  # the dataset shuffles
             verbose=0,
         ).history
     _write_history(folder, history)
-    kept = next(each.kept_epoch for each in watching if hasattr(each, "kept_epoch"))
-    content: dict[str, Any] = {"kept_epoch": kept}
-    if reward.kind != "none":
-        reductions = guard.reductions if guard else []
-        content["reward"] = {
-            "direction": direction,
-            "fine_tuned_from": reward.fine_tune,
-            "reductions": reductions,
-        }
-    write_json(folder.training_file, content)
+    _write_decisions(folder, config.reward, keeping.checkpoint.kept_epoch, direction, guard)
     _require_weights(folder, history, train.monitor)
     model.load_weights(folder.best_weights)
     model.save(folder.model_file)
     return model
+
+
+def _write_decisions(
+    folder: RunFolder,
+    reward: RewardConfig,
+    kept_epoch: int | None,
+    direction: dict[str, float] | None,
+    guard: RewardGuard | None,
+) -> None:
+    """What the training decided by itself, see `RunFolder.training_file`."""
+    content: dict[str, Any] = {"kept_epoch": kept_epoch}
+    if reward.kind != "none":
+        content["reward"] = {
+            "direction": direction,
+            "fine_tuned_from": reward.fine_tune,
+            "reductions": guard.reductions if guard else [],
+        }
+    write_json(folder.training_file, content)
 
 
 def _require_weights(folder: RunFolder, history: dict[str, list[float]], monitor: str) -> None:
@@ -156,23 +168,20 @@ def _callbacks(
     config: Config,
     cohort: Cohort,
     splits: dict[str, np.ndarray],
-    folder: RunFolder,
+    keeping: WeightCallbacks,
     title: str | None,
     writers: SummaryWriters,
     alone: bool,
 ) -> list[keras.callbacks.Callback]:
     train = config.train
-    warmup = sum(reward_epochs(config))
-    folder.best_weights.parent.mkdir()
-    averaging, checkpoint, stopping = weight_callbacks(train, folder.best_weights, start_from_epoch=warmup)
     return [
-        *averaging,
+        *keeping.averaging,
         *([_alignment(config, cohort, splits, writers, alone)] if train.measure else []),
         *([ProgressCallback(title)] if title else []),
         keras.callbacks.TerminateOnNaN(),
-        checkpoint,
+        keeping.checkpoint,
         EpochScalars(writers, [feature.name for feature in config.features]),
-        *stopping,
+        *keeping.stopping,
     ]
 
 

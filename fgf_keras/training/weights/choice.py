@@ -22,7 +22,7 @@ class WeightCallbacks(NamedTuple):
     """
 
     averaging: list[keras.callbacks.Callback]
-    checkpoint: keras.callbacks.Callback
+    checkpoint: BestCheckpoint | SmoothedCheckpoint
     stopping: list[keras.callbacks.Callback]
 
 
@@ -40,7 +40,7 @@ def weight_callbacks(train: TrainConfig, path: str | Path, *, start_from_epoch: 
     mode = "min" if train.monitor.endswith("loss") else "max"
     monitor, start = train.monitor, start_from_epoch
     averaging: list[keras.callbacks.Callback] = []
-    checkpoint: keras.callbacks.Callback
+    checkpoint: BestCheckpoint | SmoothedCheckpoint
     if train.weights == "smoothed":
         # Of few epochs the window is as long as they allow.
         most = train.epochs - start_from_epoch
