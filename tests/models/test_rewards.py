@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from fgf_keras import AlignmentModel, Brightness, Extent
 from fgf_keras.config import parse_config
+from fgf_keras.config.reward import ONE_WEIGHT
 from fgf_keras.errors import ConfigError, FeatureError, ModelError
 from fgf_keras.geometry.alignment import alignment_products
-from fgf_keras.models.rewards import REWARDS, Alignment, reward_of
+from fgf_keras.models.rewards import REWARDS, Alignment, reward_class, reward_of
 
 NAMES = ["brightness", "extent", "marker"]
 OWN = '''
@@ -81,6 +82,10 @@ def test_each_reward_is_its_formula(fields):
     teacher = np.einsum("m,bmp->bp", list(slopes.values()), features)
     distilled = 0.5 * cosine(section, teacher).mean()
     assert value("distil", 0.5, direction=slopes) == pytest.approx(distilled)
+
+
+def test_a_configuration_knows_which_rewards_have_one_weight():
+    assert {kind for kind in REWARDS if reward_class(kind).takes_one_weight} == set(ONE_WEIGHT)
 
 
 def test_penalised_features_are_subtracted_and_ignored_ones_left_out(fields):
