@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from commands import command, commands
 
-import fgf_keras  # noqa: F401  (registers the classes that models are loaded with)
+from fgf_keras import AlignmentModel
 
 SMALL = """
 data:
@@ -52,7 +52,9 @@ def comparison(place):
 
 
 def weights_of(folder):
-    return keras.models.load_model(folder / "model.keras").classifier.get_weights()
+    model = keras.models.load_model(folder / "model.keras")
+    assert isinstance(model, AlignmentModel)
+    return model.classifier.get_weights()
 
 
 def test_an_arm_begins_with_the_network_of_another_arm_on_the_same_split(comparison):
