@@ -150,7 +150,8 @@ class Placement:
             place = placed_on(first + start, edges, canvas)
             inside = cut(mask, place - start, edges)
             visible = cut(image, place - start, edges) * inside
-            return function(WindowView(network, canvas, place, visible, inside, spacing, *others))
+            fields = visible, inside, spacing, *others
+            return function(WindowView(network, canvas, place, *fields, grouped=not compiled))
 
         if not compiled:
             return within(window_edges(needed, canvas))

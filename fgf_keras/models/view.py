@@ -14,6 +14,7 @@ from fgf_keras.geometry.windows import Edges, crop, edges_of, paste, window_arou
 from fgf_keras.models.input_gradient import Classifier, as_logits
 from fgf_keras.models.window.fused import FusedRoiCnn
 from fgf_keras.models.window.roi_cnn import RoiCnn
+from fgf_keras.models.window.size_groups import SizeGroups
 
 
 class View:
@@ -91,7 +92,11 @@ class View:
 
 
 class WindowView(View):
-    """A view in windows of the canvas, for a classifier that sees image·mask."""
+    """A view in windows of the canvas, for a classifier that sees image·mask.
+
+    With `grouped`, small tumours are computed in smaller windows, see `SizeGroups`: gradients are zero there
+    in pixels without tumour. XLA cannot do it, because the sizes depend on the masks.
+    """
 
     def __init__(
         self,
@@ -102,9 +107,11 @@ class WindowView(View):
         mask: tf.Tensor,
         spacing: tf.Tensor | None = None,
         *others: tf.Tensor,
+        grouped: bool = False,
     ) -> None:
-        super().__init__(network.at(origin, *others), image, mask, spacing)
-        self.window = canvas, origin
+        groups = SizeGroups(mask) if grouped else None
+        super().__init__(network.at(origin, *others, groups=groups), image, mask, spacing)
+        self.window, self._grouped = (canvas, origin), grouped
         self._network, self._canvas, self._origin, self._others = network, canvas, origin, others
 
     @property
@@ -115,7 +122,8 @@ class WindowView(View):
     def at(self, image: tf.Tensor | None, context: Sequence[tf.Tensor]) -> View:
         """See `View.at`."""
         mask, spacing, origin, *others = context
-        return WindowView(self._network, self._canvas, origin, image, mask, spacing, *others)
+        network, grouped = self._network, self._grouped
+        return WindowView(network, self._canvas, origin, image, mask, spacing, *others, grouped=grouped)
 
     def feature_gradients(self, features: Sequence[Feature]) -> tf.Tensor:
         """See `View.feature_gradients`."""

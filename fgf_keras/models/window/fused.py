@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from fgf_keras.models.late_fusion import LateFusion
 from fgf_keras.models.window.roi_cnn import RoiCnn
+from fgf_keras.models.window.size_groups import SizeGroups
 
 
 class FusedRoiCnn:
@@ -22,9 +23,9 @@ class FusedRoiCnn:
         self.image_part, self.clinical_part = RoiCnn(fusion.image_part), fusion.clinical_part
         self.canvas = self.image_part.canvas
 
-    def at(self, origin: tf.Tensor, clinical: tf.Tensor) -> "_FusedAt":
+    def at(self, origin: tf.Tensor, clinical: tf.Tensor, *, groups: SizeGroups | None = None) -> "_FusedAt":
         """The classifier of windows at origins (B, 2), with the clinical columns (B, k) held."""
-        return _FusedAt(self, origin, clinical)
+        return _FusedAt(self, origin, clinical, groups)
 
 
 class _FusedAt(NamedTuple):
@@ -33,9 +34,11 @@ class _FusedAt(NamedTuple):
     network: FusedRoiCnn
     origin: tf.Tensor
     clinical: tf.Tensor
+    groups: SizeGroups | None
 
     def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        logits = self.network.image_part.logits(image, self.origin, training=training)
+        image_part = self.network.image_part
+        logits = image_part.logits(image, self.origin, training=training, groups=self.groups)
         held = self.network.clinical_part(self.clinical, training=training)
         return logits + tf.cast(held, logits.dtype)
 
