@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from fgf_keras.commands.evaluation import Evaluation, evaluate
+from fgf_keras.commands.without_reward import result_without_reward
 from fgf_keras.config import Config, DataConfig
 from fgf_keras.config.clinical import columns_like
 from fgf_keras.data.clinical import ClinicalEncoding
@@ -72,6 +73,8 @@ def evaluate_run(
         hu_window=source_of(config).hu_window(),
         reference_sd=reference_sd_of(metrics),
         reference_mean=metrics.get("reference", {}).get("mean"),
+        # It was measured on the run's own patients.
+        baseline=None if external is not None else result_without_reward(folder, "test"),
         title=title,
     )
     if "training" in metrics:

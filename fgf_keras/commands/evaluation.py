@@ -25,7 +25,7 @@ from fgf_keras.measure.explanation import Explanation
 from fgf_keras.pictures.files import write_pictures
 from fgf_keras.results.arm import TrialResult
 from fgf_keras.results.chosen import shown_patients
-from fgf_keras.results.findings import run_findings
+from fgf_keras.results.findings import run_findings, run_reward_change
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.patients import read_patients
 from fgf_keras.results.run import RunResult
@@ -132,6 +132,7 @@ def evaluate(
     hu_window: Sequence[float] | None = None,
     reference_sd: Mapping[str, float | None] | None = None,
     reference_mean: Mapping[str, float] | None = None,
+    baseline: TrialResult | None = None,
     title: str | None = None,
 ) -> Evaluation:
     """Measure classification and alignment of a two-class `AlignmentModel` on every part of the patients.
@@ -151,6 +152,7 @@ def evaluate(
             patients if there are any.
         hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
         reference_sd, reference_mean: of the features over the training patients, if those are in no part.
+        baseline: the same training without the reward, on the last part; None if there is none.
         title: for the progress bars.
 
     Raises:
@@ -208,7 +210,9 @@ def evaluate(
     )  # fmt: skip
     result = TrialResult.of(RunMetrics.of(metrics), patients, changed.get("behaviour"), last)
     names = [feature.name for feature in model.features]
-    findings = run_findings(result, reward, names, settings, seed=seed)
+    findings = run_findings(result, reward, names, settings, seed=seed, baseline=baseline)
+    if baseline is not None:
+        metrics["reward_change"] = run_reward_change(result, baseline, reward, names, settings, seed=seed)
     return Evaluation(metrics, patients, explanations, shown_ids, data, findings, **changed)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.commands.export import write_export
+from fgf_keras.commands.without_reward import is_compared, result_without_reward, train_without_reward
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
@@ -103,6 +104,13 @@ def train_and_evaluate(
     """Train, evaluate and export into an existing run folder; with a `provenance`, write a report as well."""
     if cohort.encoding is not None:
         write_json(folder.clinical_file, cohort.encoding.to_json())
+    # Of the loss; the other kinds of imbalance give both classes the same weight.
+    prevalence = float(cohort.labels[splits["train"]].mean()) if config.train.imbalance == "none" else None
+    hu_window = source_of(config).hu_window()
+    if alone and is_compared(config):
+        train_without_reward(
+            config, cohort, splits, folder, prevalence=prevalence, hu_window=hu_window, title=title
+        )
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,
@@ -112,9 +120,9 @@ def train_and_evaluate(
         reward=config.reward,
         seed=config.seed,
         n_train=len(splits["train"]),
-        # Of the loss; the other kinds of imbalance give both classes the same weight.
-        prevalence=float(cohort.labels[splits["train"]].mean()) if config.train.imbalance == "none" else None,
-        hu_window=source_of(config).hu_window(),
+        prevalence=prevalence,
+        hu_window=hu_window,
+        baseline=result_without_reward(folder, "test"),
         title=title and f"Evaluating {title}",
     )
     if folder.training_file.is_file():

@@ -45,6 +45,7 @@ class RewardConfig(Group):
     start_epoch: Annotated[int, Field(ge=0)] = 0
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     fine_tune: str | None = None
+    compare: bool = False
     guard: GuardConfig = GuardConfig()
     support: Support = "mask"
     gradient: Literal["auto", "exact", "difference"] = "auto"
@@ -119,7 +120,9 @@ class RewardConfig(Group):
     @property
     def off(self) -> "RewardConfig":
         """No reward; weights are chosen from the same epochs as with this one."""
-        return self.model_copy(update={"kind": "none", "targets": {}, "direction": None, "fine_tune": None})
+        return self.model_copy(
+            update={"kind": "none", "targets": {}, "direction": None, "fine_tune": None, "compare": False}
+        )
 
     @property
     def runs(self) -> dict[str, str]:

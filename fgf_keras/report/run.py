@@ -23,6 +23,7 @@ from fgf_keras.report.sections.performance import performance_section
 from fgf_keras.report.sections.population import population_section
 from fgf_keras.report.sections.provenance import Provenance, closing_sections
 from fgf_keras.report.sections.question import question_section
+from fgf_keras.report.sections.reward_change import reward_change_blocks, reward_change_sentences
 from fgf_keras.report.sections.sanity import sanity_section, sanity_summary
 from fgf_keras.report.sections.score_groups import score_group_blocks
 from fgf_keras.report.sections.side_by_side import side_by_side_table
@@ -56,6 +57,7 @@ def _summary(provenance: Provenance, result: RunResult) -> Section:
     section = summary_section(result, _features(provenance), config.evaluate.alpha, reward=config.reward)
     section.blocks[:0] = bar_lead(result.part, result.metrics.confidence)
     section.blocks.extend(bar_blocks(result.metrics, result.part))
+    section.blocks.extend(reward_change_blocks(result.metrics.content.get("reward_change")))
     section.blocks.extend(findings_blocks(result.findings))
     return section
 
@@ -199,6 +201,8 @@ def run_summary(name: str, result: RunResult) -> list[Block]:
     """
     blocks: list[Block] = bar_lead(result.part, result.metrics.confidence)
     blocks += [side_by_side_table({name: result.part}, f"{result.part.name} split")]
+    if sentences := reward_change_sentences(result.metrics.content.get("reward_change")):
+        blocks += [Text(sentences)]
     if result.sanity is not None:
         blocks += sanity_summary(result.sanity)
     if result.behaviour is not None:

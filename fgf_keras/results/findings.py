@@ -13,6 +13,10 @@ from fgf_keras.results.failures import (
     reward_without_gain,
     unstable_alignment,
 )
+from fgf_keras.results.reward_change import reward_change
+
+# Of a single run: the same training without the reward.
+BASELINE = "without the reward"
 
 # Title and remedy of each signature by its name, in the order of the report.
 SIGNATURES = {
@@ -45,7 +49,13 @@ SIGNATURES = {
 
 
 def run_findings(
-    result: TrialResult, reward: RewardConfig, features: list[str], settings: EvaluateConfig, *, seed: int
+    result: TrialResult,
+    reward: RewardConfig,
+    features: list[str],
+    settings: EvaluateConfig,
+    *,
+    seed: int,
+    baseline: TrialResult | None = None,
 ) -> list[dict[str, Any]]:
     """The findings of a single run, as in findings.json.
 
@@ -55,8 +65,40 @@ def run_findings(
         features: names of the measured features.
         settings: the group `evaluate` of the configuration.
         seed: of the intervals.
+        baseline: the same training without the reward, on the same patients; None if there is none.
     """
-    return _of_arm(_arm("", reward, features, {"": result}, settings, seed), None, None)
+    trained, reference = _run_arms(result, reward, features, settings, seed, baseline)
+    return _of_arm(trained, reference, None)
+
+
+def run_reward_change(
+    result: TrialResult,
+    baseline: TrialResult,
+    reward: RewardConfig,
+    features: list[str],
+    settings: EvaluateConfig,
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """What the reward of a single run changed, see `reward_change`; arguments as of `run_findings`."""
+    trained, reference = _run_arms(result, reward, features, settings, seed, baseline)
+    assert reference is not None
+    return reward_change(trained, reference)
+
+
+def _run_arms(
+    result: TrialResult,
+    reward: RewardConfig,
+    features: list[str],
+    settings: EvaluateConfig,
+    seed: int,
+    baseline: TrialResult | None,
+) -> tuple[ArmResult, ArmResult | None]:
+    """A single run, and the same training without its reward, as arms with one trial."""
+    trained = _arm("", reward, features, {"": result}, settings, seed)
+    if baseline is None:
+        return trained, None
+    return trained, _arm(BASELINE, reward.off, features, {"": baseline}, settings, seed)
 
 
 def comparison_findings(

@@ -175,6 +175,11 @@ class RunFolder:
         return self.path / "failure.json"
 
     @property
+    def without_reward(self) -> "RunFolder":
+        """The same training without its reward, if `reward.compare` asked for it."""
+        return RunFolder(self.path / "without_reward")
+
+    @property
     def evaluation(self) -> Path:
         """The output of `evaluate.py`."""
         return self.path / "evaluation"

@@ -9,6 +9,7 @@ from fgf_keras.report.sections.lenses import agreement_sentence, answer_sentence
 from fgf_keras.report.sections.performance import performance_sentence
 from fgf_keras.report.sections.population import population_sentence
 from fgf_keras.report.sections.reward import training_sentence
+from fgf_keras.report.sections.reward_change import reward_change_sentences
 from fgf_keras.report.words import percent
 from fgf_keras.results.columns import JOINT, share_column
 from fgf_keras.results.interval import Interval, rounded
@@ -29,7 +30,8 @@ def summary_section(
         reward: how the network was trained; None without a reward.
     """
     metrics, confidence = result.part, result.metrics.confidence
-    training = result.metrics.content.get("training", {})
+    content = result.metrics.content
+    training = content.get("training", {})
     trained = "" if reward is None else training_sentence(reward, features, training)
     features_lenses = feature_lenses(result, features)
     answers = {
@@ -40,6 +42,7 @@ def summary_section(
             metrics, result.metrics.reference, features, result.behaviour
         ),
         "What it reacts to": alignment_in_short(metrics, features) + trained,
+        "What the reward changed": reward_change_sentences(content.get("reward_change")),
         "Do these agree?": agreement_sentence(features_lenses, followed_features(result, alpha)),
         "What it needs": controls_sentence(result.controls, metrics) if result.controls else "",
         "Left out": left_out_sentence(metrics, metrics.supports[0]),
