@@ -10,6 +10,7 @@ from fgf_keras.commands.evaluation import Evaluation, evaluate
 from fgf_keras.commands.without_reward import result_without_reward
 from fgf_keras.config import Config, DataConfig
 from fgf_keras.config.clinical import columns_like
+from fgf_keras.config.data import IMAGE_FORM, SPACING
 from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
@@ -20,10 +21,6 @@ from fgf_keras.models.alignment_model import AlignmentModel
 from fgf_keras.run.folder import RunFolder
 
 _log = logging.getLogger(__name__)
-# Keys of the group `data` that determine the form of the images, with their units.
-_FORM = {"dimension": "", "window": " HU", "size": " px", "slice": "", "centre": ""}
-# These do too; which of them applies depends on the source.
-_SPACING = ("spacing", "spacing_mm")
 
 
 def evaluate_run(
@@ -149,7 +146,7 @@ def _as_trained(training: DataConfig, external: Config) -> Config:
     """The external configuration, with unset keys for the form of the images as in the training."""
     defaults = {
         key: getattr(training, key)
-        for key in (*_FORM, *_SPACING)
+        for key in (*IMAGE_FORM, *SPACING)
         if key not in external.data.model_fields_set
     }
     defaults["clinical"] = columns_like(training.clinical, external.data.clinical)
@@ -163,7 +160,7 @@ def _check_comparable(training: Config, external: Config) -> None:
             f"The model was trained on data.endpoint.days={days}, the external cohort has {others}: its "
             "labels mean something else. Set data.endpoint alike."
         )
-    for key, unit in _FORM.items():
+    for key, unit in IMAGE_FORM.items():
         expected, actual = getattr(training.data, key), getattr(external.data, key)
         if expected != actual:
             raise DataError(

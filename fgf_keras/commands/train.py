@@ -117,6 +117,11 @@ def _check_runs(config: Config, data: dict[str, "TrialData"]) -> None:
         for key, run in reward.runs.items():
             if run in arms:
                 continue
+            if arms and not Path(run).exists():
+                raise RunError(
+                    f"reward.{key}: {run!r} is neither an arm of this comparison "
+                    f"({', '.join(sorted(arms))}) nor the folder of a finished run."
+                )
             if key == "fine_tune":
                 check_start(run, trials[name], cohort, splits)
             else:

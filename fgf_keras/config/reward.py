@@ -40,6 +40,7 @@ class RewardConfig(Group):
     features: Annotated[list[str], Field(min_length=1)] | None = None
     targets: dict[str, Target] = {}
     direction: dict[str, float] | None = None
+    direction_per: Literal["unit", "sd"] = "unit"
     max_ratio: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_finite)] = None
     project_conflicts: bool = False
     start_epoch: Annotated[int, Field(ge=0)] = 0

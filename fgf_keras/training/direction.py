@@ -52,12 +52,7 @@ def label_direction(
             f"The direction of a feature needs labels 0 and 1. Received: {classes.tolist()}. With more "
             "classes, use the reward 'sum' or 'joint'."
         )
-    constant = [n for n, v in zip(names, values.T) if not np.isfinite(v).all() or not np.ptp(v) > 0]
-    if constant:
-        raise FeatureError(
-            f"{', '.join(constant)} is constant or not a number over the training patients, so the label "
-            "cannot change with it. Leave it out of the reward (reward.targets: ignore)."
-        )
+    _require_varying(values, names)
     if how == "correlation":
         found = [float(np.corrcoef(column, labels)[0, 1]) for column in values.T]
         return dict(zip(names, found))
@@ -71,18 +66,32 @@ def reward_direction(
     """The direction that a configured reward needs; None if it needs none.
 
     Args:
-        reward: the group `reward`; a `direction` given there is returned as it is.
+        reward: the group `reward`; a `direction` given there is returned, if `direction_per` is "sd" divided
+            by the standard deviations of the features over the training patients.
         features: those that the reward is on.
         cohort: patients.
         rows: positions of the training patients.
         seed: see `label_direction`.
     """
     how = reward_class(reward.kind).direction_from
-    if not how or reward.direction is not None:
+    if not how or (reward.direction is not None and reward.direction_per == "unit"):
         return reward.direction
     aims = [f for f in features if reward.targets.get(f.name, "reward") == "reward"]
     if not aims:
         return None
     training = cohort.select(rows)
+    names = [feature.name for feature in aims]
     values = np.stack([feature_values(feature, training) for feature in aims], axis=1)
-    return label_direction(values, training.labels, [f.name for f in aims], how, seed=seed)
+    if reward.direction is None:
+        return label_direction(values, training.labels, names, how, seed=seed)
+    _require_varying(values, names)
+    return {name: float(reward.direction[name] / sd) for name, sd in zip(names, values.std(axis=0))}
+
+
+def _require_varying(values: np.ndarray, names: Sequence[str]) -> None:
+    constant = [n for n, v in zip(names, values.T) if not np.isfinite(v).all() or not np.ptp(v) > 0]
+    if constant:
+        raise FeatureError(
+            f"{', '.join(constant)} is constant or not a number over the training patients, so the label "
+            "cannot change with it. Leave it out of the reward (reward.targets: ignore)."
+        )

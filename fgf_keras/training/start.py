@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from fgf_keras.config import Config
+from fgf_keras.config.data import IMAGE_FORM, SPACING
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.data.splits import read_split_rows
@@ -72,10 +73,8 @@ def _architecture(config: Config) -> dict[str, Any]:
         **{f"model.{key}": value for key, value in model.items()},
         "model.clinical_dense": config.model.clinical_dense if columns else [],
         "data.clinical": columns,
+        **{f"data.{key}": getattr(data, key) for key in (*IMAGE_FORM, *SPACING)},
         "data.size": data.shape,
-        "data.window": data.window,
-        "data.spacing": data.spacing,
-        "data.spacing_mm": data.spacing_mm,
     }
 
 

@@ -97,6 +97,10 @@ def test_runs_that_cannot_be_begun_with_are_refused_before_anything_is_trained(p
         ),
         "other patients": ([f"{compare}{baseline}"], "has other validation patients"),
         "missing": ([f"{tune}nowhere"], "reward.fine_tune: Run folder 'nowhere' does not exist"),
+        "mistyped": (
+            ["protocol.arms=[baseline,{name: t, reward: {kind: signed, fine_tune: basline}}]"],
+            "'basline' is neither an arm of this comparison (baseline, t) nor",
+        ),
         "failed": ([f"{tune}{failed}"], "the training in"),
         "unfinished": ([f"{tune}{unfinished}"], "has not finished"),
         "no single run": ([f"{tune}{comparison}"], "holds no model"),

@@ -10,6 +10,7 @@ from fgf_keras.errors import FeatureError
 from fgf_keras.results import regression
 from fgf_keras.training.build import rewarded_features
 from fgf_keras.training.direction import label_direction, reward_direction
+from fgf_keras.training.feature_check import feature_values
 
 NAMES = ["a", "b", "c"]
 
@@ -92,3 +93,24 @@ def test_a_configured_reward_takes_it_from_the_training_patients():
     given = config.reward.model_copy(update={"direction": {"brightness": -1.0, "extent": 1.0}})
     assert reward_direction(given, features, cohort, rows, seed=0) == given.direction
     assert reward_direction(config.reward.off, features, cohort, rows, seed=0) is None
+
+
+def test_a_given_direction_may_be_in_standard_deviations_of_the_training_patients():
+    config = parse_config(
+        {
+            "data": {"size": 32, "phantom": {"patients": 60, "prevalence": 0.4}},
+            "features": ["brightness", "extent"],
+            "reward": {"kind": "distil", "direction_per": "sd"},
+        }
+    )
+    cohort, features, rows = source_of(config).cohort(), rewarded_features(config), np.arange(40)
+    given = config.reward.model_copy(update={"direction": {"brightness": 1.0, "extent": -2.0}})
+    found = reward_direction(given, features, cohort, rows, seed=0)
+    training = cohort.select(rows)
+    sd = {feature.name: np.std(feature_values(feature, training)) for feature in features}
+    assert found == pytest.approx({"brightness": 1 / sd["brightness"], "extent": -2 / sd["extent"]})
+    # Without a given direction, it is that of the training patients, per unit.
+    plain = config.reward.model_copy(update={"direction_per": "unit"})
+    assert reward_direction(config.reward, features, cohort, rows, seed=0) == reward_direction(
+        plain, features, cohort, rows, seed=0
+    )
