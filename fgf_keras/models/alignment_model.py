@@ -186,7 +186,7 @@ class AlignmentModel(KerasSaving):
             gradients = [weight_gradient(weight_tape, part, variables) for part in tf.nest.flatten(scaled)]
             return logits, task_loss, tf.cast(reward, task_loss.dtype), _logged(alignment), gradients
 
-        logits, task_loss, reward, alignment, gradients = self._viewed(step, batch)
+        logits, task_loss, reward, alignment, gradients = self._viewed(step, batch, grouped=True)
         total = self._combination(*gradients) if separate else gradients[0]
         self.optimizer.apply_gradients(zip(total, variables))
         return self._record((x, y, sample_weight), logits, task_loss, reward, alignment)
@@ -202,7 +202,7 @@ class AlignmentModel(KerasSaving):
             places = self._term.places(view, logits, section, self._rewarded(features))
             return logits, _logged(alignment), self._term.value(places, self.reward_scale)
 
-        logits, alignment, reward = self._viewed(measured, batch)
+        logits, alignment, reward = self._viewed(measured, batch, grouped=True)
         task_loss = self.compute_loss(x, y, logits, sample_weight, training=False)
         reward = tf.cast(reward, task_loss.dtype)
         return self._record((x, y, sample_weight), logits, task_loss, reward, alignment)
@@ -266,12 +266,11 @@ class AlignmentModel(KerasSaving):
         unpacked = keras.utils.unpack_x_y_sample_weight(data)
         return unpacked, at_least_float32(unpack_inputs(unpacked[0], self.score.input))
 
-    def _viewed(self, function: Callable[[View], Any], batch: Inputs) -> Any:
-        """The result of a function of the `View` of a batch."""
+    def _viewed(self, function: Callable[[View], Any], batch: Inputs, *, grouped: bool = False) -> Any:
+        """The result of a function of the `View` of a batch; see `Placement.run`."""
         placement, others = self.placement.with_inputs(self.score.input, list(batch.others)), batch.others
-        return placement.run(
-            function, *batch[:3], *others.values(), origin=batch.origin, compiled=self.jit_compile
-        )
+        where = {"origin": batch.origin, "compiled": self.jit_compile, "grouped": grouped}
+        return placement.run(function, *batch[:3], *others.values(), **where)
 
     def _rewarded(self, features: tf.Tensor) -> tf.Tensor | None:
         """∇g of the features that are rewarded, if those are the measured ones."""

@@ -95,7 +95,11 @@ def test_channels_may_come_first(rng):
     )
     ours.build(image.shape), theirs.build(image.shape)
     ours.set_weights(theirs.get_weights())
-    np.testing.assert_array_equal(ours(image), theirs(image))
+    try:
+        expected = theirs(image)
+    except tf.errors.UnimplementedError as error:
+        pytest.skip(f"TensorFlow has no such convolution on this processor: {str(error).splitlines()[0]}")
+    np.testing.assert_array_equal(ours(image), expected)
 
 
 def test_the_network_survives_saving_and_takes_the_weights_of_keras(tmp_path, rng):

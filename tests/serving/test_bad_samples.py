@@ -103,7 +103,10 @@ def test_a_bad_sample_says_why_and_its_neighbours_are_as_without_it(signatures, 
     found = answer(signatures, name, patients)
     assert found["status"].tolist() == [0, expected, 0]
     for key, value in found.items():
-        assert np.allclose(value[[0, 2]], good[key], atol=CLOSE, rtol=CLOSE), key
+        # The residual is what rounding leaves of a score; some processors round batches of two and three
+        # differently.
+        atol = 1e-5 if key == "flow_residual" else CLOSE
+        assert np.allclose(value[[0, 2]], good[key], atol=atol, rtol=CLOSE), key
         if key in ("gradient", "explained", "boundary"):
             assert not value[1].any(), key
         elif key == "class":
