@@ -96,7 +96,7 @@ def test_gradients_of_a_keras_model_have_the_numbers_of_explain(cohort, classes,
     assert list(frame) == [column for column in reference if not column.startswith("outside")]
     assert frame["status"].tolist() == reference["status"].tolist()
     for column in frame.columns.drop("status"):
-        # Contributions and changes are sums of float32 along the path, whose rounding depends on the processor.
+        # Contributions and changes are sums of float32 along the path, rounded as the processor does.
         tolerance = 2e-4 if column.startswith(("contribution", "change", "unexplained")) else CLOSE
         np.testing.assert_allclose(
             frame[column].astype(float), reference[column].astype(float), tolerance, tolerance, err_msg=column

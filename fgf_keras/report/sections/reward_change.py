@@ -42,15 +42,15 @@ def reward_change_sentences(content: Mapping[str, Any] | None) -> str:
 
 def _verdict(reached: bool, auc: Interval) -> str:
     if not reached:
-        return "That the reward does what it is for is not shown."
+        return "That the reward reaches its aim is not shown."
     if auc.mean >= 0:
-        return "The reward does what it is for, and the AUC is not lower."
+        return "The reward reaches its aim, and the AUC is not lower."
     if not auc.excludes_zero:
         return (
-            "The reward does what it is for; whether it costs accuracy is not shown by so few patients "
+            "The reward reaches its aim; whether it costs accuracy is not shown by so few patients "
             "(protocol.repeats compares over several splits)."
         )
-    return "The reward does what it is for, at the cost of the AUC: a smaller reward.weight may keep both."
+    return "The reward reaches its aim, at the cost of the AUC: a smaller reward.weight may keep both."
 
 
 def reward_change_blocks(content: Mapping[str, Any] | None) -> list[Block]:
