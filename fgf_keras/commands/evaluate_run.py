@@ -10,7 +10,7 @@ from fgf_keras.commands.evaluation import Evaluation, evaluate
 from fgf_keras.commands.without_reward import result_without_reward
 from fgf_keras.config import Config, DataConfig
 from fgf_keras.config.clinical import columns_like
-from fgf_keras.config.data import IMAGE_FORM, SPACING
+from fgf_keras.config.image_form import IMAGE_FORM, SPACING
 from fgf_keras.data.clinical import ClinicalEncoding
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of

@@ -18,11 +18,6 @@ PREPARED_FROM = ("dicom", "volumes")
 # NIfTI and NRRD volumes, each in one file.
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd")
 
-# Keys that determine the form of the images, with their units: a network is for images of one form.
-IMAGE_FORM = {"dimension": "", "window": " HU", "size": " px", "slice": "", "centre": ""}
-# These do too; which of them applies depends on the source.
-SPACING = ("spacing", "spacing_mm")
-
 # Fewest rows and columns, and fewest slices, of an image.
 FEWEST_PIXELS, FEWEST_SLICES = 16, 4
 # The axes of samples, by their number.

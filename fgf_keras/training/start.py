@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from fgf_keras.config import Config
-from fgf_keras.config.data import IMAGE_FORM, SPACING
+from fgf_keras.config.image_form import IMAGE_FORM, SPACING
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.slices import listing
 from fgf_keras.data.splits import read_split_rows

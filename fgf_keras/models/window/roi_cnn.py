@@ -20,6 +20,7 @@ from fgf_keras.errors import ModelError
 from fgf_keras.geometry.windows import Edges, edges_of, inside, shift
 from fgf_keras.models.window.activation import activated, leaky_relu
 from fgf_keras.models.window.average_pooling import AveragePooling
+from fgf_keras.models.window.axes import Axis, Step
 from fgf_keras.models.window.convolution import Convolution, valid_convolution
 from fgf_keras.models.window.size_groups import SizeGroups
 
@@ -45,7 +46,7 @@ class RoiCnn:
         layers, self._head = _stages_and_head(_chain(classifier))
         self.compute_dtype = classifier.compute_dtype
         self.canvas = tuple(classifier.input_shape[1:3])
-        self._axes = [_Axis(size, 0, 0) for size in self.canvas]
+        self._axes = [Axis(size, 0, 0) for size in self.canvas]
         self._stages: list[_Stage] = []
         for convolution, pooling in layers:
             self._stages.append(_Stage(convolution, pooling, self._axes, is_first=not self._stages))
@@ -100,86 +101,15 @@ class _RoiCnnAt(NamedTuple):
         return self.network.compute_dtype
 
 
-class _Axis(NamedTuple):
-    """One axis of a background map: `head` pixels affected by the border, the interior, and `tail` more.
-
-    The interior is constant, so few pixels stand for all: the head, one pixel of the interior, the tail.
-    """
-
-    size: int
-    head: int
-    tail: int
-
-    @property
-    def few(self) -> int:
-        """Number of pixels that stand for all."""
-        return min(self.size, self.head + 1 + self.tail)
-
-    def selection(self, pixels: np.ndarray) -> np.ndarray:
-        """Which of the few stands for each of n pixels: (n, few) of zeros and ones, zeros off the canvas."""
-        pixels = pixels[:, np.newaxis]
-        index = np.minimum(pixels, np.maximum(self.head, pixels - (self.size - self.few)))
-        on_canvas = (pixels >= 0) & (pixels < self.size)
-        return ((np.arange(self.few) == index) & on_canvas).astype(np.float32)
-
-
-class _Step(NamedTuple):
-    """One axis of a stage, from pixels to cells: a kernel, then adjacent pools that start at pixel 0."""
-
-    kernel: int
-    pool: int
-    before: _Axis
-    after: _Axis
-
-    @classmethod
-    def of(cls, kernel: int, pool: int, axis: _Axis, is_first: bool) -> "_Step":
-        """The step along an axis."""
-        size = axis.size // pool
-        if is_first:
-            # The zeros off the canvas continue those of the image, so the border has no effect.
-            return cls(kernel, pool, axis, _Axis(size, 0, 0))
-        head = -(-(axis.head + (kernel - 1) // 2) // pool)
-        tail = size - (axis.size - axis.tail - kernel // 2) // pool
-        return cls(kernel, pool, axis, _Axis(size, min(head, size), min(tail, size)))
-
-    @property
-    def margin(self) -> int:
-        """Number of pixels off the canvas that the first cell reads."""
-        return (self.kernel - 1) // 2
-
-    def cells(self, pixels: int | tf.Tensor) -> int | tf.Tensor:
-        """The largest number of cells that this many neighbouring pixels can affect."""
-        cells = (pixels + self.kernel + self.pool - 3) // self.pool + 1
-        return min(cells, self.after.size) if isinstance(cells, int) else tf.minimum(cells, self.after.size)
-
-    def pixels(self, cells: int | tf.Tensor) -> int | tf.Tensor:
-        """The number of pixels that neighbouring cells read."""
-        return cells * self.pool + self.kernel - 1
-
-    def read_by_few(self) -> np.ndarray:
-        """The pixels that are read by the cells that stand for all.
-
-        They are neighbours if those cells are. Pixels between the interior and the tail are left out. Cells
-        on both sides read across the gap, where all pixels belong to the interior.
-        """
-        pixels = np.arange(self.pixels(self.after.few)) - self.margin
-        gap = (self.after.size - self.after.few) * self.pool
-        return np.where(pixels < (self.after.head + 1) * self.pool, pixels, pixels + gap)
-
-    def read_by_all(self) -> np.ndarray:
-        """The pixels that are read by any cell."""
-        return np.arange(self.pixels(self.after.size)) - self.margin
-
-
 class _Stage:
     """Convolution, activation and pooling by layers of the classifier, on windows and on the background."""
 
     def __init__(
-        self, convolution: keras.Layer, pooling: keras.Layer | None, axes: Sequence[_Axis], *, is_first: bool
+        self, convolution: keras.Layer, pooling: keras.Layer | None, axes: Sequence[Axis], *, is_first: bool
     ) -> None:
         pools = pooling.pool_size if pooling is not None else (1, 1)
         sizes = zip(convolution.kernel_size, pools, axes)
-        self.steps = [_Step.of(kernel, pool, axis, is_first) for kernel, pool, axis in sizes]
+        self.steps = [Step.of(kernel, pool, axis, is_first) for kernel, pool, axis in sizes]
         self._convolution, self._pooling = convolution, pooling
         self._pool = np.array(pools, np.int32)
         self._margin = np.array([step.margin for step in self.steps], np.int32)
