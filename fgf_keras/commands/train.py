@@ -7,6 +7,7 @@ from fgf_keras._backend import import_tensorflow
 from fgf_keras.commands.many import alone_in, run_trials
 from fgf_keras.commands.outcome import finish_comparison, finish_run
 from fgf_keras.commands.provenance import provenance_of
+from fgf_keras.commands.without_reward import is_compared
 from fgf_keras.config import Config
 from fgf_keras.config.data import PREPARED_FROM
 from fgf_keras.errors import RunError
@@ -129,7 +130,7 @@ def _check_runs(config: Config, data: dict[str, "TrialData"]) -> None:
 
 
 def _trained(config: Config, folder: RunFolder, data: dict[str, "TrialData"]) -> RunFolder:
-    from fgf_keras.commands.train_trial import train_and_evaluate
+    from fgf_keras.commands.train_trial import train_and_evaluate, train_without_reward
     from fgf_keras.data.splits import save_splits
     from fgf_keras.training.environment import environment
 
@@ -141,6 +142,8 @@ def _trained(config: Config, folder: RunFolder, data: dict[str, "TrialData"]) ->
     console.print(watch, soft_wrap=True, highlight=False)
     if not config.arms:
         name, provenance = config.run.name, provenance_of(config, folder)
+        if is_compared(config):
+            train_without_reward(config, cohort, first, folder, title=name)
         result = train_and_evaluate(config, cohort, first, folder, title=name, provenance=provenance)
         finish_run(name, result, folder.path)
         folder.finish(latest=True)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fgf_keras.commands.evaluation import evaluate
 from fgf_keras.commands.export import write_export
-from fgf_keras.commands.without_reward import is_compared, result_without_reward, train_without_reward
+from fgf_keras.commands.without_reward import MEASURED, result_without_reward
 from fgf_keras.config import Config
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
@@ -89,6 +89,31 @@ def _with_folders(trial: Trial, config: Config, parent: RunFolder) -> Config:
     return trial_config.model_copy(update={"reward": trial_config.reward.with_runs(needed)})
 
 
+def train_without_reward(
+    config: Config,
+    cohort: Cohort,
+    splits: dict[str, np.ndarray],
+    folder: RunFolder,
+    *,
+    title: str | None,
+) -> None:
+    """Train with the same seed and patients but without the reward, and measure validation and test patients.
+
+    Leaves a finished run without report and export in `folder.without_reward`. The weights are chosen among
+    the same epochs as with the reward. Arguments are those of `train_and_evaluate` with the reward.
+
+    Raises:
+        RunError: the training diverged.
+    """
+    settings = config.evaluate.model_copy(update=MEASURED)
+    config = config.model_copy(update={"reward": config.reward.off, "evaluate": settings})
+    own = RunFolder.create(folder.without_reward.path, config)
+    write_json(own.environment_file, environment(config, cohort, splits))
+    title = title and f"{title} without the reward"
+    train_and_evaluate(config, cohort, splits, own, title=title, pictures=False, export=False, alone=False)
+    own.finish(latest=False)
+
+
 def train_and_evaluate(
     config: Config,
     cohort: Cohort,
@@ -104,13 +129,6 @@ def train_and_evaluate(
     """Train, evaluate and export into an existing run folder; with a `provenance`, write a report as well."""
     if cohort.encoding is not None:
         write_json(folder.clinical_file, cohort.encoding.to_json())
-    # Of the loss; the other kinds of imbalance give both classes the same weight.
-    prevalence = float(cohort.labels[splits["train"]].mean()) if config.train.imbalance == "none" else None
-    hu_window = source_of(config).hu_window()
-    if alone and is_compared(config):
-        train_without_reward(
-            config, cohort, splits, folder, prevalence=prevalence, hu_window=hu_window, title=title
-        )
     model = fit(config, cohort, splits, folder, title=title and f"Training {title}", alone=alone)
     evaluation = evaluate(
         model,
@@ -120,8 +138,9 @@ def train_and_evaluate(
         reward=config.reward,
         seed=config.seed,
         n_train=len(splits["train"]),
-        prevalence=prevalence,
-        hu_window=hu_window,
+        # Of the loss; the other kinds of imbalance give both classes the same weight.
+        prevalence=float(cohort.labels[splits["train"]].mean()) if config.train.imbalance == "none" else None,
+        hu_window=source_of(config).hu_window(),
         baseline=result_without_reward(folder, "test"),
         title=title and f"Evaluating {title}",
     )

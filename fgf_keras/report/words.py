@@ -16,6 +16,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f}\u00a0%" if value >= 0.0095 else f"{100 * value:.2g}\u00a0%"
 
 
+def place_of(support: str) -> str:
+    """Where gradients are compared: "in the tumour"."""
+    return "in the tumour" if support == "mask" else "over the whole picture"
+
+
 def p_text(p: float, draws: float = math.nan) -> str:
     """A p-value; the smallest that so many draws allow, and those that round to 0, as bounds.
 

@@ -95,6 +95,11 @@ class ArmResult:
         """The supports on which alignment was measured."""
         return next(iter(self.trials.values())).metrics.supports if self.trials else []
 
+    @property
+    def reward_support(self) -> str:
+        """The support of the reward if it was measured, else the first measured support."""
+        return self.reward.support if self.reward.support in self.supports else self.supports[0]
+
     def metric(self, name: str) -> Interval:
         """A metric by the name of its column, over patients for a single split and over splits otherwise."""
         if len(self.trials) > 1:

@@ -78,7 +78,7 @@ def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Findi
         return Finding(True, _inverted_why(arm, inverted, baseline, reference))
     if baseline is None:
         return Finding(None, "there is no baseline to compare with")
-    support = _support(arm)
+    support = arm.reward_support
     changes = {
         "AUC": arm.minus(baseline, "auc"),
         "balanced accuracy": arm.minus(baseline, "balanced_accuracy"),
@@ -137,7 +137,7 @@ def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: Arm
         return Finding(None, "no measured feature is rewarded")
     if baseline is None:
         return Finding(None, "there is no baseline to compare with")
-    support, reference = _support(arm), placebo or baseline
+    support, reference = arm.reward_support, placebo or baseline
     shares = {name: arm.minus(baseline, share_column(support, "S", name)) for name in rewarded}
     auc = arm.minus(baseline, "auc")
     if not auc.is_known or not any(share.is_known for share in shares.values()):
@@ -185,11 +185,6 @@ def _with_interval(interval: Interval) -> str:
     if not interval.is_known:
         return f"{interval.mean:+.3f} without an interval"
     return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
-
-
-def _support(arm: ArmResult) -> str:
-    """The support of the reward if it was measured, else the first measured support."""
-    return arm.reward.support if arm.reward.support in arm.supports else arm.supports[0]
 
 
 def _smooth_band(arm: ArmResult, support: str, kind: str) -> float | None:

@@ -67,7 +67,10 @@ def run_findings(
         seed: of the intervals.
         baseline: the same training without the reward, on the same patients; None if there is none.
     """
-    trained, reference = _run_arms(result, reward, features, settings, seed, baseline)
+    trained = _arm("", reward, features, {"": result}, settings, seed)
+    reference = None
+    if baseline is not None:
+        reference = _arm(BASELINE, reward.off, features, {"": baseline}, settings, seed)
     return _of_arm(trained, reference, None)
 
 
@@ -81,24 +84,10 @@ def run_reward_change(
     seed: int,
 ) -> dict[str, Any]:
     """What the reward of a single run changed, see `reward_change`; arguments as of `run_findings`."""
-    trained, reference = _run_arms(result, reward, features, settings, seed, baseline)
-    assert reference is not None
-    return reward_change(trained, reference)
-
-
-def _run_arms(
-    result: TrialResult,
-    reward: RewardConfig,
-    features: list[str],
-    settings: EvaluateConfig,
-    seed: int,
-    baseline: TrialResult | None,
-) -> tuple[ArmResult, ArmResult | None]:
-    """A single run, and the same training without its reward, as arms with one trial."""
-    trained = _arm("", reward, features, {"": result}, settings, seed)
-    if baseline is None:
-        return trained, None
-    return trained, _arm(BASELINE, reward.off, features, {"": baseline}, settings, seed)
+    return reward_change(
+        _arm("", reward, features, {"": result}, settings, seed),
+        _arm(BASELINE, reward.off, features, {"": baseline}, settings, seed),
+    )
 
 
 def comparison_findings(

@@ -78,6 +78,13 @@ def signed(value: float) -> str:
     return f"+{rounded(value)}" if value > 0 else rounded(value)
 
 
+def with_signs(interval: Interval) -> str:
+    """A difference with its interval, "+0.012 [-0.013, +0.046]"; without it if there is none."""
+    if not interval.is_known:
+        return number(interval.mean)
+    return f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
+
+
 def number(value: float | None) -> str:
     """A number as text; "undefined" for None and NaN."""
     return "undefined" if value is None or math.isnan(value) else rounded(value)
@@ -91,3 +98,8 @@ def with_spread(mean: float | None, sd: float | None) -> str:
 def or_nan(value: float | None) -> float:
     """NaN for None."""
     return math.nan if value is None else value
+
+
+def or_none(value: float) -> float | None:
+    """None for NaN, as JSON files have it; other numbers as Python's own."""
+    return None if math.isnan(value) else float(value)

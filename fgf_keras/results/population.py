@@ -18,7 +18,7 @@ from fgf_keras.results.explained_variance import (
     permuted_variance,
     varying,
 )
-from fgf_keras.results.interval import Interval, or_nan
+from fgf_keras.results.interval import Interval, or_nan, or_none
 from fgf_keras.results.surrogate import FEWEST_PATIENTS, cross_fitted, normal_scores, stage_shares
 
 # "ranks" asks for any increasing relation, "linear" for a straight one.
@@ -212,8 +212,8 @@ def _by_feature(
             entry |= {"p": np.nan}
         if name != JOINT:
             entry |= {"unique": share[column + count], "p_own": own[column - 1]}
-        entry = {key: None if np.isnan(value) else float(value) for key, value in entry.items()}
-        ends = [None if np.isnan(end) else float(end) for end in interval[:, column]]
+        entry = {key: or_none(value) for key, value in entry.items()}
+        ends = [or_none(end) for end in interval[:, column]]
         entries[name] = entry | {"ci": ends}
     return {name: entries[name] for name in (*names, JOINT)}
 

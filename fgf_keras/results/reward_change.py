@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import numpy as np
-
 from fgf_keras.results.arm import ArmResult
 from fgf_keras.results.columns import BAR_METRICS, JOINT, QUANTITIES, share_column
+from fgf_keras.results.interval import or_none
 
 
 def reward_change(trained: ArmResult, baseline: ArmResult) -> dict[str, Any]:
-    """The content of reward_change.json: both networks on the same patients, and the paired differences.
+    """`reward_change` in metrics.json: both networks on the same patients, and the paired differences.
 
     Args:
         trained: one trial of the network with its reward.
@@ -22,7 +21,7 @@ def reward_change(trained: ArmResult, baseline: ArmResult) -> dict[str, Any]:
         undefined. Intervals are over patients, for AUC and balanced accuracy resampled within each class.
     """
     (with_reward,), (without,) = trained.trials.values(), baseline.trials.values()
-    columns = [*reversed(BAR_METRICS)]
+    columns = [*BAR_METRICS]
     columns += [
         share_column(support, quantity, feature)
         for support in trained.supports
@@ -31,22 +30,18 @@ def reward_change(trained: ArmResult, baseline: ArmResult) -> dict[str, Any]:
     ]
     metrics = {}
     for column in columns:
-        difference = trained.minus(baseline, column)
+        mean, *ci = map(or_none, trained.minus(baseline, column))
         metrics[column] = {
-            "without": _json(without.metrics[column].mean),
-            "with": _json(with_reward.metrics[column].mean),
-            "change": {"mean": _json(difference.mean), "ci": [_json(difference.low), _json(difference.high)]},
+            "without": or_none(without.metrics[column].mean),
+            "with": or_none(with_reward.metrics[column].mean),
+            "change": {"mean": mean, "ci": ci},
         }
-    reward, features = trained.reward, trained.features
+    features = trained.features
     return {
         "part": with_reward.metrics.name,
         "n": with_reward.metrics.n,
-        "support": reward.support if reward.support in trained.supports else trained.supports[0],
-        "rewarded": [name for name in reward.rewarded(features) if name in features],
-        "penalised": [name for name in reward.penalised(features) if name in features],
+        "support": trained.reward_support,
+        "rewarded": [name for name in trained.rewarded if name in features],
+        "penalised": [name for name in trained.reward.penalised(features) if name in features],
         "metrics": metrics,
     }
-
-
-def _json(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -10,7 +10,7 @@ from fgf_keras.config import EvaluateConfig
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.nulls.chance import defined, measured_shares
 from fgf_keras.results.bootstrap import bootstrap_mean, known_mean
-from fgf_keras.results.interval import rounded
+from fgf_keras.results.interval import or_none, rounded
 
 if TYPE_CHECKING:
     from fgf_keras.measure.explanation import Explanation
@@ -140,7 +140,7 @@ def _step(
     for kind in "SF":
         null = known_mean(np.stack([network.null[kind] for network in networks]))
         step["null"][kind] = {
-            column: dict(zip(("mean", "q05", "q95"), map(_or_none, null[:, i])))
+            column: dict(zip(("mean", "q05", "q95"), map(or_none, null[:, i])))
             for i, column in enumerate(columns)
         }
     return step
@@ -217,7 +217,3 @@ def _beside_null(step: dict[str, Any], kind: str, column: str) -> str:
 def _over_networks(networks: Sequence[Network], kind: str) -> np.ndarray:
     """Mean over networks for each patient, (n, m + 1)."""
     return known_mean(np.stack([getattr(network, kind) for network in networks]))
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -45,10 +45,11 @@ def measured(network, fields, direction, *, grouped):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 9])
 def test_values_gradients_and_second_derivatives_are_those_of_one_window(rng, count):
-    policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
-    network = paper_cnn((SIZE, SIZE, 1), filters=[3, 4], kernel_sizes=[5, 3], pool_size=4, dense=[5])
-    keras.config.set_dtype_policy(policy)
+    try:
+        network = paper_cnn((SIZE, SIZE, 1), filters=[3, 4], kernel_sizes=[5, 3], pool_size=4, dense=[5])
+    finally:
+        keras.config.set_dtype_policy("float32")
     network.set_weights([rng.normal(size=w.shape) * 0.3 for w in network.get_weights()])
     fields = windows(rng, count)
     direction = tf.constant(rng.normal(size=fields[0].shape))

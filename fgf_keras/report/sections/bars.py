@@ -5,7 +5,7 @@ from fgf_keras.report.words import in_words, listed
 from fgf_keras.results.arm import ArmResult
 from fgf_keras.results.bar_standing import Standing, arm_standing, part_standing
 from fgf_keras.results.columns import BAR_METRICS, bar_column, bar_title, metric_title
-from fgf_keras.results.interval import Interval, number, rounded, signed, with_spread
+from fgf_keras.results.interval import Interval, number, rounded, signed, with_signs, with_spread
 from fgf_keras.results.metrics import PartMetrics, RunMetrics
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
@@ -84,7 +84,7 @@ def bar_blocks(metrics: RunMetrics, part: PartMetrics) -> list[Block]:
     rows = [["the network", *(str(part[metric]) for metric in BAR_METRICS), "", ""]]
     for bar in part.bars:
         of_bar = [str(part[bar_column(metric, bar)]) for metric in BAR_METRICS]
-        more = [_difference(part[bar_column(metric, bar, difference=True)]) for metric in BAR_METRICS]
+        more = [with_signs(part[bar_column(metric, bar, difference=True)]) for metric in BAR_METRICS]
         rows.append([f"bar: {bar_title(bar)}", *of_bar, *more])
     titles = [metric_title(metric) for metric in BAR_METRICS]
     header = ["", *titles, *(f"network − bar, {title}" for title in titles)]
@@ -96,12 +96,6 @@ def bar_blocks(metrics: RunMetrics, part: PartMetrics) -> list[Block]:
     if columns := _columns(content):
         blocks.append(Fold("What the bars weigh", [columns]))
     return blocks
-
-
-def _difference(interval: Interval) -> str:
-    if not interval.is_known:
-        return number(interval.mean)
-    return f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def _remarks(content: dict, part: PartMetrics) -> str:
@@ -163,7 +157,7 @@ def study_bars(study: Study) -> Table | None:
             more = [cells[arm, bar_column(metric, bar, difference=True)] for metric in BAR_METRICS]
             differences = (Interval.of(cell["mean"], (cell["low"], cell["high"])) for cell in more)
             values = [with_spread(cell["mean"], cell["sd"]) for cell in means]
-            rows.append([arm, *values, *map(_difference, differences)])
+            rows.append([arm, *values, *map(with_signs, differences)])
     caption = (
         f"Arms and bars, {study.part} part: mean ± standard deviation over splits; differences paired by "
         f"split, with {study.config.evaluate.confidence:.0%} intervals of the corrected resampled t-test"
@@ -207,5 +201,5 @@ def _clause(outcome: str, of_arms: dict[str, Standing]) -> str:
     if len(of_arms) > 1:
         plural = {"clears": "clear", "is not": "are not", "does not": "do not", "falls": "fall"}
         verb = next(verb.replace(one, many, 1) for one, many in plural.items() if verb.startswith(one))
-    differences = (f"{name} ({_difference(standing.difference)})" for name, standing in of_arms.items())
+    differences = (f"{name} ({with_signs(standing.difference)})" for name, standing in of_arms.items())
     return f"{listed(differences)} {verb}"

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fgf_keras.report.document import Block, Fold, Table
+from fgf_keras.report.words import place_of
 from fgf_keras.results.columns import JOINT, metric_title, share_column
-from fgf_keras.results.interval import Interval, number, or_nan, signed
-
-_PLACES = {"mask": "in the tumour", "image": "over the whole picture"}
+from fgf_keras.results.interval import Interval, number, or_nan, with_signs
 
 
 def reward_change_sentences(content: Mapping[str, Any] | None) -> str:
@@ -27,7 +26,7 @@ def reward_change_sentences(content: Mapping[str, Any] | None) -> str:
     metrics = content["metrics"]
     changes = {name: _change(metrics[share_column(support, "S", name)]) for name, _ in aims}
     shares = [
-        f"{'joint S' if name == JOINT else 'S of ' + name.replace('_', ' ')} {_PLACES[support]} "
+        f"{'joint S' if name == JOINT else 'S of ' + name.replace('_', ' ')} {place_of(support)} "
         f"{_moved(changes[name])}, {_pair(metrics[share_column(support, 'S', name)])}"
         for name, _ in aims
     ]
@@ -58,7 +57,7 @@ def reward_change_blocks(content: Mapping[str, Any] | None) -> list[Block]:
     if content is None:
         return []
     rows = [
-        [metric_title(column), number(entry["without"]), number(entry["with"]), _difference(_change(entry))]
+        [metric_title(column), number(entry["without"]), number(entry["with"]), with_signs(_change(entry))]
         for column, entry in content["metrics"].items()
     ]
     caption = (
@@ -81,10 +80,4 @@ def _moved(change: Interval) -> str:
 
 def _pair(entry: Mapping[str, Any]) -> str:
     with_reward, without = (number(or_nan(entry[key])) for key in ("with", "without"))
-    return f"{with_reward} instead of {without} ({_difference(_change(entry))})"
-
-
-def _difference(change: Interval) -> str:
-    if not change.is_known:
-        return number(change.mean)
-    return f"{signed(change.mean)} [{signed(change.low)}, {signed(change.high)}]"
+    return f"{with_reward} instead of {without} ({with_signs(_change(entry))})"

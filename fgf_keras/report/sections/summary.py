@@ -10,7 +10,7 @@ from fgf_keras.report.sections.performance import performance_sentence
 from fgf_keras.report.sections.population import population_sentence
 from fgf_keras.report.sections.reward import training_sentence
 from fgf_keras.report.sections.reward_change import reward_change_sentences
-from fgf_keras.report.words import percent
+from fgf_keras.report.words import percent, place_of
 from fgf_keras.results.columns import JOINT, share_column
 from fgf_keras.results.interval import Interval, rounded
 from fgf_keras.results.lenses import feature_lenses, followed_features
@@ -64,8 +64,9 @@ def _tiles(metrics: PartMetrics, confidence: float) -> list[tuple[str, str, str]
     for support in metrics.supports:
         joint = metrics[share_column(support, "S", JOINT)]
         if joint.is_defined:
-            place = "in the tumour" if support == "mask" else "over the whole picture"
-            name, value, bounds = _tile(f"reaction explained {place} (joint S)", joint, confidence)
+            name, value, bounds = _tile(
+                f"reaction explained {place_of(support)} (joint S)", joint, confidence
+            )
             null = smooth_null(metrics, support)
             chance_text = f"; chance: {percent(null.low)} to {percent(null.high)}" if null.is_known else ""
             tiles.append((name, value, bounds + chance_text))
