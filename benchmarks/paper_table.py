@@ -93,6 +93,9 @@ def beside(parts):
         "AUC below 0.5": int((auc < 0.5).sum()),
         "mean AUC of the others": round(float(auc[auc >= 0.5].mean()), 3),
     }
+    if all(part.population and not part.population.reason for part in parts):
+        explained = [part.population.by_feature("ranks")["joint"][0].mean for part in parts]
+        figures["score explained by the features, by ranks"] = round(float(pd.Series(explained).mean()), 3)
     for support in parts[0].supports:
         shares = pd.Series([part[share_column(support, "S", "joint_magnitude")].mean for part in parts])
         figures[f"{support}: joint magnitude above 0.16 in"] = int((shares > 0.16).sum())
