@@ -5,7 +5,8 @@ choice of threshold on the test part: mean and standard deviation over splits of
 and paired differences from the first choice with the corrected interval of Nadeau and Bengio. A split that
 is finished is kept as JSON in the folder, so that a run that was stopped goes on:
 
-    python benchmarks/choices.py --config configs/hn_cnn.yaml --out runs/choices --seed 1000 data.root=DIR
+    python benchmarks/choices.py --config configs/hn_cnn.yaml --out runs/choices --seed 1000 \
+        data.root=DIR train.epochs=60
 """
 
 import argparse

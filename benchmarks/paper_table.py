@@ -1,8 +1,9 @@
 """The figures of docs/paper.md, from the folder of a comparison such as configs/hn_cnn.yaml makes.
 
-Prints the table of arms (mean ± standard deviation over splits, and the paired difference from the first arm
-with its interval, as protocol.csv has them), then for each arm how many networks predict worse than a coin,
-the AUC of the others, and what smooth random features reach:
+Prints four tables: the metrics of the arms, what their scores follow over patients, the regressions that
+need no image, and in how many splits the joint share rose, by as much as the paper's did. Cells are means
+over splits ± standard deviation, and the paired difference from the first arm with its corrected interval.
+Then, for each arm, how many networks predict worse than a coin, and what smooth random features reach:
 
     python benchmarks/paper_table.py --run runs/hn_cnn/latest
 """
@@ -12,11 +13,19 @@ import json
 
 import pandas as pd
 
-from fgf_keras.files import read_json
-from fgf_keras.results.columns import CLASSIFICATION, QUANTITIES, metric_title, share_column
-from fgf_keras.results.metrics import RunMetrics
+from fgf_keras.commands.outcome import read_study
+from fgf_keras.results.columns import (
+    BAR_METRICS,
+    CLASSIFICATION,
+    JOINT_MAGNITUDE,
+    QUANTITIES,
+    bar_column,
+    metric_title,
+    share_column,
+)
+from fgf_keras.results.protocol import averaging
+from fgf_keras.results.resampled import DIFFERENCES, resampled_mean
 from fgf_keras.run.folder import RunFolder
-from fgf_keras.run.trial import trials_of
 
 LABELS = {
     "brightness": "brightness",
@@ -27,6 +36,8 @@ LABELS = {
 }
 HEADINGS = {"mask": "in the tumour (support `mask`)", "image": "over the canvas (support `image`)"}
 ALPHA = 0.05
+# The share of gradient magnitude that the paper reports without and with its reward.
+PAPER = (0.16, 0.19)
 
 
 def main():
@@ -34,31 +45,28 @@ def main():
     parser.add_argument("--run", required=True)
     options = parser.parse_args()
     folder = RunFolder.open(options.run)
-    table = pd.read_csv(folder.path / "protocol.csv")
-    by_arm = tested(folder)
-    print("\n".join(markdown(table)))
-    found = {arm: beside(parts) for arm, parts in by_arm.items()}
+    study = read_study(folder.load_config(), folder, part="test", where="evaluation")
+    arms = study.arm_results
+    table = study.protocol
+    for lines in (metrics_table(table), patients_table(study, arms), bars_table(table), rises_table(arms)):
+        print("\n".join(lines) + "\n")
+    found = {arm.name: beside([trial.metrics for trial in arm.trials.values()]) for arm in arms}
     for arm, figures in found.items():
-        print(f"\n{arm}:")
+        print(f"{arm}:")
         for name, value in figures.items():
             print(f"  {name}: {value}")
     print(json.dumps({"paper_table": found}))
 
 
-def tested(folder):
-    """`PartMetrics` of the test part of each trial, by arm."""
-    by_arm = {}
-    for trial in trials_of(folder.load_config()):
-        metrics = RunMetrics.of(read_json(trial.folder(folder).metrics_file))
-        by_arm.setdefault(trial.arm.name, []).append(metrics.parts["test"])
-    return by_arm
+def head(title, arms):
+    return [f"| {title} | {' | '.join(arms)} |", "|---" * (len(arms) + 1) + "|"]
 
 
-def markdown(table):
+def metrics_table(table):
     """Lines of the table of arms."""
     arms = list(dict.fromkeys(table["arm"]))
     cells = {(row.arm, row.figure): cell(row, first=row.arm == arms[0]) for row in table.itertuples()}
-    lines = [f"| test part | {' | '.join(arms)} |", "|---" * (len(arms) + 1) + "|"]
+    lines = head("test part", arms)
 
     def line(label, figure):
         lines.append(f"| {label} | {' | '.join(cells[arm, figure] for arm in arms)} |")
@@ -85,20 +93,87 @@ def cell(row, *, first):
     return f"{text} ({row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}])"
 
 
+def patients_table(study, arms):
+    """Lines of the population shares by ranks, and of the change of the score when a feature is moved."""
+    lines = head("over patients", [arm.name for arm in arms])
+    over_splits = averaging(study.trials, study.config.evaluate.confidence)
+
+    def line(label, of_trial):
+        series = [pd.Series({split: of_trial(trial) for split, trial in arm.trials.items()}) for arm in arms]
+        texts = [f"{series[0].mean():.3f} ± {series[0].std(ddof=1):.3f}"]
+        for values in series[1:]:
+            difference = resampled_mean(values - series[0], within=DIFFERENCES, **over_splits)
+            texts.append(
+                f"{values.mean():.3f} ± {values.std(ddof=1):.3f} "
+                f"({difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}])"
+            )
+        lines.append(f"| {label} | {' | '.join(texts)} |")
+
+    trials = [trial for arm in arms for trial in arm.trials.values()]
+    if all(trial.metrics.population and not trial.metrics.population.reason for trial in trials):
+        for name in (*study.features, "joint"):
+            label = LABELS.get(name, name) if name != "joint" else "together"
+
+            def share(trial, name=name):
+                return trial.metrics.population.by_feature("ranks")[name][0].mean
+
+            line(f"population share, {label}", share)
+    if all(trial.behaviour for trial in trials):
+        for name in study.features:
+            line(
+                f"moved by one sd, {LABELS.get(name, name)}", lambda trial, name=name: trial.effect(name).mean
+            )
+    return lines
+
+
+def bars_table(table):
+    """Lines of the bars, and of what each arm has more than they."""
+    arms = list(dict.fromkeys(table["arm"]))
+    rows = {(row.arm, row.figure): row for row in table.itertuples()}
+    lines = head("bar", ["AUC", "balanced accuracy", *(f"{arm} minus bar" for arm in arms)])
+    prefix = bar_column("auc", "")
+    for bar in (
+        name.removeprefix(prefix) for arm, name in rows if arm == arms[0] and name.startswith(prefix)
+    ):
+        texts = [rows[arms[0], bar_column(metric, bar)] for metric in BAR_METRICS]
+        texts = [f"{row.mean:.3f} ± {row.sd:.3f}" for row in texts]
+        for arm in arms:
+            over = [rows[arm, bar_column(metric, bar, difference=True)] for metric in BAR_METRICS]
+            texts.append("; ".join(f"{row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in over))
+        lines.append(f"| {bar} | {' | '.join(texts)} |")
+    return lines
+
+
+def rises_table(arms):
+    """Lines of the number of splits in which joint magnitude rose, and rose by the paper's share or more."""
+    lines = head("splits in which the joint magnitude rose", [arm.name for arm in arms[1:]])
+    for support, heading in HEADINGS.items():
+        if support not in arms[0].supports:
+            continue
+        column = share_column(support, "S", JOINT_MAGNITUDE)
+        for label, factor in (("", 1.0), (f" by {PAPER[1] / PAPER[0] - 1:.0%}", PAPER[1] / PAPER[0])):
+            texts = []
+            for arm in arms[1:]:
+                pairs = [(trial, arm.trials[split]) for split, trial in arms[0].trials.items()]
+                rose = [
+                    one.metrics[column].mean >= factor * other.metrics[column].mean for one, other in pairs
+                ]
+                texts.append(f"{sum(rose)} of {len(rose)}")
+            lines.append(f"| {heading}{label} | {' | '.join(texts)} |")
+    return lines
+
+
 def beside(parts):
-    """What the table does not say of an arm, from the test parts of its splits."""
+    """What the tables do not say of an arm, from the test parts of its splits."""
     auc = pd.Series([part["auc"].mean for part in parts])
     figures = {
         "splits": len(parts),
         "AUC below 0.5": int((auc < 0.5).sum()),
         "mean AUC of the others": round(float(auc[auc >= 0.5].mean()), 3),
     }
-    if all(part.population and not part.population.reason for part in parts):
-        explained = [part.population.by_feature("ranks")["joint"][0].mean for part in parts]
-        figures["score explained by the features, by ranks"] = round(float(pd.Series(explained).mean()), 3)
     for support in parts[0].supports:
-        shares = pd.Series([part[share_column(support, "S", "joint_magnitude")].mean for part in parts])
-        figures[f"{support}: joint magnitude above 0.16 in"] = int((shares > 0.16).sum())
+        shares = pd.Series([part[share_column(support, "S", JOINT_MAGNITUDE)].mean for part in parts])
+        figures[f"{support}: joint magnitude above {PAPER[0]} in"] = int((shares > PAPER[0]).sum())
         figures[f"{support}: without F"] = sum(part.paths[support].undefined["F"] for part in parts)
         if "smooth" not in parts[0].paths[support].nulls:
             continue

@@ -49,7 +49,8 @@ def whole(place):
 def resumed(place):
     """The same with two processes, killed when one trial was finished and another was not."""
     argv = [ROOT / "train.py", "--config", "small.yaml", "run.dir=killed", "compute.jobs=2"]
-    kill_when("killed/*/repeat_*/*/metrics.json", *argv, cwd=place, log=place / "log")
+    # The third begins when one of the first two is finished; its metrics.json would not yet say that.
+    kill_when("killed/*/repeat_1/*/config.yaml", *argv, cwd=place, log=place / "log")
     (folder,) = (place / "killed").iterdir()
     assert (folder / "UNFINISHED").exists(), (place / "log").read_text(encoding="utf-8")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("repeat_*/*/metrics.json")}

@@ -14,6 +14,8 @@ SURROUNDINGS = os.environ | {"MALLOC_ARENA_MAX": "2"}
 
 # Measured growth is 0 to 5 MB, of graphs and allocator. With each case stands what holding fields would add.
 MARGIN_MB = 16
+# A busy machine can add 20 MB once, by threads that run at the same time; what is held grows every time.
+ATTEMPTS = 3
 
 PROGRAM = """
 import gc, json, sys
@@ -47,6 +49,24 @@ print(json.dumps(measured(**many, **common) - before))
 """
 
 
+def growth_of(program, *argv):
+    """MB that a program prints: the first below the margin, or the least of all attempts."""
+    found = []
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *argv],
+            cwd=ROOT,
+            env=SURROUNDINGS,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+        if found[-1] < MARGIN_MB:
+            break
+    return min(found)
+
+
 @pytest.mark.parametrize(
     ("few", "many", "common", "held_mb"),
     [
@@ -78,17 +98,7 @@ print(json.dumps(measured(**many, **common) - before))
 )
 def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
     assert held_mb > 2 * MARGIN_MB
-    argument = json.dumps([few, many, common])
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, argument],
-        cwd=ROOT,
-        env=SURROUNDINGS,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    growth = json.loads(done.stdout.splitlines()[-1])
-    assert growth < MARGIN_MB
+    assert growth_of(PROGRAM, json.dumps([few, many, common])) < MARGIN_MB
 
 
 def test_graphs_of_calls_do_not_add_up():
@@ -103,12 +113,4 @@ before = [measured(2) for _ in range(2)][-1]
 print(json.dumps([measured(2) for _ in range(3)][-1] - before))
 """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=SURROUNDINGS,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout.splitlines()[-1]) < MARGIN_MB
+    assert growth_of(program) < MARGIN_MB
