@@ -41,9 +41,9 @@ SIGNATURES = {
         "long or with a smaller reward.weight, with elu rather than relu",
     ),
     "reward_without_gain": (
-        "no gain from a reward on features that do not matter",
-        "reward features that move the score (behaviour.json has their effects), or leave the reward out: it "
-        "has turned gradients, not decisions",
+        "a reward that raised S and no more",
+        "reward features that move the score more (behaviour.json has their effects), unless readable "
+        "gradients are all that is wanted: this reward has turned gradients, not decisions",
     ),
 }
 

@@ -309,7 +309,7 @@ def test_what_was_found_is_told_with_a_remedy_and_the_rest_in_a_line(measured):
     assert "Try: " in lines[0]
     assert lines[1].startswith("Found: a network that does not clear its bar. AUC 0.800 [0.700, 0.900], bar")
     assert lines[2] == "Checked, not found: alignment undefined or unstable for many patients."
-    assert lines[3].startswith("Cannot be checked: accuracy lost to a reward too large; no gain from")
+    assert lines[3].startswith("Cannot be checked: accuracy lost to a reward too large; a reward that")
     assert lines[3].endswith("because there is no baseline to compare with.")
     arms = comparison_findings(CONFIG, {("", arm): measured() for arm in ("baseline", "sum", "placebo")})
     (bullets,) = findings_summary(arms)
