@@ -46,7 +46,7 @@ def main():
     options = parser.parse_args()
     folder = RunFolder.open(options.run)
     study = read_study(folder.load_config(), folder, part="test", where="evaluation")
-    arms = study.arm_results
+    arms = [arm for arm in study.arm_results if arm.trials]
     table = study.protocol
     for lines in (metrics_table(table), patients_table(study, arms), bars_table(table), rises_table(arms)):
         print("\n".join(lines) + "\n")
@@ -154,7 +154,8 @@ def rises_table(arms):
         for label, factor in (("", 1.0), (f" by {PAPER[1] / PAPER[0] - 1:.0%}", PAPER[1] / PAPER[0])):
             texts = []
             for arm in arms[1:]:
-                pairs = [(trial, arm.trials[split]) for split, trial in arms[0].trials.items()]
+                trials = arms[0].trials.items()
+                pairs = [(trial, arm.trials[split]) for split, trial in trials if split in arm.trials]
                 rose = [
                     one.metrics[column].mean >= factor * other.metrics[column].mean for one, other in pairs
                 ]

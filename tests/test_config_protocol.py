@@ -109,6 +109,7 @@ def test_a_reward_is_not_on_what_it_penalises():
         ({"sweep": {}, "protocol": {"arms": ["sum"]}}, ["sweep", "protocol.arms"]),
         ({"sweep": {"kinds": ["none"]}}, ["sweep.kinds.0", "'none'", "sum, joint, signed, distil, flow"]),
         ({"reward": {"max_ratio": 0.0}}, ["reward.max_ratio", "greater than 0"]),
+        ({"reward": {"compare": True, "fine_tune": "runs/one"}}, ["compare", "fine_tune", "runs/one"]),
         ({"reward": {"targets": {"extend": "penalise"}}}, ["targets for 'extend'", "did you mean 'extent'"]),
         ({"reward": {"targets": {"extent": "punish"}}}, ["reward.targets.extent", "'penalise'"]),
         ({"reward": {"targets": dict.fromkeys(TWO["features"], "ignore")}}, ["every feature is ignored"]),

@@ -148,6 +148,9 @@ def _trained(config: Config, folder: RunFolder, data: dict[str, "TrialData"]) ->
         finish_run(name, result, folder.path)
         folder.finish(latest=True)
         return folder
+    measured = [feature.name for feature in config.features]
+    if config.reward.compare and all(arm.reward.is_active(measured) for arm in config.arms):
+        console.print("reward.compare is for single runs; here, an arm baseline trains without the reward.")
     # Under known laws, each trial has its own splits.
     shared = {trial.split: data[trial.name] for trial in trials_of(config)} if config.truth is None else {}
     for name, (_, rows) in shared.items():

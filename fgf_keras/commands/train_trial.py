@@ -110,7 +110,12 @@ def train_without_reward(
     own = RunFolder.create(folder.without_reward.path, config)
     write_json(own.environment_file, environment(config, cohort, splits))
     title = title and f"{title} without the reward"
-    train_and_evaluate(config, cohort, splits, own, title=title, pictures=False, export=False, alone=False)
+    try:
+        train_and_evaluate(
+            config, cohort, splits, own, title=title, pictures=False, export=False, alone=False
+        )
+    except RunError as error:
+        raise RunError(f"In the training without the reward (reward.compare): {error}") from error
     own.finish(latest=False)
 
 

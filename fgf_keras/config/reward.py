@@ -17,6 +17,8 @@ TARGETS = get_args(Target)
 NOISE = "noise"
 # Kinds that all rewarded features have one weight in.
 ONE_WEIGHT = ("joint", "distil")
+# Kinds that know in which direction the score should go.
+DIRECTED = ("signed", "distil")
 
 
 def _finite(value: Any) -> Any:
@@ -68,6 +70,12 @@ class RewardConfig(Group):
                     f"weight: the {self.kind} reward takes one number, not one per feature; only penalised "
                     "features may have others"
                 )
+        if self.compare and self.fine_tune is not None:
+            raise ValueError(
+                "compare: true is not possible with fine_tune, because a training without the reward would "
+                f"not begin with the network of {self.fine_tune}; set it to false, and compare with that run "
+                "or with an arm of weight 0 that is fine-tuned from it"
+            )
         no_duplicates("features", self.features or [])
         return self
 

@@ -1,6 +1,7 @@
 """The table patients.csv: one row per patient, with the shares that are averaged."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,9 @@ _ENDED = [status.name.lower() for status in ENDED]
 
 def read_patients(path: str | Path) -> pd.DataFrame:
     """Read patients.csv, indexed by patient_id."""
-    return pd.read_csv(path, index_col="patient_id", dtype={"patient_id": str})
+    # What is missing is written as nothing; an id such as NA is a name.
+    reading: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+    return pd.read_csv(path, index_col="patient_id", dtype={"patient_id": str}, **reading)
 
 
 def defined_shares(patients: pd.DataFrame, column: str) -> pd.Series:

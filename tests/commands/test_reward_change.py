@@ -111,8 +111,8 @@ def entry(without, with_reward, low, high):
     return {"without": without, "with": with_reward, "change": change}
 
 
-def content(share, auc, **more):
-    metrics = {"mask.S_joint": share, "auc": auc}
+def content(share, auc, accuracy=None, **more):
+    metrics = {"mask.S_a": share, "mask.S_joint": share, "auc": auc, "balanced_accuracy": accuracy or auc}
     return {
         "part": "test",
         "n": 9,
@@ -127,26 +127,38 @@ RISE, UNCLEAR = entry(0.5, 0.7, 0.1, 0.3), entry(0.5, 0.6, -0.1, 0.3)
 
 
 @pytest.mark.parametrize(
-    ("share", "auc", "verdict"),
+    ("share", "auc", "accuracy", "verdict"),
     [
-        (RISE, entry(0.8, 0.81, -0.1, 0.1), "and the AUC is not lower"),
-        (RISE, entry(0.8, 0.79, -0.1, 0.1), "whether it costs accuracy is not shown"),
-        (RISE, entry(0.8, 0.6, -0.3, -0.1), "at the cost of the AUC"),
-        (UNCLEAR, entry(0.8, 0.9, 0.05, 0.2), "is not shown"),
+        (RISE, entry(0.8, 0.81, -0.1, 0.1), None, "and no loss of accuracy is shown"),
+        (RISE, entry(0.8, 0.79, -0.1, 0.1), None, "and no loss of accuracy is shown"),
+        (RISE, entry(0.8, 0.6, -0.3, -0.1), UNCLEAR, "at the cost of AUC:"),
+        (RISE, entry(0.8, 0.81, -0.1, 0.1), entry(0.7, 0.6, -0.2, -0.1), "at the cost of balanced accuracy:"),
+        (UNCLEAR, entry(0.8, 0.9, 0.05, 0.2), None, "is not shown"),
     ],
 )  # fmt: skip
-def test_the_sentence_says_whether_both_ends_are_met(share, auc, verdict):
-    text = reward_change_sentences(content(share, auc))
+def test_the_sentence_says_whether_both_ends_are_met(share, auc, accuracy, verdict):
+    text = reward_change_sentences(content(share, auc, accuracy))
     assert verdict in text
     assert "reaches its aim" in text
     assert "instead of 0.500" in text
 
 
 def test_a_penalised_share_is_to_fall():
-    falling = {"mask.S_marker": entry(0.6, 0.1, -0.6, -0.4), "auc": entry(0.7, 0.8, 0.02, 0.2)}
+    better = entry(0.7, 0.8, 0.02, 0.2)
+    falling = {"mask.S_marker": entry(0.6, 0.1, -0.6, -0.4), "auc": better, "balanced_accuracy": better}
     text = reward_change_sentences(content(RISE, None, rewarded=[], penalised=["marker"], metrics=falling))
     assert "S of marker in the tumour is lower, 0.100 instead of 0.600" in text
-    assert "reaches its aim, and the AUC is not lower" in text
+    assert "reaches its aim, and no loss" in text
+
+
+def test_a_reward_on_some_features_is_judged_by_theirs():
+    """All of them together may explain less, because one that is not rewarded does."""
+    told = content(RISE, entry(0.7, 0.8, 0.02, 0.2))
+    told["metrics"] |= {"mask.S_b": entry(0.6, 0.1, -0.6, -0.4), "mask.S_joint": entry(0.8, 0.7, -0.2, -0.05)}
+    text = reward_change_sentences(told)
+    assert "S of a in the tumour is higher" in text
+    assert "joint" not in text
+    assert "reaches its aim, and no loss" in text
 
 
 def test_an_undefined_share_has_no_verdict():

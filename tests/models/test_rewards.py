@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fgf_keras import AlignmentModel, Brightness, Extent
 from fgf_keras.config import parse_config
-from fgf_keras.config.reward import ONE_WEIGHT
+from fgf_keras.config.reward import DIRECTED, ONE_WEIGHT
 from fgf_keras.errors import ConfigError, FeatureError, ModelError
 from fgf_keras.geometry.alignment import alignment_products
 from fgf_keras.models.rewards import REWARDS, Alignment, reward_class, reward_of
@@ -84,8 +84,9 @@ def test_each_reward_is_its_formula(fields):
     assert value("distil", 0.5, direction=slopes) == pytest.approx(distilled)
 
 
-def test_a_configuration_knows_which_rewards_have_one_weight():
+def test_a_configuration_knows_which_rewards_have_one_weight_or_a_direction():
     assert {kind for kind in REWARDS if reward_class(kind).takes_one_weight} == set(ONE_WEIGHT)
+    assert {kind for kind in REWARDS if reward_class(kind).direction_from} == set(DIRECTED)
 
 
 def test_penalised_features_are_subtracted_and_ignored_ones_left_out(fields):

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fgf_keras.config.reward import RewardConfig
+from fgf_keras.config.reward import DIRECTED, RewardConfig
 from fgf_keras.report.words import in_words
 from fgf_keras.results.interval import rounded
 
 
 def reward_in_words(reward: RewardConfig) -> str:
-    """The reward in words: kind, weights, features, targets, limits, schedule and support."""
+    """The reward in words: kind, weights, features, direction, targets, limits, schedule and support."""
     if reward.kind == "none":
         return "none"
     weight = reward.weight
@@ -23,6 +23,7 @@ def reward_in_words(reward: RewardConfig) -> str:
     }
     parts = [
         f"{reward.kind}, λ = {weights}{features}",
+        *([_direction(reward)] if reward.direction and reward.kind in DIRECTED else []),
         *(f"{in_words(names)} {aim}" for aim, names in aims.items() if names),
         *([f"at most {reward.max_ratio:g} of the task's gradient"] if reward.max_ratio else []),
         *(["without what opposes the task"] if reward.project_conflicts else []),
@@ -31,6 +32,11 @@ def reward_in_words(reward: RewardConfig) -> str:
         f"warm-up {reward.warmup_epochs} epochs, support {reward.support}",
     ]
     return "; ".join(parts)
+
+
+def _direction(reward: RewardConfig) -> str:
+    per = " per standard deviation" if reward.direction_per == "sd" else ""
+    return f"towards {', '.join(f'{k} {v:g}' for k, v in (reward.direction or {}).items())}{per}"
 
 
 def training_sentence(reward: RewardConfig, features: Sequence[str], training: Mapping[str, Any]) -> str:

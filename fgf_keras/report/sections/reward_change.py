@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fgf_keras.report.document import Block, Fold, Table
-from fgf_keras.report.words import place_of
-from fgf_keras.results.columns import JOINT, metric_title, share_column
+from fgf_keras.report.words import in_words, place_of
+from fgf_keras.results.columns import BAR_METRICS, JOINT, metric_title, share_column, share_of
 from fgf_keras.results.interval import Interval, number, or_nan, with_signs
 
 
 def reward_change_sentences(content: Mapping[str, Any] | None) -> str:
-    """Whether the reward moved the shares that it is for, and what became of the AUC.
+    """Whether the reward moved the shares that it is for, and whether that cost accuracy.
 
     Args:
         content: `reward_change` in metrics.json, see `results.reward_change`; None if it was not measured.
@@ -20,10 +20,8 @@ def reward_change_sentences(content: Mapping[str, Any] | None) -> str:
     """
     if content is None:
         return ""
-    support = content["support"]
-    # The shares that the reward is for, with the sign of the change that it is to make.
-    aims = [*([(JOINT, 1)] if content["rewarded"] else []), *((name, -1) for name in content["penalised"])]
-    metrics = content["metrics"]
+    support, metrics = content["support"], content["metrics"]
+    aims = _aims(content)
     changes = {name: _change(metrics[share_column(support, "S", name)]) for name, _ in aims}
     shares = [
         f"{'joint S' if name == JOINT else 'S of ' + name.replace('_', ' ')} {place_of(support)} "
@@ -36,20 +34,32 @@ def reward_change_sentences(content: Mapping[str, Any] | None) -> str:
     if not aims or not all(change.is_known for change in (*changes.values(), auc)):
         return sentence
     reached = all(changes[name].excludes_zero and changes[name].mean * sign > 0 for name, sign in aims)
-    return f"{sentence} {_verdict(reached, auc)}"
+    lost = [metric_title(name) for name in BAR_METRICS if _change(metrics[name]).high < 0]
+    return f"{sentence} {_verdict(reached, lost)}"
 
 
-def _verdict(reached: bool, auc: Interval) -> str:
+def _aims(content: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The shares that the reward is for, with the sign of the change that it is to make.
+
+    All features together if it is on all of them; otherwise that share may move by one it is not on.
+    """
+    shares = (share_of(column) for column in content["metrics"])
+    measured = {share.feature for share in shares if share} - {JOINT}
+    rewarded = content["rewarded"]
+    raised = [JOINT] if rewarded and measured <= set(rewarded) else rewarded
+    return [*((name, 1) for name in raised), *((name, -1) for name in content["penalised"])]
+
+
+def _verdict(reached: bool, lost: list[str]) -> str:
     if not reached:
         return "That the reward reaches its aim is not shown."
-    if auc.mean >= 0:
-        return "The reward reaches its aim, and the AUC is not lower."
-    if not auc.excludes_zero:
-        return (
-            "The reward reaches its aim; whether it costs accuracy is not shown by so few patients "
-            "(protocol.repeats compares over several splits)."
-        )
-    return "The reward reaches its aim, at the cost of the AUC: a smaller reward.weight may keep both."
+    if lost:
+        cost = in_words(lost)
+        return f"The reward reaches its aim, at the cost of {cost}: a smaller reward.weight may keep both."
+    return (
+        "The reward reaches its aim, and no loss of accuracy is shown; protocol.repeats compares over "
+        "several splits, which show smaller ones."
+    )
 
 
 def reward_change_blocks(content: Mapping[str, Any] | None) -> list[Block]:
