@@ -154,11 +154,11 @@ def rises_table(arms):
         for label, factor in (("", 1.0), (f" by {PAPER[1] / PAPER[0] - 1:.0%}", PAPER[1] / PAPER[0])):
             texts = []
             for arm in arms[1:]:
-                trials = arms[0].trials.items()
-                pairs = [(trial, arm.trials[split]) for split, trial in trials if split in arm.trials]
-                rose = [
-                    one.metrics[column].mean >= factor * other.metrics[column].mean for one, other in pairs
-                ]
+                common = [split for split in arms[0].trials if split in arm.trials]
+                before, after = (
+                    [one.trials[split].metrics[column].mean for split in common] for one in (arms[0], arm)
+                )
+                rose = [new >= factor * old for old, new in zip(before, after)]
                 texts.append(f"{sum(rose)} of {len(rose)}")
             lines.append(f"| {heading}{label} | {' | '.join(texts)} |")
     return lines

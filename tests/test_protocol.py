@@ -138,6 +138,11 @@ def test_the_figures_of_the_page_about_the_paper_are_printed_by_a_program(place,
         rows = table[table["figure"] == figure].set_index("arm")
         assert f"| {rows['mean'][first]:.3f} ± {rows['sd'][first]:.3f} |" in line
         assert f"({rows['difference'][second]:+.3f} [" in line
+    by_split = pd.read_csv(whole / "trials.csv").pivot(
+        index="repeat", columns="arm", values="mask.S_joint_magnitude"
+    )
+    rose = int((by_split[second] >= by_split[first]).sum())
+    assert f"| in the tumour (support `mask`) | {rose} of {len(by_split)} |" in done.out
     trials = pd.read_csv(whole / "trials.csv").query("arm == @first")
     told = json.loads(done.out.splitlines()[-1])["paper_table"][first]
     assert told["splits"] == len(trials)

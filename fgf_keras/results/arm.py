@@ -139,6 +139,17 @@ class ArmResult:
             return self._of_patients(*(defined_shares(patients, name) for patients in pair))
         return self._of_decisions(name, *pair)
 
+    def effect_minus(self, other: "ArmResult", feature: str) -> Interval:
+        """The difference from another arm in `effect`, paired by split; a single split has no interval."""
+        common = [split for split in self.trials if split in other.trials]
+        return self._over_splits(
+            {
+                split: self.trials[split].effect(feature).mean - other.trials[split].effect(feature).mean
+                for split in common
+            },
+            within=(-np.inf, np.inf),
+        )
+
     def _over_splits(self, by_split: dict[str, float], within: tuple[float, float] = SHARES) -> Interval:
         trials = [self.trials[split] for split in by_split]
         if not trials:

@@ -7,7 +7,7 @@ import numpy as np
 from fgf_keras.results.arm import ArmResult, TrialResult
 from fgf_keras.results.bar_standing import arm_standing
 from fgf_keras.results.columns import QUANTITIES, bar_title, patient_column, share_column
-from fgf_keras.results.interval import Interval, rounded
+from fgf_keras.results.interval import Interval, rounded, with_signs
 from fgf_keras.results.patients import defined_shares
 
 # The AUC of guessing: a score is good if the whole interval of its AUC is above, inverted if it is below.
@@ -84,8 +84,8 @@ def accuracy_lost_to_reward(arm: ArmResult, baseline: ArmResult | None) -> Findi
         "balanced accuracy": arm.minus(baseline, "balanced_accuracy"),
     }
     share = arm.minus(baseline, share_column(support, "S", "joint"))
-    why = ", ".join(f"{name} {_with_interval(change)}" for name, change in changes.items())
-    why += f", joint S (support {support}) {_with_interval(share)}, all minus {baseline.name}"
+    why = ", ".join(f"{name} {with_signs(change)}" for name, change in changes.items())
+    why += f", joint S (support {support}) {with_signs(share)}, all minus {baseline.name}"
     if not (share.is_known and any(change.is_known for change in changes.values())):
         return Finding(None, f"differences have no interval: {why}")
     is_lower = any(change.high < 0 for change in changes.values() if change.is_known)
@@ -99,7 +99,7 @@ def below_its_bar(arm: ArmResult) -> Finding:
     if standing is None:
         return Finding(None, "not every network was compared with bars (evaluate.bars)")
     why = f"AUC {standing.auc}, bar “{bar_title(standing.bar)}” {standing.bar_auc}, difference "
-    why += _with_interval(standing.difference)
+    why += with_signs(standing.difference)
     undecided = "" if standing.difference.excludes_zero else ", which does not exclude 0"
     return Finding(standing.outcome in ("below", "falls short"), why + undecided)
 
@@ -144,18 +144,21 @@ def reward_without_gain(arm: ArmResult, baseline: ArmResult | None, placebo: Arm
         return Finding(None, f"differences from {baseline.name} have no interval")
     increases = {name: share for name, share in shares.items() if share.is_known and share.low > 0}
     if not increases:
-        changes = ", ".join(f"{name} {_with_interval(share)}" for name, share in shares.items())
+        changes = ", ".join(f"{name} {with_signs(share)}" for name, share in shares.items())
         return Finding(False, f"S of no rewarded feature rose clearly: {changes}, minus {baseline.name}")
     effects = {name: (arm.effect(name), reference.effect(name)) for name in increases}
     if any(np.isnan(each.mean) for pair in effects.values() for each in pair):
         return Finding(None, f"the behaviour of {', '.join(increases)} was not measured (evaluate.behaviour)")
     changes = "; ".join(
-        f"{name}: S {_with_interval(share)}, one sd moves the score by {rounded(effects[name][0].mean)} of "
+        f"{name}: S {with_signs(share)}, one sd moves the score by {rounded(effects[name][0].mean)} of "
         f"its sd ({reference.name}: {rounded(effects[name][1].mean)})"
         for name, share in increases.items()
     )
-    no_effect = all(one.mean < NEAR_NIL or not _above(one, other) for one, other in effects.values())
-    return Finding(auc.low <= 0 and no_effect, f"AUC {auc} minus {baseline.name}; {changes}")
+    no_effect = all(
+        one.mean < NEAR_NIL or not _above(one, other, arm.effect_minus(reference, name))
+        for name, (one, other) in effects.items()
+    )
+    return Finding(auc.low <= 0 and no_effect, f"AUC {with_signs(auc)} minus {baseline.name}; {changes}")
 
 
 def _inverted(arm: ArmResult) -> list[Interval]:
@@ -172,19 +175,13 @@ def _inverted_why(
     return why + (f"; in {baseline.name} {len(reference)} of {len(baseline.trials)}" if baseline else "")
 
 
-def _above(one: Interval, other: Interval) -> bool:
-    """Whether one interval lies above another; without intervals, whether the mean does."""
+def _above(one: Interval, other: Interval, difference: Interval) -> bool:
+    """Whether one is above the other: by their paired difference, their intervals, or else their means."""
+    if difference.is_known:
+        return difference.low > 0
     if one.is_known and other.is_known:
         return one.low > other.high
     return one.mean > other.mean
-
-
-def _with_interval(interval: Interval) -> str:
-    if np.isnan(interval.mean):
-        return "undefined"
-    if not interval.is_known:
-        return f"{interval.mean:+.3f} without an interval"
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
 def _smooth_band(arm: ArmResult, support: str, kind: str) -> float | None:

@@ -81,7 +81,7 @@ def signed(value: float) -> str:
 def with_signs(interval: Interval) -> str:
     """A difference with its interval, "+0.012 [-0.013, +0.046]"; without it if there is none."""
     if not interval.is_known:
-        return number(interval.mean)
+        return signed(interval.mean) if interval.is_defined else number(interval.mean)
     return f"{signed(interval.mean)} [{signed(interval.low)}, {signed(interval.high)}]"
 
 

@@ -283,6 +283,30 @@ def test_a_reward_is_without_gain_where_only_s_rose(measured):
     assert (WITHOUT, "placebo") not in found
 
 
+def test_effects_over_splits_are_compared_within_each(measured):
+    """They differ more between splits than between the arms, in every one of which the reward's is larger."""
+    labels = labels_of(measured())
+    logit, splits = scores(labels, 1.0), {f"repeat_{k}": 0.3 + 0.1 * k for k in range(6)}
+
+    def arm(share, slope, more):
+        trials = {}
+        for split, effect in splits.items():
+            values = {"S_brightness": share + slope * effect}
+            effects = {"brightness": effect + more(effect), "extent": 0.5}
+            trials[split] = measured(logit=logit, **values, effects=effects)
+        return trials
+
+    def found(more):
+        arms = {"baseline": arm(0.3, 0.0, lambda effect: 0.0), "sum": arm(0.6, 0.1, more)}
+        trials = {(split, name): trial for name, each in arms.items() for split, trial in each.items()}
+        (finding,) = (f for f in comparison_findings(CONFIG, trials) if f["name"] == WITHOUT)
+        assert "brightness: S +0.3" in finding["why"]
+        return finding["found"]
+
+    assert found(lambda effect: 0.1 + 0.01 * effect) is False
+    assert found(lambda effect: 0.5 - effect) is True
+
+
 def test_a_gain_cannot_be_told_without_a_baseline_or_behaviour(measured):
     trial = measured()
     assert of_run(trial)[WITHOUT]["found"] is None
