@@ -7,7 +7,7 @@ from fgf_keras.results.findings import SIGNATURES
 
 
 def findings_blocks(findings: list[dict[str, Any]] | None) -> list[Block]:
-    """Findings as call-outs; signatures that were not found or could not be checked are folded.
+    """Findings as call-outs, one for all arms; signatures not found, or not to be checked, are folded.
 
     Args:
         findings: see `results.findings.run_findings`; None if nothing was checked.
@@ -15,11 +15,8 @@ def findings_blocks(findings: list[dict[str, Any]] | None) -> list[Block]:
     if findings is None:
         return []
     callouts = [
-        Callout(
-            each["title"], [each["why"], *([f"What to try: {each['try']}"] if each["try"] else [])], "warning"
-        )
-        for each in findings
-        if each["found"]
+        Callout(title, [*whys, *([f"What to try: {remedy}"] if remedy else [])], "warning")
+        for title, whys, remedy in _found(findings)
     ]
     blocks: list[Block] = [
         Text(_counts(findings)),
@@ -47,9 +44,7 @@ def _counts(findings: list[dict[str, Any]]) -> str:
 def findings_summary(findings: list[dict[str, Any]] | None) -> list[Block]:
     """A summary: the findings with numbers and remedies, then one line each for all others."""
     findings = findings or []
-    lines = [
-        f"Found: {each['title']}. {each['why']}. Try: {each['try']}." for each in findings if each["found"]
-    ]
+    lines = [f"Found: {title}. {'; '.join(whys)}. Try: {remedy}." for title, whys, remedy in _found(findings)]
     absent = [each for each in findings if each["found"] is False]
     if absent:
         lines.append(f"Checked, not found: {_listed(absent)}.")
@@ -61,10 +56,31 @@ def findings_summary(findings: list[dict[str, Any]] | None) -> list[Block]:
     return [Bullets(lines)]
 
 
+def _found(findings: list[dict[str, Any]]) -> list[tuple[str, list[str], str]]:
+    """Title, reasons and remedy of each signature that was found, with the arms in which it was."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for each in findings:
+        if each["found"]:
+            by_name.setdefault(each["name"], []).append(each)
+    found = []
+    for those in by_name.values():
+        title, whys = those[0]["title"], [each["why"] for each in those]
+        if len(those) > 1:
+            arms = [_arm(each) for each in those]
+            title, whys = _listed(those), [f"{arm}: {why}" for arm, why in zip(arms, whys)]
+        found.append((title, whys, those[0]["try"]))
+    return found
+
+
+def _arm(finding: dict[str, Any]) -> str:
+    """The arm that a finding of a comparison concerns; empty for that of a single run."""
+    return str(finding["title"].removeprefix(SIGNATURES[finding["name"]][0]).strip(" ()"))
+
+
 def _listed(findings: list[dict[str, Any]]) -> str:
     """The titles, each once, with the arms that they concern."""
     arms: dict[str, list[str]] = {}
     for each in findings:
         title = SIGNATURES[each["name"]][0]
-        arms.setdefault(title, []).append(each["title"].removeprefix(title).strip(" ()"))
+        arms.setdefault(title, []).append(_arm(each))
     return "; ".join(title + (f" ({', '.join(of)})" if any(of) else "") for title, of in arms.items())
