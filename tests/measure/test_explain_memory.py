@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent.parent
 # On a busy machine the allocator opens more arenas, which are no memory of ours.
 SURROUNDINGS = os.environ | {"MALLOC_ARENA_MAX": "2"}
 
-# Measured growth is 0 to 5 MB, of graphs and allocator. With each case stands what holding fields would add.
+# Measured growth is 0 to 5 MB, of graphs and allocator; up to 22 MB on processors without oneDNN. With each
+# case stands what holding fields would add: growth is to stay below half of it.
 MARGIN_MB = 16
-# A busy machine can add 20 MB once, by threads that run at the same time; what is held grows every time.
+# A busy machine can add as much once, by threads that run at the same time; what is held grows every time.
 ATTEMPTS = 3
 
 PROGRAM = """
@@ -49,8 +50,8 @@ print(json.dumps(measured(**many, **common) - before))
 """
 
 
-def growth_of(program, *argv):
-    """MB that a program prints: the first below the margin, or the least of all attempts."""
+def growth_of(program, *argv, below):
+    """MB that a program prints: the first below a limit, or the least of all attempts."""
     found = []
     for _ in range(ATTEMPTS):
         done = subprocess.run(
@@ -62,7 +63,7 @@ def growth_of(program, *argv):
             check=True,
         )
         found.append(json.loads(done.stdout.splitlines()[-1]))
-        if found[-1] < MARGIN_MB:
+        if found[-1] < below:
             break
     return min(found)
 
@@ -97,8 +98,8 @@ def growth_of(program, *argv):
     ids=["patients", "noise draws", "null draws", "flow steps"],
 )
 def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
-    assert held_mb > 2 * MARGIN_MB
-    assert growth_of(PROGRAM, json.dumps([few, many, common])) < MARGIN_MB
+    limit = held_mb / 2
+    assert growth_of(PROGRAM, json.dumps([few, many, common]), below=limit) < limit
 
 
 def test_graphs_of_calls_do_not_add_up():
@@ -113,4 +114,4 @@ before = [measured(2) for _ in range(2)][-1]
 print(json.dumps([measured(2) for _ in range(3)][-1] - before))
 """
     )
-    assert growth_of(program) < MARGIN_MB
+    assert growth_of(program, below=MARGIN_MB) < MARGIN_MB
