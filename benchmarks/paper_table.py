@@ -2,7 +2,8 @@
 
 Prints four tables: the metrics of the arms, what their scores follow over patients, the regressions that
 need no image, and in how many splits the joint share rose, by as much as the paper's did. Cells are means
-over splits ± standard deviation, and the paired difference from the first arm with its corrected interval.
+over splits ± standard deviation, and the paired difference from the first arm (or --reference ARM) with its
+corrected interval.
 Then, for each arm, how many networks predict worse than a coin, and what smooth random features reach:
 
     python benchmarks/paper_table.py --run runs/hn_cnn/latest
@@ -17,14 +18,14 @@ from fgf_keras.commands.outcome import read_study
 from fgf_keras.results.columns import (
     BAR_METRICS,
     CLASSIFICATION,
+    JOINT,
     JOINT_MAGNITUDE,
     QUANTITIES,
     bar_column,
     metric_title,
     share_column,
 )
-from fgf_keras.results.protocol import averaging
-from fgf_keras.results.resampled import DIFFERENCES, resampled_mean
+from fgf_keras.results.protocol import protocol_table
 from fgf_keras.run.folder import RunFolder
 
 LABELS = {
@@ -38,17 +39,24 @@ HEADINGS = {"mask": "in the tumour (support `mask`)", "image": "over the canvas 
 ALPHA = 0.05
 # The share of gradient magnitude that the paper reports without and with its reward.
 PAPER = (0.16, 0.19)
+RISE = PAPER[1] / PAPER[0]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", required=True)
+    parser.add_argument("--reference", help="arm that the others are compared with; by default the first")
     options = parser.parse_args()
     folder = RunFolder.open(options.run)
     study = read_study(folder.load_config(), folder, part="test", where="evaluation")
     arms = [arm for arm in study.arm_results if arm.trials]
-    table = study.protocol
-    for lines in (metrics_table(table), patients_table(study, arms), bars_table(table), rises_table(arms)):
+    if options.reference is not None:
+        arms.sort(key=lambda arm: arm.name != options.reference)
+    names, confidence = [arm.name for arm in arms], study.config.evaluate.confidence
+    trials = study.trials.sort_values("arm", key=lambda each: each.map(names.index), kind="stable")
+    table = protocol_table(trials, confidence=confidence)
+    followed = protocol_table(patients_trials(trials, arms), confidence=confidence)
+    for lines in (metrics_table(table), patients_table(followed), bars_table(table), rises_table(arms)):
         print("\n".join(lines) + "\n")
     found = {arm.name: beside([trial.metrics for trial in arm.trials.values()]) for arm in arms}
     for arm, figures in found.items():
@@ -62,10 +70,23 @@ def head(title, arms):
     return [f"| {title} | {' | '.join(arms)} |", "|---" * (len(arms) + 1) + "|"]
 
 
+def cells_of(table):
+    """The cells of a `protocol_table` by (arm, figure), and its arms in order."""
+    arms = list(dict.fromkeys(table["arm"]))
+    return {(row.arm, row.figure): cell(row, first=row.arm == arms[0]) for row in table.itertuples()}, arms
+
+
+def cell(row, *, first):
+    """Mean ± standard deviation, and for all arms but the first the difference from it."""
+    text = f"{row.mean:.3f} ± {row.sd:.3f}"
+    if first:
+        return text
+    return f"{text} ({row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}])"
+
+
 def metrics_table(table):
     """Lines of the table of arms."""
-    arms = list(dict.fromkeys(table["arm"]))
-    cells = {(row.arm, row.figure): cell(row, first=row.arm == arms[0]) for row in table.itertuples()}
+    cells, arms = cells_of(table)
     lines = head("test part", arms)
 
     def line(label, figure):
@@ -85,45 +106,30 @@ def metrics_table(table):
     return lines
 
 
-def cell(row, *, first):
-    """Mean ± standard deviation, and for all arms but the first the difference from it."""
-    text = f"{row.mean:.3f} ± {row.sd:.3f}"
-    if first:
-        return text
-    return f"{text} ({row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}])"
+def patients_trials(trials, arms):
+    """As `trials`, with what the scores follow over patients in place of the metrics."""
+    trials = trials[["repeat", "arm", "n_train", "n_test"]].set_index(["repeat", "arm"])
+    found = {(split, arm.name): over_patients(trial) for arm in arms for split, trial in arm.trials.items()}
+    followed = pd.DataFrame.from_dict(found, orient="index").rename_axis(trials.index.names)
+    return trials.join(followed).reset_index()
 
 
-def patients_table(study, arms):
+def patients_table(table):
     """Lines of the population shares by ranks, and of the change of the score when a feature is moved."""
-    lines = head("over patients", [arm.name for arm in arms])
-    over_splits = averaging(study.trials, study.config.evaluate.confidence)
+    cells, arms = cells_of(table)
+    rows = (f"| {row} | {' | '.join(cells[arm, row] for arm in arms)} |" for row in table["figure"].unique())
+    return [*head("over patients", arms), *rows]
 
-    def line(label, of_trial):
-        series = [pd.Series({split: of_trial(trial) for split, trial in arm.trials.items()}) for arm in arms]
-        texts = [f"{series[0].mean():.3f} ± {series[0].std(ddof=1):.3f}"]
-        for values in series[1:]:
-            difference = resampled_mean(values - series[0], within=DIFFERENCES, **over_splits)
-            texts.append(
-                f"{values.mean():.3f} ± {values.std(ddof=1):.3f} "
-                f"({difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}])"
-            )
-        lines.append(f"| {label} | {' | '.join(texts)} |")
 
-    trials = [trial for arm in arms for trial in arm.trials.values()]
-    if all(trial.metrics.population and not trial.metrics.population.reason for trial in trials):
-        for name in (*study.features, "joint"):
-            label = LABELS.get(name, name) if name != "joint" else "together"
-
-            def share(trial, name=name):
-                return trial.metrics.population.by_feature("ranks")[name][0].mean
-
-            line(f"population share, {label}", share)
-    if all(trial.behaviour for trial in trials):
-        for name in study.features:
-            line(
-                f"moved by one sd, {LABELS.get(name, name)}", lambda trial, name=name: trial.effect(name).mean
-            )
-    return lines
+def over_patients(trial):
+    """What the score of one network follows, by the name of the row; what was not measured is left out."""
+    found, population = {}, trial.metrics.population
+    if population and not population.reason:
+        for name, (share, _) in population.by_feature("ranks").items():
+            found[f"population share, {'together' if name == JOINT else LABELS.get(name, name)}"] = share.mean
+    for name in (trial.behaviour or {"features": {}})["features"]:
+        found[f"moved by one sd, {LABELS.get(name, name)}"] = trial.effect(name).mean
+    return found
 
 
 def bars_table(table):
@@ -151,7 +157,7 @@ def rises_table(arms):
         if support not in arms[0].supports:
             continue
         column = share_column(support, "S", JOINT_MAGNITUDE)
-        for label, factor in (("", 1.0), (f" by {PAPER[1] / PAPER[0] - 1:.0%}", PAPER[1] / PAPER[0])):
+        for label, factor in (("", 1.0), (f" by {RISE - 1:.0%}", RISE)):
             texts = []
             for arm in arms[1:]:
                 common = [split for split in arms[0].trials if split in arm.trials]
@@ -175,6 +181,7 @@ def beside(parts):
     for support in parts[0].supports:
         shares = pd.Series([part[share_column(support, "S", JOINT_MAGNITUDE)].mean for part in parts])
         figures[f"{support}: joint magnitude above {PAPER[0]} in"] = int((shares > PAPER[0]).sum())
+        figures[f"{support}: cannot rise by {RISE - 1:.0%} in"] = int((RISE * shares > 1).sum())
         figures[f"{support}: without F"] = sum(part.paths[support].undefined["F"] for part in parts)
         if "smooth" not in parts[0].paths[support].nulls:
             continue

@@ -35,10 +35,12 @@ def test_a_run_is_reported_with_its_numbers_and_its_page_of_patients(runs):
 
 
 def found(runs):
-    """The findings, without title and advice, whose words may become better ones."""
+    """The findings with the arm of each, without title and advice, whose words may become better ones."""
     content = json.loads((runs / "comparison" / "evaluation" / "findings.json").read_text(encoding="utf-8"))
-    words = ("title", "try")
-    return [{key: value for key, value in each.items() if key not in words} for each in content["findings"]]
+    return [
+        {key: each[key] for key in ("name", "found", "why")} | {"arm": each["title"].rpartition("(")[2]}
+        for each in content["findings"]
+    ]
 
 
 def test_a_comparison_comes_to_the_same_tables(runs):
