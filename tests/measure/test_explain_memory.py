@@ -12,10 +12,9 @@ ROOT = Path(__file__).parent.parent.parent
 # On a busy machine the allocator opens more arenas, which are no memory of ours.
 SURROUNDINGS = os.environ | {"MALLOC_ARENA_MAX": "2"}
 
-# Measured growth is 0 to 5 MB, of graphs and allocator; up to 22 MB on processors without oneDNN. With each
-# case stands what holding fields would add: growth is to stay below half of it.
+# Measured growth is 0 to 9 MB, of graphs and allocator. With each case stands what holding fields would add.
 MARGIN_MB = 16
-# A busy machine can add as much once, by threads that run at the same time; what is held grows every time.
+# A busy machine can add 20 MB once, by threads that run at the same time; what is held grows every time.
 ATTEMPTS = 3
 
 PROGRAM = """
@@ -87,19 +86,20 @@ def growth_of(program, *argv, below):
             {"patients": 2, "noise_draws": 0, "flow": {"max_steps": 8}},
             38,
         ),
-        # One field for each of 30 more steps, times 32 patients of the batch; four stages would hold four.
+        # One field for each of 96 more steps, times 32 patients of the batch; four stages would hold four. From 2
+        # to 32 steps TensorFlow's pools grow by up to 28 MB, and from 2 to 128 by 35: so it begins with 32.
         (
-            {"flow": {"steps": 2, "max_steps": 64}},
-            {"flow": {"steps": 32, "max_steps": 64}},
+            {"flow": {"steps": 32, "max_steps": 512}},
+            {"flow": {"steps": 128, "max_steps": 512}},
             {"patients": 32, "batch_size": 32},
-            60,
+            190,
         ),
     ],
     ids=["patients", "noise draws", "null draws", "flow steps"],
 )
 def test_peak_memory_does_not_grow_with(few, many, common, held_mb):
-    limit = held_mb / 2
-    assert growth_of(PROGRAM, json.dumps([few, many, common]), below=limit) < limit
+    assert held_mb > 2 * MARGIN_MB
+    assert growth_of(PROGRAM, json.dumps([few, many, common]), below=MARGIN_MB) < MARGIN_MB
 
 
 def test_graphs_of_calls_do_not_add_up():
