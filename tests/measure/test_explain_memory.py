@@ -86,8 +86,8 @@ def growth_of(program, *argv, below):
             {"patients": 2, "noise_draws": 0, "flow": {"max_steps": 8}},
             38,
         ),
-        # One field for each of 96 more steps, times 32 patients of the batch; four stages would hold four. From 2
-        # to 32 steps TensorFlow's pools grow by up to 28 MB, and from 2 to 128 by 35: so it begins with 32.
+        # One field for each of 96 more steps, times 32 patients of the batch; four stages would hold four.
+        # TensorFlow's pools grow by up to 28 MB from 2 to 32 steps, and by 35 to 128: so it begins with 32.
         (
             {"flow": {"steps": 32, "max_steps": 512}},
             {"flow": {"steps": 128, "max_steps": 512}},
