@@ -11,7 +11,7 @@ from fgf_keras.data.cohort import Cohort
 from fgf_keras.features.base import Feature
 from fgf_keras.features.units import unit_of
 from fgf_keras.results.bars import Bars, bar_metrics, combined
-from fgf_keras.training.feature_check import feature_values
+from fgf_keras.training.feature_check import defined_values
 
 # The parts that bars are fitted on: all patients that the network may use for anything.
 FITTED_ON = ("train", "validation")
@@ -28,7 +28,7 @@ def bar_columns(
     network sees them.
 
     Args:
-        features: the named features, in reported units.
+        features: the named features, in reported units; NaN where one is not defined.
         cohort: the patients, with the encoding of their clinical columns if there are any.
         hu_window: (low, high), the HU range that the images were mapped from; None if it is unknown.
     """
@@ -39,7 +39,7 @@ def bar_columns(
     values = {}
     for feature in features:
         unit = unit_of(feature, hu_window)
-        values[feature.name] = unit.offset + unit.scale * feature_values(feature, cohort).astype(np.float64)
+        values[feature.name] = unit.offset + unit.scale * defined_values(feature, cohort).astype(np.float64)
     groups = {
         group: pd.DataFrame({column: size}, index=index),
         "features": pd.DataFrame(values, index=index),

@@ -12,7 +12,7 @@ from fgf_keras.errors import FeatureError
 from fgf_keras.features.base import Feature
 from fgf_keras.models.rewards import reward_class
 from fgf_keras.results.regression import fitted_regression
-from fgf_keras.training.feature_check import feature_values
+from fgf_keras.training.feature_check import defined_values
 
 
 def label_direction(
@@ -26,7 +26,7 @@ def label_direction(
     """How a two-class label changes with each feature.
 
     Args:
-        values: of the features, (N, m), finite.
+        values: of the features, (N, m); NaN where one is not defined, which says nothing about its direction.
         labels: (N,) in {0, 1}.
         names: of the features.
         how: "correlation": Pearson's correlation of each feature with the label, in [-1, 1]. "regression":
@@ -38,7 +38,7 @@ def label_direction(
         A number for each name.
 
     Raises:
-        FeatureError: labels other than 0 and 1, a single class, or values that are not finite or constant.
+        FeatureError: labels other than 0 and 1, a single class, or values that are constant or infinite.
     """
     values, labels = np.asarray(values, np.float64), np.asarray(labels)
     if values.shape != (len(labels), len(names)):
@@ -54,8 +54,7 @@ def label_direction(
         )
     _require_varying(values, names)
     if how == "correlation":
-        found = [float(np.corrcoef(column, labels)[0, 1]) for column in values.T]
-        return dict(zip(names, found))
+        return {name: _correlation(column, labels, name) for name, column in zip(names, values.T)}
     slopes = fitted_regression(values, labels, seed=seed).slopes[:, 0]
     return {name: float(slope) for name, slope in zip(names, slopes)}
 
@@ -81,15 +80,28 @@ def reward_direction(
         return None
     training = cohort.select(rows)
     names = [feature.name for feature in aims]
-    values = np.stack([feature_values(feature, training) for feature in aims], axis=1)
+    values = np.stack([defined_values(feature, training) for feature in aims], axis=1)
     if reward.direction is None:
         return label_direction(values, training.labels, names, how, seed=seed)
     _require_varying(values, names)
-    return {name: float(reward.direction[name] / sd) for name, sd in zip(names, values.std(axis=0))}
+    return {name: float(reward.direction[name] / sd) for name, sd in zip(names, np.nanstd(values, axis=0))}
+
+
+def _correlation(values: np.ndarray, labels: np.ndarray, name: str) -> float:
+    known = np.isfinite(values)
+    values, labels = values[known], labels[known]
+    if len(np.unique(labels)) < 2:
+        raise FeatureError(
+            f"{name} is defined for {len(labels)} training patients, all of one class, so the label cannot "
+            "change with it. Leave it out of the reward (reward.targets: ignore)."
+        )
+    return float(np.corrcoef(values, labels)[0, 1])
 
 
 def _require_varying(values: np.ndarray, names: Sequence[str]) -> None:
-    constant = [n for n, v in zip(names, values.T) if not np.isfinite(v).all() or not np.ptp(v) > 0]
+    """Among the patients in whom each feature is defined."""
+    known = [column[~np.isnan(column)] for column in values.T]
+    constant = [n for n, v in zip(names, known) if not (len(v) and np.isfinite(v).all() and np.ptp(v) > 0)]
     if constant:
         raise FeatureError(
             f"{', '.join(constant)} is constant or not a number over the training patients, so the label "

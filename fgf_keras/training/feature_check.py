@@ -1,6 +1,6 @@
 """A check, before training, for features that cannot explain anything in a cohort."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ BATCH = 16
 
 
 def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
-    """Refuse features that have the same value for every patient, or are not a number for some.
+    """Refuse features that are not a number for some patients, or the same or undefined for all of them.
 
     Args:
         features: list of `Feature`.
@@ -33,9 +33,16 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
                 f"Feature {feature.name!r} is not a number for {undefined.sum()} of {len(values)} patients: "
                 f"{listing(cohort.patient_id[undefined])}. Leave these patients out, or fix the feature."
             )
-        if is_constant(values):
+        known = defined_values(feature, cohort)
+        known = known[np.isfinite(known)]
+        if not len(known):
             raise FeatureError(
-                f"Feature {feature.name!r} is {values[0]:g} for all {len(values)} patients: it tells none of "
+                f"Feature {feature.name!r} is defined for none of {len(values)} patients. Leave it out of "
+                "features, or look at the slices with fgf preview."
+            )
+        if is_constant(known):
+            raise FeatureError(
+                f"Feature {feature.name!r} is {known[0]:g} for all {len(known)} patients: it tells none of "
                 "them apart, and alignment with it says nothing about them. Leave it out of features, or "
                 "look at the slices with fgf preview."
             )
@@ -43,10 +50,23 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
 
 def feature_values(feature: Feature, cohort: Cohort) -> np.ndarray:
     """The value of the feature for every patient, (N,), on what a classifier sees: image·mask."""
+    return _over_patients(feature.value, cohort)
+
+
+def defined_values(feature: Feature, cohort: Cohort) -> np.ndarray:
+    """As `feature_values`, and NaN for patients in whom the feature is not defined, see `Feature.is_defined`.
+
+    For what is fitted on values, where a continuation would pass for a measurement.
+    """
+    return np.where(_over_patients(feature.is_defined, cohort), feature_values(feature, cohort), np.nan)
+
+
+def _over_patients(function: Callable[..., tf.Tensor], cohort: Cohort) -> np.ndarray:
+    """What a method of a feature says of every patient, (N,)."""
     values = []
     for start in range(0, len(cohort), BATCH):
         rows = slice(start, start + BATCH)
         masks = cohort.masks[rows]
         arrays = (cohort.images[rows] * masks, masks, cohort.spacing[rows])
-        values.append(feature.value(*(tf.constant(a, tf.float32) for a in arrays)).numpy())
+        values.append(function(*(tf.constant(a, tf.float32) for a in arrays)).numpy())
     return np.concatenate(values)

@@ -16,6 +16,7 @@ from fgf_keras.data.clinical import encoded
 from fgf_keras.data.cohort import Cohort
 from fgf_keras.data.source import source_of
 from fgf_keras.data.splits import stratified_splits
+from fgf_keras.features.core_contrast import CoreContrast
 from fgf_keras.results.classification import choose_threshold
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.training.build import build_features, build_model
@@ -67,6 +68,15 @@ def test_the_area_is_that_of_the_mask_in_mm(cohort):
     np.testing.assert_allclose(area, wide.masks.sum(axis=(1, 2, 3)) * 9)
     inside = [image[mask == 1].mean() * 350 - 50 for image, mask in zip(wide.images, wide.masks)]
     np.testing.assert_allclose(groups["features"]["brightness"], inside, rtol=1e-4)
+
+
+def test_a_feature_that_is_not_defined_has_no_value(cohort):
+    feature = CoreContrast(0.1)
+    values = bar_columns([feature], cohort, None)["features"]["core_contrast"]
+    masks = cohort.masks.astype(np.float32)
+    defined = feature.is_defined(cohort.images * masks, masks, cohort.spacing.astype(np.float32)).numpy()
+    assert 0 < defined.sum() < len(cohort)
+    np.testing.assert_array_equal(values.notna(), defined)
 
 
 def test_volumes_have_their_volume():

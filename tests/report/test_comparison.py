@@ -165,7 +165,8 @@ def test_findings_stand_in_short(evaluations, surroundings):
     for finding in study.findings:
         finding["found"] = finding["name"] == "unstable_alignment"
     markdown = as_markdown(report(study, surroundings))
-    title = "> **alignment undefined or unstable for many patients (joint)**"
+    # One notice for both arms.
+    title = "> **alignment undefined or unstable for many patients (baseline, joint)**"
     assert markdown.index(title) < markdown.index("## What was asked")
 
 

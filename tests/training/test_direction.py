@@ -65,13 +65,40 @@ def test_units_do_not_matter(samples):
         (lambda v, y: (v, y + 1), r"labels 0 and 1. Received: \[1, 2\]"),
         (lambda v, y: (v, y * 0), r"labels 0 and 1. Received: \[0\]"),
         (lambda v, y: (v * [1, 0, 1], y), "b is constant"),
-        (lambda v, y: (np.where(v > 1040, np.nan, v), y), "b is constant or not a number"),
+        (lambda v, y: (np.where(v > 1040, np.inf, v), y), "b is constant or not a number"),
+        (lambda v, y: (v * [1, np.nan, 1], y), "b is constant or not a number"),
+        (lambda v, y: (np.where(y[:, None] == 1, np.nan, v), y), "a is defined for .* all of one class"),
         (lambda v, y: (v[:, :2], y), "3 features. Received: shape"),
     ],
 )
 def test_what_has_no_direction_is_refused(samples, change, words):
     with pytest.raises(FeatureError, match=words):
         label_direction(*change(*samples), NAMES)
+
+
+@pytest.fixture
+def without_a_value(samples):
+    """Every third patient."""
+    missing = np.zeros(len(samples[1]), bool)
+    missing[::3] = True
+    return missing
+
+
+def test_a_correlation_is_of_the_patients_with_a_value(samples, without_a_value):
+    values, labels = samples
+    rest = label_direction(values[~without_a_value], labels[~without_a_value], NAMES)
+    found = label_direction(np.where(without_a_value[:, np.newaxis], np.nan, values), labels, NAMES)
+    assert found == pytest.approx(rest)
+
+
+def test_a_missing_value_bends_no_slope(samples, without_a_value):
+    """It counts as the mean of its column; a number in its place would be believed."""
+    values, labels = samples
+    rest = label_direction(values[~without_a_value], labels[~without_a_value], NAMES, "regression")
+    for placeholder, close in ((np.nan, True), (0.0, False)):
+        filled = np.where(without_a_value[:, np.newaxis], placeholder, values)
+        found = label_direction(filled, labels, NAMES, "regression")
+        assert (abs(found["b"] / rest["b"] - 1) < 0.3) == close
 
 
 def test_a_configured_reward_takes_it_from_the_training_patients():
