@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fgf_keras.config import Config
-from fgf_keras.results.columns import QUANTITIES, share_column
+from fgf_keras.results.columns import JOINT, QUANTITIES, share_column
 from fgf_keras.results.protocol import averaging
 from fgf_keras.results.resampled import DIFFERENCES, SHARES, resampled_mean
 
@@ -17,13 +17,20 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
 
     Columns: arm, kind, weight; failed (number of failed trials); <metric>, <metric>_low and <metric>_high,
     the mean over splits and its interval, of AUC, balanced accuracy, S_joint and F_joint on the first
-    support that is evaluated; auc_change, auc_change_low and auc_change_high (paired with the baseline);
-    pareto: no other arm is better in mean AUC or mean S_joint without being worse in the other.
+    support that is evaluated, and with penalised features also S_penalised and F_penalised, the mean of
+    theirs; auc_change, auc_change_low and auc_change_high (paired with the baseline); pareto: no other arm
+    is better in mean AUC or mean alignment without being worse in the other. Better is more S_joint, or less
+    S_penalised where features are penalised: a penalty lowers the joint share, too, which is no loss.
     """
     over_splits = averaging(trials, config.evaluate.confidence)
     support = config.evaluate.support[0]
     metrics = {name: name for name in ACCURACIES}
-    metrics |= {f"{kind}_joint": share_column(support, kind, "joint") for kind in QUANTITIES}
+    metrics |= {f"{kind}_joint": share_column(support, kind, JOINT) for kind in QUANTITIES}
+    if penalised := penalised_features(config):
+        for kind in QUANTITIES:
+            columns = [share_column(support, kind, name) for name in penalised]
+            metrics[f"{kind}_penalised"] = f"{kind}_penalised"
+            trials = trials.assign(**{f"{kind}_penalised": trials[columns].mean(axis=1, skipna=False)})
     by_arm = {name: rows.set_index("repeat") for name, rows in trials.groupby("arm")}
     rows = []
     for arm in config.arms:
@@ -37,8 +44,15 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
         row |= resampled_mean(change, within=DIFFERENCES, **over_splits).named("auc_change")
         rows.append(row)
     table = pd.DataFrame(rows)
-    table["pareto"] = pareto_front(table[["auc", "S_joint"]].to_numpy())
+    wanted = -table["S_penalised"] if penalised else table["S_joint"]
+    table["pareto"] = pareto_front(np.stack([table["auc"], wanted], axis=1))
     return table
+
+
+def penalised_features(config: Config) -> list[str]:
+    """The features that the arms of a sweep penalise."""
+    measured = [feature.name for feature in config.features]
+    return config.arms[-1].reward.penalised(measured)
 
 
 def pareto_front(points: ArrayLike) -> np.ndarray:

@@ -8,6 +8,7 @@ from metrics_file import alignment, metrics_content, part
 from fgf_keras.commands.outcome import write_tables
 from fgf_keras.config import parse_config
 from fgf_keras.files import read_json
+from fgf_keras.report.sections.trade_off import trade_off_section
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.study import Study
 from fgf_keras.results.trade_off import largest_weights, pareto_front
@@ -88,4 +89,39 @@ def test_a_sweep_chooses_on_validation_and_reports_on_test(trials, tmp_path):
     assert chosen["auc"] == pytest.approx(0.785 + 0.05)
     assert chosen["auc_change"] == pytest.approx(-0.015)
     assert len(pd.read_csv(tmp_path / "sweep.csv")) == 7
+    assert (tmp_path / "sweep.png").stat().st_size > 10_000
+
+
+def test_a_penalty_is_judged_by_what_is_left_of_its_feature(tmp_path):
+    """With every kind of reward: less of it is better, while the joint share, which falls too, is no aim."""
+    kinds = ["sum", "joint", "signed", "distil", "flow"]
+    config = parse_config(
+        {
+            "features": ["brightness", "extent"],
+            "protocol": {"repeats": 2},
+            "reward": {"targets": {"extent": "penalise"}, "direction": {"brightness": 1.0}},
+            "sweep": {"lowest": 0.1, "highest": 1.0, "points": 2, "kinds": kinds},
+            "evaluate": {"support": ["mask"]},
+        }
+    )
+    at = {"baseline": (0.8, 0.3)}
+    at |= {f"{kind}_0.1": (0.79, 0.2) for kind in kinds} | {f"{kind}_1": (0.7, 0.01) for kind in kinds}
+    at["sum_0.1"] = (0.79, 0.25)
+    found = {}
+    for repeat in ("repeat_0", "repeat_1"):
+        for arm, (auc, extent) in at.items():
+            shares = {"mask": alignment({"brightness": 0.3, "extent": extent, "joint": 0.3 + extent})}
+            content = metrics_content({name: part(shares, auc=auc) for name in ("validation", "test")})
+            found[repeat, arm] = RunMetrics.of(content)
+    study = Study(config, "test", found, {})
+    table = study.trade_off.set_index("arm")
+    assert table.loc["joint_1", "S_penalised"] == pytest.approx(0.01)
+    assert table.loc["joint_1", "S_joint"] == pytest.approx(0.31)
+    assert set(table.index[table["pareto"]]) == set(at) - {"sum_0.1"}
+    section = trade_off_section(study)
+    _, plot, rows = section.blocks
+    assert "Down: reacts less to extent" in plot.caption
+    assert rows.header[3:5] == ["S of what is penalised", "F of what is penalised"]
+    assert all("extent" in sentence and "joint S" not in sentence for sentence in section.blocks[0].items)
+    write_tables(study, tmp_path)
     assert (tmp_path / "sweep.png").stat().st_size > 10_000

@@ -6,29 +6,39 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fgf_keras.pictures.colours import BLUE, INK, ORANGE
+from fgf_keras.pictures.colours import BLUE, GREEN, GREY, INK, ORANGE, PURPLE
 from fgf_keras.report.document import Block, Bullets, Plot, Section, Table
 from fgf_keras.report.style import svg_of
-from fgf_keras.results.columns import share_column
+from fgf_keras.report.words import in_words
+from fgf_keras.results.columns import JOINT, QUANTITIES, share_column
 from fgf_keras.results.interval import Interval, number
 from fgf_keras.results.protocol import as_records
 from fgf_keras.results.study import Study
-from fgf_keras.results.trade_off import ACCURACIES
+from fgf_keras.results.trade_off import ACCURACIES, penalised_features
 
 _LABELS = {
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
     "S_joint": "joint S",
     "F_joint": "joint F",
+    "S_penalised": "S of what is penalised",
+    "F_penalised": "F of what is penalised",
 }
 # Marker, colour, and the position of the label with the weight, for each kind of reward.
-_MARKERS = {"sum": ("o", BLUE, (-5, -10), "right"), "joint": ("s", ORANGE, (5, 4), "left")}
+_MARKERS = {
+    "sum": ("o", BLUE, (-5, -10), "right"),
+    "joint": ("s", ORANGE, (5, 4), "left"),
+    "signed": ("^", GREEN, (5, -10), "left"),
+    "distil": ("D", PURPLE, (-5, 4), "right"),
+    "flow": ("v", GREY, (5, -3), "left"),
+}
 
 
 def trade_off_section(study: Study) -> Section:
     """The cost of alignment in accuracy, over the grid of λ."""
     support, sentences = study.config.evaluate.support[0], sweep_sentences(study)
-    names = {"auc": "AUC", "auc_change": "change of AUC", "S_joint": "joint S", "F_joint": "joint F"}
+    alignments = _alignments(study.trade_off)
+    names = {name: _LABELS.get(name, "change of AUC") for name in ("auc", "auc_change", *alignments)}
     rows = [
         [
             row["arm"],
@@ -39,11 +49,16 @@ def trade_off_section(study: Study) -> Section:
         ]
         for row in as_records(study.trade_off)
     ]
+    penalised = penalised_features(study.config)
+    up = f"Down: reacts less to {in_words(penalised)}" if penalised else "Up: more of the gradient in words"
     caption = (
         f"Validation part, support “{support}”, means over splits with intervals; numbers are λ; lines of "
-        "intervals may leave the picture. Up: more of the gradient in words; right: more accurate."
+        f"intervals may leave the picture. {up}; right: more accurate."
     )
-    alt = f"Joint S and F against AUC and balanced accuracy. {' '.join(sentences)}"
+    alt = (
+        f"{' and '.join(_LABELS[name] for name in alignments)} against AUC and balanced accuracy. "
+        f"{' '.join(sentences)}"
+    )
     svg = svg_of(trade_off_plot(study.trade_off, support), "trade_off")
     header = ["arm", *names.values(), "Pareto front", "chosen", "failed"]
     table = Table("Validation part, means over splits", header, rows)
@@ -53,22 +68,25 @@ def trade_off_section(study: Study) -> Section:
 
 def trade_off_summary(study: Study) -> list[Block]:
     """One row per arm with intervals, and what was chosen."""
-    names = {
-        "auc": "AUC",
-        "auc_change": "change of AUC",
-        "balanced_accuracy": "balanced accuracy",
-        "S_joint": "joint S",
-        "F_joint": "joint F",
-    }
+    alignments = _alignments(study.trade_off)
+    columns = ("auc", "auc_change", "balanced_accuracy", *alignments)
     rows = []
     for row in as_records(study.trade_off):
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         name = row["arm"] + (" *" if row["pareto"] else "") + failed
-        rows.append([name, *(str(Interval.of_row(row, column)) for column in names)])
+        rows.append([name, *(str(Interval.of_row(row, column)) for column in columns)])
     caption = (
-        f"validation, support {study.config.evaluate.support[0]}; * on the Pareto front of AUC and joint S"
+        f"validation, support {study.config.evaluate.support[0]}; * on the Pareto front of AUC and "
+        f"{_LABELS[alignments[0]]}"
     )
-    return [Table(caption, ["", *names.values()], rows), Bullets(sweep_sentences(study))]
+    header = ["", *(_LABELS.get(name, "change of AUC") for name in columns)]
+    return [Table(caption, header, rows), Bullets(sweep_sentences(study))]
+
+
+def _alignments(table: pd.DataFrame) -> list[str]:
+    """The columns of alignment that the sweep is about: joint, or of the penalised features."""
+    of = "penalised" if "S_penalised" in table else JOINT
+    return [f"{kind}_{of}" for kind in QUANTITIES]
 
 
 def sweep_sentences(study: Study) -> list[str]:
@@ -80,8 +98,10 @@ def sweep_sentences(study: Study) -> list[str]:
         if arm is None:
             sentences.append(f"{kind}: every λ loses more than {tolerance} of validation AUC.")
             continue
-        test, headline = study.protocol, share_column(study.config.evaluate.support[0], "S", "joint")
-        verdicts = test[(test["arm"] == arm) & test["figure"].isin(["auc", headline])]["verdict"]
+        support, aims = study.config.evaluate.support[0], penalised_features(study.config) or [JOINT]
+        told = ["auc", *(share_column(support, "S", aim) for aim in aims)]
+        test = study.protocol[study.protocol["figure"].isin(told)]
+        verdicts = test[test["arm"] == arm]["verdict"]
         sentences.append(
             f"{kind}: the largest λ that loses at most {tolerance} of validation AUC is {arm}. On test: "
             f"{'; '.join(verdicts)}."
@@ -90,7 +110,7 @@ def sweep_sentences(study: Study) -> list[str]:
 
 
 def trade_off_plot(table: pd.DataFrame, support: str) -> Figure:
-    """Plot joint S and F against AUC and balanced accuracy, with one line per kind of reward.
+    """Plot S and F, joint or of what is penalised, against AUC and balanced accuracy; one line per reward.
 
     Args:
         table: a `trade_off_table`.
@@ -99,7 +119,7 @@ def trade_off_plot(table: pd.DataFrame, support: str) -> Figure:
     figure = Figure(figsize=(9, 7), layout="constrained")
     panels = figure.subplots(2, 2, sharex="col", sharey="row")
     baseline = table[table["kind"] == "none"]
-    for axes_row, alignment in zip(panels, ("S_joint", "F_joint")):
+    for axes_row, alignment in zip(panels, _alignments(table)):
         for axes, accuracy in zip(axes_row, ACCURACIES):
             for kind in dict.fromkeys(table["kind"]):
                 if kind == "none":
