@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 
-.PHONY: venv train watch evaluate test golden browser fuzz lint bench bench-peers performance clean
+.PHONY: venv train watch evaluate test golden browser slow lint bench bench-peers performance clean
 
 # The stamps are newer than the requirements they satisfy.
 $(VENV)/.runtime: requirements.txt pyproject.toml
@@ -46,8 +46,8 @@ browser:
 	command -v chromium || apt-get install --yes --no-install-recommends chromium
 
 # What `make test` leaves out for its length: 28,000 damaged DICOM files through the readers, each under a
-# time limit; a few minutes.
-fuzz: $(VENV)/.dev
+# time limit; benchmarks on small cases; the largest of Keras's known blocks. Some ten minutes.
+slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/.dev

@@ -22,6 +22,7 @@ def test_finds_what_it_imports(benchmark_named, name):
     benchmark_named(name)
 
 
+@pytest.mark.slow
 def test_steps_have_time_and_memory_beside_the_reference(tmp_path):
     small = ("--size", 64, "--batch", 2, "--tumour", 16, "--repeats", 1)
     names = ("keras_plain_step", "roi_reward_step")
@@ -95,6 +96,7 @@ def test_a_regression_on_features_finds_what_labels_are_made_of(tmp_path):
     assert found["5"]["features"]["AUC"]["mean"] < 0.75
 
 
+@pytest.mark.slow
 def test_choices_are_measured_on_the_same_trainings_and_kept(tmp_path):
     (tmp_path / "tiny.yaml").write_text(
         "data: {size: 24, phantom: {patients: 60, prevalence: 0.4}}\n"

@@ -45,7 +45,9 @@ def run(place):
 @pytest.fixture(scope="module")
 def arms(place):
     """The folder of a finished comparison of two arms."""
-    overrides = [ARMS, "evaluate.support=[mask]", "run.dir=compared"]
+    # What is left out here is tested on single runs.
+    without = [f"evaluate.{name}=false" for name in ("controls", "collapse")]
+    overrides = [ARMS, "evaluate.support=[mask]", "run.dir=compared", *without]
     done = command("train.py", "--config", "tiny.yaml", *overrides, cwd=place)
     assert done.code == 0, done.err
     return (place / "compared" / "latest").resolve()

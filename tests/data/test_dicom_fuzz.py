@@ -1,6 +1,6 @@
 """Damaged files: refused, or read as what they still say; never a crash, never another mask, never for ever.
 
-A few variants of each kind of file run every time; `make fuzz` runs thousands.
+A few variants of each kind of file run every time; `make slow` runs thousands.
 """
 
 import faulthandler

@@ -143,8 +143,7 @@ def test_the_decision_gradient_is_that_of_finite_differences(network, batch):
     np.testing.assert_array_equal(score, network(seen)[:, 0])
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("support", ["mask", "image"])
+@pytest.mark.parametrize(("support", "compiled"), [("mask", True), ("image", False)])
 def test_everything_is_all_of_the_others(network, batch, support, compiled):
     settings = {"support": support, "mask_input": True}
     measure = AlignmentMeasure(network, FEATURES, SHAPE, **settings)

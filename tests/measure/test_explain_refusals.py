@@ -80,7 +80,7 @@ STRIPPED = {
 def test_the_logits_of_a_classifier_that_ends_in_probabilities_are_explained(cohort, kind):
     model, logits = STRIPPED[kind](True), STRIPPED[kind](False or None)
     logits.set_weights(model.get_weights())
-    settings = {"features": [Brightness(), Extent()], "noise_draws": 0, "flow": Flow(max_steps=8)}
+    settings = {"features": [Brightness(), Extent()], "noise_draws": 0, "flow": False}
     with pytest.warns(UserWarning, match=r"ends in the activation '(sigmoid|softmax)'.*logit, is explained"):
         found = explain(model, *cohort, **settings).to_frame()
     expected = explain(logits, *cohort, **settings).to_frame()
@@ -176,13 +176,8 @@ LOGITS = {
 
 @pytest.mark.parametrize("kind", LOGITS)
 def test_a_classifier_that_returns_logits_is_taken_without_a_word(cohort, kind):
-    explain(
-        LOGITS[kind](),
-        *(part[:1] for part in cohort),
-        features=[Brightness()],
-        noise_draws=0,
-        flow=Flow(max_steps=8),
-    )
+    one = (part[:1] for part in cohort)
+    explain(LOGITS[kind](), *one, features=[Brightness()], noise_draws=0, flow=False)
 
 
 def test_a_logit_that_stays_between_0_and_1_is_explained_with_a_warning(cohort):

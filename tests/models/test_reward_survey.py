@@ -298,10 +298,14 @@ BLOCKS = {
     "VGG16": "block1_pool",
     "Xception": "block2_pool",
 }
+# Half of the time of all blocks.
+LARGE = ("ConvNeXtTiny", "InceptionV3", "NASNetMobile")
 
 
 @pytest.mark.filterwarnings("ignore:The classifier uses .* second derivative:UserWarning")
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in BLOCKS]
+)
 def test_the_gradient_through_a_known_block_is_that_of_finite_differences(name, precision):
     size = 75 if name in ("InceptionV3", "Xception") else 32
     whole = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), include_top=False)

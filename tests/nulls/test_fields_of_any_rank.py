@@ -166,6 +166,7 @@ def test_columns_of_tables_have_no_neighbours(rng):
 def test_white_noise_of_any_rank_is_normal(rng, shape):
     field = rng.normal(size=shape)
     unit = tf.constant(field[np.newaxis, np.newaxis] / np.linalg.norm(field))
-    products = white_noise_products(unit, None, draws=3000)[0, 0].numpy()
+    # Draw after draw, which is slow without a graph.
+    products = tf.function(white_noise_products, autograph=False)(unit, None, draws=3000)[0, 0].numpy()
     law = stats.beta(0.5, (field.size - 1) / 2)
     assert stats.kstest(products**2, law.cdf).pvalue > 1e-3
