@@ -136,6 +136,7 @@ def test_the_score_weighted_joint_share_is_the_part_of_its_change_along_the_feat
     )
     span = np.linalg.qr(np.moveaxis(fields.reshape(-1, 2, 100), 1, 2))[0]
     z0 = score(tf.constant(x))[0].numpy()
+    score = tf.function(score, autograph=False)
     along, node, steps = np.zeros(len(x)), x.copy(), 1500
     for _ in range(3 * steps):
         z, gradient = (t.numpy() for t in score(tf.constant(node)))

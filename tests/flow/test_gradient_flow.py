@@ -173,6 +173,7 @@ def test_the_score_weighted_joint_share_adds_up_to_the_change_of_score_along_the
     z, features, x = bent(rng)
     score = autodiff(z)
     flow = gradient_flow(score, x, joint_of(features), flow=Flow(steps=32))
+    score, features = (tf.function(function, autograph=False) for function in (score, features))
     z0, _ = score(x)
     along, steps = np.zeros(len(x)), 500
     for _ in range(steps):
