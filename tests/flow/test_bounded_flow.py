@@ -130,10 +130,11 @@ def test_the_end_of_a_linear_path_is_found_with_few_gradients(samples):
 def test_the_score_weighted_joint_share_is_the_part_of_its_change_along_the_features(samples):
     x, fields = samples
     joint = Observer(lambda p, g: joint_alignment(alignment_products(p.direction[:, None], g))[:, None], 1)
-    score = autodiff(SCORES["tanh"])
-    flow = gradient_flow(
-        score, tf.constant(x), joint, context=(tf.constant(fields),), flow=Flow(range="bounded", steps=64)
+    score, settings = autodiff(SCORES["tanh"]), Flow(range="bounded", steps=64)
+    run = tf.function(
+        lambda x, g: gradient_flow(score, x, joint, context=(g,), flow=settings), autograph=False
     )
+    flow = run(tf.constant(x), tf.constant(fields))
     span = np.linalg.qr(np.moveaxis(fields.reshape(-1, 2, 100), 1, 2))[0]
     z0 = score(tf.constant(x))[0].numpy()
     score = tf.function(score, autograph=False)

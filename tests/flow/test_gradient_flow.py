@@ -172,19 +172,21 @@ def test_the_score_weighted_joint_share_adds_up_to_the_change_of_score_along_the
     """Completeness: F_joint·(z₀ - z(1)) = ∫⟨P∇z, dx⟩, integrated here on its own with many small steps."""
     z, features, x = bent(rng)
     score = autodiff(z)
-    flow = gradient_flow(score, x, joint_of(features), flow=Flow(steps=32))
-    score, features = (tf.function(function, autograph=False) for function in (score, features))
-    z0, _ = score(x)
+    joint = joint_of(features)
+    run = tf.function(lambda x: gradient_flow(score, x, joint, flow=Flow(steps=32)), autograph=False)
+    flow = run(x)
+    score_of, features_of = (tf.function(f, autograph=False) for f in (score, features))
+    z0, _ = score_of(x)
     along, steps = np.zeros(len(x)), 500
     for _ in range(steps):
         middle = x
         for fraction in (0.5, 1.0):
-            _, g = score(middle)
+            _, g = score_of(middle)
             dx = -(z0 / tf.reduce_sum(g**2, AXES) / steps)[:, None, None, None] * g
             middle = x + fraction * dx
             if fraction == 0.5:
                 continue
-            span = np.linalg.qr(np.moveaxis(features(x + dx / 2).numpy().reshape(-1, 2, 20), 1, 2))[0]
+            span = np.linalg.qr(np.moveaxis(features_of(x + dx / 2).numpy().reshape(-1, 2, 20), 1, 2))[0]
             flat_g, flat_dx = g.numpy().reshape(-1, 20), dx.numpy().reshape(-1, 20)
             along += np.einsum("bi,bif,bjf,bj->b", flat_g, span, span, flat_dx)
         x = middle
