@@ -117,7 +117,8 @@ def quadratic(rng, steps):
     x = tf.constant(rng.uniform(1, 2, size=(5, 1, 2, 1)))
     c = tf.constant([[[1.0], [4.0]]], tf.float64)
     score = autodiff(lambda x: tf.reduce_sum(c * x**2, AXES) - 3.0)
-    flow = gradient_flow(score, x, CONSTANT, flow=Flow(steps=steps, max_steps=2 * steps))
+    settings = Flow(steps=steps, max_steps=2 * steps)
+    flow = tf.function(lambda x: gradient_flow(score, x, CONSTANT, flow=settings), autograph=False)(x)
     end, start = flow.boundary.numpy()[:, 0, :, 0], x.numpy()[:, 0, :, 0]
     np.testing.assert_allclose(end[:, 0] ** 2 + 4 * end[:, 1] ** 2, 3, rtol=1e-6)
     return np.abs(end[:, 1] / end[:, 0] ** 4 / (start[:, 1] / start[:, 0] ** 4) - 1)
