@@ -14,7 +14,7 @@ from fgf_keras.measure.effects import reference_of
 from fgf_keras.measure.explainer import Explainer
 from fgf_keras.nulls.draws import NullDraws
 from fgf_keras.nulls.settings import Nulls
-from fgf_keras.training.feature_check import defined_values
+from fgf_keras.training.feature_check import feature_values
 
 if TYPE_CHECKING:
     from fgf_keras.models.alignment_model import AlignmentModel
@@ -57,13 +57,13 @@ def require_measurable(settings: EvaluateConfig) -> None:
 def training_reference(
     model: "AlignmentModel", patients: Cohort, hu_window: Sequence[float] | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean and standard deviation of each feature over the patients in whom it is defined, in reported units.
+    """Mean and standard deviation of each feature over patients, in reported units.
 
     The standard deviation is NaN if the feature does not vary.
     """
-    values = np.stack([defined_values(feature, patients) for feature in model.features], axis=1)
+    values = np.stack([feature_values(feature, patients) for feature in model.features], axis=1)
     units = [unit_of(feature, hu_window) for feature in model.features]
-    means = [column[np.isfinite(column)].mean(dtype=np.float64) for column in values.T]
+    means = values.mean(axis=0, dtype=np.float64)
     mean = {
         name: float(unit.offset + unit.scale * value)
         for name, unit, value in zip(model.feature_names, units, means)

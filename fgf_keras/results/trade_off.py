@@ -17,10 +17,11 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
 
     Columns: arm, kind, weight; failed (number of failed trials); <metric>, <metric>_low and <metric>_high,
     the mean over splits and its interval, of AUC, balanced accuracy, S_joint and F_joint on the first
-    support that is evaluated, and with penalised features also S_penalised and F_penalised, the mean of
-    theirs; auc_change, auc_change_low and auc_change_high (paired with the baseline); pareto: no other arm
-    is better in mean AUC or mean alignment without being worse in the other. Better is more S_joint, or less
-    S_penalised where features are penalised: a penalty lowers the joint share, too, which is no loss.
+    support that is evaluated, and where features are penalised and none is rewarded also S_penalised and
+    F_penalised, the mean of theirs; auc_change, auc_change_low and auc_change_high (paired with the
+    baseline); pareto: no other arm is better in mean AUC or mean alignment without being worse in the other.
+    Better is more S_joint, or less
+    S_penalised: a penalty alone lowers the joint share, too, which is no loss.
     """
     over_splits = averaging(trials, config.evaluate.confidence)
     support = config.evaluate.support[0]
@@ -50,9 +51,12 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def penalised_features(config: Config) -> list[str]:
-    """The features that the arms of a sweep penalise."""
+    """The measured features that the arms of a sweep penalise, if they reward none."""
     measured = [feature.name for feature in config.features]
-    return config.arms[-1].reward.penalised(measured)
+    reward = config.arms[-1].reward
+    if reward.rewarded(measured):
+        return []
+    return [name for name in reward.penalised(measured) if name in measured]
 
 
 def pareto_front(points: ArrayLike) -> np.ndarray:

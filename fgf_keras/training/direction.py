@@ -53,8 +53,9 @@ def label_direction(
             "classes, use the reward 'sum' or 'joint'."
         )
     _require_varying(values, names)
+    _require_two_classes(values, labels, names)
     if how == "correlation":
-        return {name: _correlation(column, labels, name) for name, column in zip(names, values.T)}
+        return {name: _correlation(column, labels) for name, column in zip(names, values.T)}
     slopes = fitted_regression(values, labels, seed=seed).slopes[:, 0]
     return {name: float(slope) for name, slope in zip(names, slopes)}
 
@@ -87,15 +88,20 @@ def reward_direction(
     return {name: float(reward.direction[name] / sd) for name, sd in zip(names, np.nanstd(values, axis=0))}
 
 
-def _correlation(values: np.ndarray, labels: np.ndarray, name: str) -> float:
+def _correlation(values: np.ndarray, labels: np.ndarray) -> float:
     known = np.isfinite(values)
-    values, labels = values[known], labels[known]
-    if len(np.unique(labels)) < 2:
-        raise FeatureError(
-            f"{name} is defined for {len(labels)} training patients, all of one class, so the label cannot "
-            "change with it. Leave it out of the reward (reward.targets: ignore)."
-        )
-    return float(np.corrcoef(values, labels)[0, 1])
+    return float(np.corrcoef(values[known], labels[known])[0, 1])
+
+
+def _require_two_classes(values: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
+    """Among the patients in whom each feature is defined."""
+    for name, column in zip(names, values.T):
+        known = labels[~np.isnan(column)]
+        if len(np.unique(known)) < 2:
+            raise FeatureError(
+                f"{name} is defined for {len(known)} training patients, all of one class, so the label "
+                "cannot change with it. Leave it out of the reward (reward.targets: ignore)."
+            )
 
 
 def _require_varying(values: np.ndarray, names: Sequence[str]) -> None:
@@ -104,6 +110,6 @@ def _require_varying(values: np.ndarray, names: Sequence[str]) -> None:
     constant = [n for n, v in zip(names, known) if not (len(v) and np.isfinite(v).all() and np.ptp(v) > 0)]
     if constant:
         raise FeatureError(
-            f"{', '.join(constant)} is constant or not a number over the training patients, so the label "
-            "cannot change with it. Leave it out of the reward (reward.targets: ignore)."
+            f"{', '.join(constant)} is constant, undefined or not a number over the training patients, so "
+            "the label cannot change with it. Leave it out of the reward (reward.targets: ignore)."
         )

@@ -42,10 +42,14 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
             )
         if is_constant(known):
             raise FeatureError(
-                f"Feature {feature.name!r} is {known[0]:g} for all {len(known)} patients: it tells none of "
-                "them apart, and alignment with it says nothing about them. Leave it out of features, or "
-                "look at the slices with fgf preview."
+                f"Feature {feature.name!r} is {known[0]:g} for all {len(known)} patients"
+                f"{_of(values, known)}: it tells none of them apart, and alignment with it says nothing "
+                "about them. Leave it out of features, or look at the slices with fgf preview."
             )
+
+
+def _of(values: np.ndarray, known: np.ndarray) -> str:
+    return "" if len(known) == len(values) else f" of {len(values)} in whom it is defined"
 
 
 def feature_values(feature: Feature, cohort: Cohort) -> np.ndarray:

@@ -65,13 +65,14 @@ CASES = {
 # policies have 11 and 8 bits: what is compared is the network in float64.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-9, "mixed_float16": 5e-3, "mixed_bfloat16": 5e-2}
 F_TOLERANCE = 1e-3
-# One of each architecture, container and precision: a path costs ten times what S costs.
+# Those that differ in how a path is followed: a path costs ten times what S costs.
 WITH_PATH = {
     *("dense, table", "dense, DataFrame", "dense, table, float64", "dense, table, bfloat16"),
     *("subclassed, image", "attention, sequence", "LSTM, sequence", "GRU, sequence", "CNN, image"),
     *("CNN, image of 3 channels", "CNN, TFSMLayer", "CNN, float16", "residual, image", "3-D CNN, volume"),
     *("3-D CNN, volume, SavedModel", "several inputs", "several inputs, tf.data", "list of inputs"),
-    *("several outputs", "nested"),
+    *("several outputs", "nested", "dense, table, function", "CNN, float16, file", "residual, float16"),
+    "CNN, image of 2 channels",
 }
 
 

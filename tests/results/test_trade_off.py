@@ -11,7 +11,7 @@ from fgf_keras.files import read_json
 from fgf_keras.report.sections.trade_off import trade_off_section
 from fgf_keras.results.metrics import RunMetrics
 from fgf_keras.results.study import Study
-from fgf_keras.results.trade_off import largest_weights, pareto_front
+from fgf_keras.results.trade_off import largest_weights, pareto_front, penalised_features
 
 CONFIG = parse_config(
     {
@@ -99,7 +99,7 @@ def test_a_penalty_is_judged_by_what_is_left_of_its_feature(tmp_path):
         {
             "features": ["brightness", "extent"],
             "protocol": {"repeats": 2},
-            "reward": {"targets": {"extent": "penalise"}, "direction": {"brightness": 1.0}},
+            "reward": {"targets": {"extent": "penalise", "brightness": "ignore"}},
             "sweep": {"lowest": 0.1, "highest": 1.0, "points": 2, "kinds": kinds},
             "evaluate": {"support": ["mask"]},
         }
@@ -125,3 +125,19 @@ def test_a_penalty_is_judged_by_what_is_left_of_its_feature(tmp_path):
     assert all("extent" in sentence and "joint S" not in sentence for sentence in section.blocks[0].items)
     write_tables(study, tmp_path)
     assert (tmp_path / "sweep.png").stat().st_size > 10_000
+
+
+def test_with_a_reward_beside_the_penalty_the_joint_share_is_the_aim():
+    tree = {
+        "features": ["brightness", "extent"],
+        "reward": {"targets": {"extent": "penalise"}},
+        "sweep": {"lowest": 0.1, "highest": 1.0, "points": 2},
+    }
+    assert penalised_features(parse_config(tree)) == []
+    alone = tree | {"reward": {"targets": {"extent": "penalise", "brightness": "ignore"}}}
+    assert penalised_features(parse_config(alone)) == ["extent"]
+    unmeasured = {
+        "features": ["brightness", "noise"],
+        "targets": {"noise": "penalise", "brightness": "ignore"},
+    }
+    assert penalised_features(parse_config(tree | {"reward": unmeasured})) == []
