@@ -46,7 +46,8 @@ browser:
 	command -v chromium || apt-get install --yes --no-install-recommends chromium
 
 # What `make test` leaves out for its length: 28,000 damaged DICOM files through the readers, each under a
-# time limit; benchmarks on small cases; the largest of Keras's known blocks. Some ten minutes.
+# time limit; benchmarks on small cases; the largest of Keras's known blocks; more combinations of settings.
+# Tens of minutes.
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(ARGS)
 

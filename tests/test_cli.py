@@ -45,7 +45,7 @@ def run(place):
 @pytest.fixture(scope="module")
 def arms(place):
     """The folder of a finished comparison of two arms."""
-    # Of single runs, which these take longest for; a comparison says nothing of them.
+    # They take long, and the runs of this file that are not compared have them.
     without = [f"evaluate.{name}=false" for name in ("controls", "collapse")]
     overrides = [ARMS, "evaluate.support=[mask]", "run.dir=compared", *without]
     done = command("train.py", "--config", "tiny.yaml", *overrides, cwd=place)

@@ -20,18 +20,20 @@ def trade_off_table(config: Config, trials: pd.DataFrame) -> pd.DataFrame:
     support that is evaluated, and where features are penalised and none is rewarded also S_penalised and
     F_penalised, the mean of theirs; auc_change, auc_change_low and auc_change_high (paired with the
     baseline); pareto: no other arm is better in mean AUC or mean alignment without being worse in the other.
-    Better is more S_joint, or less
-    S_penalised: a penalty alone lowers the joint share, too, which is no loss.
+    Better is more S_joint, or less S_penalised: a penalty alone lowers the joint share, too, which is no
+    loss.
     """
     over_splits = averaging(trials, config.evaluate.confidence)
     support = config.evaluate.support[0]
     metrics = {name: name for name in ACCURACIES}
     metrics |= {f"{kind}_joint": share_column(support, kind, JOINT) for kind in QUANTITIES}
     if penalised := penalised_features(config):
+        left = {}
         for kind in QUANTITIES:
             columns = [share_column(support, kind, name) for name in penalised]
-            metrics[f"{kind}_penalised"] = f"{kind}_penalised"
-            trials = trials.assign(**{f"{kind}_penalised": trials[columns].mean(axis=1, skipna=False)})
+            left[f"{kind}_penalised"] = trials[columns].mean(axis=1, skipna=False)
+        trials = trials.assign(**left)
+        metrics |= {name: name for name in left}
     by_arm = {name: rows.set_index("repeat") for name, rows in trials.groupby("arm")}
     rows = []
     for arm in config.arms:

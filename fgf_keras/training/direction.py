@@ -38,7 +38,8 @@ def label_direction(
         A number for each name.
 
     Raises:
-        FeatureError: labels other than 0 and 1, a single class, or values that are constant or infinite.
+        FeatureError: labels other than 0 and 1, or of a single class where a feature is defined; values that
+            are constant or infinite.
     """
     values, labels = np.asarray(values, np.float64), np.asarray(labels)
     if values.shape != (len(labels), len(names)):

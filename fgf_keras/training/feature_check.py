@@ -33,23 +33,19 @@ def check_features(features: Sequence[Feature], cohort: Cohort) -> None:
                 f"Feature {feature.name!r} is not a number for {undefined.sum()} of {len(values)} patients: "
                 f"{listing(cohort.patient_id[undefined])}. Leave these patients out, or fix the feature."
             )
-        known = defined_values(feature, cohort)
-        known = known[np.isfinite(known)]
+        known = values[_over_patients(feature.is_defined, cohort)]
         if not len(known):
             raise FeatureError(
                 f"Feature {feature.name!r} is defined for none of {len(values)} patients. Leave it out of "
                 "features, or look at the slices with fgf preview."
             )
         if is_constant(known):
+            where = "" if len(known) == len(values) else f" of {len(values)} in whom it is defined"
             raise FeatureError(
-                f"Feature {feature.name!r} is {known[0]:g} for all {len(known)} patients"
-                f"{_of(values, known)}: it tells none of them apart, and alignment with it says nothing "
-                "about them. Leave it out of features, or look at the slices with fgf preview."
+                f"Feature {feature.name!r} is {known[0]:g} for all {len(known)} patients{where}: it tells "
+                "none of them apart, and alignment with it says nothing about them. Leave it out of "
+                "features, or look at the slices with fgf preview."
             )
-
-
-def _of(values: np.ndarray, known: np.ndarray) -> str:
-    return "" if len(known) == len(values) else f" of {len(values)} in whom it is defined"
 
 
 def feature_values(feature: Feature, cohort: Cohort) -> np.ndarray:

@@ -143,7 +143,15 @@ def test_the_decision_gradient_is_that_of_finite_differences(network, batch):
     np.testing.assert_array_equal(score, network(seen)[:, 0])
 
 
-@pytest.mark.parametrize(("support", "compiled"), [("mask", True), ("image", False)])
+@pytest.mark.parametrize(
+    ("support", "compiled"),
+    [
+        ("mask", True),
+        ("image", False),
+        pytest.param("mask", False, marks=pytest.mark.slow),
+        pytest.param("image", True, marks=pytest.mark.slow),
+    ],
+)
 def test_everything_is_all_of_the_others(network, batch, support, compiled):
     settings = {"support": support, "mask_input": True}
     measure = AlignmentMeasure(network, FEATURES, SHAPE, **settings)

@@ -76,11 +76,13 @@ STRIPPED = {
 }
 
 
-@pytest.mark.parametrize("kind", STRIPPED)
-def test_the_logits_of_a_classifier_that_ends_in_probabilities_are_explained(cohort, kind):
+@pytest.mark.parametrize(
+    ("kind", "flow"), [*((kind, False) for kind in STRIPPED), ("softmax layer", Flow(max_steps=8))]
+)
+def test_the_logits_of_a_classifier_that_ends_in_probabilities_are_explained(cohort, kind, flow):
     model, logits = STRIPPED[kind](True), STRIPPED[kind](False or None)
     logits.set_weights(model.get_weights())
-    settings = {"features": [Brightness(), Extent()], "noise_draws": 0, "flow": False}
+    settings = {"features": [Brightness(), Extent()], "noise_draws": 0, "flow": flow}
     with pytest.warns(UserWarning, match=r"ends in the activation '(sigmoid|softmax)'.*logit, is explained"):
         found = explain(model, *cohort, **settings).to_frame()
     expected = explain(logits, *cohort, **settings).to_frame()

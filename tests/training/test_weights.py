@@ -195,6 +195,7 @@ CONFIG = {
         *((weights, "float32") for weights in ("best", "smoothed", "ema", "swa")),
         ("ema", "mixed_float16"),
         ("swa", "mixed_float16"),
+        *(pytest.param(weights, "mixed_float16", marks=pytest.mark.slow) for weights in ("best", "smoothed")),
     ],
 )
 def test_a_run_keeps_and_saves_them(tmp_path, weights, precision):

@@ -18,6 +18,7 @@ from fgf_keras.results.trade_off import ACCURACIES, penalised_features
 
 _LABELS = {
     "auc": "AUC",
+    "auc_change": "change of AUC",
     "balanced_accuracy": "balanced accuracy",
     "S_joint": "joint S",
     "F_joint": "joint F",
@@ -38,7 +39,7 @@ def trade_off_section(study: Study) -> Section:
     """The cost of alignment in accuracy, over the grid of λ."""
     support, sentences = study.config.evaluate.support[0], sweep_sentences(study)
     alignments = _alignments(study.trade_off)
-    names = {name: _LABELS.get(name, "change of AUC") for name in ("auc", "auc_change", *alignments)}
+    names = {name: _LABELS[name] for name in ("auc", "auc_change", *alignments)}
     rows = [
         [
             row["arm"],
@@ -79,7 +80,7 @@ def trade_off_summary(study: Study) -> list[Block]:
         f"validation, support {study.config.evaluate.support[0]}; * on the Pareto front of AUC and "
         f"{_LABELS[alignments[0]]}"
     )
-    header = ["", *(_LABELS.get(name, "change of AUC") for name in columns)]
+    header = ["", *(_LABELS[name] for name in columns)]
     return [Table(caption, header, rows), Bullets(sweep_sentences(study))]
 
 
